@@ -1,0 +1,124 @@
+# mcp-console. `make run` and `make check` are all that is needed; `make help` lists the rest.
+# Objects stand under build/VARIANT (release, asan, tsan, ...), never beside the sources.
+VERSION   := 0.1.0
+PREFIX    ?= /usr/local
+DESTDIR   ?=
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+VARIANT   ?= release
+B         := build/$(VARIANT)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKGS := ncursesw libcurl jansson sqlite3 libsodium libcrypto inih
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lcmark-gfm -lcmark-gfm-extensions -lstemmer -lm -lpthread
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+OPT_release := -O2 -g
+OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan := -O1 -g -fsanitize=thread
+OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+OPT := $(OPT_$(VARIANT))
+HARDEN_release := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+CPPFLAGS_ := -D_GNU_SOURCE -DMCPC_VERSION='"$(VERSION)"' -DMCPC_SYSCONFDIR='"$(SYSCONFDIR)"' -DMCPC_LOCALEDIR='"$(PREFIX)/share/locale"' -I. -I$(B)/gen
+CFLAGS_ := -std=gnu17 -pthread $(WARN) $(OPT) $(HARDEN_$(VARIANT)) $(CFLAGS)
+
+SRCS := $(filter-out tui/main.c,$(wildcard tui/*.c views/*.c backend/*.c backend/*/*.c backend/*/*/*.c))
+OBJS := $(SRCS:%.c=$(B)/%.o)
+# Data that is built into the binary: set name = files. See backend/base/embed.h.
+DATA_runbooks := $(sort $(wildcard backend/knowledge/runbooks/*/*.md))
+DATA_themes   := $(sort $(wildcard themes/*.theme))
+DATA_prices   := $(sort $(wildcard backend/cost/prices/*.json))
+DATA_conf     := mcp-console.conf
+DATA_SETS     := runbooks themes prices conf
+DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
+LIB := $(B)/libconsole.a
+BIN := $(B)/mcp-console
+TEST_SRCS := $(wildcard tests/unit/test_*.c)
+TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
+TOOL_SRCS := $(wildcard tests/peers/*.c tests/screens/*.c tests/bench/*.c tests/fault/*.c tests/lint/*.c)
+TOOLS := $(TOOL_SRCS:tests/%.c=$(B)/tests/%)
+FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
+
+all: $(BIN)
+
+run:
+	@.ci/deps run
+	@$(MAKE) --no-print-directory -s all && exec $(BIN) $(ARGS)
+
+check:
+	@.ci/deps check
+	@tests/check
+
+lint:
+	@.ci/deps lint
+	@tests/lint/lint
+
+bench:
+	@.ci/deps bench
+	@$(MAKE) --no-print-directory -s all tools VARIANT=release
+	@tests/bench/bench
+
+lib: $(LIB)
+tests: $(TESTS) tools
+tools: $(TOOLS)
+fuzzers: $(FUZZERS)
+
+$(BIN): $(B)/tui/main.o $(LIB) $(DATA_OBJS)
+	$(CC) $(CFLAGS_) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(LIB): $(OBJS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+
+define EMBED
+$(B)/gen/embed_$(1).S: $$(DATA_$(1)) backend/base/embed.sh Makefile
+	@mkdir -p $$(@D)
+	@backend/base/embed.sh $(1) $$(DATA_$(1)) > $$@
+$(B)/gen/embed_$(1).o: $(B)/gen/embed_$(1).S
+	$$(CC) -c -o $$@ $$<
+endef
+$(foreach set,$(DATA_SETS),$(eval $(call EMBED,$(set))))
+
+$(B)/tests/unit/%: tests/unit/%.c $(LIB) $(DATA_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) -lcmocka
+$(B)/tests/fuzz/%: tests/fuzz/%.c $(LIB) $(DATA_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_) $(CFLAGS_) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS)
+$(B)/tests/%: tests/%.c $(LIB) $(DATA_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) $(if $(findstring screens,$@),-lvterm -lutil)
+
+docs: docs/protocol.md
+docs/protocol.md: $(B)/tests/lint/wire_doc
+	$< > $@
+
+install: all
+	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console
+	install -Dm644 mcp-console.conf $(DESTDIR)$(SYSCONFDIR)/mcp-console/mcp-console.conf
+	install -Dm644 docs/mcp-console.1 $(DESTDIR)$(PREFIX)/share/man/man1/mcp-console.1
+	for f in themes/*.theme; do install -Dm644 $$f $(DESTDIR)$(PREFIX)/share/mcp-console/$$f || exit 1; done
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make run       install what is missing, build, start the console (ARGS="--role demo" passes options)'
+	@echo 'make check     install what the tests need, build with sanitizers, run every test'
+	@echo 'make lint      layers, formatting, static analysis, fresh generated files'
+	@echo 'make bench     figures beside references measured in the same run'
+	@echo 'make           build build/release/mcp-console'
+	@echo 'make install   PREFIX=/usr/local DESTDIR='
+	@echo 'make clean     remove build/'
+
+-include $(OBJS:.o=.d) $(B)/tui/main.d $(TESTS:=.d) $(TOOLS:=.d)
+.PHONY: all lib run check lint bench tests tools fuzzers docs install format clean help
+.DELETE_ON_ERROR:
+.SECONDARY:

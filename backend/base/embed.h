@@ -1,0 +1,22 @@
+/* Files built into the binary.
+ *
+ * The Makefile turns each set (runbooks, themes, prices, conf) into one table that ends with a
+ * null name. Names are paths from the top of the source tree; data is followed by a NUL that
+ * size does not count. Nothing is to be freed. */
+#ifndef BASE_EMBED_H
+#define BASE_EMBED_H
+
+#include <stddef.h>
+
+struct embed_file {
+    const char *name;
+    const char *data;
+    size_t size;
+};
+
+extern const struct embed_file embed_runbooks[];
+extern const struct embed_file embed_themes[];
+extern const struct embed_file embed_prices[];
+extern const struct embed_file embed_conf[];
+
+#endif

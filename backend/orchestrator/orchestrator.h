@@ -1,0 +1,66 @@
+/* Orchestration: a question becomes tool calls, retrieved passages, answers of several models, a
+ * verdict and one answer. The only room that knows several others.
+ *
+ * A trace: question -> plan -> tool calls and retrieval -> candidates in parallel -> compare
+ *          -> critique (on divergence) -> verdict -> answer.
+ * Invariants
+ * O1 The question is durable before anything acts on it; each tool call and model call is durable
+ *    before it is made. An answer is shown as final only when its entry is durable.
+ * O2 A candidate that fails or is late never fails the trace while another finished.
+ * O3 Only read-only tools are called.
+ * O4 Every trace ends: done, stopped or failed, at the latest at time_limit_ms + 5 s. */
+#ifndef ORCHESTRATOR_H
+#define ORCHESTRATOR_H
+
+#include "backend/base/conf.h"
+#include "backend/base/json.h"
+#include "backend/connectors/connectors.h"
+#include "backend/cost/cost.h"
+#include "backend/gateway/gateway.h"
+#include "backend/knowledge/knowledge.h"
+#include "backend/provenance/provenance.h"
+
+struct orch;
+
+/* How the orchestrator tells what happens: type is "token" {trace_id, model, text},
+ * "turn" (the trace object in its present state, without candidates' texts) or "stage"
+ * {trace_id, stages, state}. data is borrowed. */
+typedef void orch_event(void *arg, const char *type, const json_t *data);
+
+struct orch_rooms { /* all borrowed, must outlive it */
+    struct loop *loop;
+    struct store *store;
+    const struct conf *conf;
+    struct prov *prov;
+    struct gw *gw;
+    struct conn_registry *conn;
+    struct cost *cost;
+    const struct know *know; /* may be NULL until orch_set_knowledge */
+};
+struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg, struct error *e);
+void orch_set_knowledge(struct orch *o, const struct know *k);
+void orch_close(struct orch *o); /* stops every trace; does not block */
+void orch_free(struct orch *o);
+
+struct orch_ask {
+    const char *text;         /* 1..16384 bytes */
+    const char *conversation; /* 32 hex digits; NULL: a new one */
+    const char *actor;        /* role of the session */
+};
+/* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at once:
+ * ERR_OVERLOADED. */
+typedef void orch_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
+                           const struct error *e);
+enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
+                  struct error *e);
+/* Stops a trace (NULL: all); what was written so far is kept and marked. */
+enum err orch_stop(struct orch *o, const char *trace_id, struct error *e);
+/* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's projection.
+ * NULL with *e. Caller owns. */
+json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);
+/* Newest first, without texts of candidates and sources. before: rowid cursor, -1 from the newest. */
+json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e);
+/* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the cursor. */
+json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit, struct error *e);
+
+#endif

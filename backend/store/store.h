@@ -1,0 +1,56 @@
+/* The database: one SQLite file, $STATE/console.db, WAL, synchronous=FULL. The only room that knows
+ * SQLite. Reads happen on the loop's thread through short prepared statements; every write goes
+ * through the one writer, which groups what is queued into one transaction on a worker thread.
+ *
+ * Invariants
+ * S1 store_write's done is called with ERR_OK only after the transaction is durable.
+ * S2 Writes are applied in the order queued. If a transaction fails, every write in it gets its error.
+ * S3 One console at a time: the state directory is locked (flock on $STATE/lock) from open to close.
+ * S4 A database whose user_version is newer than ours is not touched: ERR_NEWER. */
+#ifndef STORE_H
+#define STORE_H
+
+#include "backend/base/errors.h"
+#include "backend/base/loop.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;   /* owned by the backend */
+struct store_db; /* a connection: the reader's or the writer's */
+struct store_row; /* the current row of a query, valid in the callback only */
+
+/* Opens or makes the database and applies migrations. read_only: no lock, no migration, for
+ * verification beside a running console. NULL with *e: LOCKED, NEWER, READ_ONLY, NO_SPACE, CORRUPT, IO. */
+struct store *store_open(struct loop *l, const char *state_dir, bool read_only, struct error *e);
+/* Does not block; queued writes are still done. */
+void store_close(struct store *s);
+/* Waits for queued writes, releases the lock, frees. */
+void store_free(struct store *s);
+struct store_db *store_reader(struct store *s);
+const char *store_path(const struct store *s);
+
+/* A write: op runs on a worker inside the transaction (it may only touch db and arg); done runs on
+ * the loop afterwards. If any op of a group fails, the group is rolled back and retried one by one,
+ * so that one bad write does not fail its neighbours; S2 then holds for each single one. */
+typedef enum err store_op(struct store_db *db, void *arg, struct error *e);
+typedef void store_done(void *arg, const struct error *e);
+void store_write(struct store *s, store_op *op, store_done *done, void *arg);
+
+/* Statements. sql must be a string literal (statements are kept prepared by its address).
+ * format has one letter a parameter: i int64_t, d double, s const char * (NULL allowed),
+ * b const void *, size_t. */
+enum err store_exec(struct store_db *db, struct error *e, const char *sql, const char *format, ...);
+/* Calls row for each row until it returns false. */
+typedef bool store_row_fn(void *arg, const struct store_row *row);
+enum err store_query(struct store_db *db, struct error *e, store_row_fn *row, void *arg,
+                     const char *sql, const char *format, ...);
+/* Columns from 0. Text and blobs are valid until the callback returns; NULL for SQL NULL. */
+int64_t store_int(const struct store_row *row, int column);
+double store_num(const struct store_row *row, int column);
+const char *store_text(const struct store_row *row, int column);
+const void *store_blob(const struct store_row *row, int column, size_t *len);
+/* A single integer, or otherwise when there is no row. */
+int64_t store_scalar(struct store_db *db, int64_t otherwise, const char *sql, const char *format, ...);
+
+#endif
