@@ -1,0 +1,125 @@
+/* Hashing, hex, random bytes. SHA-256 comes from libcrypto, which uses the processor's
+ * instructions; everything else from libsodium. */
+#include "backend/vault/internal.h"
+
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <string.h>
+
+/* The algorithm is fetched once a process and a context kept a thread: fetching and allocating cost
+ * more than hashing a short entry. Both are written once, under pthread_once. */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t context_key;
+static EVP_MD *sha256;
+
+static void free_context(void *context)
+{
+    EVP_MD_CTX_free(context);
+}
+
+static void init(void)
+{
+    BUG_IF(sodium_init() < 0);
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    BUG_IF(!sha256);
+    BUG_IF(pthread_key_create(&context_key, free_context) != 0);
+}
+
+void vault_init(void)
+{
+    BUG_IF(pthread_once(&once, init) != 0);
+}
+
+static EVP_MD_CTX *context(void)
+{
+    vault_init();
+    EVP_MD_CTX *c = pthread_getspecific(context_key);
+    if (!c) {
+        c = EVP_MD_CTX_new();
+        BUG_IF(!c);
+        BUG_IF(pthread_setspecific(context_key, c) != 0);
+    }
+    return c;
+}
+
+void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[VAULT_HASH])
+{
+    EVP_MD_CTX *c = context();
+    BUG_IF(EVP_DigestInit_ex2(c, sha256, NULL) != 1);
+    BUG_IF(a_len && EVP_DigestUpdate(c, a, a_len) != 1);
+    BUG_IF(b_len && EVP_DigestUpdate(c, b, b_len) != 1);
+    BUG_IF(EVP_DigestFinal_ex(c, out, NULL) != 1);
+}
+
+void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t len,
+                 uint8_t out[VAULT_HASH])
+{
+    enum { BLOCK = 64 };
+    uint8_t k[BLOCK] = {0}, pad[BLOCK], inner[VAULT_HASH];
+    if (key_len > BLOCK)
+        vault_sha256(key, key_len, NULL, 0, k);
+    else
+        memcpy(k, key, key_len);
+    for (size_t i = 0; i < BLOCK; i++)
+        pad[i] = k[i] ^ 0x36;
+    vault_sha256(pad, BLOCK, bytes, len, inner);
+    for (size_t i = 0; i < BLOCK; i++)
+        pad[i] = k[i] ^ 0x5c;
+    vault_sha256(pad, BLOCK, inner, sizeof inner, out);
+    sodium_memzero(k, sizeof k);
+    sodium_memzero(pad, sizeof pad);
+    sodium_memzero(inner, sizeof inner);
+}
+
+void vault_hex(const void *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *p = bytes;
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[p[i] >> 4];
+        out[2 * i + 1] = digits[p[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int vault_unhex(const char *text, uint8_t *out, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        if (low < 0)
+            return -1;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[2 * len] == '\0' ? 0 : -1;
+}
+
+bool vault_equal(const void *a, const void *b, size_t len)
+{
+    return sodium_memcmp(a, b, len) == 0;
+}
+
+void vault_random(void *out, size_t len)
+{
+    vault_init();
+    randombytes_buf(out, len);
+}
+
+void vault_id(char out[33])
+{
+    uint8_t bytes[16];
+    vault_random(bytes, sizeof bytes);
+    vault_hex(bytes, sizeof bytes, out);
+}

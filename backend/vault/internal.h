@@ -1,0 +1,29 @@
+/* Private to the vault. */
+#ifndef VAULT_INTERNAL_H
+#define VAULT_INTERNAL_H
+
+#include "backend/vault/vault.h"
+#include <sys/types.h>
+
+enum { VAULT__KEK_ID = 16 };
+
+struct vault {
+    char *dir;       /* $STATE/keys */
+    char *file;      /* $STATE/keys/master.key */
+    uint8_t *master; /* VAULT_KEY bytes in guarded memory, read-only */
+    char kek_id[VAULT__KEK_ID + 1];
+};
+
+/* Guarded, locked, undumped memory; never NULL. */
+void *vault__secret_alloc(size_t len);
+/* HMAC-SHA-256 (RFC 2104) under a key of any length. */
+void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t len,
+                 uint8_t out[VAULT_HASH]);
+/* XChaCha20-Poly1305 (IETF): out = ciphertext || tag; opens back, -1 if it does not authenticate.
+ */
+void vault__aead_seal(const uint8_t *key, const uint8_t *nonce, const void *plain, size_t len,
+                      const void *ad, size_t ad_len, uint8_t *out);
+int vault__aead_open(const uint8_t *key, const uint8_t *nonce, const uint8_t *sealed, size_t len,
+                     const void *ad, size_t ad_len, uint8_t *plain);
+
+#endif

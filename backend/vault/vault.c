@@ -1,0 +1,206 @@
+/* The master key's file, and secrets named by the configuration.
+ *
+ * Invariants
+ * V1 master.key appears whole or not at all: it is written and synced under another name and then
+ *    linked to its own, which fails if one is there already.
+ * V2 A key that others than its owner can read is not used. */
+#include "backend/vault/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum err set_errno(struct error *e, const char *what, const char *path)
+{
+    int number = errno;
+    return err_set(e, err_from_errno(number), "%s %s: %s", what, path, strerror(number));
+}
+
+/* Makes a directory and those above it, each for its owner only. */
+static enum err make_directories(const char *path, struct error *e)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return ERR_OK;
+    const char *slash = strrchr(path, '/');
+    if (errno != ENOENT || !slash || slash == path)
+        return set_errno(e, "cannot make", path);
+    char *above = xstrndup(path, (size_t)(slash - path));
+    enum err code = make_directories(above, e);
+    free(above);
+    if (code == ERR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
+        code = set_errno(e, "cannot make", path);
+    return code;
+}
+
+static enum err sync_directory(const char *path, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return set_errno(e, "cannot open", path);
+    enum err code = fsync(fd) == 0 ? ERR_OK : set_errno(e, "cannot sync", path);
+    close(fd);
+    return code;
+}
+
+static enum err write_all(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return ERR_IO;
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static enum err make_key(struct vault *v, struct error *e)
+{
+    enum err code = ERR_OK;
+    char *fresh = xasprintf("%s.%ld", v->file, (long)getpid());
+    unlink(fresh); /* left by a process of the same number that died here */
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        code = set_errno(e, "cannot make", fresh);
+        goto out;
+    }
+    uint8_t *key = vault__secret_alloc(VAULT_KEY);
+    randombytes_buf(key, VAULT_KEY);
+    if (write_all(fd, key, VAULT_KEY) != ERR_OK || fsync(fd) != 0)
+        code = set_errno(e, "cannot write", fresh);
+    sodium_free(key);
+    close(fd);
+    /* V1; another process that was faster wins, and its key is read. */
+    if (code == ERR_OK && link(fresh, v->file) != 0 && errno != EEXIST)
+        code = set_errno(e, "cannot make", v->file);
+    unlink(fresh);
+    if (code == ERR_OK)
+        code = sync_directory(v->dir, e);
+out:
+    free(fresh);
+    return code;
+}
+
+/* One path's owner and permissions; V2. */
+static enum err check_private(const struct stat *st, const char *path, struct error *e)
+{
+    if (st->st_uid != geteuid())
+        return err_set(e, ERR_NO_KEY, "%s belongs to user %ld, not to this one", path,
+                       (long)st->st_uid);
+    if (st->st_mode & 077)
+        return err_set(e, ERR_NO_KEY, "%s can be used by others (mode %04o): chmod go= %s", path,
+                       (unsigned)(st->st_mode & 07777), path);
+    return ERR_OK;
+}
+
+bool vault_permissions_ok(const struct vault *v, struct error *e)
+{
+    const char *paths[] = {v->dir, v->file};
+    for (size_t i = 0; i < 2; i++) {
+        struct stat st;
+        if (lstat(paths[i], &st) != 0) {
+            err_set(e, ERR_NO_KEY, "%s: %s", paths[i], strerror(errno));
+            return false;
+        }
+        if (i == 0 ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
+            err_set(e, ERR_NO_KEY, "%s is not a %s", paths[i], i ? "plain file" : "directory");
+            return false;
+        }
+        if (check_private(&st, paths[i], e) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+static enum err read_key(struct vault *v, struct error *e)
+{
+    enum err code = ERR_OK;
+    int fd = open(v->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return err_set(e, ERR_NO_KEY, "%s: %s", v->file, strerror(errno));
+    struct stat st;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        code = err_set(e, ERR_NO_KEY, "%s is not a plain file", v->file);
+        goto out;
+    }
+    code = check_private(&st, v->file, e);
+    if (code != ERR_OK)
+        goto out;
+    if (st.st_size != VAULT_KEY) {
+        code = err_set(e, ERR_NO_KEY, "%s has %lld bytes, not %d", v->file, (long long)st.st_size,
+                       VAULT_KEY);
+        goto out;
+    }
+    if (read(fd, v->master, VAULT_KEY) != VAULT_KEY)
+        code = err_set(e, ERR_NO_KEY, "%s cannot be read", v->file);
+out:
+    close(fd);
+    return code;
+}
+
+struct vault *vault_open(const char *state_dir, bool create, struct error *e)
+{
+    static const char label[] = "mcp-console kek";
+    struct vault *v = xcalloc(1, sizeof *v);
+    v->dir = xasprintf("%s/keys", state_dir);
+    v->file = xasprintf("%s/master.key", v->dir);
+    v->master = vault__secret_alloc(VAULT_KEY);
+    struct stat st;
+    if (create && lstat(v->file, &st) != 0 && errno == ENOENT &&
+        (make_directories(v->dir, e) != ERR_OK || make_key(v, e) != ERR_OK))
+        goto fail;
+    if (read_key(v, e) != ERR_OK || !vault_permissions_ok(v, e))
+        goto fail;
+    uint8_t hash[VAULT_HASH];
+    vault_sha256(label, sizeof label - 1, v->master, VAULT_KEY, hash);
+    vault_hex(hash, VAULT__KEK_ID / 2, v->kek_id);
+    sodium_mprotect_readonly(v->master);
+    return v;
+fail:
+    vault_close(v);
+    return NULL;
+}
+
+void vault_close(struct vault *v)
+{
+    if (!v)
+        return;
+    sodium_free(v->master);
+    free(v->file);
+    free(v->dir);
+    free(v);
+}
+
+const char *vault_kek_id(const struct vault *v)
+{
+    return v->kek_id;
+}
+
+char *vault_secret(const char *reference, struct error *e)
+{
+    if (strncmp(reference, "env:", 4) != 0 || !reference[4]) {
+        /* The text itself is not repeated: it may be the secret. */
+        err_set(e, ERR_CONFIG, "a secret is named as env:VARIABLE, it is not written here itself");
+        return NULL;
+    }
+    const char *value = getenv(reference + 4);
+    if (!value || !*value) {
+        err_set(e, ERR_NOT_FOUND, "the environment has no %s", reference + 4);
+        return NULL;
+    }
+    size_t len = strlen(value) + 1;
+    char *secret = vault__secret_alloc(len);
+    memcpy(secret, value, len);
+    return secret;
+}
+
+void vault_secret_free(char *secret)
+{
+    sodium_free(secret);
+}

@@ -1,0 +1,313 @@
+/* The vault: published vectors, sealing, wraps, the key file (V1, V2), secrets. */
+#include "backend/vault/internal.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static char *make_dir(void)
+{
+    char *dir = xasprintf("%s/mcpc-vault-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+static void remove_dir(char *dir)
+{
+    char *key = xasprintf("%s/keys/master.key", dir);
+    char *keys = xasprintf("%s/keys", dir);
+    unlink(key);
+    rmdir(keys);
+    rmdir(dir);
+    free(key);
+    free(keys);
+    free(dir);
+}
+
+static void hash_is(const char *a, const char *b, const char *want)
+{
+    uint8_t hash[VAULT_HASH];
+    char text[2 * VAULT_HASH + 1];
+    vault_sha256(a, strlen(a), b, b ? strlen(b) : 0, hash);
+    vault_hex(hash, sizeof hash, text);
+    assert_string_equal(text, want);
+}
+
+/* FIPS 180-2, appendix B, and the empty string. */
+static void test_sha256(void **state)
+{
+    (void)state;
+    hash_is("", NULL, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    hash_is("abc", NULL, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    hash_is("a", "bc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    hash_is("abcdbcdecdefdefgefghfghighijhijk", "ijkljklmklmnlmnomnopnopq",
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+/* RFC 4231, test cases 1, 2, 6 (a key longer than a block). */
+static void test_hmac(void **state)
+{
+    (void)state;
+    uint8_t key[131], out[VAULT_HASH];
+    char text[65];
+    memset(key, 0x0b, 20);
+    vault__hmac(key, 20, "Hi There", 8, out);
+    vault_hex(out, 32, text);
+    assert_string_equal(text, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+    vault__hmac((const uint8_t *)"Jefe", 4, "what do ya want for nothing?", 28, out);
+    vault_hex(out, 32, text);
+    assert_string_equal(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    memset(key, 0xaa, sizeof key);
+    vault__hmac(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54, out);
+    vault_hex(out, 32, text);
+    assert_string_equal(text, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
+/* draft-irtf-cfrg-xchacha-03, A.3.1. */
+static void test_aead_vector(void **state)
+{
+    (void)state;
+    static const char plain[] =
+        "Ladies and Gentlemen of the class of '99: If I could offer you only "
+        "one tip for the future, sunscreen would be it.";
+    static const char want[] = "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb";
+    uint8_t key[32], nonce[24], ad[12], out[sizeof plain - 1 + VAULT_TAG], back[sizeof plain];
+    char text[65];
+    for (size_t i = 0; i < sizeof key; i++)
+        key[i] = (uint8_t)(0x80 + i);
+    for (size_t i = 0; i < sizeof nonce; i++)
+        nonce[i] = (uint8_t)(0x40 + i);
+    assert_int_equal(vault_unhex("50515253c0c1c2c3c4c5c6c7", ad, sizeof ad), 0);
+    vault__aead_seal(key, nonce, plain, sizeof plain - 1, ad, sizeof ad, out);
+    vault_hex(out, 32, text);
+    assert_string_equal(text, want);
+    vault_hex(out + sizeof plain - 1, VAULT_TAG, text);
+    assert_string_equal(text, "c0875924c1c7987947deafd8780acf49");
+    assert_int_equal(vault__aead_open(key, nonce, out, sizeof out, ad, sizeof ad, back), 0);
+    assert_memory_equal(back, plain, sizeof plain - 1);
+    out[3] ^= 1;
+    assert_int_equal(vault__aead_open(key, nonce, out, sizeof out, ad, sizeof ad, back), -1);
+}
+
+static size_t unhex_member(json_t *object, const char *name, uint8_t *out, size_t max)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    size_t len = strlen(text) / 2;
+    assert_true(len <= max);
+    assert_int_equal(vault_unhex(text, out, len), 0);
+    return len;
+}
+
+static json_t *wycheproof(const char *name)
+{
+    const char *data = getenv("MCPC_DATA");
+    if (!data)
+        return NULL;
+    char *path = xasprintf("%s/vectors/wycheproof/testvectors_v1/%s", data, name);
+    json_t *root = json_load_file(path, 0, NULL);
+    free(path);
+    return root;
+}
+
+static void check_hmac(json_t *group, json_t *test)
+{
+    uint8_t key[256], msg[1024], tag[64], out[VAULT_HASH];
+    size_t key_len = unhex_member(test, "key", key, sizeof key);
+    size_t len = unhex_member(test, "msg", msg, sizeof msg);
+    size_t tag_len = unhex_member(test, "tag", tag, sizeof tag);
+    vault__hmac(key, key_len, msg, len, out);
+    bool valid = strcmp(json_string_value(json_object_get(test, "result")), "valid") == 0;
+    assert_int_equal(json_integer_value(json_object_get(group, "tagSize")), tag_len * 8);
+    assert_int_equal(vault_equal(tag, out, tag_len), valid);
+}
+
+static void check_aead(json_t *group, json_t *test)
+{
+    uint8_t key[64], nonce[64], ad[1024], msg[1024], sealed[1100], plain[1100];
+    if (json_integer_value(json_object_get(group, "ivSize")) != 192)
+        return;
+    unhex_member(test, "key", key, sizeof key);
+    unhex_member(test, "iv", nonce, sizeof nonce);
+    size_t ad_len = unhex_member(test, "aad", ad, sizeof ad);
+    size_t len = unhex_member(test, "msg", msg, sizeof msg);
+    size_t ct = unhex_member(test, "ct", sealed, sizeof sealed - 16);
+    size_t all = ct + unhex_member(test, "tag", sealed + ct, 16);
+    bool valid = strcmp(json_string_value(json_object_get(test, "result")), "valid") == 0;
+    assert_int_equal(vault__aead_open(key, nonce, sealed, all, ad, ad_len, plain) == 0, valid);
+    if (valid) {
+        assert_memory_equal(plain, msg, len);
+        vault__aead_seal(key, nonce, msg, len, ad, ad_len, plain);
+        assert_memory_equal(plain, sealed, all);
+    }
+}
+
+static void each_vector(const char *name, void (*check)(json_t *, json_t *))
+{
+    json_t *root = wycheproof(name), *group, *test;
+    size_t i, j;
+    if (!root)
+        skip();
+    json_array_foreach(json_object_get(root, "testGroups"), i, group)
+        json_array_foreach(json_object_get(group, "tests"), j, test) check(group, test);
+    json_decref(root);
+}
+
+static void test_wycheproof_hmac(void **state)
+{
+    (void)state;
+    each_vector("hmac_sha256_test.json", check_hmac);
+}
+
+static void test_wycheproof_aead(void **state)
+{
+    (void)state;
+    each_vector("xchacha20_poly1305_test.json", check_aead);
+}
+
+static void test_hex(void **state)
+{
+    (void)state;
+    uint8_t out[3];
+    char id[33], other[33];
+    assert_int_equal(vault_unhex("00fF7a", out, 3), 0);
+    assert_memory_equal(out, "\x00\xff\x7a", 3);
+    assert_int_equal(vault_unhex("00ff7", out, 3), -1);
+    assert_int_equal(vault_unhex("00ff7a1", out, 3), -1);
+    assert_int_equal(vault_unhex("00ff7g", out, 3), -1);
+    assert_int_equal(vault_unhex("", out, 3), -1);
+    vault_id(id);
+    vault_id(other);
+    assert_int_equal(strlen(id), 32);
+    assert_string_not_equal(id, other);
+}
+
+static void test_seal(void **state)
+{
+    (void)state;
+    char *dir = make_dir();
+    struct error e = {0};
+    struct vault *v = vault_open(dir, true, &e);
+    assert_non_null(v);
+    uint8_t wrap[VAULT_WRAP], sealed[5 + 40], plain[8], one[32], two[32];
+    struct vault_key *k = vault_key_new(v, "s1", wrap);
+    vault_seal(k, "hello", 5, "ad", 2, sealed);
+    assert_int_equal(vault_unseal(k, sealed, sizeof sealed, "ad", 2, plain), ERR_OK);
+    assert_memory_equal(plain, "hello", 5);
+    assert_int_equal(vault_unseal(k, sealed, sizeof sealed, "aD", 2, plain), ERR_TAMPERED);
+    for (size_t len = 0; len < sizeof sealed; len++)
+        assert_int_equal(vault_unseal(k, sealed, len, "ad", 2, plain), ERR_TAMPERED);
+    for (size_t i = 0; i < sizeof sealed; i++) {
+        sealed[i] ^= 0x10;
+        assert_int_equal(vault_unseal(k, sealed, sizeof sealed, "ad", 2, plain), ERR_TAMPERED);
+        sealed[i] ^= 0x10;
+    }
+    /* A second opening of the directory reads the same key, and the wrap gives the same data key.
+     */
+    struct vault *w = vault_open(dir, false, &e);
+    assert_non_null(w);
+    assert_string_equal(vault_kek_id(v), vault_kek_id(w));
+    struct vault_key *same = vault_key_unwrap(w, "s1", wrap, sizeof wrap, &e);
+    assert_non_null(same);
+    assert_int_equal(vault_unseal(same, sealed, sizeof sealed, "ad", 2, plain), ERR_OK);
+    vault_commit(k, "x", 1, one);
+    vault_commit(same, "x", 1, two);
+    assert_memory_equal(one, two, 32);
+    vault_commit(k, "y", 1, two);
+    assert_memory_not_equal(one, two, 32);
+    vault_key_free(same);
+    /* A wrap is bound to its session and to each of its bytes. */
+    assert_null(vault_key_unwrap(w, "s2", wrap, sizeof wrap, &e));
+    assert_int_equal(e.code, ERR_TAMPERED);
+    assert_null(vault_key_unwrap(w, "s1", wrap, sizeof wrap - 1, &e));
+    wrap[30] ^= 1;
+    assert_null(vault_key_unwrap(w, "s1", wrap, sizeof wrap, &e));
+    vault_key_free(k);
+    vault_close(v);
+    vault_close(w);
+    remove_dir(dir);
+}
+
+static void test_key_file(void **state)
+{
+    (void)state;
+    char *dir = make_dir();
+    char *key = xasprintf("%s/keys/master.key", dir);
+    char *keys = xasprintf("%s/keys", dir);
+    struct error e = {0};
+    struct stat st;
+    assert_null(vault_open(dir, false, &e)); /* nothing is made unasked */
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_int_equal(stat(keys, &st), -1);
+    struct vault *v = vault_open(dir, true, &e);
+    assert_non_null(v);
+    assert_int_equal(stat(key, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(st.st_size, 32);
+    assert_int_equal(stat(keys, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_true(vault_permissions_ok(v, &e));
+    /* V2 */
+    assert_int_equal(chmod(key, 0640), 0);
+    assert_false(vault_permissions_ok(v, &e));
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_null(vault_open(dir, true, &e));
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_int_equal(chmod(key, 0600), 0);
+    assert_int_equal(chmod(keys, 0755), 0);
+    assert_null(vault_open(dir, true, &e));
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_int_equal(chmod(keys, 0700), 0);
+    /* A cut key is refused and never replaced. */
+    assert_int_equal(truncate(key, 31), 0);
+    assert_null(vault_open(dir, true, &e));
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_int_equal(stat(key, &st), 0);
+    assert_int_equal(st.st_size, 31);
+    vault_close(v);
+    free(key);
+    free(keys);
+    remove_dir(dir);
+}
+
+static void test_secret(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    setenv("MCPC_TEST_SECRET", "s3cret", 1);
+    char *secret = vault_secret("env:MCPC_TEST_SECRET", &e);
+    assert_string_equal(secret, "s3cret");
+    vault_secret_free(secret);
+    assert_null(vault_secret("env:MCPC_TEST_ABSENT", &e));
+    assert_int_equal(e.code, ERR_NOT_FOUND);
+    assert_null(vault_secret("sk-literal", &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_null(strstr(e.detail, "sk-literal"));
+    assert_null(vault_secret("env:", &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+}
+
+int main(void)
+{
+    vault_init();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_aead_vector),
+        cmocka_unit_test(test_wycheproof_hmac),
+        cmocka_unit_test(test_wycheproof_aead),
+        cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_seal),
+        cmocka_unit_test(test_key_file),
+        cmocka_unit_test(test_secret),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
