@@ -1,5 +1,8 @@
 #include "backend/base/text.h"
 #include "backend/base/errors.h"
+#include <limits.h>
+#include <string.h>
+#include <wchar.h>
 
 /* How many bytes the sequence that starts with `first` has, and the range of its second byte
  * (Unicode 15, table 3-7); 0 if no sequence starts so. */
@@ -59,4 +62,243 @@ size_t text_encode(uint32_t cp, char out[4])
         out[i] = (char)(0x80 | (cp & 0x3f));
     out[0] = (char)(lead[n] | cp);
     return n;
+}
+
+struct range {
+    uint32_t first, last;
+};
+
+/* Shown as <U+XXXX>: what is invisible, reorders its neighbours, or has no agreed meaning. */
+static const struct range marked[] = {
+    {0x80, 0x9f},       /* C1 */
+    {0xad, 0xad},       /* soft hyphen */
+    {0x61c, 0x61c},     /* Arabic letter mark */
+    {0x115f, 0x1160},   /* Hangul fillers */
+    {0x17b4, 0x17b5},   /* Khmer inherent vowels, invisible */
+    {0x180e, 0x180e},   /* Mongolian vowel separator */
+    {0x200b, 0x200f},   /* zero width, LRM, RLM */
+    {0x2028, 0x202e},   /* separators, embeddings, overrides */
+    {0x2060, 0x206f},   /* word joiner, invisible operators, isolates */
+    {0x3164, 0x3164},   /* Hangul filler */
+    {0xe000, 0xf8ff},   /* private use */
+    {0xfdd0, 0xfdef},   /* noncharacters */
+    {0xfeff, 0xfeff},   /* byte order mark */
+    {0xffa0, 0xffa0},   /* half-width Hangul filler */
+    {0xfff0, 0xfffb},   /* unassigned specials, interlinear annotation */
+    {0x1bca0, 0x1bca3}, /* shorthand format controls */
+    {0x1d173, 0x1d17a}, /* musical format controls */
+    {0xe0000, 0xe00ff}, /* tags */
+    {0xe01f0, 0xe0fff}, /* reserved as invisible */
+    {0xf0000, 0x10ffff} /* private use, planes 15 and 16 */
+};
+
+static const struct range selectors[] = {
+    {0x180b, 0x180d}, {0x180f, 0x180f}, {0xfe00, 0xfe0f}, {0xe0100, 0xe01ef}};
+
+static const struct range combining[] = {
+#define MARKS(first, last) {first, last},
+#include "backend/base/marks.def"
+#undef MARKS
+};
+
+static bool in_ranges(uint32_t cp, const struct range *ranges, size_t count)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (cp > ranges[mid].last)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < count && cp >= ranges[low].first;
+}
+#define IN(cp, table) in_ranges(cp, table, sizeof table / sizeof *table)
+
+static bool is_marked(uint32_t cp)
+{
+    return (cp & 0xfffe) == 0xfffe || IN(cp, marked);
+}
+
+/* One combining mark: kept, counted, or shown by its number when nothing is there to carry it. */
+static void put_mark(struct text_cleaner *c, uint32_t cp, int flags, struct buf *out)
+{
+    enum { MARKS_KEPT = 4 };
+    if (c->marks < MARKS_KEPT) {
+        char bytes[4];
+        c->marks++;
+        if (c->base && !(flags & TEXT_ASCII))
+            buf_add(out, bytes, text_encode(cp, bytes));
+        else
+            buf_addf(out, "<U+%04X>", (unsigned)cp);
+    } else if (c->marks == MARKS_KEPT) {
+        c->marks++;
+        buf_adds(out, "<+marks>");
+    }
+}
+
+static void put_control(struct text_cleaner *c, uint32_t cp, int flags, struct buf *out)
+{
+    bool after_cr = c->cr;
+    c->cr = cp == '\r';
+    if (cp == '\n' && after_cr)
+        return;
+    bool line_end = cp == '\n' || cp == '\r';
+    c->base = !line_end || (flags & TEXT_ONE_LINE);
+    if (line_end)
+        buf_adds(out, flags & TEXT_ONE_LINE ? "\\n" : "\n");
+    else if (cp == '\t')
+        buf_adds(out, flags & TEXT_ONE_LINE ? "\\t" : "\t");
+    else
+        buf_addf(out, "^%c", (int)(cp ^ 0x40)); /* 0x1b is ^[ and 0x7f is ^? */
+}
+
+/* The one place where a foreign code point becomes output. */
+static void put(struct text_cleaner *c, uint32_t cp, int flags, struct buf *out)
+{
+    if (IN(cp, selectors))
+        return;
+    if (!is_marked(cp) && IN(cp, combining)) {
+        c->cr = false;
+        put_mark(c, cp, flags, out);
+        return;
+    }
+    c->marks = 0;
+    if (cp < 0x20 || cp == 0x7f) {
+        put_control(c, cp, flags, out);
+        return;
+    }
+    c->cr = false;
+    c->base = true;
+    char bytes[4];
+    if (cp & TEXT_BAD)
+        buf_addf(out, "<%02X>", (unsigned)(cp & 0xff));
+    else if (is_marked(cp) || ((flags & TEXT_ASCII) && cp >= 0x80))
+        buf_addf(out, "<U+%04X>", (unsigned)cp);
+    else
+        buf_add(out, bytes, text_encode(cp, bytes));
+}
+
+/* Puts what is decided of the held bytes; at_end decides an unfinished sequence as well. */
+static void put_held(struct text_cleaner *c, bool at_end, int flags, struct buf *out)
+{
+    while (c->held_len > 0) {
+        unsigned need, n = sequence_len(c->held, c->held_len, &need);
+        if (n < need && n == c->held_len && !at_end)
+            return;
+        uint32_t cp = 0;
+        unsigned used = (unsigned)text_decode((const char *)c->held, c->held_len, &cp);
+        put(c, cp, flags, out);
+        c->held_len -= used;
+        memmove(c->held, c->held + used, c->held_len);
+    }
+}
+
+void text_clean_feed(struct text_cleaner *c, const char *bytes, size_t len, int flags,
+                     struct buf *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        size_t run = i;
+        while (c->held_len == 0 && run < len && bytes[run] >= 0x20 && bytes[run] < 0x7f)
+            run++;
+        if (run > i) { /* printable ASCII, most of all text, in one piece */
+            buf_add(out, bytes + i, run - i);
+            c->marks = 0;
+            c->cr = false;
+            c->base = true;
+            i = run - 1;
+            continue;
+        }
+        c->held[c->held_len++] = (unsigned char)bytes[i];
+        put_held(c, false, flags, out);
+    }
+}
+
+void text_clean_end(struct text_cleaner *c, int flags, struct buf *out)
+{
+    put_held(c, true, flags, out);
+    *c = (struct text_cleaner){0};
+}
+
+void text_clean(const char *bytes, size_t len, int flags, struct buf *out)
+{
+    struct text_cleaner c = {0};
+    text_clean_feed(&c, bytes, len, flags, out);
+    text_clean_end(&c, flags, out);
+}
+
+char *text_cleaned(const char *s, int flags)
+{
+    struct buf b = {0};
+    text_clean(s, strlen(s), flags, &b);
+    return buf_take(&b);
+}
+
+int text_width_cp(uint32_t cp)
+{
+    int w = cp <= 0x10ffff ? wcwidth((wchar_t)cp) : 1;
+    return w < 0 ? 1 : w;
+}
+
+int text_width(const char *s, size_t len)
+{
+    int used;
+    text_fit(s, len, INT_MAX, &used);
+    return used;
+}
+
+size_t text_fit(const char *s, size_t len, int columns, int *used)
+{
+    size_t at = 0;
+    *used = 0;
+    while (at < len) {
+        uint32_t cp;
+        size_t n = text_decode(s + at, len - at, &cp);
+        int w = text_width_cp(cp);
+        if (w > columns - *used)
+            break;
+        *used += w;
+        at += n;
+    }
+    return at;
+}
+
+bool text_is_russian(const char *s)
+{
+    size_t len = strlen(s), letters = 0, cyrillic = 0;
+    for (size_t i = 0; i < len;) {
+        uint32_t cp;
+        i += text_decode(s + i, len - i, &cp);
+        bool is_cyrillic = cp >= 0x400 && cp <= 0x52f;
+        bool is_latin = (cp >= 'a' && cp <= 'z') || (cp >= 'A' && cp <= 'Z');
+        /* Latin with signs up to Greek, and the scripts from Armenian on, without the punctuation
+         * and symbols of 2000..2FFF. */
+        bool is_other = (cp >= 0xc0 && cp < 0x400) || (cp >= 0x530 && cp < 0x2000) ||
+                        (cp >= 0x3040 && cp < 0xe000);
+        cyrillic += is_cyrillic;
+        letters += is_cyrillic || is_latin || is_other;
+    }
+    return cyrillic > 0 && cyrillic * 3 >= letters;
+}
+
+unsigned text_distance(const char *a, const char *b, unsigned max)
+{
+    enum { LONGEST = 64 };
+    size_t na = strlen(a), nb = strlen(b);
+    if (na > LONGEST || nb > LONGEST)
+        return max + 1;
+    unsigned row[LONGEST + 1];
+    for (unsigned j = 0; j <= nb; j++)
+        row[j] = j;
+    for (unsigned i = 1; i <= na; i++) {
+        unsigned diagonal = row[0];
+        row[0] = i;
+        for (unsigned j = 1; j <= nb; j++) {
+            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
+            unsigned add = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = change < add ? change : add;
+        }
+    }
+    return row[nb] <= max ? row[nb] : max + 1;
 }

@@ -23,6 +23,7 @@ struct text_cleaner {
     unsigned held_len;
     unsigned marks; /* combining marks in a row */
     bool cr;        /* the last character was a CR */
+    bool base;      /* a combining mark has something of this text to stand on */
 };
 enum text_flags {
     TEXT_ONE_LINE = 1, /* new lines and tabs are shown as the visible \n and \t marks, not kept */
@@ -31,10 +32,11 @@ enum text_flags {
 /* Appends the safe form of bytes to out:
  *   C0 except \n and \t, DEL: caret form (^[ for ESC); CRLF and CR become \n;
  *   C1, bidi controls (U+061C, 200E, 200F, 202A..202E, 2066..2069), zero-width (200B..200D, 2060,
- *   FEFF), tag characters (E0000..E007F), line and paragraph separators, private use,
- *   noncharacters: <U+XXXX>;
+ *   FEFF) and other invisible format characters, tag characters (E0000..E007F), line and paragraph
+ *   separators, private use, noncharacters: <U+XXXX>;
  *   an invalid byte: <XX>; variation selectors are dropped; over 4 combining marks in a row are
- *   dropped (counted once as <+marks>).
+ *   dropped (counted once as <+marks>); a mark that opens the text or a line: <U+XXXX>, since it would
+ *   be drawn over what stands before the text.
  * What comes out is valid UTF-8 without any control character but \n and \t. */
 void text_clean_feed(struct text_cleaner *c, const char *bytes, size_t len, int flags, struct buf *out);
 /* Flushes an unfinished sequence. */
@@ -54,7 +56,8 @@ size_t text_fit(const char *s, size_t len, int columns, int *used);
 
 /* True if the text holds Cyrillic letters in at least a third of its letters: answer in Russian. */
 bool text_is_russian(const char *s);
-/* Levenshtein distance with a bound, for "did you mean". */
+/* Levenshtein distance in bytes, for "did you mean"; max + 1 when it is larger than max or a text is
+ * longer than 64 bytes. */
 unsigned text_distance(const char *a, const char *b, unsigned max);
 
 #endif
