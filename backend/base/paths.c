@@ -1,0 +1,89 @@
+/* Where the configuration and the state are: conf_find, conf_state_dir, conf_dir. */
+#include "backend/base/conf.h"
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A folder by the XDG rules: $variable if it is an absolute path, else ~/under_home; then
+ * /mcp-console. NULL when there is no home either. */
+static char *xdg_dir(const char *variable, const char *under_home)
+{
+    const char *base = getenv(variable);
+    if (base && *base == '/')
+        return xasprintf("%s/mcp-console", base);
+    const char *home = getenv("HOME");
+    if (!home || *home != '/') {
+        const struct passwd *user = getpwuid(getuid());
+        home = user ? user->pw_dir : NULL;
+    }
+    return home && *home == '/' ? xasprintf("%s/%s/mcp-console", home, under_home) : NULL;
+}
+
+char *conf_dir(void)
+{
+    char *dir = xdg_dir("XDG_CONFIG_HOME", ".config");
+    return dir ? dir : xstrdup(MCPC_SYSCONFDIR "/mcp-console");
+}
+
+char *conf_find(const char *option)
+{
+    if (option)
+        return xstrdup(option); /* if it is missing, reading it says so */
+    char *dir = conf_dir();
+    char *path = xasprintf("%s/mcp-console.conf", dir);
+    free(dir);
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    path = xstrdup(MCPC_SYSCONFDIR "/mcp-console/mcp-console.conf");
+    if (access(path, F_OK) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+/* Makes dir and what is missing above it. */
+static int make_dirs(const char *dir)
+{
+    char *path = xstrdup(dir);
+    int result = 0;
+    for (char *p = path + 1; *p && result == 0; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST && access(path, F_OK) != 0)
+            result = -1;
+        *p = '/';
+    }
+    if (result == 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
+        result = -1;
+    free(path);
+    return result;
+}
+
+char *conf_state_dir(const char *option, struct error *e)
+{
+    char *dir = option ? xstrdup(option) : xdg_dir("XDG_STATE_HOME", ".local/state");
+    if (!dir || !*dir) {
+        err_set(e, ERR_NOT_FOUND, "no home directory; name one with --state");
+        free(dir);
+        return NULL;
+    }
+    size_t len = strlen(dir);
+    while (len > 1 && dir[len - 1] == '/')
+        dir[--len] = '\0';
+    struct stat st;
+    if (make_dirs(dir) != 0 || stat(dir, &st) != 0)
+        err_set(e, err_from_errno(errno), "%s: %s", dir, strerror(errno));
+    else if (!S_ISDIR(st.st_mode))
+        err_set(e, ERR_IO, "%s is not a directory", dir);
+    else if (access(dir, W_OK | X_OK) != 0)
+        err_set(e, ERR_READ_ONLY, "%s: %s", dir, strerror(errno));
+    else
+        return dir;
+    free(dir);
+    return NULL;
+}
