@@ -22,7 +22,8 @@ struct loop *loop_new(void); /* NULL when the system has no descriptors left */
 /* Ends the worker pool (queued jobs are dropped, with done called by their cancelled flag), kills
  * child processes, cancels HTTP calls. */
 void loop_free(struct loop *l);
-/* Runs until loop_quit. */
+/* Runs until loop_quit; may be run again afterwards. Timers and watches are to be freed before
+ * loop_free; child processes and HTTP calls that are still there are freed with the loop. */
 void loop_run(struct loop *l);
 /* From any thread, also from a signal-free callback; idempotent. */
 void loop_quit(struct loop *l);
@@ -63,6 +64,7 @@ struct proc_options {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *env;  /* NULL-terminated "K=V" added to the environment, or NULL */
     const char *cwd;         /* or NULL */
+    bool only_env;           /* env is the whole environment: nothing of this process's own */
 };
 /* NULL with *e set if it cannot be started. */
 struct proc *proc_start(struct loop *l, const struct proc_options *o, const struct proc_ops *ops,
@@ -84,7 +86,7 @@ struct http_options {
     const void *body;           /* copied */
     size_t body_len;
     uint64_t connect_ms, total_ms; /* 0: 5 s and no limit */
-    uint64_t silence_ms;           /* longest time without a byte, 0: none */
+    uint64_t silence_ms;           /* longest time without a byte, from the start on; 0: none */
 };
 struct http_ops {
     /* status and content type are known; called once before data, may be NULL */

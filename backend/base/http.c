@@ -1,0 +1,269 @@
+/* HTTP calls.
+ *
+ * 1 No callback of ours runs inside libcurl: what arrives is kept until curl_multi_perform has
+ *   returned. So callbacks may start and cancel calls, also their own.
+ * 2 A call is in loop->calls until it is freed, and in the multi handle until it is finished.
+ * 3 done is the last callback; a cancelled call has none. */
+#include "backend/base/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONNECT_MS = 5000 };
+
+struct http_call {
+    struct loop *loop;
+    struct http_ops ops;
+    void *arg;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct loop_timer *silence; /* NULL without a limit */
+    uint64_t silence_ms;
+    struct buf arrived;
+    char words[CURL_ERROR_SIZE];
+    CURLcode code;
+    bool head_told, in_multi, finished, silent, freed;
+    unsigned busy;
+};
+
+static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_call *c = arg;
+    buf_add(&c->arrived, bytes, size * count);
+    return size * count;
+}
+
+static void on_silence(void *arg)
+{
+    struct http_call *c = arg;
+    c->silent = true; /* http__turn ends it, after the wait that follows the timers */
+    loop__wake(c->loop);
+}
+
+static void leave_multi(struct http_call *c)
+{
+    if (c->in_multi)
+        curl_multi_remove_handle(c->loop->multi, c->easy);
+    c->in_multi = false;
+}
+
+static void call_free(struct http_call *c)
+{
+    if (c->freed)
+        return;
+    c->freed = true;
+    slots__remove(&c->loop->calls, c);
+    leave_multi(c);
+    curl_easy_cleanup(c->easy);
+    curl_slist_free_all(c->headers);
+    loop_timer_free(c->silence);
+    buf_release(&c->arrived);
+    if (!c->busy)
+        free(c);
+}
+
+void http_cancel(struct http_call *c)
+{
+    if (c)
+        call_free(c);
+}
+
+/* What libcurl's code is in our table. */
+static enum err code_of(struct http_call *c)
+{
+    curl_off_t connected = 0;
+    switch (c->code) {
+    case CURLE_OK:
+        return ERR_OK;
+    case CURLE_OPERATION_TIMEDOUT:
+        curl_easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+        return connected > 0 ? ERR_TIMEOUT : ERR_UNREACHABLE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_PROXY:
+        return ERR_UNREACHABLE;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return ERR_CONFIG;
+    default:
+        return ERR_PROTOCOL;
+    }
+}
+
+static void finish(struct http_call *c, const struct error *e)
+{
+    long status = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    leave_multi(c);
+    c->busy++;
+    c->ops.done(c->arg, e, status);
+    c->busy--;
+    if (c->freed)
+        free(c);
+    else
+        call_free(c);
+}
+
+/* Hands on what arrived; false when the call was freed or stopped by a callback. */
+static bool deliver(struct http_call *c)
+{
+    if (!c->arrived.len && !(c->finished && c->code == CURLE_OK))
+        return true;
+    bool go_on = true;
+    c->silent = false;
+    if (c->silence && !c->finished)
+        loop_timer_start(c->silence, c->silence_ms, 0);
+    struct buf bytes = c->arrived;
+    c->arrived = (struct buf){0};
+    c->busy++;
+    if (!c->head_told) {
+        c->head_told = true;
+        long status = 0;
+        char *type = NULL;
+        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(c->easy, CURLINFO_CONTENT_TYPE, &type);
+        if (c->ops.head)
+            c->ops.head(c->arg, status, type ? type : "");
+    }
+    if (!c->freed && bytes.len && c->ops.data)
+        go_on = c->ops.data(c->arg, bytes.data, bytes.len);
+    c->busy--;
+    buf_release(&bytes);
+    if (c->freed) {
+        free(c);
+        return false;
+    }
+    if (!go_on) {
+        struct error e;
+        err_set(&e, ERR_CANCELLED, "the answer was not wanted any more");
+        finish(c, &e);
+    }
+    return go_on;
+}
+
+static void conclude(struct http_call *c)
+{
+    struct error e = {0};
+    if (c->silent && !c->finished) {
+        err_set(&e, ERR_TIMEOUT, "nothing arrived for %llu ms", (unsigned long long)c->silence_ms);
+        finish(c, &e);
+    } else if (c->finished) {
+        enum err code = code_of(c);
+        if (code)
+            err_set(&e, code, "%s", c->words[0] ? c->words : curl_easy_strerror(c->code));
+        finish(c, &e);
+    }
+}
+
+void http__turn(struct loop *l)
+{
+    if (!l->calls.len)
+        return;
+    int running, left;
+    BUG_IF(curl_multi_perform(l->multi, &running) != CURLM_OK);
+    for (CURLMsg *m; (m = curl_multi_info_read(l->multi, &left));) {
+        struct http_call *c = NULL;
+        CURLcode code = m->data.result;
+        curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+        c->finished = true;
+        c->code = code;
+    }
+    size_t n = l->calls.len; /* calls that callbacks start come after these */
+    for (size_t i = 0; i < n; i++) {
+        struct http_call *c = l->calls.at[i];
+        if (c && deliver(c))
+            conclude(c);
+    }
+    slots__pack(&l->calls);
+}
+
+/* Starting. */
+
+static void set_body(struct http_call *c, const struct http_options *o)
+{
+    const char *method = o->method ? o->method : "GET";
+    if (o->body || !strcmp(method, "POST")) {
+        curl_easy_setopt(c->easy, CURLOPT_POST, 1L);
+        curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);
+        curl_easy_setopt(c->easy, CURLOPT_COPYPOSTFIELDS, o->body ? o->body : "");
+    }
+    if (!strcmp(method, "HEAD"))
+        curl_easy_setopt(c->easy, CURLOPT_NOBODY, 1L);
+    else if (strcmp(method, o->body ? "POST" : "GET"))
+        curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static bool set_headers(struct http_call *c, const char *const *headers)
+{
+    /* No wait for "100 Continue" before a body. */
+    if (!(c->headers = curl_slist_append(NULL, "Expect:")))
+        BUG("no memory for a header");
+    for (; headers && *headers; headers++) {
+        if (strpbrk(*headers, "\r\n"))
+            return false;
+        if (!curl_slist_append(c->headers, *headers))
+            BUG("no memory for a header");
+    }
+    curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
+    return true;
+}
+
+static void set_options(struct http_call *c, const struct http_options *o)
+{
+    CURL *h = c->easy;
+    curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(h, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(h, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h, CURLOPT_QUICK_EXIT, 1L); /* cancelling does not wait for the resolver */
+    curl_easy_setopt(h, CURLOPT_PIPEWAIT, 0L);
+    curl_easy_setopt(h, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(h, CURLOPT_USERAGENT, "mcp-console/" MCPC_VERSION);
+    curl_easy_setopt(h, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(o->connect_ms ? o->connect_ms : CONNECT_MS));
+    curl_easy_setopt(h, CURLOPT_TIMEOUT_MS, (long)o->total_ms);
+    curl_easy_setopt(h, CURLOPT_ERRORBUFFER, c->words);
+    curl_easy_setopt(h, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
+    if (!getenv("no_proxy") && !getenv("NO_PROXY")) /* a proxy cannot reach our own loopback */
+        curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+}
+
+static bool url_allowed(const char *url)
+{
+    return url && (!strncasecmp(url, "http://", 7) || !strncasecmp(url, "https://", 8));
+}
+
+struct http_call *http_start(struct loop *l, const struct http_options *o,
+                             const struct http_ops *ops, void *arg, struct error *e)
+{
+    if (!url_allowed(o->url)) {
+        err_set(e, ERR_CONFIG, "%s: not an http or https address", o->url ? o->url : "");
+        return NULL;
+    }
+    struct http_call *c = xcalloc(1, sizeof *c);
+    *c = (struct http_call){.loop = l, .ops = *ops, .arg = arg, .silence_ms = o->silence_ms};
+    slots__add(&l->calls, c);
+    c->easy = curl_easy_init();
+    BUG_IF(!c->easy);
+    set_options(c, o);
+    set_body(c, o);
+    if (curl_easy_setopt(c->easy, CURLOPT_URL, o->url) || !set_headers(c, o->headers)) {
+        err_set(e, ERR_INVALID, "%s: the address or a header has a line break or is too long",
+                o->url);
+        call_free(c);
+        return NULL;
+    }
+    BUG_IF(curl_multi_add_handle(l->multi, c->easy) != CURLM_OK);
+    c->in_multi = true;
+    if (o->silence_ms) {
+        c->silence = loop_timer_new(l, on_silence, c);
+        loop_timer_start(c->silence, o->silence_ms, 0);
+    }
+    return c;
+}
