@@ -225,7 +225,7 @@ static void a_timer_of_zero_does_not_starve_posts(void **state)
     pthread_create(&thread, NULL, quit_later, t.loop);
     loop_run(t.loop);
     pthread_join(thread, NULL);
-    assert_true(t.fired > 1);
+    assert_in_range(t.fired, 2, 99999); /* a starved loop runs all of them in one turn */
     loop_timer_free(t.timer);
     loop_free(t.loop);
 }
