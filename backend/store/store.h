@@ -21,18 +21,25 @@ struct store_db; /* a connection: the reader's or the writer's */
 struct store_row; /* the current row of a query, valid in the callback only */
 
 /* Opens or makes the database and applies migrations. read_only: no lock, no migration, for
- * verification beside a running console. NULL with *e: LOCKED, NEWER, READ_ONLY, NO_SPACE, CORRUPT, IO. */
+ * verification beside a running console; l may be NULL then. NULL with *e: LOCKED, NEWER, READ_ONLY,
+ * NO_SPACE, CORRUPT, IO; read_only also NOT_FOUND (no database) and UNSUPPORTED (older schema). */
 struct store *store_open(struct loop *l, const char *state_dir, bool read_only, struct error *e);
-/* Does not block; queued writes are still done. */
+/* Does not block; what was queued before is still written. */
 void store_close(struct store *s);
 /* Waits for queued writes, releases the lock, frees. */
 void store_free(struct store *s);
 struct store_db *store_reader(struct store *s);
 const char *store_path(const struct store *s);
+/* A reading connection of one's own, for one thread at a time: long reads on a worker. Read in short
+ * pieces: an open read keeps the write-ahead log from being reused. NULL with *e. */
+struct store_db *store_db_open(const char *path, struct error *e);
+void store_db_close(struct store_db *db); /* NULL is fine */
 
 /* A write: op runs on a worker inside the transaction (it may only touch db and arg); done runs on
  * the loop afterwards. If any op of a group fails, the group is rolled back and retried one by one,
- * so that one bad write does not fail its neighbours; S2 then holds for each single one. */
+ * so that one bad write does not fail its neighbours; S2 then holds for each single one. So op may
+ * run twice and must not change arg in a way that a second run would see. done always runs, at the
+ * latest inside store_free. After store_close a new write gets ERR_CLOSED. */
 typedef enum err store_op(struct store_db *db, void *arg, struct error *e);
 typedef void store_done(void *arg, const struct error *e);
 void store_write(struct store *s, store_op *op, store_done *done, void *arg);

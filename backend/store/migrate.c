@@ -1,0 +1,96 @@
+/* The schema, as a numbered list of steps. A step is never changed once released: add another. */
+#include "backend/store/internal.h"
+
+#include <stdlib.h>
+
+static const char *const steps[] = {
+    /* 1: the log, its keys and tree, the projections and the ledger. docs/evidence-format.md
+     * describes the tables of the log. */
+    "CREATE TABLE entries(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL, leaf BLOB NOT NULL,"
+    " ts INTEGER NOT NULL, session TEXT NOT NULL, type TEXT NOT NULL, trace_id TEXT) STRICT;"
+    "CREATE INDEX entries_session ON entries(session);"
+    "CREATE INDEX entries_type ON entries(type);"
+    "CREATE INDEX entries_trace ON entries(trace_id) WHERE trace_id IS NOT NULL;"
+    "CREATE TABLE payloads(seq INTEGER PRIMARY KEY REFERENCES entries(seq),"
+    " sealed BLOB NOT NULL) STRICT;"
+    "CREATE TABLE data_keys(session TEXT PRIMARY KEY, kek_id TEXT NOT NULL,"
+    " version INTEGER NOT NULL, wrap BLOB NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE sessions(session TEXT PRIMARY KEY, first INTEGER NOT NULL,"
+    " seal INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX sessions_open ON sessions(first) WHERE seal IS NULL;"
+    "CREATE TABLE tree(level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " PRIMARY KEY(level, idx)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tree_head(id INTEGER PRIMARY KEY CHECK(id = 1), size INTEGER NOT NULL,"
+    " head BLOB NOT NULL) STRICT;"
+    "INSERT INTO tree_head VALUES(1, 0, zeroblob(32));"
+    "CREATE TABLE traces(rowid INTEGER PRIMARY KEY, trace_id TEXT NOT NULL UNIQUE,"
+    " conversation TEXT, at INTEGER NOT NULL, state TEXT NOT NULL, sealed BLOB,"
+    " session TEXT) STRICT;"
+    "CREATE INDEX traces_conversation ON traces(conversation);"
+    "CREATE TABLE scores(at INTEGER PRIMARY KEY, score INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE ledger(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, day TEXT NOT NULL,"
+    " trace_id TEXT, model TEXT NOT NULL, provider TEXT, connector TEXT,"
+    " input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL, estimated INTEGER NOT NULL,"
+    " priced INTEGER NOT NULL, amount_nano INTEGER, currency TEXT, price_version TEXT,"
+    " outcome TEXT NOT NULL, elapsed_ms INTEGER, first_token_ms INTEGER, entry INTEGER) STRICT;"
+    "CREATE INDEX ledger_day ON ledger(day);"
+    "CREATE INDEX ledger_model ON ledger(model);",
+};
+
+enum { VERSION = (int)(sizeof steps / sizeof *steps) };
+
+static bool take_version(void *arg, const struct store_row *row)
+{
+    *(int64_t *)arg = store_int(row, 0);
+    return false;
+}
+
+static enum err read_version(struct store_db *db, int64_t *version, struct error *e)
+{
+    *version = 0;
+    return store_query(db, e, take_version, version, "PRAGMA user_version", "");
+}
+
+enum err store__refuse_newer(struct store_db *db, struct error *e)
+{
+    int64_t version;
+    enum err code = read_version(db, &version, e);
+    if (code == ERR_OK && version > VERSION)
+        code = err_set(e, ERR_NEWER, "the database has schema %lld, this version knows %d",
+                       (long long)version, VERSION);
+    return code;
+}
+
+enum err store__refuse_older(struct store_db *db, struct error *e)
+{
+    int64_t version;
+    enum err code = read_version(db, &version, e);
+    if (code == ERR_OK && version < VERSION)
+        code = err_set(e, ERR_UNSUPPORTED,
+                       "the database has schema %lld, not %d: start the console on it once",
+                       (long long)version, VERSION);
+    return code;
+}
+
+enum err store__migrate(struct store_db *db, struct error *e)
+{
+    int64_t version;
+    enum err code = read_version(db, &version, e);
+    if (code != ERR_OK || version >= VERSION)
+        return code;
+    if (version < 0)
+        return err_set(e, ERR_CORRUPT, "the database has schema %lld", (long long)version);
+    code = store__begin(db, e);
+    for (; code == ERR_OK && version < VERSION; version++)
+        code = store__script(db, steps[version], e);
+    if (code == ERR_OK) {
+        char *sql = xasprintf("PRAGMA user_version=%d", VERSION);
+        code = store__script(db, sql, e);
+        free(sql);
+    }
+    if (code == ERR_OK)
+        code = store__commit(db, e);
+    if (code != ERR_OK)
+        store__rollback(db);
+    return code;
+}

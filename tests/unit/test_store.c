@@ -1,0 +1,423 @@
+/* The store: S1..S4 of store.h, statements, a full disk, permissions. */
+#include "backend/store/store.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+struct world {
+    char *dir;
+    struct loop *loop;
+    struct store *store;
+    int pending;
+};
+
+static void open_store(struct world *w)
+{
+    struct error e = {0};
+    w->loop = loop_new();
+    w->store = store_open(w->loop, w->dir, false, &e);
+    if (!w->store)
+        fail_msg("store_open: %s", e.detail);
+}
+
+static void close_store(struct world *w)
+{
+    store_close(w->store);
+    store_free(w->store);
+    loop_free(w->loop);
+    w->store = NULL;
+}
+
+static int set_up(void **state)
+{
+    struct world *w = xcalloc(1, sizeof *w);
+    w->dir = xasprintf("%s/mcpc-store-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(w->dir));
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    if (w->store)
+        close_store(w);
+    char *command = xasprintf("rm -rf '%s'", w->dir);
+    int rc = system(command);
+    free(command);
+    free(w->dir);
+    free(w);
+    return rc;
+}
+
+struct write {
+    struct world *world;
+    int64_t at, score;
+    struct error error;
+    int order, runs; /* order of its done, and how often its op ran */
+    bool visible;    /* another connection saw it inside done */
+};
+
+static int order;
+
+static enum err insert(struct store_db *db, void *arg, struct error *e)
+{
+    struct write *w = arg;
+    w->runs++;
+    return store_exec(db, e, "INSERT INTO scores VALUES(?, ?)", "ii", w->at, w->score);
+}
+
+static void inserted(void *arg, const struct error *e)
+{
+    struct write *w = arg;
+    w->error = *e;
+    w->order = ++order;
+    w->visible = store_scalar(store_reader(w->world->store), -1,
+                              "SELECT score FROM scores WHERE at = ?", "i", w->at) == w->score;
+    if (--w->world->pending == 0)
+        loop_quit(w->world->loop);
+}
+
+static void write_one(struct world *w, struct write *write, int64_t at)
+{
+    *write = (struct write){.world = w, .at = at, .score = at + 1};
+    w->pending++;
+    store_write(w->store, insert, inserted, write);
+}
+
+static void test_writes(void **state) /* S1, S2 */
+{
+    enum { N = 2500 }; /* more than one group holds */
+    struct world *w = *state;
+    open_store(w);
+    struct write *writes = xcalloc(N, sizeof *writes);
+    order = 0;
+    for (int i = 0; i < N; i++)
+        write_one(w, &writes[i], i);
+    loop_run(w->loop);
+    for (int i = 0; i < N; i++) {
+        assert_int_equal(writes[i].error.code, ERR_OK);
+        assert_int_equal(writes[i].order, i + 1);
+        assert_true(writes[i].visible);
+        assert_int_equal(writes[i].runs, 1);
+    }
+    assert_int_equal(store_scalar(store_reader(w->store), -1, "SELECT count(*) FROM scores", ""),
+                     N);
+    free(writes);
+}
+
+static void test_bad_neighbour(void **state) /* S2: the others are written */
+{
+    struct world *w = *state;
+    struct write writes[9];
+    open_store(w);
+    order = 0;
+    for (int i = 0; i < 9; i++)
+        write_one(w, &writes[i], i == 6 ? 2 : i); /* the seventh repeats a key */
+    loop_run(w->loop);
+    for (int i = 0; i < 9; i++) {
+        assert_int_equal(writes[i].error.code, i == 6 ? ERR_INVALID : ERR_OK);
+        assert_int_equal(writes[i].order, i + 1);
+    }
+    assert_non_null(strstr(writes[6].error.detail, "UNIQUE"));
+}
+
+static void test_close(void **state)
+{
+    struct world *w = *state;
+    struct write writes[4];
+    open_store(w);
+    for (int i = 0; i < 3; i++)
+        write_one(w, &writes[i], i);
+    store_close(w->store);
+    write_one(w, &writes[3], 3);
+    w->pending = 100; /* the loop never runs: done runs inside store_free */
+    struct loop *loop = w->loop;
+    store_free(w->store);
+    w->store = NULL;
+    loop_free(loop);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(writes[i].error.code, i == 3 ? ERR_CLOSED : ERR_OK);
+    open_store(w);
+    assert_int_equal(store_scalar(store_reader(w->store), -1, "SELECT count(*) FROM scores", ""),
+                     3);
+}
+
+static void test_loop_first(void **state) /* the loop may be gone before the store */
+{
+    struct world *w = *state;
+    struct write writes[2];
+    open_store(w);
+    write_one(w, &writes[0], 0);
+    w->pending = 100;
+    loop_free(w->loop);
+    write_one(w, &writes[1], 1);
+    store_free(w->store);
+    w->store = NULL;
+    assert_int_equal(writes[0].error.code, ERR_OK);
+    assert_int_equal(writes[1].error.code, ERR_OK);
+}
+
+static void test_lock(void **state) /* S3 */
+{
+    struct world *w = *state;
+    struct error e = {0};
+    char pid[32];
+    open_store(w);
+    assert_null(store_open(w->loop, w->dir, false, &e));
+    assert_int_equal(e.code, ERR_LOCKED);
+    snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+    assert_non_null(strstr(e.detail, pid));
+    /* Reading beside it is allowed. */
+    struct store *reader = store_open(NULL, w->dir, true, &e);
+    assert_non_null(reader);
+    store_free(reader);
+    close_store(w);
+    open_store(w);
+}
+
+static enum err set_version(struct store_db *db, void *arg, struct error *e)
+{
+    (void)arg;
+    return store_exec(db, e, "PRAGMA user_version=99", "");
+}
+
+static char *digest_of(const char *path)
+{
+    char *command = xasprintf("sha256sum < '%s'", path);
+    FILE *f = popen(command, "r");
+    char *text = xcalloc(1, 80);
+    assert_non_null(fgets(text, 80, f));
+    pclose(f);
+    free(command);
+    return text;
+}
+
+static void test_newer(void **state) /* S4 */
+{
+    struct world *w = *state;
+    struct error e = {0};
+    open_store(w);
+    char *path = xstrdup(store_path(w->store));
+    store_write(w->store, set_version, NULL, NULL);
+    close_store(w);
+    char *before = digest_of(path);
+    w->loop = loop_new();
+    assert_null(store_open(w->loop, w->dir, false, &e));
+    assert_int_equal(e.code, ERR_NEWER);
+    assert_null(store_open(NULL, w->dir, true, &e));
+    assert_int_equal(e.code, ERR_NEWER);
+    loop_free(w->loop);
+    char *after = digest_of(path);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    free(path);
+}
+
+static void test_not_a_database(void **state)
+{
+    struct world *w = *state;
+    struct error e = {0};
+    assert_null(store_open(NULL, w->dir, true, &e));
+    assert_int_equal(e.code, ERR_NOT_FOUND);
+    char *path = xasprintf("%s/console.db", w->dir);
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < 500; i++)
+        fputs("this is not a database\n", f);
+    fclose(f);
+    w->loop = loop_new();
+    assert_null(store_open(w->loop, w->dir, false, &e));
+    assert_int_equal(e.code, ERR_CORRUPT);
+    loop_free(w->loop);
+    free(path);
+}
+
+static void test_private(void **state)
+{
+    struct world *w = *state;
+    static const char *const names[] = {"console.db", "console.db-wal", "lock"};
+    struct write write;
+    struct stat st;
+    open_store(w);
+    write_one(w, &write, 1);
+    loop_run(w->loop);
+    for (size_t i = 0; i < 3; i++) {
+        char *path = xasprintf("%s/%s", w->dir, names[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+        free(path);
+    }
+}
+
+/* In a child, because of its user: a directory of somebody else. */
+static void test_read_only(void **state)
+{
+    struct world *w = *state;
+    assert_int_equal(chmod(w->dir, geteuid() == 0 ? 0755 : 0555), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct error e = {0};
+        if (geteuid() == 0 && seteuid(65534) != 0)
+            _exit(9);
+        struct store *s = store_open(NULL, w->dir, false, &e);
+        _exit(s ? 8 : e.code == ERR_READ_ONLY ? 0 : 7);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    chmod(w->dir, 0700);
+}
+
+static const char at_below[] = "SELECT at FROM scores WHERE at < ?";
+
+static bool nested(void *arg, const struct store_row *row)
+{
+    struct world *w = arg;
+    int64_t at = store_int(row, 0);
+    /* The same literal while its statement is being stepped. */
+    if (at > 0)
+        assert_int_equal(store_query(store_reader(w->store), NULL, nested, w, at_below, "i", at),
+                         ERR_OK);
+    else
+        w->pending++;
+    return true;
+}
+
+static bool same_text(void *arg, const struct store_row *row)
+{
+    size_t len;
+    (void)arg;
+    assert_string_equal(store_text(row, 0), "текст");
+    assert_null(store_text(row, 1));
+    assert_memory_equal(store_blob(row, 2, &len), "a\0b", 3);
+    assert_int_equal(len, 3);
+    assert_non_null(store_blob(row, 3, &len));
+    assert_int_equal(len, 0);
+    assert_null(store_blob(row, 4, &len));
+    assert_true(store_num(row, 5) == 0.5);
+    return true;
+}
+
+static void test_statements(void **state)
+{
+    struct world *w = *state;
+    struct error e = {0};
+    struct write writes[4];
+    open_store(w);
+    for (int i = 0; i < 4; i++)
+        write_one(w, &writes[i], i);
+    loop_run(w->loop);
+    struct store_db *db = store_reader(w->store);
+    w->pending = 0;
+    assert_int_equal(store_query(db, &e, nested, w, at_below, "i", (int64_t)4), ERR_OK);
+    assert_int_equal(w->pending, 8); /* 2^3 ways down from 4 to 0 */
+    assert_int_equal(store_query(db, &e, same_text, NULL, "SELECT ?, ?, ?, ?, ?, ?", "ssbbbd",
+                                 "текст", (const char *)NULL, (const void *)"a\0b", (size_t)3,
+                                 (const void *)"", (size_t)0, (const void *)NULL, (size_t)0, 0.5),
+                     ERR_OK);
+    assert_int_equal(store_scalar(db, -7, "SELECT max(at) FROM scores WHERE at > 50", ""), -7);
+    /* The reader cannot write. */
+    assert_int_not_equal(store_exec(db, &e, "DELETE FROM scores", ""), ERR_OK);
+    struct store_db *own = store_db_open(store_path(w->store), &e);
+    assert_non_null(own);
+    assert_int_equal(store_scalar(own, -1, "SELECT count(*) FROM scores", ""), 4);
+    store_db_close(own);
+}
+
+/* A full disk, by a limit on the size of files in a child. Exits 0 when all is as it should be. */
+struct big {
+    struct world *world;
+    enum err code;
+};
+
+static enum err insert_big(struct store_db *db, void *arg, struct error *e)
+{
+    static const char zeros[100000];
+    (void)arg;
+    return store_exec(db, e, "INSERT INTO data_keys VALUES(hex(randomblob(16)), 'k', 1, ?)", "b",
+                      (const void *)zeros, sizeof zeros);
+}
+
+static void inserted_big(void *arg, const struct error *e)
+{
+    struct big *b = arg;
+    b->code = e->code;
+    loop_quit(b->world->loop);
+}
+
+static enum err write_big(struct world *w)
+{
+    struct big b = {w, ERR_INTERNAL};
+    store_write(w->store, insert_big, inserted_big, &b);
+    loop_run(w->loop);
+    return b.code;
+}
+
+static int full_disk(struct world *w)
+{
+    struct rlimit limit = {1000000, RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    struct error e = {0};
+    w->loop = loop_new();
+    w->store = store_open(w->loop, w->dir, false, &e);
+    if (!w->store || setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return 1;
+    int good = 0;
+    enum err code = ERR_OK;
+    for (; good < 40 && code == ERR_OK; good++)
+        code = write_big(w);
+    good--;
+    if (code != ERR_NO_SPACE || good < 2)
+        return 2;
+    static const char count[] = "SELECT count(*) FROM data_keys";
+    if (store_scalar(store_reader(w->store), -1, count, "") != good) /* reading goes on */
+        return 3;
+    if (write_big(w) != ERR_NO_SPACE)
+        return 4;
+    limit.rlim_cur = RLIM_INFINITY;
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || write_big(w) != ERR_OK) /* and writing comes back */
+        return 5;
+    if (store_scalar(store_reader(w->store), -1, count, "") != good + 1)
+        return 6;
+    close_store(w);
+    return 0;
+}
+
+static void test_full_disk(void **state)
+{
+    struct world *w = *state;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(full_disk(w));
+    int status;
+    waitpid(child, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_writes),     TEST(test_bad_neighbour),  TEST(test_close),
+        TEST(test_loop_first), TEST(test_lock),           TEST(test_newer),
+        TEST(test_private),    TEST(test_not_a_database), TEST(test_read_only),
+        TEST(test_statements), TEST(test_full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
