@@ -4,9 +4,9 @@
  *
  * Invariants
  * S1 store_write's done is called with ERR_OK only after the transaction is durable.
- * S2 Writes are applied in the order queued. If a transaction fails, every write in it gets its error.
- * S3 One console at a time: the state directory is locked (flock on $STATE/lock) from open to close.
- * S4 A database whose user_version is newer than ours is not touched: ERR_NEWER. */
+ * S2 Writes are applied in the order queued. If a transaction fails, every write in it gets its
+ * error. S3 One console at a time: the state directory is locked (flock on $STATE/lock) from open
+ * to close. S4 A database whose user_version is newer than ours is not touched: ERR_NEWER. */
 #ifndef STORE_H
 #define STORE_H
 
@@ -16,13 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct store;   /* owned by the backend */
-struct store_db; /* a connection: the reader's or the writer's */
+struct store;     /* owned by the backend */
+struct store_db;  /* a connection: the reader's or the writer's */
 struct store_row; /* the current row of a query, valid in the callback only */
 
 /* Opens or makes the database and applies migrations. read_only: no lock, no migration, for
- * verification beside a running console; l may be NULL then. NULL with *e: LOCKED, NEWER, READ_ONLY,
- * NO_SPACE, CORRUPT, IO; read_only also NOT_FOUND (no database) and UNSUPPORTED (older schema). */
+ * verification beside a running console; l may be NULL then. NULL with *e: LOCKED, NEWER,
+ * READ_ONLY, NO_SPACE, CORRUPT, IO; read_only also NOT_FOUND (no database) and UNSUPPORTED (older
+ * schema). */
 struct store *store_open(struct loop *l, const char *state_dir, bool read_only, struct error *e);
 /* Does not block; what was queued before is still written. */
 void store_close(struct store *s);
@@ -30,8 +31,8 @@ void store_close(struct store *s);
 void store_free(struct store *s);
 struct store_db *store_reader(struct store *s);
 const char *store_path(const struct store *s);
-/* A reading connection of one's own, for one thread at a time: long reads on a worker. Read in short
- * pieces: an open read keeps the write-ahead log from being reused. NULL with *e. */
+/* A reading connection of one's own, for one thread at a time: long reads on a worker. Read in
+ * short pieces: an open read keeps the write-ahead log from being reused. NULL with *e. */
 struct store_db *store_db_open(const char *path, struct error *e);
 void store_db_close(struct store_db *db); /* NULL is fine */
 
@@ -58,6 +59,7 @@ double store_num(const struct store_row *row, int column);
 const char *store_text(const struct store_row *row, int column);
 const void *store_blob(const struct store_row *row, int column, size_t *len);
 /* A single integer, or otherwise when there is no row. */
-int64_t store_scalar(struct store_db *db, int64_t otherwise, const char *sql, const char *format, ...);
+int64_t store_scalar(struct store_db *db, int64_t otherwise, const char *sql, const char *format,
+                     ...);
 
 #endif

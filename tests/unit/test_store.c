@@ -337,11 +337,15 @@ static void test_statements(void **state)
     store_db_close(own);
 }
 
-/* A full disk, by a limit on the size of files in a child. Exits 0 when all is as it should be. */
-struct big {
+/* A full disk, by a limit on the size of files in a child, one write after the other: fill it, see
+ * that it stays refused and that reading goes on, lift the limit, see that writing comes back. */
+struct filling {
     struct world *world;
-    enum err code;
+    int good, result; /* result: 0 when all was as it should be */
+    enum { FILLING, REFUSED, LIFTED } step;
 };
+
+static const char count_keys[] = "SELECT count(*) FROM data_keys";
 
 static enum err insert_big(struct store_db *db, void *arg, struct error *e)
 {
@@ -351,49 +355,49 @@ static enum err insert_big(struct store_db *db, void *arg, struct error *e)
                       (const void *)zeros, sizeof zeros);
 }
 
-static void inserted_big(void *arg, const struct error *e)
+static bool limit_files(rlim_t bytes)
 {
-    struct big *b = arg;
-    b->code = e->code;
-    loop_quit(b->world->loop);
+    return setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, RLIM_INFINITY}) == 0;
 }
 
-static enum err write_big(struct world *w)
+static void inserted_big(void *arg, const struct error *e)
 {
-    struct big b = {w, ERR_INTERNAL};
-    store_write(w->store, insert_big, inserted_big, &b);
-    loop_run(w->loop);
-    return b.code;
+    struct filling *f = arg;
+    int64_t seen = store_scalar(store_reader(f->world->store), -1, count_keys, "");
+    f->good += e->code == ERR_OK;
+    f->result = seen != f->good;
+    if (f->step == FILLING && e->code == ERR_OK) {
+        f->result = f->good > 40 ? 2 : f->result;
+    } else if (f->step == FILLING) {
+        f->result = e->code != ERR_NO_SPACE || f->good < 2 ? 3 : f->result;
+        f->step = REFUSED;
+    } else if (f->step == REFUSED) {
+        f->result = e->code != ERR_NO_SPACE || !limit_files(RLIM_INFINITY) ? 4 : f->result;
+        f->step = LIFTED;
+    } else {
+        f->result = e->code != ERR_OK ? 5 : f->result;
+        loop_quit(f->world->loop);
+        return;
+    }
+    if (f->result)
+        loop_quit(f->world->loop);
+    else
+        store_write(f->world->store, insert_big, inserted_big, f);
 }
 
 static int full_disk(struct world *w)
 {
-    struct rlimit limit = {1000000, RLIM_INFINITY};
     signal(SIGXFSZ, SIG_IGN);
     struct error e = {0};
     w->loop = loop_new();
     w->store = store_open(w->loop, w->dir, false, &e);
-    if (!w->store || setrlimit(RLIMIT_FSIZE, &limit) != 0)
-        return 1;
-    int good = 0;
-    enum err code = ERR_OK;
-    for (; good < 40 && code == ERR_OK; good++)
-        code = write_big(w);
-    good--;
-    if (code != ERR_NO_SPACE || good < 2)
-        return 2;
-    static const char count[] = "SELECT count(*) FROM data_keys";
-    if (store_scalar(store_reader(w->store), -1, count, "") != good) /* reading goes on */
-        return 3;
-    if (write_big(w) != ERR_NO_SPACE)
-        return 4;
-    limit.rlim_cur = RLIM_INFINITY;
-    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || write_big(w) != ERR_OK) /* and writing comes back */
-        return 5;
-    if (store_scalar(store_reader(w->store), -1, count, "") != good + 1)
+    struct filling f = {.world = w};
+    if (!w->store || !limit_files(1000000))
         return 6;
+    store_write(w->store, insert_big, inserted_big, &f);
+    loop_run(w->loop);
     close_store(w);
-    return 0;
+    return f.result;
 }
 
 static void test_full_disk(void **state)
