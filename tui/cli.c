@@ -1,0 +1,403 @@
+/* Subcommands: arguments, printing, and the short ones (connectors, cost, score, doctor). */
+#include "tui/cli_internal.h"
+#include <getopt.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CALL_MS = 30000, SETTLE_MS = 5000 };
+
+/* ---- printing */
+
+void cli__print_json(const json_t *value)
+{
+    size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY;
+    char *text = json_dumps(value, isatty(STDOUT_FILENO) ? flags | JSON_ENSURE_ASCII : flags);
+    BUG_IF(!text);
+    puts(text);
+    free(text);
+}
+
+void cli__put(const char *text, bool keep_lines)
+{
+    char *clean = text_cleaned(text, keep_lines ? 0 : TEXT_ONE_LINE);
+    fputs(clean, stdout);
+    free(clean);
+}
+
+void cli__cell(const char *text, int width)
+{
+    int room = width < 0 ? -width : width, used;
+    char *clean = text_cleaned(text, TEXT_ONE_LINE);
+    size_t len = strlen(clean), fits = text_fit(clean, len, room, &used);
+    bool cut = fits < len;
+    if (cut)
+        fits = text_fit(clean, len, room - 1, &used);
+    used += cut;
+    if (width < 0)
+        printf("%*s", room - used, "");
+    printf("%.*s%s", (int)fits, clean, cut ? "~" : "");
+    if (width > 0)
+        printf("%*s", room - used, "");
+    free(clean);
+}
+
+int cli_error(const struct error *e)
+{
+    char *detail = text_cleaned(e->detail, TEXT_ONE_LINE);
+    fprintf(stderr, "mcp-console: %s%s%s\n", err_text(e->code), *detail ? ": " : "", detail);
+    if (*err_hint(e->code))
+        fprintf(stderr, "  what to do: %s\n", err_hint(e->code));
+    free(detail);
+    switch (e->code) {
+    case ERR_DENIED:
+    case ERR_BLOCKED:
+        return EXIT_REFUSED;
+    case ERR_TAMPERED:
+        return EXIT_TAMPERED;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
+json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status)
+{
+    struct error e = {0};
+    json_t *result = busc_wait(bus, m, params, CALL_MS, &e);
+    if (!result)
+        *status = cli_error(&e);
+    return result;
+}
+
+/* ---- connectors */
+
+static void wait_settled(struct busc *bus)
+{
+    uint64_t until = clock_mono_ms() + SETTLE_MS;
+    while (clock_mono_ms() < until) {
+        json_t *answer = busc_wait(bus, WIRE_connectors_settled, NULL, CALL_MS, NULL);
+        bool settled = !answer || json_flag(answer, "settled", true);
+        json_decref(answer);
+        if (settled)
+            return;
+        usleep(20000);
+    }
+}
+
+static int run_connectors(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    wait_settled(bus);
+    json_t *answer = cli__call(bus, WIRE_connectors_list, NULL, &status), *row;
+    const json_t *rows = json_object_get(answer, "connectors");
+    size_t i;
+    if (answer && c->json) {
+        cli__print_json(rows);
+    } else if (answer) {
+        printf("%-10s %-20s %-10s %6s %10s %-10s %s\n", "STATE", "NAME", "KIND", "TOOLS", "LATENCY", "LEVEL", "LAST ERROR");
+        json_array_foreach ((json_t *)rows, i, row) {
+            char latency[32] = "-", tools[32];
+            if (json_is_number(json_object_get(row, "latency_ms")))
+                snprintf(latency, sizeof latency, "%.1f ms", json_num(row, "latency_ms", 0));
+            snprintf(tools, sizeof tools, "%lld", (long long)json_int(row, "tools", 0));
+            cli__cell(json_str(row, "state", ""), 11);
+            cli__cell(json_str(row, "name", ""), 20);
+            putchar(' ');
+            cli__cell(json_str(row, "kind", ""), 10);
+            putchar(' ');
+            cli__cell(tools, -6);
+            putchar(' ');
+            cli__cell(latency, -10);
+            putchar(' ');
+            cli__cell(json_str(row, "level", ""), 11);
+            cli__put(json_str(row, "last_error", ""), false);
+            putchar('\n');
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+/* ---- cost */
+
+static int run_cost(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object();
+    json_puti(params, "days", c->days);
+    json_t *answer = cli__call(bus, WIRE_cost_summary, params, &status), *row;
+    size_t i;
+    if (answer && c->json) {
+        cli__print_json(answer);
+    } else if (answer) {
+        const json_t *today = json_object_get(answer, "today");
+        const char *currency = json_str(answer, "currency", "");
+        printf("today  %s %s  %lld calls", json_str(today, "amount", "-"), currency, (long long)json_int(today, "calls", 0));
+        if (json_int(today, "unknown", 0))
+            printf(", %lld of them with an unknown price", (long long)json_int(today, "unknown", 0));
+        printf("\n\n%-28s %8s %12s %12s %14s\n", "MODEL", "CALLS", "TOKENS IN", "TOKENS OUT", "COST");
+        json_array_foreach (json_object_get(answer, "by_model"), i, row) {
+            cli__cell(json_str(row, "model", ""), 28);
+            printf(" %8lld %12lld %12lld %10s %s\n", (long long)json_int(row, "calls", 0), (long long)json_int(row, "input_tokens", 0),
+                   (long long)json_int(row, "output_tokens", 0), json_str(row, "amount", "-"), currency);
+        }
+        printf("\n%-12s %8s %14s\n", "DAY", "CALLS", "COST");
+        json_array_foreach (json_object_get(answer, "by_day"), i, row) {
+            if (json_int(row, "calls", 0))
+                printf("%-12s %8lld %10s %s\n", json_str(row, "day", ""), (long long)json_int(row, "calls", 0), json_str(row, "amount", "-"), currency);
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+/* ---- score */
+
+static int run_score(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    /* "the chain verifies" is a control: verify now, so that it is not left open */
+    json_t *wait = json_object();
+    json_put(wait, "wait", json_true());
+    json_decref(busc_wait(bus, WIRE_evidence_verify, wait, CALL_MS, NULL));
+    json_t *answer = cli__call(bus, WIRE_score_get, NULL, &status), *row;
+    size_t i;
+    if (answer && c->json) {
+        cli__print_json(answer);
+    } else if (answer) {
+        const json_t *counts = json_object_get(answer, "counts");
+        printf("%lld of 100: %lld pass, %lld warn, %lld fail, %lld not assessed\n\n", (long long)json_int(answer, "score", 0), (long long)json_int(counts, "pass", 0),
+               (long long)json_int(counts, "warn", 0), (long long)json_int(counts, "fail", 0), (long long)json_int(counts, "not_assessed", 0));
+        json_array_foreach (json_object_get(answer, "controls"), i, row) {
+            cli__cell(json_str(row, "status", ""), 14);
+            cli__cell(json_str(row, "title", ""), 44);
+            putchar(' ');
+            cli__put(json_str(row, "law", ""), false);
+            printf("\n%14s", "");
+            cli__put(json_str(row, "reason", ""), false);
+            putchar('\n');
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+/* ---- doctor */
+
+static void add_check(json_t *checks, const char *name, bool ok, const char *text, const char *hint)
+{
+    json_t *check = json_object();
+    json_puts(check, "name", name);
+    json_puts(check, "status", ok ? "ok" : "warn");
+    json_puts(check, "text", text);
+    json_puts(check, "hint", ok ? "" : hint);
+    json_array_append_new(checks, check);
+}
+
+static void check_terminal(json_t *checks)
+{
+    const char *term = getenv("TERM"), *locale = setlocale(LC_CTYPE, NULL);
+    bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
+    add_check(checks, "terminal", !dumb, dumb ? "TERM is not set or dumb: only the subcommands work" : term, "set TERM, for example TERM=xterm-256color");
+    bool wide = text_width_cp(0x416) == 1 && MB_CUR_MAX > 1;
+    add_check(checks, "locale", wide, locale ? locale : "", "set LC_ALL=C.UTF-8; until then the console draws in ASCII");
+    add_check(checks, "colours", true, getenv("NO_COLOR") && *getenv("NO_COLOR") ? "off by NO_COLOR" : "as the terminal has them", "");
+}
+
+static int run_doctor(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    struct error e = {0};
+    json_t *checks = json_array(), *row;
+    size_t i;
+    check_terminal(checks);
+    json_t *hello = busc_wait(bus, WIRE_connectors_settled, NULL, CALL_MS, &e);
+    if (hello) {
+        wait_settled(bus);
+        json_t *answer = cli__call(bus, WIRE_doctor_run, NULL, &status);
+        json_array_extend(checks, json_object_get(answer, "checks"));
+        json_decref(answer);
+    } else {
+        char *text = xasprintf("%s%s%s", err_text(e.code), e.detail[0] ? ": " : "", e.detail);
+        add_check(checks, "backend", false, text, err_hint(e.code));
+        json_puts(json_array_get(checks, json_array_size(checks) - 1), "status", "fail");
+        free(text);
+    }
+    json_decref(hello);
+    json_array_foreach (checks, i, row) {
+        if (strcmp(json_str(row, "status", ""), "fail") == 0)
+            status = EXIT_FAILED;
+    }
+    if (c->json) {
+        cli__print_json(checks);
+    } else {
+        json_array_foreach (checks, i, row) {
+            cli__cell(json_str(row, "status", ""), 6);
+            cli__cell(json_str(row, "name", ""), 26);
+            cli__put(json_str(row, "text", ""), false);
+            putchar('\n');
+            if (*json_str(row, "hint", "")) {
+                printf("%6swhat to do: ", "");
+                cli__put(json_str(row, "hint", ""), false);
+                putchar('\n');
+            }
+        }
+    }
+    json_decref(checks);
+    return status;
+}
+
+/* ---- arguments */
+
+static const struct cli_command COMMANDS[] = {
+    {"ask", "ask [--json] [--timeout SECONDS] TEXT", "ask the copilot; - or a pipe reads the text", cli__ask},
+    {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
+    {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
+    {"score", "score [--json]", "the compliance scorecard", run_score},
+    {"evidence", "evidence list|show|verify [--json] ...", "the log: list, show SEQ, verify", cli__evidence},
+    {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
+};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+
+const char *cli_help(void)
+{
+    return "  ask [--json] TEXT          ask the copilot and print its answer with sources\n"
+           "  connectors [--json]        connectors and their health\n"
+           "  cost [--json] [--days N]   what models cost\n"
+           "  score [--json]             the compliance scorecard\n"
+           "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace ID]\n"
+           "  evidence show [--json] SEQ one entry with its payload\n"
+           "  evidence verify [--json] [--from SEQ]\n"
+           "                             verify the log; exit 4 if it was tampered with\n"
+           "  doctor [--json]            what is missing or wrong, and how to mend it\n";
+}
+
+static int usage(const struct cli_command *command, const char *what)
+{
+    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", command->name, what, command->usage);
+    return EXIT_USAGE;
+}
+
+static bool whole_number(const char *text, int64_t *out)
+{
+    char *end;
+    long long value = strtoll(text, &end, 10);
+    *out = value;
+    return *text && !*end && value >= 0;
+}
+
+static char *read_all(FILE *in)
+{
+    enum { MAX_TEXT = 16384 };
+    struct buf text = {0};
+    char chunk[4096];
+    size_t n;
+    while (text.len <= MAX_TEXT && (n = fread(chunk, 1, sizeof chunk, in)) > 0)
+        buf_add(&text, chunk, n);
+    while (text.len && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+        text.data[--text.len] = 0;
+    return buf_take(&text);
+}
+
+/* What stands after the options. */
+static int take_words(struct cli *c, int argc, char **argv)
+{
+    const struct cli_command *command = c->command;
+    if (command->run == cli__ask) {
+        struct buf text = {0};
+        bool piped = argc == 0 ? !isatty(STDIN_FILENO) : argc == 1 && strcmp(argv[0], "-") == 0;
+        for (int i = 0; i < argc && !piped; i++)
+            buf_addf(&text, "%s%s", i ? " " : "", argv[i]);
+        c->owned_text = piped ? read_all(stdin) : buf_take(&text);
+        c->text = c->owned_text;
+        return *c->text ? EXIT_DONE : usage(command, "there is no question");
+    }
+    if (command->run == cli__evidence) {
+        c->action = argc ? argv[0] : "";
+        bool show = strcmp(c->action, "show") == 0;
+        if (!show && strcmp(c->action, "list") != 0 && strcmp(c->action, "verify") != 0)
+            return usage(command, "the actions are list, show and verify");
+        if (argc != (show ? 2 : 1) || (show && !whole_number(argv[1], &c->seq)))
+            return usage(command, show ? "show takes the number of an entry" : "too many words");
+        return EXIT_DONE;
+    }
+    return argc ? usage(command, "too many words") : EXIT_DONE;
+}
+
+static int take_options(struct cli *c, int argc, char **argv)
+{
+    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},     {"timeout", required_argument, NULL, 't'}, {"days", required_argument, NULL, 'd'},
+                                            {"limit", required_argument, NULL, 'l'}, {"before", required_argument, NULL, 'b'},  {"after", required_argument, NULL, 'a'},
+                                            {"from", required_argument, NULL, 'f'},  {"type", required_argument, NULL, 'y'},    {"trace", required_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},        {0}};
+    int64_t seconds;
+    bool ok = true;
+    optind = 0;
+    for (int o; (o = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
+        switch (o) {
+        case 'j': c->json = true; break;
+        case 't': ok = whole_number(optarg, &seconds) && seconds > 0 && seconds < 86400; c->timeout_ms = (uint64_t)seconds * 1000; break;
+        case 'd': ok = whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366; break;
+        case 'l': ok = whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000; break;
+        case 'b': ok = whole_number(optarg, &c->before); break;
+        case 'a': ok = whole_number(optarg, &c->after); break;
+        case 'f': ok = whole_number(optarg, &c->from); break;
+        case 'y': c->type = optarg; break;
+        case 'r': c->trace = optarg; break;
+        case 'h': printf("usage: mcp-console %s\n", c->command->usage); return -1;
+        default: return usage(c->command, "see the options below");
+        }
+        if (!ok)
+            return usage(c->command, "an option's number is out of range");
+    }
+    return take_words(c, argc - optind, argv + optind);
+}
+
+struct cli *cli_parse(int argc, char **argv, int *status)
+{
+    const struct cli_command *command = NULL;
+    const char *near = NULL;
+    unsigned best = 4;
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        unsigned d = text_distance(argv[0], COMMANDS[i].name, best);
+        if (strcmp(argv[0], COMMANDS[i].name) == 0)
+            command = &COMMANDS[i];
+        if (d < best)
+            best = d, near = COMMANDS[i].name;
+    }
+    if (!command) {
+        fprintf(stderr, "mcp-console: there is no command \"%s\"%s%s%s\nmcp-console --help lists what there is\n", argv[0], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        *status = EXIT_USAGE;
+        return NULL;
+    }
+    struct cli *c = xcalloc(1, sizeof *c);
+    c->command = command;
+    c->before = c->after = -1;
+    c->limit = 50;
+    c->days = 30;
+    c->timeout_ms = 60000;
+    *status = take_options(c, argc, argv);
+    if (*status == EXIT_DONE)
+        return c;
+    *status = *status < 0 ? EXIT_DONE : *status;
+    cli_free(c);
+    return NULL;
+}
+
+int cli_run(struct cli *c, struct busc *bus)
+{
+    int status = c->command->run(c, bus);
+    if (fflush(stdout) != 0 && status == EXIT_DONE) {
+        perror("mcp-console: writing the answer");
+        status = EXIT_FAILED;
+    }
+    return status;
+}
+
+void cli_free(struct cli *c)
+{
+    if (c)
+        free(c->owned_text);
+    free(c);
+}

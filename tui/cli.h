@@ -1,0 +1,25 @@
+/* Subcommands: the console without a screen. Each is a client of the bus like the panes.
+ *
+ * Exit codes: 0 done, 1 failed, 2 usage, 3 refused by policy or role, 4 tampering found. */
+#ifndef TUI_CLI_H
+#define TUI_CLI_H
+
+#include "backend/bus/client.h"
+#include <stdbool.h>
+
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_TAMPERED };
+
+struct cli; /* a parsed subcommand */
+/* argv[0] is the subcommand. NULL when there is nothing to run: *status is the exit code then, and what
+ * is wrong (or the help asked for) was printed. argv must outlive the result. */
+struct cli *cli_parse(int argc, char **argv, int *status);
+/* Runs it over the bus; returns the exit code. */
+int cli_run(struct cli *c, struct busc *bus);
+void cli_free(struct cli *c);
+/* What --help prints about subcommands, a line each. */
+const char *cli_help(void);
+/* Prints an error to stderr: what, where, what to do; returns the exit code for it. Foreign text is
+ * cleaned. */
+int cli_error(const struct error *e);
+
+#endif

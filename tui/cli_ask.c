@@ -1,0 +1,145 @@
+/* `mcp-console ask`: one question, one answer with its sources. */
+#include "tui/cli_internal.h"
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct asking {
+    const char *trace_id;
+    bool ended, resync;
+};
+
+static void on_event(void *arg, const char *type, int64_t at, const json_t *data)
+{
+    struct asking *a = arg;
+    (void)at;
+    if (strcmp(type, "turn") == 0 && a->trace_id && strcmp(json_str(data, "trace_id", ""), a->trace_id) == 0 &&
+        strcmp(json_str(data, "state", ""), "running") != 0)
+        a->ended = true;
+}
+
+static void on_resync(void *arg)
+{
+    struct asking *a = arg;
+    a->resync = true;
+}
+
+static json_t *trace_now(struct busc *bus, const char *id, int *status)
+{
+    json_t *params = json_object();
+    json_puts(params, "trace_id", id);
+    return cli__call(bus, WIRE_traces_get, params, status);
+}
+
+/* Waits for the end by events; looks once right away and after every resync, because the end may have
+ * come before the events did. */
+static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms, int *status)
+{
+    uint64_t until = clock_mono_ms() + limit_ms;
+    for (bool look = true;; look = a->resync) {
+        if (look || a->ended) {
+            json_t *trace = trace_now(bus, a->trace_id, status);
+            if (!trace || strcmp(json_str(trace, "state", ""), "running") != 0)
+                return trace;
+            a->resync = false;
+            json_decref(trace);
+        }
+        uint64_t now = clock_mono_ms();
+        if (now >= until) {
+            struct error e = {0};
+            err_set(&e, ERR_TIMEOUT, "no answer within %llu s", (unsigned long long)(limit_ms / 1000));
+            *status = cli_error(&e);
+            return NULL;
+        }
+        struct pollfd p = {.fd = busc_fd(bus), .events = POLLIN};
+        poll(&p, 1, (int)(until - now));
+        busc_dispatch(bus);
+    }
+}
+
+static json_t *answer_object(const json_t *trace)
+{
+    static const char *const KEYS[] = {"trace_id", "conversation", "at", "question", "state", "answer"};
+    static const char *const REST[] = {"candidates", "critiques", "verdict", "usage", "stages", "entries", "elapsed_ms", "error"};
+    json_t *out = json_object(), *cited = json_array(), *source;
+    size_t i;
+    for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
+        json_object_set(out, KEYS[i], json_object_get(trace, KEYS[i]));
+    json_array_foreach (json_object_get(trace, "sources"), i, source) {
+        if (!json_flag(source, "cited", false))
+            continue;
+        json_t *copy = json_copy(source);
+        json_object_del(copy, "cited");
+        json_array_append_new(cited, copy);
+    }
+    json_put(out, "sources", cited);
+    for (i = 0; i < sizeof REST / sizeof *REST; i++) {
+        if (json_object_get(trace, REST[i]))
+            json_object_set(out, REST[i], json_object_get(trace, REST[i]));
+    }
+    return out;
+}
+
+static void print_answer(const json_t *answer)
+{
+    size_t i;
+    json_t *item;
+    cli__put(json_str(answer, "answer", ""), true);
+    puts("\n");
+    json_array_foreach (json_object_get(answer, "sources"), i, item) {
+        printf("  [");
+        cli__put(json_str(item, "id", ""), false);
+        printf("] ");
+        cli__put(json_str(item, "kind", ""), false);
+        putchar(' ');
+        cli__put(json_str(item, "ref", ""), false);
+        putchar('\n');
+    }
+    const json_t *verdict = json_object_get(answer, "verdict"), *usage = json_object_get(answer, "usage");
+    json_array_foreach (json_object_get(verdict, "disputed"), i, item) {
+        printf("  disputed: ");
+        cli__put(json_string_value(item), false);
+        putchar('\n');
+    }
+    if (json_is_object(verdict)) {
+        printf("  verdict: ");
+        cli__put(json_str(verdict, "reason", ""), false);
+        putchar('\n');
+    }
+    const json_t *cost = json_object_get(usage, "cost");
+    printf("  %s%lld tokens in, %s%lld out, cost %s %s, %lld ms, trace %s\n", json_flag(usage, "estimated", false) ? "~" : "", (long long)json_int(usage, "input_tokens", 0),
+           json_flag(usage, "estimated", false) ? "~" : "", (long long)json_int(usage, "output_tokens", 0), json_str(cost, "amount", "unknown"), json_str(cost, "currency", ""),
+           (long long)json_int(answer, "elapsed_ms", 0), json_str(answer, "trace_id", ""));
+}
+
+int cli__ask(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    struct asking a = {0};
+    json_t *params = json_object();
+    json_puts(params, "text", c->text);
+    busc_events(bus, on_event, on_resync, &a);
+    json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);
+    if (!accepted)
+        return status;
+    a.trace_id = json_str(accepted, "trace_id", "");
+    json_t *trace = wait_answer(bus, &a, c->timeout_ms, &status);
+    if (trace) {
+        json_t *answer = answer_object(trace);
+        bool done = strcmp(json_str(trace, "state", ""), "done") == 0;
+        if (c->json)
+            cli__print_json(answer);
+        else if (done)
+            print_answer(answer);
+        if (!done) {
+            struct error e = {0};
+            err_set(&e, ERR_UPSTREAM, "%s", json_str(trace, "error", "no answer"));
+            status = cli_error(&e);
+        }
+        json_decref(answer);
+    }
+    json_decref(trace);
+    json_decref(accepted);
+    return status;
+}

@@ -1,0 +1,112 @@
+/* `mcp-console evidence list|show|verify`. */
+#include "tui/cli_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static int list(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object(), *row;
+    size_t i;
+    json_puti(params, "limit", c->limit);
+    json_puti(params, "before", c->before);
+    json_puti(params, "after", c->after);
+    if (c->type)
+        json_puts(params, "type", c->type);
+    if (c->trace)
+        json_puts(params, "trace_id", c->trace);
+    json_t *answer = cli__call(bus, WIRE_evidence_list, params, &status);
+    json_t *rows = json_object_get(answer, "entries");
+    if (answer && c->json) {
+        cli__print_json(rows);
+    } else if (answer) {
+        printf("%8s  %-24s  %-16s %-26s %s\n", "SEQ", "TIME", "TYPE", "ACTOR", "HASH");
+        json_array_foreach (rows, i, row) {
+            printf("%8lld  ", (long long)json_int(row, "seq", -1));
+            cli__cell(json_str(row, "ts", ""), 26);
+            cli__cell(json_str(row, "type", ""), 17);
+            cli__cell(json_str(row, "actor", ""), 27);
+            cli__cell(json_str(row, "hash", ""), 16);
+            putchar('\n');
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+static int show(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object();
+    json_puti(params, "seq", c->seq);
+    json_put(params, "payload", json_true());
+    json_t *answer = cli__call(bus, WIRE_evidence_get, params, &status);
+    if (answer && c->json) {
+        cli__print_json(answer);
+    } else if (answer) {
+        static const char *const FIELDS[] = {"ts", "type", "actor", "session", "trace_id", "conversation", "hash", "leaf"};
+        printf("%-14s %lld\n", "seq", (long long)json_int(answer, "seq", -1));
+        for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
+            const char *value = json_str(answer, FIELDS[i], "");
+            if (!*value)
+                continue;
+            printf("%-14s ", FIELDS[i]);
+            cli__put(value, false);
+            putchar('\n');
+        }
+        const json_t *payload = json_object_get(answer, "payload");
+        if (payload) {
+            char *text = json_dumps(payload, JSON_INDENT(2));
+            puts("payload");
+            cli__put(text ? text : "", true);
+            putchar('\n');
+            free(text);
+        } else {
+            printf("%-14s ", "payload");
+            cli__put(json_str(answer, "payload_error", "none"), false);
+            putchar('\n');
+        }
+    }
+    json_decref(answer);
+    return status;
+}
+
+static int verify(struct cli *c, struct busc *bus)
+{
+    enum { LONG_MS = 24 * 3600 * 1000 };
+    struct error e = {0};
+    json_t *params = json_object(), *problem;
+    json_puti(params, "from", c->from);
+    json_put(params, "wait", json_true());
+    json_t *report = busc_wait(bus, WIRE_evidence_verify, params, LONG_MS, &e);
+    if (!report)
+        return cli_error(&e);
+    bool ok = json_flag(report, "ok", false);
+    if (c->json) {
+        cli__print_json(report);
+    } else {
+        printf("%s: %lld of %lld entries checked in %lld ms\n", ok ? "intact" : "TAMPERED", (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
+               (long long)json_int(report, "elapsed_ms", 0));
+        printf("head   %s\nroot   %s\nproved ", json_str(report, "head", ""), json_str(report, "root", ""));
+        cli__put(json_str(report, "proved", ""), false);
+        putchar('\n');
+        size_t i;
+        json_array_foreach (json_object_get(report, "problems"), i, problem) {
+            printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
+            cli__put(json_str(problem, "text", ""), false);
+            putchar('\n');
+        }
+        long long more = json_int(report, "problem_count", 0) - (long long)json_array_size(json_object_get(report, "problems"));
+        if (more > 0)
+            printf("and %lld more problems\n", more);
+    }
+    json_decref(report);
+    return ok ? EXIT_DONE : EXIT_TAMPERED;
+}
+
+int cli__evidence(struct cli *c, struct busc *bus)
+{
+    if (strcmp(c->action, "list") == 0)
+        return list(c, bus);
+    return strcmp(c->action, "show") == 0 ? show(c, bus) : verify(c, bus);
+}

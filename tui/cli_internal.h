@@ -1,0 +1,39 @@
+/* What the files of the subcommands share. */
+#ifndef TUI_CLI_INTERNAL_H
+#define TUI_CLI_INTERNAL_H
+
+#include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include "tui/cli.h"
+#include <stdio.h>
+
+struct cli {
+    const struct cli_command *command;
+    bool json;
+    const char *text;  /* the words of `ask`, the action of `evidence` */
+    char *owned_text;
+    const char *action;
+    int64_t seq, from, limit, before, after, days;
+    const char *type, *trace;
+    uint64_t timeout_ms;
+};
+
+struct cli_command {
+    const char *name, *usage, *help;
+    int (*run)(struct cli *c, struct busc *bus);
+};
+
+/* Prints a value as JSON and a new line: ASCII only where a terminal reads it, so that nothing in it
+ * can act there; UTF-8 otherwise. */
+void cli__print_json(const json_t *value);
+/* Prints foreign text, cleaned; keep_lines: its new lines stay. */
+void cli__put(const char *text, bool keep_lines);
+/* The same, padded or cut (with a mark) to a width; negative: right-aligned. */
+void cli__cell(const char *text, int width);
+/* Calls a method; NULL after the error was printed, *status set. */
+json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status);
+
+int cli__ask(struct cli *c, struct busc *bus);      /* cli_ask.c */
+int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
+
+#endif
