@@ -1,15 +1,16 @@
 /* Runbooks: normalise, chunk, index, retrieve. Documents are Markdown with an optional head of
- * `title:`, `tags:`, `lang:` lines between `---` lines; a chunk is a section (heading path and text).
+ * `title:`, `tags:`, `lang:` lines between `---` lines; a chunk is a section (heading path and
+ * text).
  *
  * Two ways to rank, both without a neural net:
- *   lexical  BM25 (Robertson, Zaragoza 2009; k1 1.2, b 0.75) over Snowball stems, English and Russian
- *   vector   cosine of hashed TF-IDF vectors of stems and character trigrams (KNOW_DIM signed buckets,
- *            feature hashing: Weinberger 2009), heading words weighted */
+ *   lexical  BM25 (Robertson, Zaragoza 2009; k1 1.2, b 0.75) over Snowball stems, English and
+ * Russian vector   cosine of hashed TF-IDF vectors of stems and character trigrams (KNOW_DIM signed
+ * buckets, feature hashing: Weinberger 2009), heading words weighted */
 #ifndef KNOWLEDGE_H
 #define KNOWLEDGE_H
 
-#include "backend/base/errors.h"
 #include "backend/base/embed.h"
+#include "backend/base/errors.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -36,22 +37,24 @@ void know_free(struct know *k);
 size_t know_documents(const struct know *k);
 size_t know_chunks(const struct know *k);
 
-/* The best passages for a question, best first; lang "en" or "ru" is preferred (others are kept when
- * nothing of that language fits), NULL: any. Returns how many (<= max). Thread-safe. */
+/* The best passages for a question, best first; lang "en" or "ru" is preferred (others are kept
+ * when nothing of that language fits), NULL: any. Returns how many (<= max). Thread-safe. */
 size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
                    struct know_passage *out, size_t max);
 
-/* The embedding that `vector` uses, L2-normalised; k gives the IDF weights (NULL: none). Thread-safe. */
+/* The embedding that `vector` uses, L2-normalised; k gives the IDF weights (NULL: none).
+ * Thread-safe. */
 void know_embed(const struct know *k, const char *text, float out[KNOW_DIM]);
 double know_cosine(const float *a, const float *b);
 
-/* How well each of n short descriptions fits the question, in 0..1 (share of the question's informative
- * stems and their synonyms that are met for lexical, cosine for vector): for picking tools. */
+/* How well each of n short descriptions fits the question, in 0..1 (share of the question's
+ * informative stems and their synonyms that are met for lexical, cosine for vector): for picking
+ * tools. */
 void know_fit(const struct know *k, enum know_way way, const char *question,
               const char *const *descriptions, size_t n, double *out);
 
-/* Splits text into sentences (Markdown list items and lines count as sentences; abbreviations, numbers
- * and paths do not end one). Calls fn with each trimmed sentence. */
+/* Splits text into sentences (Markdown list items and lines count as sentences; abbreviations,
+ * numbers and paths do not end one). Calls fn with each trimmed sentence. */
 typedef void know_sentence_fn(void *arg, const char *sentence, size_t len);
 void know_sentences(const char *text, know_sentence_fn *fn, void *arg);
 /* Stems of a text, space-separated, newly allocated; the caller frees. For comparing claims. */

@@ -1,0 +1,184 @@
+/* Building the index, searching it, fitting descriptions to a question. */
+#include "backend/knowledge/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Passages below this cosine are noise of the hashing: two unrelated texts have a cosine of about
+ * 0 +- 1/sqrt(KNOW_DIM). */
+static const double COSINE_FLOOR = 0.12;
+/* A passage in the wanted language that scores below this share of the best one does not fit. */
+static const double LANGUAGE_SHARE = 0.5;
+/* What a word of the same idea, and of a thing that goes with it, is worth against the word itself.
+ */
+static const double SAME_IDEA = 0.85, RELATED_IDEA = 0.4;
+
+struct know *know_new(const struct embed_file *builtin, const char *folder, struct error *e)
+{
+    struct know *k = know__begin();
+    for (const struct embed_file *f = builtin; f != NULL && f->name != NULL; f++) {
+        static const char top[] = "backend/knowledge/";
+        const char *name = f->name;
+        if (strncmp(name, top, sizeof top - 1) == 0)
+            name += sizeof top - 1;
+        know__add(k, name, f->data, f->size);
+    }
+    if (folder != NULL && folder[0] != '\0')
+        know__add_folder(k, folder, e);
+    know__finish(k);
+    return k;
+}
+
+size_t know_documents(const struct know *k)
+{
+    return k->file_count;
+}
+
+size_t know_chunks(const struct know *k)
+{
+    return k->chunk_count;
+}
+
+struct hit {
+    double score;
+    uint32_t chunk;
+};
+
+static int best_first(const void *a, const void *b)
+{
+    const struct hit *x = a, *y = b;
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
+}
+
+static const struct know__file *file_of(const struct know *k, uint32_t chunk)
+{
+    return &k->files[k->chunks[chunk].file];
+}
+
+/* Keeps the hits of the language if the best of them fits. */
+static size_t prefer_language(const struct know *k, struct hit *hits, size_t n, const char *lang)
+{
+    double best = 0, best_in = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (hits[i].score > best)
+            best = hits[i].score;
+        if (hits[i].score > best_in && strcmp(file_of(k, hits[i].chunk)->lang, lang) == 0)
+            best_in = hits[i].score;
+    }
+    if (best_in <= 0 || best_in < LANGUAGE_SHARE * best)
+        return n;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(file_of(k, hits[i].chunk)->lang, lang) == 0)
+            hits[kept++] = hits[i];
+    return kept;
+}
+
+size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
+                   struct know_passage *out, size_t max)
+{
+    double *scores = xcalloc(k->chunk_count + 1, sizeof *scores);
+    struct hit *hits = xcalloc(k->chunk_count + 1, sizeof *hits);
+    size_t n = 0;
+    if (way == KNOW_LEXICAL)
+        know__lexical(k, question, scores);
+    else
+        know__vector_scores(k, question, scores);
+    for (uint32_t c = 0; c < k->chunk_count; c++)
+        if (scores[c] > (way == KNOW_LEXICAL ? 0 : COSINE_FLOOR))
+            hits[n++] = (struct hit){scores[c], c};
+    if (lang != NULL)
+        n = prefer_language(k, hits, n, lang);
+    qsort(hits, n, sizeof *hits, best_first);
+    if (n > max)
+        n = max;
+    for (size_t i = 0; i < n; i++) {
+        const struct know__chunk *c = &k->chunks[hits[i].chunk];
+        const struct know__file *f = file_of(k, hits[i].chunk);
+        out[i] = (struct know_passage){.document = f->name,
+                                       .title = f->title,
+                                       .heading = c->heading,
+                                       .text = c->text,
+                                       .lang = f->lang,
+                                       .id = hits[i].chunk,
+                                       .score = hits[i].score};
+    }
+    free(scores);
+    free(hits);
+    return n;
+}
+
+static void map_stem(void *arg, const char *stem, size_t len)
+{
+    know__map_put(arg, stem, len);
+}
+
+static bool any_in(const struct know__ideas *ideas, const uint32_t *list,
+                   const struct know__map *met)
+{
+    for (; *list != KNOW__NONE; list++) {
+        size_t len;
+        const char *stem = know__map_name(&ideas->stems, *list, &len);
+        if (know__map_find(met, stem, len) != KNOW__NONE)
+            return true;
+    }
+    return false;
+}
+
+/* How well one stem of the question is met by the description's stems, 0..1. */
+static double met_by(const struct know__ideas *ideas, const char *stem, size_t len,
+                     const struct know__map *description)
+{
+    if (know__map_find(description, stem, len) != KNOW__NONE)
+        return 1;
+    const int16_t *same = know__ideas_of(ideas, stem, len);
+    double best = 0;
+    for (int i = 0; same != NULL && i < KNOW__IDEAS_PER_STEM && same[i] >= 0; i++) {
+        if (any_in(ideas, ideas->members[same[i]], description))
+            return SAME_IDEA;
+        if (any_in(ideas, ideas->related[same[i]], description))
+            best = RELATED_IDEA;
+    }
+    return best;
+}
+
+static void fit_lexical(const struct know *k, const struct know__ideas *ideas,
+                        struct know__stemmer *stemmer, const char *question,
+                        const char *const *descriptions, size_t n, double *out)
+{
+    struct know__map asked = {0};
+    know__stems(stemmer, question, strlen(question), map_stem, &asked);
+    for (size_t d = 0; d < n; d++) {
+        struct know__map described = {0};
+        know__stems(stemmer, descriptions[d], strlen(descriptions[d]), map_stem, &described);
+        double met = 0, total = 0;
+        for (uint32_t s = 0; s < asked.count; s++) {
+            size_t len;
+            const char *stem = know__map_name(&asked, s, &len);
+            double weight = know__idf(k, stem, len);
+            total += weight;
+            met += weight * met_by(ideas, stem, len, &described);
+        }
+        out[d] = total > 0 ? met / total : 0;
+        know__map_release(&described);
+    }
+    know__map_release(&asked);
+}
+
+void know_fit(const struct know *k, enum know_way way, const char *question,
+              const char *const *descriptions, size_t n, double *out)
+{
+    struct know__stemmer stemmer;
+    know__stemmer_init(&stemmer);
+    struct know__ideas own = {0};
+    if (k == NULL)
+        know__ideas_init(&own, &stemmer);
+    const struct know__ideas *ideas = k == NULL ? &own : &k->ideas;
+    if (way == KNOW_LEXICAL)
+        fit_lexical(k, ideas, &stemmer, question, descriptions, n, out);
+    else
+        know__fit_vector(k, ideas, &stemmer, question, descriptions, n, out);
+    know__ideas_release(&own);
+    know__stemmer_release(&stemmer);
+}
