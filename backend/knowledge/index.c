@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    CHUNKS_MAX = 200000,
+    CHUNKS_MAX = 100000,
     BYTES_MAX = 256 << 20,
     TITLE_WEIGHT = 3, /* a word of the title or tags counts as so many of the text */
     HEADING_WEIGHT = 2,

@@ -4,8 +4,8 @@
 #include <string.h>
 
 /* Passages below this cosine are noise of the hashing: two unrelated texts have a cosine of about
- * 0 +- 1/sqrt(KNOW_DIM). */
-static const double COSINE_FLOOR = 0.12;
+ * 0 +- 1/sqrt(KNOW_DIM), so this is three times that. */
+static const double COSINE_FLOOR = 0.07;
 /* A passage in the wanted language that scores below this share of the best one does not fit. */
 static const double LANGUAGE_SHARE = 0.5;
 /* What a word of the same idea, and of a thing that goes with it, is worth against the word itself.

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { KNOW_DIM = 512 };
+enum { KNOW_DIM = 2048 };
 enum know_way { KNOW_LEXICAL, KNOW_VECTOR };
 
 struct know;
@@ -26,12 +26,14 @@ struct know_passage {
     const char *text;    /* Markdown of the section */
     const char *lang;    /* "en", "ru" */
     unsigned id;         /* of the chunk, stable while the index lives */
-    double score;        /* BM25, or cosine */
+    double score; /* BM25 (> 0), or cosine (> 0.07); 0.6 of the document's BM25 is added, or 0.4
+                     of the document's cosine mixed in */
 };
 
 /* Indexes the built-in set (NULL-named end) and, if folder is not "", its *.md files (recursively,
- * at most 20,000 files of at most 1 MiB). What could not be read is counted and named in *e (which
- * is a warning then). Runs on any thread; the result is read-only afterwards and may be shared. */
+ * at most 20,000 files of at most 1 MiB, 256 MiB and 100,000 chunks in all). What could not be read
+ * is counted and named in *e (which is a warning then). Runs on any thread; the result is read-only
+ * afterwards and may be shared. */
 struct know *know_new(const struct embed_file *builtin, const char *folder, struct error *e);
 void know_free(struct know *k);
 size_t know_documents(const struct know *k);
@@ -57,7 +59,8 @@ void know_fit(const struct know *k, enum know_way way, const char *question,
  * numbers and paths do not end one). Calls fn with each trimmed sentence. */
 typedef void know_sentence_fn(void *arg, const char *sentence, size_t len);
 void know_sentences(const char *text, know_sentence_fn *fn, void *arg);
-/* Stems of a text, space-separated, newly allocated; the caller frees. For comparing claims. */
+/* Stems of a text without stop words but with negations, space-separated, newly allocated; the
+ * caller frees. For comparing claims. */
 char *know_stems(const char *text);
 
 #endif

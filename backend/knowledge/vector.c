@@ -8,11 +8,11 @@
 
 /* Shares of a stem's own feature, its ideas together and its trigrams together; the squares of the
  * three give 1. */
-static const double STEM = 0.82, IDEA = 0.45, TRIGRAM = 0.35;
+static const double STEM = 0.76, IDEA = 0.55, TRIGRAM = 0.35;
 /* The whole document's cosine is mixed into its chunks' with this share. */
 static const double FILE_SHARE = 0.4;
 /* How strongly the words' rarity counts: once in a product of two vectors. */
-static const double IDF_POWER = 0.75;
+static const double IDF_POWER = 0.6;
 /* A word that an idea only suggests counts as so much of one asked for. */
 static const float SUGGESTION = 0.25f;
 

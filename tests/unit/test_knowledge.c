@@ -1,0 +1,406 @@
+/* Runbooks: normalising, chunks, both ways of retrieval, fitting, sentences. */
+#include "backend/base/buf.h"
+#include "backend/base/clock.h"
+#include "backend/knowledge/internal.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static void expect_stems(const char *text, const char *stems)
+{
+    char *s = know_stems(text);
+    assert_string_equal(s, stems);
+    free(s);
+}
+
+static void test_stems(void **state)
+{
+    (void)state;
+    expect_stems("The DISKS are filling up!", "disk fill");
+    expect_stems("Диски заполняются, ДИСК", "диск заполня диск");
+    expect_stems("Счёт и счет", "счет счет");
+    expect_stems("load 0.52 at 10.0.0.1.", "load 0.52 10.0.0.1");
+    expect_stems("it is not full; не полон", "not full не полон");
+    expect_stems("TIME_WAIT/5xx", "time wait 5xx");
+    /* й and ё as letter and mark */
+    expect_stems("\xD0\xB8\xCC\x86", "й");
+    expect_stems("сч\xD0\xB5\xCC\x88т", "счет");
+    expect_stems("", "");
+    expect_stems("\xFF\xFE disk\xC0\xAF", "disk");
+}
+
+static void test_long_words_are_left_out(void **state)
+{
+    (void)state;
+    char word[200];
+    memset(word, 'x', sizeof word - 1);
+    word[sizeof word - 1] = '\0';
+    expect_stems(word, "");
+}
+
+static struct know_passage *first(const struct know *k, enum know_way way, const char *question,
+                                  const char *lang)
+{
+    static struct know_passage out[1];
+    return know_search(k, way, question, lang, out, 1) == 0 ? NULL : out;
+}
+
+static struct know *one(const char *text, size_t len)
+{
+    struct know *k = know__begin();
+    assert_true(know__add(k, "dir/some-name.md", text, len));
+    know__finish(k);
+    return k;
+}
+
+static const char *text_of(const struct know *k, size_t chunk)
+{
+    assert_true(chunk < know_chunks(k));
+    return k->chunks[chunk].text;
+}
+
+static void test_head_and_sections(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "\xEF\xBB\xBF---\r\ntitle: \"Disk full\"\r\ntags: df du\r\nlang: en\r\n---\r\n"
+        "Intro\r\ngoes on.\r\n\r\n## Look first\r\n\r\n1. One\r\n   more.\r\n2. Two.\r\n"
+        "```sh\r\n# no heading\r\ndf -h\r\n```\r\n### Deep ###\r\nEnd";
+    struct know *k = one(text, sizeof text - 1);
+    assert_int_equal(know_documents(k), 1);
+    assert_int_equal(know_chunks(k), 3);
+    assert_string_equal(text_of(k, 0), "Intro goes on.");
+    assert_string_equal(text_of(k, 1), "1. One more.\n2. Two.\n```sh\n# no heading\ndf -h\n```");
+    assert_string_equal(k->chunks[0].heading, "Disk full");
+    assert_string_equal(k->chunks[1].heading, "Disk full > Look first");
+    assert_string_equal(k->chunks[2].heading, "Disk full > Look first > Deep");
+    assert_string_equal(k->files[0].title, "Disk full");
+    assert_string_equal(k->files[0].lang, "en");
+    know_free(k);
+}
+
+static void test_title_comes_from_heading_or_name(void **state)
+{
+    (void)state;
+    static const char heading[] = "# A title\ntext\n\nUnder\n-----\nmore\n";
+    struct know *k = one(heading, sizeof heading - 1);
+    assert_string_equal(k->files[0].title, "A title");
+    assert_string_equal(k->chunks[0].heading, "A title");
+    assert_string_equal(k->chunks[1].heading, "A title > Under");
+    know_free(k);
+    k = one("просто текст по-русски", strlen("просто текст по-русски"));
+    assert_string_equal(k->files[0].title, "some-name");
+    assert_string_equal(k->files[0].lang, "ru");
+    know_free(k);
+}
+
+static void test_head_without_end_is_text(void **state)
+{
+    (void)state;
+    static const char text[] = "---\ntitle: x\nlang: ru\nno end";
+    struct know *k = one(text, sizeof text - 1);
+    assert_string_equal(k->files[0].title, "some-name");
+    assert_string_equal(k->files[0].lang, "en");
+    assert_int_equal(know_chunks(k), 1);
+    know_free(k);
+}
+
+static void test_hostile_documents(void **state)
+{
+    (void)state;
+    struct buf b = {0};
+    for (int i = 0; i < 100000; i++)
+        buf_adds(&b, "# a\nb\n"); /* more headings than sections */
+    struct know *k = one(b.data, b.len);
+    assert_true(know_chunks(k) <= 1300);
+    know_free(k);
+    buf_clear(&b);
+    for (int i = 0; i < 1 << 20; i++)
+        buf_addc(&b, i % 2 == 0 ? '\xD0' : '\xB8'); /* one word without a space */
+    k = one(b.data, b.len);
+    assert_true(know_chunks(k) >= 256);
+    for (size_t c = 0; c < know_chunks(k); c++) {
+        size_t len = strlen(text_of(k, c));
+        assert_true(len <= 4000 && len % 2 == 0); /* cut between characters */
+    }
+    know_free(k);
+    static const char bytes[] = "a\0b\x1b[31m\xFFz\xC0";
+    k = one(bytes, sizeof bytes - 1);
+    assert_string_equal(text_of(k, 0), "a\uFFFDb\uFFFD[31m\uFFFDz\uFFFD");
+    know_free(k);
+    k = one("", 0);
+    assert_int_equal(know_documents(k), 0);
+    assert_null(first(k, KNOW_LEXICAL, "anything", NULL));
+    assert_null(first(k, KNOW_VECTOR, "anything", NULL));
+    know_free(k);
+    buf_release(&b);
+}
+
+static void add(struct know *k, const char *name, const char *text)
+{
+    assert_true(know__add(k, name, text, strlen(text)));
+}
+
+static struct know *small_set(void)
+{
+    struct know *k = know__begin();
+    add(k, "en/disk.md", "---\ntitle: Disk full\nlang: en\n---\nFind what grew with du and df.\n");
+    add(k, "en/memory.md",
+        "---\ntitle: Memory pressure\nlang: en\n---\nSee which process uses memory.\n");
+    add(k, "ru/disk.md",
+        "---\ntitle: Диск заполнен\nlang: ru\n---\nНайдите, что выросло: du и df.\n");
+    add(k, "en/kernel.md",
+        "---\ntitle: Kernel oops\nlang: en\n---\nRead dmesg and report the oops.\n");
+    know__finish(k);
+    return k;
+}
+
+static void expect_first(const struct know *k, const char *question, const char *lang,
+                         const char *name)
+{
+    for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
+        struct know_passage *p = first(k, (enum know_way)way, question, lang);
+        assert_non_null(p);
+        assert_string_equal(p->document, name);
+        assert_true(p->score > 0);
+    }
+}
+
+static void test_search(void **state)
+{
+    (void)state;
+    struct know *k = small_set();
+    expect_first(k, "is the disk full?", "en", "en/disk.md");
+    expect_first(k, "which processes eat memory", "en", "en/memory.md");
+    expect_first(k, "диск заполнен?", "ru", "ru/disk.md");
+    /* no Russian text on it: the English one is found through the table of ideas */
+    expect_first(k, "кто ест память", "ru", "en/memory.md");
+    expect_first(k, "паника ядра", "ru", "en/kernel.md");
+    assert_null(first(k, KNOW_LEXICAL, "bananas in Paris", NULL));
+    assert_null(first(k, KNOW_LEXICAL, "", NULL));
+    assert_null(first(k, KNOW_VECTOR, "", NULL));
+    struct know_passage out[8];
+    size_t n = know_search(k, KNOW_LEXICAL, "disk memory oops", NULL, out, 8);
+    assert_int_equal(n, 4);
+    for (size_t i = 1; i < n; i++)
+        assert_true(out[i - 1].score >= out[i].score);
+    assert_int_equal(know_search(k, KNOW_LEXICAL, "disk memory oops", NULL, out, 2), 2);
+    know_free(k);
+}
+
+static void test_bm25_formula(void **state)
+{
+    (void)state;
+    struct know *k = know__begin();
+    add(k, "a/.", "apple pear"); /* a title without a word */
+    add(k, "b/.", "apple apple plum cherry");
+    know__finish(k);
+    double scores[2] = {0};
+    know__lexical(k, "plum", scores);
+    /* idf ln(1 + 1.5/1.5), length 4 of 3 on the average, tf 1; the document adds 0.6 of the same */
+    double expected = 0.6931472 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 4 / 3)) * 1.6;
+    assert_true(scores[1] > expected - 1e-5 && scores[1] < expected + 1e-5);
+    assert_true(scores[0] == 0);
+    know_free(k);
+}
+
+static void test_embedding(void **state)
+{
+    (void)state;
+    struct know *k = small_set();
+    float a[KNOW_DIM], b[KNOW_DIM], c[KNOW_DIM], none[KNOW_DIM];
+    know_embed(k, "the disk is full", a);
+    know_embed(k, "disks are full", b);
+    know_embed(k, "kernel oops", c);
+    know_embed(k, "", none);
+    assert_true(know_cosine(a, a) > 0.9999);
+    assert_true(know_cosine(a, b) > 0.99);
+    assert_true(know_cosine(a, c) < 0.2);
+    assert_true(know_cosine(a, none) == 0);
+    know_embed(NULL, "память кончилась", b);
+    know_embed(NULL, "memory is exhausted", a);
+    assert_true(know_cosine(a, b) > 0.15); /* ideas bridge the languages */
+    know_embed(NULL, "misspeled filesistem", a);
+    know_embed(NULL, "misspelled filesystem", b);
+    assert_true(know_cosine(a, b) > 0.05); /* trigrams bridge misspelling */
+    know_free(k);
+}
+
+static const char *const tools[] = {
+    "Disks and file systems: size, used, free space, inodes, per mount",
+    "Memory: total, available, swap, pressure",
+    "Load averages, CPU use and pressure (PSI)",
+    "Top processes by CPU and memory",
+    "Connector health: state, latency, last error",
+    "Cost and tokens by model and day",
+    "Verify the evidence log: chain integrity",
+    "Network interfaces: traffic, errors, drops",
+    "Failed systemd units",
+    "Kernel messages: out of memory, I/O errors, hung tasks",
+};
+enum { TOOLS = sizeof tools / sizeof *tools };
+
+static void test_fit_picks_tools(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *question;
+        int tool;
+    } cases[] = {
+        {"is the disk filling up?", 0},
+        {"что с диском?", 0},
+        {"which process eats memory?", 3},
+        {"какой процесс съел память", 3},
+        {"are all connectors healthy?", 4},
+        {"все ли коннекторы в порядке?", 4},
+        {"what did today cost?", 5},
+        {"сколько мы потратили сегодня?", 5},
+        {"is the evidence intact?", 6},
+        {"цел ли журнал доказательств?", 6},
+        {"which services failed?", 8},
+        {"какие службы упали?", 8},
+        {"any kernel errors?", 9},
+        {"что в журнале ядра?", 9},
+        {"why is this machine slow?", 2},
+        {"почему тормозит машина?", 2},
+        {"is the network dropping packets", 7},
+        {"что с сетью?", 7},
+    };
+    struct know *k = know_new(embed_runbooks, "", NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
+            double fit[TOOLS];
+            know_fit(k, (enum know_way)way, cases[i].question, tools, TOOLS, fit);
+            int better = 0;
+            for (int t = 0; t < TOOLS; t++) {
+                assert_true(fit[t] >= 0 && fit[t] <= 1);
+                better += fit[t] > fit[cases[i].tool];
+            }
+            if (better > 1 || fit[cases[i].tool] <= 0)
+                fail_msg("%s: way %d gives the tool %.3f, %d are better", cases[i].question, way,
+                         fit[cases[i].tool], better);
+        }
+    }
+    double fit[TOOLS];
+    know_fit(k, KNOW_LEXICAL, "bananas in Paris", tools, TOOLS, fit);
+    for (int t = 0; t < TOOLS; t++)
+        assert_true(fit[t] == 0);
+    know_fit(NULL, KNOW_LEXICAL, "disk", tools, TOOLS, fit);
+    assert_true(fit[0] == 1);
+    know_free(k);
+}
+
+static void collect(void *arg, const char *sentence, size_t len)
+{
+    struct buf *b = arg;
+    if (b->len > 0)
+        buf_addc(b, '|');
+    buf_add(b, sentence, len);
+}
+
+static void expect_sentences(const char *text, const char *joined)
+{
+    struct buf b = {0};
+    buf_adds(&b, "");
+    know_sentences(text, collect, &b);
+    assert_string_equal(b.len == 0 ? "" : b.data, joined);
+    buf_release(&b);
+}
+
+static void test_sentences(void **state)
+{
+    (void)state;
+    expect_sentences("One. Two! Three? four", "One.|Two!|Three?|four");
+    expect_sentences("- Run `df -h. X`. Then look.\n2. Next", "Run `df -h. X`.|Then look.|Next");
+    expect_sentences("Load is 3.5, e.g. High. See /etc/foo.d Bar.",
+                     "Load is 3.5, e.g. High.|See /etc/foo.d Bar.");
+    expect_sentences("Память и т. д. растёт. Диск цел.", "Память и т. д. растёт.|Диск цел.");
+    expect_sentences("## Head\n\n> quote\n```\ncode one\n```\n---\n", "Head|quote|code one");
+    expect_sentences("cpu 12%\nmemory 40%\n", "cpu 12%|memory 40%");
+    expect_sentences("Он сказал: «Стоп.» Потом ушёл…", "Он сказал: «Стоп.»|Потом ушёл…");
+    expect_sentences("", "");
+    expect_sentences("...\n***\n", "");
+}
+
+static void write_file(const char *folder, const char *name, const char *bytes, size_t len)
+{
+    char *path = xasprintf("%s/%s", folder, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, len, f), len);
+    assert_int_equal(fclose(f), 0);
+    free(path);
+}
+
+static void remove_in(const char *folder, const char *name)
+{
+    char *path = xasprintf("%s/%s", folder, name);
+    assert_int_equal(remove(path), 0);
+    free(path);
+}
+
+static void test_folder(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/mcpc-knowledge-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *sub = xasprintf("%s/sub", folder);
+    char *pipe_path = xasprintf("%s/pipe.md", folder);
+    assert_int_equal(mkdir(sub, 0700), 0);
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    char *big = xcalloc(1, (1 << 20) + 1);
+    memset(big, 'x', (1 << 20) + 1);
+    write_file(folder, "a.md", "# Apples\nRed", 12);
+    write_file(folder, "note.txt", "# No\nno", 7);
+    write_file(folder, ".hidden.md", "# No\nno", 7);
+    write_file(folder, "big.md", big, (1 << 20) + 1);
+    write_file(sub, "b.MD", "# Pears\nGreen", 13);
+    struct error e = {0};
+    struct know *k = know_new(NULL, folder, &e);
+    assert_int_equal(know_documents(k), 2);
+    assert_int_equal(e.code, ERR_IO); /* a warning: the big one; a pipe is no file at all */
+    assert_non_null(strstr(e.detail, "big.md"));
+    assert_non_null(strstr(e.detail, "1 MiB"));
+    char *expected = xasprintf("%s/sub/b.MD", folder);
+    assert_string_equal(first(k, KNOW_LEXICAL, "pears", NULL)->document, expected);
+    know_free(k);
+    memset(&e, 0, sizeof e);
+    k = know_new(NULL, "/nonexistent-folder", &e);
+    assert_int_equal(e.code, ERR_IO);
+    assert_int_equal(know_documents(k), 0);
+    know_free(k);
+    static const char *const names[] = {"sub/b.MD",   "sub",    "a.md",   "note.txt",
+                                        ".hidden.md", "big.md", "pipe.md"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        remove_in(folder, names[i]);
+    assert_int_equal(rmdir(folder), 0);
+    free(expected);
+    free(big);
+    free(sub);
+    free(pipe_path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stems),
+        cmocka_unit_test(test_long_words_are_left_out),
+        cmocka_unit_test(test_head_and_sections),
+        cmocka_unit_test(test_title_comes_from_heading_or_name),
+        cmocka_unit_test(test_head_without_end_is_text),
+        cmocka_unit_test(test_hostile_documents),
+        cmocka_unit_test(test_search),
+        cmocka_unit_test(test_bm25_formula),
+        cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_fit_picks_tools),
+        cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
