@@ -1,0 +1,93 @@
+/* Private to this room: what the registry and a kind of connector owe each other.
+ *
+ * The registry owns states, timers, tools, histories and calls; a kind only starts, stops, asks and
+ * reports. Reports (conn__up, ...) may be made at any time after start, also inside it. */
+#ifndef CONNECTORS_INTERNAL_H
+#define CONNECTORS_INTERNAL_H
+
+#include "backend/connectors/connectors.h"
+#include "backend/telemetry/telemetry.h"
+
+struct conn; /* one connector in the registry */
+
+enum { /* bounds of what a peer may make us keep */
+       CONN_MAX_TOOLS = 512,
+       CONN_MAX_CALLS = 64, /* running at once, per connector */
+       CONN_MAX_NAME = 64,
+       CONN_MAX_TITLE = 256,
+       CONN_MAX_DESCRIPTION = 8192,
+       CONN_LINES = 50, /* of stderr and noise kept */
+       CONN_LINE_MAX = 512
+};
+
+struct conn_ops {
+    const char *kind;
+    bool may_restart; /* false: lives in this process, a failed check never stops it */
+    /* Reads the configuration of c; runs nothing. NULL with *e (CONFIG). */
+    void *(*make)(struct conn *c, const struct conf *conf, struct error *e);
+    /* Comes up: ends in conn__up or conn__down. */
+    void (*start)(void *self);
+    /* Goes down without a report; orderly: let the peer end by itself first. Running calls were
+     * failed. */
+    void (*stop)(void *self, bool orderly);
+    void (*free)(void *self);
+    /* Starts a call; later exactly one conn__call_done, unless cancel came first. */
+    enum err (*call)(void *self, struct conn_call *call, const char *tool, const json_t *arguments,
+                     struct error *e);
+    void (*cancel)(void *self, struct conn_call *call); /* forget it; tell the peer */
+    void (*check)(void *self);                          /* ends in conn__checked, or never */
+    void (*describe)(void *self, json_t *into);         /* command, stderr, noise; may be NULL */
+};
+
+/* Reports of a kind. */
+void conn__up(struct conn *c, const char *version, const char *protocol);
+void conn__down(struct conn *c, enum err code,
+                const char *why); /* it is dead: restarted with backoff */
+void conn__checked(struct conn *c, double latency_ms, enum err code, const char *why);
+/* Replaces the tools with those added after begin. A tool whose name is empty, too long, a
+ * duplicate, or holds anything but printable ASCII is refused (false); longer texts are cut with a
+ * mark. */
+void conn__tools_begin(struct conn *c);
+bool conn__tools_add(struct conn *c, const char *name, const char *title, const char *description,
+                     json_t *schema, bool read_only); /* takes schema; may be NULL */
+void conn__tools_end(struct conn *c);
+/* Ends a call with a result: takes text (malloc'ed or NULL) and data (or NULL). done runs on a
+ * later turn of the loop. */
+void conn__call_done(struct conn_call *call, bool is_error, char *text, json_t *data);
+void conn__call_fail(struct conn_call *call, enum err code, const char *why);
+
+const char *conn__name(const struct conn *c);
+struct loop *conn__loop(const struct conn *c);
+
+/* The kinds' private words. */
+#define CONNECTOR(kind, ops, help) extern const struct conn_ops ops;
+#include "backend/connectors/connectors.def"
+#undef CONNECTOR
+extern const struct conn_ops conn__native_ops;
+void *conn__native_make(struct conn *c, const struct conn_native_tool *tools, size_t n, void *arg);
+/* Adds a connector without a section in the configuration; self as made by the kind. */
+struct conn *conn__add(struct conn_registry *r, const char *name, const struct conn_ops *ops);
+void conn__set_self(struct conn *c, void *self);
+
+/* schema.c: does value fit the schema (a subset of JSON Schema 2020-12: type, properties, required,
+ * additionalProperties, items, enum, const, minimum, maximum, exclusive*, minLength, maxLength,
+ * minItems, maxItems)? What it does not know is passed. INVALID with the path in *e. A schema too
+ * deep or too large to check is INVALID too: it cannot be known that the arguments fit. */
+enum err conn__schema_check(const json_t *schema, const json_t *value, struct error *e);
+
+/* A bounded tail of lines. Zero-initialise; conn__tail_release frees. */
+struct conn__tail {
+    char *line[CONN_LINES];
+    unsigned next, count;
+    char part[CONN_LINE_MAX + 1]; /* an unfinished line */
+    size_t part_len;
+    bool cut; /* the unfinished line was longer than is kept */
+};
+void conn__tail_feed(struct conn__tail *t, const char *bytes, size_t len);
+void conn__tail_flush(struct conn__tail *t); /* ends an unfinished line */
+void conn__tail_release(struct conn__tail *t);
+json_t *conn__tail_json(const struct conn__tail *t);
+/* The last lines (at most n), joined by " | ", appended to out. */
+void conn__tail_last(const struct conn__tail *t, unsigned n, struct buf *out);
+
+#endif

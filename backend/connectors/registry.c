@@ -1,0 +1,503 @@
+/* The registry: states, health checks, restarts.
+ *
+ *   DISABLED           enabled = no
+ *   STARTING -> OK     conn__up
+ *            -> FAIL   conn__down, or no conn__up within START_LIMIT_MS
+ *   OK -> WARN         one failed check          WARN -> OK  a good one
+ *   OK, WARN -> FAIL   conn__down, or FAILED_CHECKS failed checks in a row
+ *   FAIL -> OK         a restart that came up; a failed start stays FAIL, so that panes do not
+ * flicker
+ *
+ * Invariants
+ * R1 A connector is running exactly while ops->start was called and neither stop nor a report of
+ * its death came since; up implies running. R2 At most one of check_timer and restart_timer is
+ * armed: the first while up, the second while down. R3 The n-th restart in a row waits min(500 ms *
+ * 2^n, 30 s) * 0.8..1.2; n is reset by STABLE_MS of life. */
+#include "backend/base/clock.h"
+#include "backend/connectors/registry_types.h"
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    START_LIMIT_MS = 20000,
+    STABLE_MS = 30000,
+    FAILED_CHECKS = 3,
+    BACKOFF_MS = 500,
+    BACKOFF_MAX_MS = 30000
+};
+
+static const struct conn_ops *const kinds[] = {
+#define CONNECTOR(kind, ops, help) &ops,
+#include "backend/connectors/connectors.def"
+#undef CONNECTOR
+};
+static const char *const abouts[] = {
+#define CONNECTOR(kind, ops, help) help,
+#include "backend/connectors/connectors.def"
+#undef CONNECTOR
+};
+
+const char *conn_state_name(enum conn_state s)
+{
+    static const char *const names[] = {"disabled", "starting", "ok", "warn", "fail"};
+    return (size_t)s < sizeof names / sizeof *names ? names[s] : "fail";
+}
+
+const char *conn__name(const struct conn *c)
+{
+    return c->name;
+}
+
+struct loop *conn__loop(const struct conn *c)
+{
+    return c->registry->loop;
+}
+
+void conn__set_self(struct conn *c, void *self)
+{
+    c->self = self;
+}
+
+struct conn *conn__find(const struct conn_registry *r, const char *name)
+{
+    for (struct conn *c = r->first; c; c = c->next) {
+        if (strcmp(c->name, name) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+static void set_state(struct conn *c, enum conn_state to)
+{
+    enum conn_state from = c->state;
+    if (from == to)
+        return;
+    c->state = to;
+    if (c->registry->changed)
+        c->registry->changed(c->registry->arg, c->name, from, to,
+                             to == CONN_OK || to == CONN_STARTING ? "" : c->last_error);
+}
+
+void conn__failed(struct conn *c, enum err code, const char *why)
+{
+    struct error e = {0};
+    err_set(&e, code, "%s%s%s", err_text(code), why && *why ? ": " : "", why ? why : "");
+    memcpy(c->last_error, e.detail, sizeof c->last_error);
+    c->last_error_at = clock_real_ms();
+}
+
+static void start_now(struct conn *c)
+{
+    c->running = true;
+    c->starts++;
+    c->check_failures = 0;
+    c->checking = false;
+    loop_timer_start(c->check_limit, START_LIMIT_MS, 0);
+    c->ops->start(c->self);
+}
+
+/* R3; the jitter keeps servers that died together from coming back together. */
+static uint64_t backoff_ms(struct conn *c)
+{
+    unsigned n = c->attempts < 10 ? c->attempts : 10;
+    uint64_t base = (uint64_t)BACKOFF_MS << n;
+    if (base > BACKOFF_MAX_MS)
+        base = BACKOFF_MAX_MS;
+    uint64_t seed = clock_mono_ns() ^ (uint64_t)(uintptr_t)c ^ (c->starts << 32);
+    seed ^= seed >> 33;
+    seed *= 0xff51afd7ed558ccdULL; /* the mixer of MurmurHash3: a dice, not a secret */
+    seed ^= seed >> 33;
+    return base * (800 + seed % 401) / 1000;
+}
+
+static void went_down(struct conn *c, enum err code, const char *why)
+{
+    if (!c->running)
+        return;
+    bool lasted = c->up && clock_mono_ms() - c->up_since_ms >= STABLE_MS;
+    c->running = c->up = c->checking = false;
+    loop_timer_stop(c->check_timer);
+    loop_timer_stop(c->check_limit);
+    conn__failed(c, code, why);
+    conn__calls_fail(c, ERR_CLOSED, c->last_error);
+    if (!c->registry->closing) {
+        if (lasted)
+            c->attempts = 0;
+        uint64_t wait = backoff_ms(c);
+        c->attempts++;
+        c->restart_at_ms = clock_mono_ms() + wait;
+        loop_timer_start(c->restart_timer, wait, 0);
+    }
+    set_state(c, CONN_FAIL);
+}
+
+void conn__up(struct conn *c, const char *version, const char *protocol)
+{
+    if (!c->running || c->up)
+        return;
+    c->up = true;
+    c->up_since_ms = clock_mono_ms();
+    c->last_success_at = clock_real_ms();
+    free(c->version);
+    free(c->protocol);
+    c->version = version && *version ? xstrndup(version, 128) : NULL;
+    c->protocol = protocol && *protocol ? xstrndup(protocol, 32) : NULL;
+    loop_timer_stop(c->check_limit);
+    loop_timer_start(c->check_timer, c->check_ms, c->check_ms);
+    set_state(c, CONN_OK);
+}
+
+void conn__down(struct conn *c, enum err code, const char *why)
+{
+    went_down(c, code, why);
+}
+
+void conn__checked(struct conn *c, double latency_ms, enum err code, const char *why)
+{
+    if (!c->checking)
+        return;
+    c->checking = false;
+    loop_timer_stop(c->check_limit);
+    if (code == ERR_OK) {
+        tel_record(&c->checks, latency_ms);
+        c->check_failures = 0;
+        c->last_success_at = clock_real_ms();
+        set_state(c, CONN_OK);
+        return;
+    }
+    tel_record_failure(&c->checks);
+    c->check_failures++;
+    conn__failed(c, code, why);
+    if (c->check_failures < FAILED_CHECKS) {
+        set_state(c, CONN_WARN);
+    } else if (c->ops->may_restart) {
+        c->ops->stop(c->self, false);
+        went_down(c, code, why);
+    } else {
+        set_state(c, CONN_FAIL);
+    }
+}
+
+static void check_now(struct conn *c)
+{
+    if (!c->up || c->checking)
+        return;
+    c->checking = true;
+    c->check_started_ms = clock_mono_ms();
+    uint64_t limit = c->check_ms < 5000 ? c->check_ms : 5000;
+    loop_timer_start(c->check_limit, limit < 100 ? 100 : limit, 0);
+    c->ops->check(c->self);
+}
+
+static void on_check(void *arg)
+{
+    check_now(arg);
+}
+
+/* Either a start or a check took too long. */
+static void on_limit(void *arg)
+{
+    struct conn *c = arg;
+    if (!c->running)
+        return;
+    if (c->up) {
+        conn__checked(c, 0, ERR_TIMEOUT, "no answer to the health check");
+        return;
+    }
+    c->ops->stop(c->self, false);
+    went_down(c, ERR_TIMEOUT, "it did not come up");
+}
+
+static void on_restart(void *arg)
+{
+    struct conn *c = arg;
+    if (!c->running && !c->registry->closing)
+        start_now(c);
+}
+
+struct conn *conn__add(struct conn_registry *r, const char *name, const struct conn_ops *ops)
+{
+    struct conn *c = xcalloc(1, sizeof *c);
+    c->registry = r;
+    c->ops = ops;
+    c->name = xstrdup(name);
+    c->region = xstrdup("");
+    c->allowed_regions = xstrdup("");
+    c->owner = xstrdup("");
+    c->data = xstrdup("");
+    c->about = xstrdup("");
+    c->enabled = true;
+    c->state = CONN_STARTING;
+    c->timeout_ms = 30000;
+    c->check_ms = 10000;
+    c->check_timer = loop_timer_new(r->loop, on_check, c);
+    c->check_limit = loop_timer_new(r->loop, on_limit, c);
+    c->restart_timer = loop_timer_new(r->loop, on_restart, c);
+    struct conn **end = &r->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = c;
+    return c;
+}
+
+static void set_text(char **field, const char *text)
+{
+    free(*field);
+    *field = xstrdup(text);
+}
+
+static uint64_t bounded(int64_t value, uint64_t least, uint64_t most)
+{
+    if (value < (int64_t)least)
+        return least;
+    return (uint64_t)value > most ? most : (uint64_t)value;
+}
+
+static bool name_is_fine(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > CONN_MAX_NAME)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static enum err add_configured(struct conn_registry *r, const struct conf *conf, const char *name,
+                               struct error *e)
+{
+    const char *kind = conf_str(conf, "connector", name, "kind");
+    size_t k = 0;
+    while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k]->kind, kind) != 0)
+        k++;
+    if (k == sizeof kinds / sizeof *kinds)
+        return err_set(e, ERR_CONFIG, "%s: connector \"%s\": kind %s is not known",
+                       conf_where(conf, "connector", name, "kind"), name, kind);
+    if (!name_is_fine(name))
+        return err_set(e, ERR_CONFIG, "%s: a connector's name has 1 to %d printable characters",
+                       conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
+    struct conn *c = conn__add(r, name, kinds[k]);
+    set_text(&c->about, abouts[k]);
+    set_text(&c->region, conf_str(conf, "connector", name, "region"));
+    set_text(&c->allowed_regions, conf_str(conf, "connector", name, "allowed_regions"));
+    set_text(&c->owner, conf_str(conf, "connector", name, "owner"));
+    set_text(&c->data, conf_str(conf, "connector", name, "data"));
+    const char *level = conf_str(conf, "connector", name, "level");
+    c->level = strcmp(level, "execute") == 0     ? CONN_EXECUTE
+               : strcmp(level, "recommend") == 0 ? CONN_RECOMMEND
+                                                 : CONN_READ;
+    c->enabled = conf_flag(conf, "connector", name, "enabled");
+    if (!c->enabled)
+        c->state = CONN_DISABLED;
+    c->timeout_ms = bounded(conf_int(conf, "connector", name, "timeout_ms"), 10, 3600000);
+    c->check_ms = bounded(conf_int(conf, "connector", name, "check_ms"), 100, 86400000);
+    c->self = c->ops->make(c, conf, e);
+    return c->self ? ERR_OK : ERR_CONFIG;
+}
+
+struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_changed *changed,
+                               void *arg, struct error *e)
+{
+    struct conn_registry *r = xcalloc(1, sizeof *r);
+    r->loop = l;
+    r->changed = changed;
+    r->arg = arg;
+    size_t n = conf_names(conf, "connector", NULL, 0);
+    const char **names = xcalloc(n + 1, sizeof *names);
+    conf_names(conf, "connector", names, n);
+    bool host = false;
+    for (size_t i = 0; i < n; i++) {
+        if (add_configured(r, conf, names[i], e) != ERR_OK) {
+            free(names);
+            conn_free(r);
+            return NULL;
+        }
+        host = host || strcmp(conf_str(conf, "connector", names[i], "kind"), "host") == 0;
+    }
+    free(names);
+    if (!host && !conn__find(r, "host")) {
+        struct conn *c = conn__add(r, "host", &conn__host_ops);
+        set_text(&c->about, "this machine: /proc, /sys, systemd, kernel messages");
+        set_text(&c->data, "metrics");
+        c->self = c->ops->make(c, NULL, e);
+    }
+    return r;
+}
+
+void conn_add_native(struct conn_registry *r, const char *name,
+                     const struct conn_native_tool *tools, size_t n, void *arg)
+{
+    BUG_IF(conn__find(r, name) && "a native connector's name is taken");
+    struct conn *c = conn__add(r, name, &conn__native_ops);
+    set_text(&c->about, "this console: its own figures");
+    c->self = conn__native_make(c, tools, n, arg);
+    if (r->started)
+        start_now(c);
+}
+
+void conn_start(struct conn_registry *r)
+{
+    r->started = true;
+    for (struct conn *c = r->first; c; c = c->next) {
+        if (c->enabled && !c->running)
+            start_now(c);
+    }
+}
+
+static void stop_timers(struct conn *c)
+{
+    loop_timer_stop(c->check_timer);
+    loop_timer_stop(c->check_limit);
+    loop_timer_stop(c->restart_timer);
+}
+
+void conn_close(struct conn_registry *r)
+{
+    r->closing = true;
+    for (struct conn *c = r->first; c; c = c->next) {
+        stop_timers(c);
+        conn__calls_fail(c, ERR_CLOSED, "the console is stopping");
+        if (c->running)
+            c->ops->stop(c->self, true);
+        c->running = c->up = c->checking = false;
+    }
+}
+
+static void free_tools(struct conn__tool *tools, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(tools[i].name);
+        free(tools[i].title);
+        free(tools[i].description);
+        json_decref(tools[i].schema);
+    }
+    free(tools);
+}
+
+static void free_conn(struct conn *c)
+{
+    conn__calls_drop(c);
+    if (c->self)
+        c->ops->free(c->self);
+    loop_timer_free(c->check_timer);
+    loop_timer_free(c->check_limit);
+    loop_timer_free(c->restart_timer);
+    free_tools(c->tools, c->tool_count);
+    free_tools(c->incoming, c->incoming_count);
+    free(c->name);
+    free(c->region);
+    free(c->allowed_regions);
+    free(c->owner);
+    free(c->data);
+    free(c->about);
+    free(c->version);
+    free(c->protocol);
+    free(c);
+}
+
+void conn_free(struct conn_registry *r)
+{
+    if (!r)
+        return;
+    r->closing = true;
+    for (struct conn *c = r->first, *next; c; c = next) {
+        next = c->next;
+        free_conn(c);
+    }
+    free(r);
+}
+
+void conn__tools_begin(struct conn *c)
+{
+    free_tools(c->incoming, c->incoming_count);
+    c->incoming = NULL;
+    c->incoming_count = 0;
+}
+
+/* A copy of at most max bytes, cut at a character's end with a mark. */
+static char *bounded_text(const char *text, size_t max)
+{
+    size_t len = strlen(text);
+    if (len <= max)
+        return xstrdup(text);
+    while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
+        max--;
+    return xasprintf("%.*s...", (int)max, text);
+}
+
+bool conn__tools_add(struct conn *c, const char *name, const char *title, const char *description,
+                     json_t *schema, bool read_only)
+{
+    bool fine = c->incoming_count < CONN_MAX_TOOLS && name && *name && strlen(name) <= 128;
+    for (const char *p = name; fine && *p; p++)
+        fine = *p > 0x20 && *p < 0x7f;
+    for (size_t i = 0; fine && i < c->incoming_count; i++)
+        fine = strcmp(c->incoming[i].name, name) != 0;
+    if (!fine) {
+        json_decref(schema);
+        return false;
+    }
+    c->incoming = xrealloc(c->incoming, (c->incoming_count + 1) * sizeof *c->incoming);
+    c->incoming[c->incoming_count++] = (struct conn__tool){
+        .name = xstrdup(name),
+        .title = bounded_text(title && *title ? title : name, CONN_MAX_TITLE),
+        .description = bounded_text(description ? description : "", CONN_MAX_DESCRIPTION),
+        .schema = schema,
+        .read_only = read_only};
+    return true;
+}
+
+void conn__tools_end(struct conn *c)
+{
+    free_tools(c->tools, c->tool_count);
+    c->tools = c->incoming;
+    c->tool_count = c->incoming_count;
+    c->incoming = NULL;
+    c->incoming_count = 0;
+}
+
+enum err conn_check(struct conn_registry *r, const char *name, struct error *e)
+{
+    struct conn *c = conn__find(r, name);
+    if (!c)
+        return err_set(e, ERR_NOT_FOUND, "no connector is named %s", name);
+    if (!c->enabled)
+        return err_set(e, ERR_CLOSED, "connector %s is disabled in the configuration", name);
+    if (c->up) {
+        check_now(c);
+    } else if (!c->running && !r->closing) { /* a check of what is down is a new attempt */
+        loop_timer_stop(c->restart_timer);
+        start_now(c);
+    }
+    return ERR_OK;
+}
+
+enum err conn_restart(struct conn_registry *r, const char *name, struct error *e)
+{
+    struct conn *c = conn__find(r, name);
+    if (!c)
+        return err_set(e, ERR_NOT_FOUND, "no connector is named %s", name);
+    if (!c->enabled || r->closing)
+        return err_set(e, ERR_CLOSED, "connector %s is not started", name);
+    stop_timers(c);
+    conn__calls_fail(c, ERR_CLOSED, "the connector is restarted");
+    if (c->running)
+        c->ops->stop(c->self, false);
+    c->running = c->up = c->checking = false;
+    c->attempts = 0;
+    set_state(c, CONN_STARTING);
+    start_now(c);
+    return ERR_OK;
+}
+
+bool conn_settled(const struct conn_registry *r)
+{
+    for (const struct conn *c = r->first; c; c = c->next) {
+        if (c->state == CONN_STARTING)
+            return false;
+    }
+    return true;
+}

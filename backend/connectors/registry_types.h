@@ -1,0 +1,78 @@
+/* The registry's own structures, shared by registry.c, calls.c and listing.c only. */
+#ifndef CONNECTORS_REGISTRY_TYPES_H
+#define CONNECTORS_REGISTRY_TYPES_H
+
+#include "backend/connectors/internal.h"
+
+struct conn__tool {
+    char *name, *title, *description;
+    json_t *schema; /* or NULL */
+    bool read_only;
+};
+
+struct conn {
+    struct conn_registry *registry;
+    struct conn *next;
+    const struct conn_ops *ops;
+    void *self;
+    char *name, *region, *allowed_regions, *owner, *data, *about;
+    enum conn_level level;
+    bool enabled;
+    uint64_t timeout_ms, check_ms;
+
+    enum conn_state state;
+    bool running; /* ops->start was called, and neither stop nor a conn__down came since */
+    bool up;      /* answers calls */
+    char *version, *protocol;
+    struct conn__tool *tools;
+    size_t tool_count;
+    struct conn__tool *incoming; /* between tools_begin and tools_end */
+    size_t incoming_count;
+
+    struct loop_timer *check_timer, *check_limit, *restart_timer;
+    bool checking;
+    uint64_t check_started_ms;
+    unsigned check_failures; /* in a row */
+    unsigned attempts;       /* starts in a row that did not last */
+    uint64_t up_since_ms, restart_at_ms;
+    uint64_t starts;
+    struct tel_history checks, calls; /* latencies in ms */
+    char last_error[256];
+    int64_t last_error_at, last_success_at; /* real ms, 0: never */
+
+    struct conn_call *running_calls;
+    size_t call_count;
+};
+
+struct conn_registry {
+    struct loop *loop;
+    struct conn *first;
+    conn_changed *changed;
+    void *arg;
+    bool started, closing;
+};
+
+struct conn_call {
+    struct conn *conn;
+    struct conn_call *next;
+    conn_done *done;
+    void *arg;
+    struct loop_timer *timer; /* the time limit; after the end, the delivery on the next turn */
+    uint64_t started_ns;
+    bool ended; /* the kind has reported, or the limit passed */
+    bool timed_out;
+    struct error error;
+    bool is_error;
+    char *text;
+    json_t *data;
+    int64_t elapsed_us;
+};
+
+/* registry.c */
+struct conn *conn__find(const struct conn_registry *r, const char *name);
+void conn__failed(struct conn *c, enum err code, const char *why); /* notes last_error */
+/* calls.c: ends every call of c with the error; done runs on later turns. */
+void conn__calls_fail(struct conn *c, enum err code, const char *why);
+void conn__calls_drop(struct conn *c); /* frees them; for conn_free: done is told first (C2) */
+
+#endif
