@@ -76,11 +76,19 @@ static void say_mount(const struct host_view *v, struct host_out *o, const struc
                        ft = host__bytes(total);
     char *path = host__clean(m->path);
     enum host_severity s = m->read_only ? HOST_OK : host__judge(HOST_DISK_USED, percent);
+    double kept = (double)(fs.f_bfree - fs.f_bavail) * block;
+    struct host_figure fk = host__bytes(kept);
+    bool much =
+        fs.f_bfree > fs.f_bavail && kept > total / 10; /* otherwise the figures do not add up */
+    char *en_note = much ? xasprintf(", %s more reserved for root", fk.en) : xstrdup("");
+    char *ru_note = much ? xasprintf(", ещё %s зарезервировано для root", fk.ru) : xstrdup("");
     host__say(o, s, "disk", percent, "%",
-              xasprintf("%s is %s full, %s of %s free%s.", path, p.en, fa.en, ft.en,
+              xasprintf("%s is %s full, %s of %s free%s%s.", path, p.en, fa.en, ft.en, en_note,
                         m->read_only ? " (read-only)" : ""),
-              xasprintf("Раздел %s заполнен на %s, свободно %s из %s%s.", path, p.ru, fa.ru, ft.ru,
-                        m->read_only ? " (только для чтения)" : ""));
+              xasprintf("Раздел %s заполнен на %s, свободно %s из %s%s%s.", path, p.ru, fa.ru,
+                        ft.ru, ru_note, m->read_only ? " (только для чтения)" : ""));
+    free(en_note);
+    free(ru_note);
     json_t *row = json_object();
     json_put(row, "mount", json_text(m->path, strlen(m->path)));
     json_put(row, "source", json_text(m->source, strlen(m->source)));
