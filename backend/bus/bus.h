@@ -32,8 +32,8 @@ struct wire_row {
     bool mutates;
 };
 const struct wire_row *wire_row(enum wire_method m);
-enum wire_method wire_find(const char *name); /* WIRE_COUNT: none */
-const char *bus_role_name(enum bus_role r);   /* "none", "demo", "reviewer", "operator" */
+enum wire_method wire_find(const char *name);  /* WIRE_COUNT: none */
+const char *bus_role_name(enum bus_role r);    /* "none", "demo", "reviewer", "operator" */
 enum bus_role bus_role_find(const char *name); /* BUS_NONE for an unknown one */
 
 struct bus;
@@ -44,16 +44,19 @@ struct bus_session {
 struct bus_call; /* a request under way; ended by exactly one of bus_reply and bus_fail */
 typedef void bus_handler(struct bus_call *call, void *arg);
 
-/* handlers has WIRE_COUNT rows; rows for session.hello, session.bye, session.ping and events.next are
- * NULL: the bus answers those itself. max_role: no session gets more. NULL with *e. */
+/* handlers has WIRE_COUNT rows; rows for session.hello, session.bye, session.ping and events.next
+ * are NULL: the bus answers those itself. max_role: no session gets more. NULL with *e. */
 struct bus *bus_new(struct loop *l, const char *address, bus_handler *const *handlers, void *arg,
                     enum bus_role max_role, const char *environment, struct error *e);
-/* Until bus_ready requests other than session.* wait in order; with an error they all fail with it. */
+/* Until bus_ready requests other than session.* wait in order; with an error they all fail with it.
+ */
 void bus_ready(struct bus *b, const struct error *e);
 void bus_set_environment(struct bus *b, const char *environment, enum bus_role max_role);
 /* Answers every waiting request with CLOSED; does not block. */
 void bus_close(struct bus *b);
 void bus_free(struct bus *b);
+/* Frees what the library keeps for the process: after the last bus and the last client. */
+void bus_library_end(void);
 
 enum wire_method bus_method(const struct bus_call *c);
 const json_t *bus_params(const struct bus_call *c); /* an object, without _meta */
@@ -61,8 +64,8 @@ const struct bus_session *bus_session(const struct bus_call *c);
 void bus_reply(struct bus_call *c, json_t *result); /* takes the reference */
 void bus_fail(struct bus_call *c, const struct error *e);
 
-/* Puts an event in the ring and wakes long polls; data is borrowed (deep copies are not made: do not
- * change it afterwards). */
+/* Puts an event in the ring and wakes long polls; data is borrowed (deep copies are not made: do
+ * not change it afterwards). */
 void bus_event(struct bus *b, const char *type, json_t *data);
 
 #endif
