@@ -1,4 +1,5 @@
-/* Policies, safety, controls, scorecard. Pure: facts in, findings out; no clock, no file, no room. */
+/* Policies, safety, controls, scorecard. Pure: facts in, findings out; no clock, no file, no room.
+ */
 #ifndef COMPLIANCE_H
 #define COMPLIANCE_H
 
@@ -8,33 +9,36 @@
 #include <stdint.h>
 
 /* Safety risk of a text, 0 (none seen) .. 1: destructive commands, downloads piped to a shell,
- * disabling of logs or audit, secrets, with what was seen (a short static reason, "" if nothing). */
+ * disabling of logs or audit, secrets, with what was seen (a short static reason, "" if nothing).
+ */
 double pol_safety_risk(const char *text, const char **why);
-/* Tags of personal data and secrets in a text ("email", "phone", "snils", "inn", "card", "secret"):
- * fills up to max static names, returns how many. Conservative: checksum and context where they exist. */
+/* Tags of personal data and secrets in a text ("email", "phone", "snils", "inn", "card", "passport", "secret"):
+ * fills up to max static names, returns how many there are. Conservative: checksum and context where they
+ * exist. */
 size_t pol_pii_tags(const char *text, const char **tags, size_t max);
 
 enum pol_status { POL_PASS, POL_WARN, POL_FAIL, POL_NOT_ASSESSED };
 
 /* What the backend knows of itself. A member that is not known is -1 (or NULL). */
 struct pol_facts {
-    int64_t now;                       /* real ms */
+    int64_t now;                        /* real ms */
     int64_t chain_size, chain_problems; /* problems of the last verification; -1 never verified */
     int64_t chain_checked_at, chain_checked;
-    int64_t verify_entry;              /* seq of the last verify entry */
-    int64_t actions, actions_chained;  /* tool and model calls made, and those with an entry, in all the log */
+    int64_t verify_entry; /* seq of the last verify entry */
+    int64_t actions,
+        actions_chained; /* tool and model calls made, and those with an entry, in all the log */
     int key_present, key_permissions_ok, state_permissions_ok; /* 0, 1, -1 */
     int64_t retention_days, oldest_payload_at;
     int64_t sessions, sessions_sealed; /* ended sessions, and those of them with a seal */
     int64_t secrets_in_config;         /* literal secrets found in the configuration */
     int clock_synchronised;            /* 0, 1, -1 */
     int64_t disk_free_percent;         /* of the state directory's file system */
-    int64_t notice_number_set;         /* a notice of a cross-border transfer is declared: 0, 1, -1 */
-    struct pol_endpoint {              /* every connector and model in use */
-        const char *name, *what;       /* "connector", "model" */
-        const char *region;            /* declared, "" unknown */
-        const char *allowed;           /* declared list, "" only its own region */
-        const char *data;              /* categories, "" undeclared */
+    int64_t notice_number_set;   /* a notice of a cross-border transfer is declared: 0, 1, -1 */
+    struct pol_endpoint {        /* every connector and model in use */
+        const char *name, *what; /* "connector", "model" */
+        const char *region;      /* declared, "" unknown */
+        const char *allowed;     /* declared list, "" only its own region */
+        const char *data;        /* categories, "" undeclared */
         const char *level;
         const char *owner;
     } const *endpoints;
@@ -43,13 +47,13 @@ struct pol_facts {
     size_t recent_count;
     int64_t answers, answers_with_sources; /* in the log */
     int64_t model_calls, model_calls_in_ledger;
-    int64_t personal_data_entries;     /* entries with pii_tags */
+    int64_t personal_data_entries; /* entries with pii_tags */
 };
 
 struct pol_finding {
     enum pol_status status;
-    char reason[256];       /* what was found, in a sentence */
-    int64_t evidence[8];    /* seqs */
+    char reason[256];    /* what was found, in a sentence */
+    int64_t evidence[8]; /* seqs */
     size_t evidence_count;
 };
 /* A control: one file in controls/ and one row in controls.def. */
@@ -60,8 +64,9 @@ struct pol_control {
 };
 size_t pol_controls(void);
 const struct pol_control *pol_control(size_t i);
-/* {score (0..100, weighted share of passes among the assessed, warnings half), counts: {pass, warn, fail,
- * not_assessed}, controls: [{id, title, law, status, reason, hint, evidence: [seq]}]}. Caller owns. */
+/* {score (0..100, weighted share of passes among the assessed, warnings half), counts: {pass, warn,
+ * fail, not_assessed}, controls: [{id, title, law, status, reason, hint, evidence: [seq]}]}. Caller
+ * owns. */
 json_t *pol_scorecard(const struct pol_facts *facts);
 const char *pol_status_name(enum pol_status s); /* "pass", "warn", "fail", "not assessed" */
 

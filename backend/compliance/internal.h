@@ -1,0 +1,52 @@
+/* Shared by the files of the room compliance. */
+#ifndef COMPLIANCE_INTERNAL_H
+#define COMPLIANCE_INTERNAL_H
+
+#include "backend/compliance/compliance.h"
+
+/* Text that is searched: lower holds the same bytes with ASCII and Cyrillic letters in lower case,
+ * so that positions agree. */
+struct pol_text {
+    const char *raw;
+    char *lower;
+    size_t len;
+};
+struct pol_text pol__text(const char *text);
+void pol__text_free(struct pol_text *t);
+/* A letter, a digit, _ or a byte of a character beyond ASCII. */
+bool pol__is_word(char c);
+/* True if one of the words stands in lower[from, to): whole, or as a beginning if it ends in "*".
+ * The list ends with NULL. */
+bool pol__has_word(const struct pol_text *t, size_t from, size_t to, const char *const *words);
+
+/* True if the text shows a password, key or token. */
+bool pol__has_secret(const struct pol_text *t);
+
+/* Fills a finding; the reason is cut at a character's end. */
+void pol__found(struct pol_finding *out, enum pol_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Adds a seq as evidence; below 0 or beyond the room for them it is left out. */
+void pol__cite(struct pol_finding *out, int64_t seq);
+/* "is"-less part of a list for a sentence: collects names, at most four are spelled out. */
+struct pol_names {
+    char text[200];
+    size_t count;
+};
+void pol__name(struct pol_names *n, const char *name);
+/* "a, b, c, d and 3 more" */
+const char *pol__names(struct pol_names *n);
+
+/* Endpoints */
+bool pol__is_model(const struct pol_endpoint *e);
+bool pol__is_connector(const struct pol_endpoint *e);
+/* True if a list of words divided by blanks or commas holds the word, in any case of letters. */
+bool pol__lists(const char *list, const char *word);
+/* A declared region that is neither this machine ("local") nor Russia. */
+bool pol__is_abroad(const char *region);
+
+/* Every control's function. */
+#define CONTROL(id, symbol) extern const struct pol_control pol__##symbol;
+#include "backend/compliance/controls.def"
+#undef CONTROL
+
+#endif
