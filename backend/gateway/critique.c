@@ -1,0 +1,252 @@
+/* GW_CRITIQUE: two answers over the same sources become one. A sentence stays if a source that it
+ * cites supports it; what the other answer says and this one does not is added on the same terms.
+ *
+ * Supported means: some unit of the cited source has most of the sentence's words, the source has
+ * all of its numbers, and both negate or neither does. That is a test of words, not of meaning. */
+#include "backend/gateway/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define COVERED 0.6    /* share of a sentence's words that its source must have */
+#define SAME_CLAIM 0.6 /* Jaccard of two sentences that make one claim */
+
+enum { CLAIMS_MAX = 64, MEASURED_MAX = 8, STEPS_MAX = 6, CLAIM_MAX = 600, TEXT_MAX = 64 << 10 };
+
+struct claim {
+    char *text;  /* quoted anew, without its marks */
+    char *marks; /* those of the sources that support it */
+    struct gw__words words;
+    enum gw__unit_kind kind;
+    int severity;
+};
+
+struct judging {
+    const struct gw_request *r;
+    struct gw__lexicon lexicon;
+    struct gw__units units;    /* in the language of the request */
+    struct gw__words *numbers; /* by source */
+    struct claim claims[CLAIMS_MAX];
+    size_t len;
+};
+
+/* A mark "[id]" of a source at s: its index and length. */
+static bool mark_of(const struct judging *j, const char *s, size_t *source, size_t *len)
+{
+    if (*s != '[')
+        return false;
+    for (size_t i = 0; i < j->r->source_count; i++) {
+        size_t n = strlen(j->r->sources[i].id);
+        if (strncmp(s + 1, j->r->sources[i].id, n) == 0 && s[1 + n] == ']') {
+            *source = i;
+            *len = n + 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The unit of a source that holds most of the words; NULL if none holds enough. */
+static const struct gw__unit *support(const struct judging *j, size_t source, const char *text,
+                                      const struct gw__words *words)
+{
+    struct gw__words numbers = {0};
+    gw__numbers_of(text, &numbers);
+    bool known = gw__words_common(&numbers, &j->numbers[source]) == numbers.len;
+    gw__words_release(&numbers);
+    const struct gw__unit *best = NULL;
+    double most = 0;
+    char mark[64];
+    snprintf(mark, sizeof mark, "[%s]", j->r->sources[source].id);
+    for (size_t i = 0; known && i < j->units.len; i++) {
+        const struct gw__unit *u = &j->units.at[i];
+        if (!strstr(u->marks, mark))
+            continue;
+        double share = (double)gw__words_common(words, &u->words) / (double)words->len;
+        if (share >= COVERED && share > most &&
+            gw__negations(&j->lexicon, text) % 2 == gw__negations(&j->lexicon, u->text) % 2) {
+            most = share;
+            best = u;
+        }
+    }
+    return best;
+}
+
+static bool covered(const struct judging *j, const struct gw__words *words)
+{
+    for (size_t i = 0; i < j->len; i++)
+        if (gw__words_alike(words, &j->claims[i].words) >= SAME_CLAIM)
+            return true;
+    return false;
+}
+
+/* A quoted line without the quotation marks that gw__render puts around it again. */
+static char *unquoted(char *text)
+{
+    static const char *const pairs[][2] = {{"“", "”"}, {"«", "»"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        size_t open = strlen(pairs[i][0]), close = strlen(pairs[i][1]), len = strlen(text);
+        while (len > open + close && text[len - 1] == '.')
+            len--;
+        if (len > open + close && strncmp(text, pairs[i][0], open) == 0 &&
+            strncmp(text + len - close, pairs[i][1], close) == 0) {
+            memmove(text, text + open, len - open - close);
+            text[len - open - close] = '\0';
+        }
+    }
+    return text;
+}
+
+/* Judges one sentence without its marks; sources are those it cites. */
+static void judge(struct judging *j, const struct buf *sentence, const bool *cited)
+{
+    struct buf quoted = {0}, marks = {0};
+    struct claim claim = {0};
+    if (j->len == CLAIMS_MAX ||
+        !gw__quote(sentence->data, sentence->len, CLAIM_MAX, GW__MARKDOWN, &quoted))
+        goto out;
+    gw__words_of(&j->lexicon, quoted.data, &claim.words);
+    if (!claim.words.len || covered(j, &claim.words))
+        goto out;
+    for (size_t i = 0; i < j->r->source_count; i++) {
+        const struct gw__unit *u = cited[i] ? support(j, i, quoted.data, &claim.words) : NULL;
+        if (!u)
+            continue;
+        claim.kind = u->kind;
+        claim.severity = u->severity;
+        buf_addf(&marks, "[%s]", j->r->sources[i].id);
+    }
+    if (marks.len) {
+        claim.text = unquoted(buf_take(&quoted));
+        claim.marks = buf_take(&marks);
+        j->claims[j->len++] = claim;
+        claim.words = (struct gw__words){0};
+    }
+out:
+    gw__words_release(&claim.words);
+    buf_release(&quoted);
+    buf_release(&marks);
+}
+
+static bool ends_sentence(const char *line, size_t at)
+{
+    if (!strchr(".!?", line[at]) || line[at] == '\0')
+        return false;
+    size_t next = at + 1;
+    while (line[next] == ' ' || line[next] == '[')
+        next +=
+            line[next] == '[' ? strcspn(line + next, "]") + (strchr(line + next, ']') != NULL) : 1;
+    if (line[next] == '\0')
+        return true;
+    unsigned char c = (unsigned char)line[next];
+    return line[at + 1] == ' ' && ((c >= 'A' && c <= 'Z') || c == 0xd0 || c == '`' || c == '"');
+}
+
+/* Takes marks at *at (with the spaces before them) into cited. */
+static void take_marks(const struct judging *j, const char *line, size_t *at, bool *cited)
+{
+    size_t source, len;
+    for (;;) {
+        size_t spaces = strspn(line + *at, " ");
+        if (!mark_of(j, line + *at + spaces, &source, &len))
+            return;
+        cited[source] = true;
+        *at += spaces + len;
+    }
+}
+
+static void judge_line(struct judging *j, const char *line)
+{
+    bool *cited = xcalloc(j->r->source_count + 1, sizeof *cited);
+    struct buf sentence = {0};
+    bool code = false;
+    line += strspn(line, " \t");
+    if ((*line == '-' || *line == '*' || *line == '+') && line[1] == ' ')
+        line += 2;
+    for (size_t i = 0; line[i];) {
+        if (line[i] == '`')
+            code = !code;
+        size_t before = i;
+        if (!code && !(i && line[i - 1] == '\\'))
+            take_marks(j, line, &i, cited);
+        if (i != before)
+            continue;
+        buf_addc(&sentence, line[i]);
+        if (!code && ends_sentence(line, i)) {
+            i++;
+            take_marks(j, line, &i, cited);
+            judge(j, &sentence, cited);
+            buf_clear(&sentence);
+            memset(cited, 0, j->r->source_count * sizeof *cited);
+            continue;
+        }
+        i++;
+    }
+    if (sentence.len)
+        judge(j, &sentence, cited);
+    buf_release(&sentence);
+    free(cited);
+}
+
+static void judge_answer(struct judging *j, const char *text)
+{
+    size_t len = text ? strnlen(text, TEXT_MAX) : 0;
+    for (size_t at = 0; at < len;) {
+        size_t n = strcspn(text + at, "\n");
+        n = n > len - at ? len - at : n;
+        char *line = xstrndup(text + at, n);
+        if (*line != '#' && strncmp(line, "```", 3) != 0)
+            judge_line(j, line);
+        free(line);
+        at += n + 1;
+    }
+}
+
+static void learn_numbers(struct judging *j)
+{
+    j->numbers = xcalloc(j->r->source_count + 1, sizeof *j->numbers);
+    for (size_t i = 0; i < j->r->source_count; i++) {
+        const struct gw_source *s = &j->r->sources[i];
+        char *data = s->data ? json_write(s->data) : xstrdup("");
+        gw__numbers_of(s->text, &j->numbers[i]);
+        gw__numbers_of(data, &j->numbers[i]);
+        free(data);
+    }
+}
+
+static void render(const struct judging *j, struct gw__pieces *out)
+{
+    struct gw__line lines[MEASURED_MAX + STEPS_MAX];
+    size_t n = 0, measured = 0, steps = 0;
+    for (size_t i = 0; i < j->len; i++) {
+        const struct claim *c = &j->claims[i];
+        size_t *count = c->kind >= GW__STEP ? &steps : &measured;
+        if (*count == (c->kind >= GW__STEP ? STEPS_MAX : MEASURED_MAX))
+            continue;
+        ++*count;
+        lines[n++] = (struct gw__line){c->kind, c->severity, c->text, c->marks};
+    }
+    gw__render(j->r, lines, n, out);
+}
+
+void gw__critique(const struct gw_request *r, struct gw__pieces *out)
+{
+    struct judging *j = xcalloc(1, sizeof *j);
+    j->r = r;
+    gw__lexicon_init(&j->lexicon);
+    gw__units_collect(&j->units, &j->lexicon, r);
+    learn_numbers(j);
+    judge_answer(j, r->mine);
+    judge_answer(j, r->other);
+    render(j, out);
+    for (size_t i = 0; i < j->len; i++) {
+        free(j->claims[i].text);
+        free(j->claims[i].marks);
+        gw__words_release(&j->claims[i].words);
+    }
+    for (size_t i = 0; i < r->source_count; i++)
+        gw__words_release(&j->numbers[i]);
+    free(j->numbers);
+    gw__units_release(&j->units);
+    gw__lexicon_release(&j->lexicon);
+    free(j);
+}

@@ -1,0 +1,172 @@
+/* Private to the gateway room. */
+#ifndef GATEWAY_INTERNAL_H
+#define GATEWAY_INTERNAL_H
+
+#include "backend/base/buf.h"
+#include "backend/gateway/gateway.h"
+
+enum {
+    GW__LINE_MAX = 1 << 20,  /* one line or one event of a stream */
+    GW__TEXT_MAX = 4 << 20,  /* an answer's text */
+    GW__WIRE_MAX = 32 << 20, /* what one response may bring in all */
+    GW__ERROR_MAX = 64 << 10 /* kept of an error's body */
+};
+
+/* A row of models.def: how calls of one kind are made. */
+struct gw__ops {
+    const char *kind;
+    /* Begins the call; callbacks come from the loop later. An error: nothing was started. */
+    enum err (*start)(struct gw_call *c, struct error *e);
+    /* Ends whatever start began and frees c->state. Called once, also after the call finished. */
+    void (*stop)(struct gw_call *c);
+};
+#define MODEL_API(kind, ops) extern const struct gw__ops ops;
+#include "backend/gateway/models.def"
+#undef MODEL_API
+
+struct gw__model {
+    struct gw_model pub; /* its strings but kind and about are this struct's own */
+    const struct gw__ops *ops;
+    char *key;    /* reference of the API key ("env:NAME"), "" none */
+    bool vectors; /* builtin: which of the two */
+};
+
+struct gw {
+    struct loop *loop;
+    struct gw__model **models;
+    size_t count;
+    struct gw_call *calls; /* running ones */
+    char **chosen;         /* names of those that are to answer */
+    size_t chosen_len;
+};
+
+struct gw_call {
+    struct gw *g;
+    const struct gw__model *m;
+    struct gw_ops ops;
+    void *arg;
+    struct gw_request r; /* deep copy; limits are filled in */
+    struct gw_call *next, **link;
+    struct buf text;
+    uint64_t started;     /* monotonic ms, like the next three, which are 0 before they happen */
+    uint64_t first, last; /* event that shows life, also one that brings no text */
+    uint64_t spoke;       /* first text */
+    struct loop_timer *limit;
+    int64_t input_tokens, output_tokens; /* as reported; -1: not reported */
+    int64_t hidden_tokens; /* estimate of what was produced but is no part of the text */
+    int64_t http_status;
+    bool sent;     /* the upstream may have read the input */
+    void *state;   /* of the API */
+    unsigned busy; /* callbacks of ours on the stack: freed when it is 0 again */
+    bool over;
+};
+
+/* gateway.c: what the APIs call. Between gw__enter and gw__leave the call's memory stays; after
+ * gw__leave it may be gone. */
+void gw__enter(struct gw_call *c);
+void gw__leave(struct gw_call *c);
+/* The upstream is alive: starts the silence limit anew. */
+void gw__alive(struct gw_call *c);
+/* Hands text on. False when the call is over then. */
+bool gw__delta(struct gw_call *c, const char *text, size_t len);
+/* Ends the call with its one `done`. reason NULL: "stop", or "error" when *e is one. */
+void gw__finish(struct gw_call *c, const struct error *e, const char *reason);
+/* All that a model of this request reads, as tokens. */
+int64_t gw__input_estimate(const struct gw_call *c);
+
+/* models.c: fills g->models from the configuration and the environment. */
+enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);
+void gw__models_free(struct gw *g);
+
+/* request.c */
+void gw__request_copy(struct gw_request *to, const struct gw_request *from);
+void gw__request_release(struct gw_request *r);
+
+/* words.c: small local similarity; the gateway does not know the knowledge room. */
+struct gw__words { /* a set of 64-bit hashes, ascending */
+    uint64_t *at;
+    size_t len, cap;
+};
+void gw__words_release(struct gw__words *w);
+bool gw__words_have(const struct gw__words *w, uint64_t hash);
+size_t gw__words_common(const struct gw__words *a, const struct gw__words *b);
+
+enum { GW__TOPICS_MAX = 32 };
+struct gw__lexicon { /* stop words and topics, as sets of stems */
+    struct gw__words stop, negation, topic[GW__TOPICS_MAX];
+};
+#define GW__GENERAL 1u /* the topic bit of "this machine", "everything" */
+void gw__lexicon_init(struct gw__lexicon *x);
+void gw__lexicon_release(struct gw__lexicon *x);
+/* The stems of the words that mean something. */
+void gw__words_of(const struct gw__lexicon *x, const char *text, struct gw__words *out);
+/* The topics that words speak of, one bit each (topics.def). With related also those to look at. */
+uint32_t gw__topics_of(const struct gw__lexicon *x, const struct gw__words *w, bool related);
+/* The words that are not merely "this machine", into *out. */
+void gw__words_special(const struct gw__lexicon *x, const struct gw__words *w,
+                       struct gw__words *out);
+/* How many words negate. */
+size_t gw__negations(const struct gw__lexicon *x, const char *text);
+/* The numbers of a text; "93,4" and "93.4" are the same one. */
+void gw__numbers_of(const char *text, struct gw__words *out);
+/* L2-normalised hashed counts of character trigrams (feature hashing, Weinberger 2009). */
+enum { GW__DIM = 256 };
+void gw__trigrams(const char *text, float out[GW__DIM]);
+double gw__cosine(const float *a, const float *b);
+
+/* quote.c: foreign text as one line of Markdown that says nothing but itself. */
+enum gw__quote_mode {
+    GW__PLAIN,   /* every mark of Markdown is escaped */
+    GW__MARKDOWN /* code spans stay, emphasis and links are reduced to their text */
+};
+/* Appends text in at most max characters, cut with an ellipsis. False (nothing appended) when there
+ * is nothing to say, or when a code span holds what would read as a source mark. */
+bool gw__quote(const char *text, size_t len, size_t max, enum gw__quote_mode mode, struct buf *out);
+
+/* units.c: the sentences that sources offer. */
+enum gw__unit_kind { GW__FINDING, GW__LINE, GW__STEP, GW__PROSE };
+struct gw__unit {
+    enum gw__unit_kind kind;
+    size_t source; /* index */
+    int severity;  /* 0 ok, 1 warn, 2 fail; 0 for what is no finding */
+    char *text;    /* quoted */
+    char *marks;   /* "[1]", "[1][2]" when two sources say the same */
+    struct gw__words words;
+    uint32_t topics;
+    bool fits;     /* speaks of what is asked */
+    double score;  /* how well, by the model's own measure; about 0..1 */
+    float *vector; /* NULL for lexical */
+    bool taken;
+};
+struct gw__units {
+    struct gw__unit *at;
+    size_t len, cap;
+};
+/* How alike two sets of words are, 0..1 (Jaccard). */
+double gw__words_alike(const struct gw__words *a, const struct gw__words *b);
+void gw__units_collect(struct gw__units *u, const struct gw__lexicon *x,
+                       const struct gw_request *r);
+void gw__units_release(struct gw__units *u);
+
+/* compose.c: an answer as pieces that are streamed one by one. */
+struct gw__pieces {
+    char **at;
+    size_t len, cap;
+};
+void gw__pieces_add(struct gw__pieces *p, char *text); /* takes text */
+void gw__pieces_release(struct gw__pieces *p);
+struct gw__line { /* one sentence of an answer */
+    enum gw__unit_kind kind;
+    int severity;
+    const char *text, *marks; /* borrowed */
+};
+void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out);
+/* Renders lines (measurements first, then steps) or, with none, says that there is no answer. */
+void gw__render(const struct gw_request *r, const struct gw__line *lines, size_t n,
+                struct gw__pieces *out);
+bool gw__russian(const struct gw_request *r);
+
+/* critique.c */
+void gw__critique(const struct gw_request *r, struct gw__pieces *out);
+
+#endif

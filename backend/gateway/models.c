@@ -1,0 +1,340 @@
+/* Which models there are: the built-in ones, [model "x"] sections, and those that MODEL_BACKENDS
+ * asks for by kind without a section of their own. Everything that can be wrong with them is found
+ * here, at start. */
+#include "backend/base/text.h"
+#include "backend/gateway/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MODELS_MAX = 64, WORDS_MAX = 16 };
+
+static const char ollama_url[] = "http://127.0.0.1:11434";
+static const char openai_url[] = "https://api.openai.com/v1";
+
+static const struct gw__ops *const apis[] = {
+#define MODEL_API(kind, ops) &ops,
+#include "backend/gateway/models.def"
+#undef MODEL_API
+};
+
+static const char *about_of(const char *kind, bool vectors)
+{
+    if (strcmp(kind, "builtin") != 0)
+        return "A language model behind an API: it writes freely, so check what it says against "
+               "the "
+               "sources it cites.";
+    return vectors
+               ? "Quotes tools and runbooks, ranked by character trigram vectors; it needs no "
+                 "network, is no neural net and invents nothing."
+               : "Quotes tools and runbooks, ranked by the words they share with the question; it "
+                 "needs no network, is no neural net and invents nothing.";
+}
+
+static const struct gw__ops *api_of(const char *kind)
+{
+    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
+        if (strcmp(apis[i]->kind, kind) == 0)
+            return apis[i];
+    return NULL;
+}
+
+static void model_free(struct gw__model *m)
+{
+    free((char *)m->pub.name);
+    free((char *)m->pub.model);
+    free((char *)m->pub.provider);
+    free((char *)m->pub.region);
+    free((char *)m->pub.url);
+    free((char *)m->pub.currency);
+    free(m->key);
+    free(m);
+}
+
+void gw__models_free(struct gw *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        model_free(g->models[i]);
+    free(g->models);
+    for (size_t i = 0; i < g->chosen_len; i++)
+        free(g->chosen[i]);
+    free(g->chosen);
+}
+
+/* The host of an address, newly allocated; NULL if the address is not one we can use. */
+static char *host_of(const char *url)
+{
+    size_t skip = strncasecmp(url, "http://", 7) == 0    ? 7
+                  : strncasecmp(url, "https://", 8) == 0 ? 8
+                                                         : 0;
+    const char *host = url + skip;
+    size_t len = strcspn(host, "/?#");
+    if (!skip || !len || memchr(host, '@', len))
+        return NULL;
+    for (const char *p = url; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 127)
+            return NULL;
+    size_t end = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
+    return xstrndup(host, end);
+}
+
+static struct gw__model *add(struct gw *g, const char *name, const char *kind, const char *model,
+                             const char *url, const char *region, const char *currency)
+{
+    BUG_IF(g->count == MODELS_MAX);
+    const struct gw__ops *ops = api_of(kind);
+    BUG_IF(!ops);
+    struct gw__model *m = xcalloc(1, sizeof *m);
+    bool builtin = strcmp(kind, "builtin") == 0;
+    char *host = builtin ? NULL : host_of(url);
+    const char *provider = kind;
+    if (strcmp(kind, "openai") == 0 && host && strcmp(host, "api.openai.com") != 0)
+        provider = host;
+    m->ops = ops;
+    m->key = xstrdup("");
+    m->vectors = builtin && strcmp(model, "vector") == 0;
+    m->pub = (struct gw_model){.name = xstrdup(name),
+                               .kind = ops->kind,
+                               .model = xstrdup(model),
+                               .provider = xstrdup(provider),
+                               .region = xstrdup(builtin ? "local" : region),
+                               .url = xstrdup(url),
+                               .currency = xstrdup(currency),
+                               .context = 8192,
+                               .priced = builtin,
+                               .builtin = builtin,
+                               .about = about_of(kind, m->vectors)};
+    free(host);
+    g->models[g->count++] = m;
+    return m;
+}
+
+/* A decimal number in nano units; false if it is none, negative, or finer than nano. */
+static bool price_of(const char *text, int64_t *nano)
+{
+    int64_t value = 0, unit = 1000000000;
+    bool digits = false, fraction = false;
+    for (const char *p = text; *p; p++) {
+        if (*p == '.' && !fraction) {
+            fraction = true;
+            continue;
+        }
+        if (*p < '0' || *p > '9' || (fraction && unit == 1))
+            return false;
+        digits = true;
+        if (fraction)
+            unit /= 10;
+        int64_t part = (*p - '0') * (fraction ? unit : 1000000000);
+        if (!fraction && value > INT64_MAX / 10 - 1)
+            return false;
+        value = fraction ? value : value * 10;
+        if (value > INT64_MAX - part)
+            return false;
+        value += part;
+    }
+    *nano = value;
+    return digits;
+}
+
+static enum err wrong(struct error *e, const struct conf *conf, const char *name, const char *key,
+                      const char *what)
+{
+    return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: %s: %s",
+                   conf_where(conf, "model", name, key), name, key, what);
+}
+
+static enum err set_prices(struct gw__model *m, const struct conf *conf, const char *name,
+                           struct error *e)
+{
+    const char *in = conf_str(conf, "model", name, "price_in");
+    const char *out = conf_str(conf, "model", name, "price_out");
+    if (!*in && !*out)
+        return ERR_OK;
+    if (!*in || !*out)
+        return wrong(e, conf, name, *in ? "price_in" : "price_out",
+                     "set both prices, or neither when they are not known");
+    if (!price_of(in, &m->pub.price_in))
+        return wrong(e, conf, name, "price_in", "not a decimal number such as 12.5");
+    if (!price_of(out, &m->pub.price_out))
+        return wrong(e, conf, name, "price_out", "not a decimal number such as 12.5");
+    m->pub.priced = true;
+    return ERR_OK;
+}
+
+static enum err add_builtin(struct gw *g, const struct conf *conf, const char *name,
+                            struct error *e)
+{
+    const char *model = conf_str(conf, "model", name, "model");
+    if (!*model)
+        model = "lexical";
+    if (strcmp(model, "lexical") != 0 && strcmp(model, "vector") != 0)
+        return wrong(e, conf, name, "model", "a built-in model is lexical or vector");
+    add(g, name, "builtin", model, "", "local", conf_str(conf, "console", "", "currency"));
+    return ERR_OK;
+}
+
+static enum err add_configured(struct gw *g, const struct conf *conf, const char *name,
+                               struct error *e)
+{
+    const char *kind = conf_str(conf, "model", name, "kind");
+    const char *url = conf_str(conf, "model", name, "url");
+    const char *model = conf_str(conf, "model", name, "model");
+    const char *key = conf_str(conf, "model", name, "key");
+    if (gw_find(g, name))
+        return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: the name is taken by a built-in model",
+                       conf_where(conf, "model", name, "kind"), name);
+    if (g->count + 2 >= MODELS_MAX)
+        return err_set(e, ERR_CONFIG, "more than %d models", MODELS_MAX - 4);
+    if (strcmp(kind, "builtin") == 0)
+        return add_builtin(g, conf, name, e);
+    if (!*url && strcmp(kind, "ollama") == 0)
+        url = ollama_url;
+    char *host = host_of(url);
+    if (!host)
+        return wrong(e, conf, name, "url",
+                     "set an address such as http://127.0.0.1:11434, without user or password");
+    free(host);
+    if (!*model)
+        return wrong(e, conf, name, "model", "set the name that the server knows the model by");
+    if (*key && (strncmp(key, "env:", 4) != 0 || !key[4]))
+        return wrong(e, conf, name, "key", "write env:VARIABLE; the key itself stays out of files");
+    struct gw__model *m = add(g, name, kind, model, url, conf_str(conf, "model", name, "region"),
+                              conf_str(conf, "model", name, "currency"));
+    free(m->key);
+    m->key = xstrdup(key);
+    m->pub.context = conf_int(conf, "model", name, "context");
+    if (m->pub.context < 256)
+        return wrong(e, conf, name, "context", "at least 256 tokens");
+    return set_prices(m, conf, name, e);
+}
+
+static const char *env_or(const char *variable, const char *otherwise)
+{
+    const char *value = getenv(variable);
+    return value && *value ? value : otherwise;
+}
+
+/* A model for a kind named in MODEL_BACKENDS that no section configures. */
+static enum err add_default(struct gw *g, const char *kind, const char *currency, struct error *e)
+{
+    if (strcmp(kind, "ollama") == 0) {
+        add(g, "ollama", kind, env_or("OLLAMA_MODEL", "qwen2.5:7b"), ollama_url, "local", currency);
+        return ERR_OK;
+    }
+    const char *url = env_or("OPENAI_BASE_URL", openai_url), *model = getenv("OPENAI_MODEL");
+    char *host = host_of(url);
+    if (!host)
+        return err_set(e, ERR_CONFIG, "OPENAI_BASE_URL: not an http or https address");
+    free(host);
+    if (!model || !*model)
+        return err_set(e, ERR_CONFIG,
+                       "MODEL_BACKENDS=openai: set OPENAI_MODEL, or add a [model] section");
+    struct gw__model *m = add(g, "openai", kind, model, url, "", currency);
+    if (*env_or("OPENAI_API_KEY", "")) {
+        free(m->key);
+        m->key = xstrdup("env:OPENAI_API_KEY");
+    }
+    return ERR_OK;
+}
+
+static void choose(struct gw *g, const char *name)
+{
+    for (size_t i = 0; i < g->chosen_len; i++)
+        if (strcmp(g->chosen[i], name) == 0)
+            return;
+    g->chosen = xrealloc(g->chosen, (g->chosen_len + 1) * sizeof *g->chosen);
+    g->chosen[g->chosen_len++] = xstrdup(name);
+}
+
+static size_t choose_kind(struct gw *g, const char *kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        if (strcmp(g->models[i]->pub.kind, kind) == 0) {
+            choose(g, g->models[i]->pub.name);
+            n++;
+        }
+    }
+    return n;
+}
+
+static enum err unknown(const struct gw *g, const char *where, const char *word, bool kinds,
+                        struct error *e)
+{
+    const char *nearest = "builtin/lexical";
+    unsigned least = 1000;
+    for (size_t i = 0; i < g->count + (kinds ? sizeof apis / sizeof *apis : 0); i++) {
+        const char *name = i < g->count ? g->models[i]->pub.name : apis[i - g->count]->kind;
+        unsigned distance = text_distance(word, name, 999);
+        if (distance < least) {
+            least = distance;
+            nearest = name;
+        }
+    }
+    return err_set(e, ERR_CONFIG, "%s: no model%s is named \"%.60s\"; the nearest is \"%s\"", where,
+                   kinds ? " or kind" : "", word, nearest);
+}
+
+/* One word of MODEL_BACKENDS (kinds allowed) or of [copilot] models. */
+static enum err choose_word(struct gw *g, const char *word, bool kinds, const char *where,
+                            const char *currency, struct error *e)
+{
+    if (gw_find(g, word)) {
+        choose(g, word);
+        return ERR_OK;
+    }
+    if (!kinds || !api_of(word))
+        return unknown(g, where, word, kinds, e);
+    if (choose_kind(g, word))
+        return ERR_OK;
+    if (add_default(g, word, currency, e) != ERR_OK)
+        return e ? e->code : ERR_CONFIG;
+    choose_kind(g, word);
+    return ERR_OK;
+}
+
+static enum err choose_all(struct gw *g, const struct conf *conf, struct error *e)
+{
+    const char *variable = env_or("MODEL_BACKENDS", "");
+    bool kinds = *variable != '\0';
+    const char *list = kinds ? variable : conf_str(conf, "copilot", "", "models");
+    char *where = xstrdup(kinds ? "MODEL_BACKENDS" : conf_where(conf, "copilot", "", "models"));
+    const char *currency = conf_str(conf, "console", "", "currency");
+    enum err code = ERR_OK;
+    while (code == ERR_OK && *(list += strspn(list, ", \t"))) {
+        size_t len = strcspn(list, ", \t");
+        char *word = xstrndup(list, len);
+        if (g->chosen_len == WORDS_MAX)
+            code = err_set(e, ERR_CONFIG, "%s: more than %d models", where, WORDS_MAX);
+        else
+            code = choose_word(g, word, kinds, where, currency, e);
+        free(word);
+        list += len;
+    }
+    if (code == ERR_OK && !g->chosen_len)
+        code = err_set(e, ERR_CONFIG, "%s: name at least one model", where);
+    free(where);
+    return code;
+}
+
+enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e)
+{
+    const char *names[MODELS_MAX];
+    const char *currency = conf_str(conf, "console", "", "currency");
+    g->models = xcalloc(MODELS_MAX, sizeof *g->models);
+    add(g, "builtin/lexical", "builtin", "lexical", "", "local", currency);
+    add(g, "builtin/vector", "builtin", "vector", "", "local", currency);
+    size_t n = conf_names(conf, "model", names, MODELS_MAX);
+    for (size_t i = 0; i < n && i < MODELS_MAX; i++)
+        if (add_configured(g, conf, names[i], e) != ERR_OK)
+            return e ? e->code : ERR_CONFIG;
+    return choose_all(g, conf, e);
+}
+
+size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, size_t max)
+{
+    (void)c; /* both lists were read and checked by gw_new */
+    size_t n = 0;
+    for (; n < g->chosen_len && n < max; n++)
+        names[n] = g->chosen[n];
+    return n;
+}

@@ -1,0 +1,294 @@
+/* What the sources offer to quote: findings of tools, lines of foreign tools, steps and sentences
+ * of runbooks. */
+#include "backend/base/text.h"
+#include "backend/gateway/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    UNITS_MAX = 400, /* of one answer */
+    PER_SOURCE = 64,
+    SOURCE_BYTES = 64 << 10, /* read of one source's text */
+    FINDING_MAX = 400,       /* characters */
+    LINE_MAX_ = 200,
+    STEP_MAX = 500,
+    FLAT_DEPTH = 8
+};
+
+struct collecting {
+    struct gw__units *u;
+    const struct gw__lexicon *x;
+    const struct gw_request *r;
+    size_t source;
+    uint32_t topics; /* of the source as a whole */
+    size_t count;    /* of this source */
+    bool russian;
+};
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static const struct gw_source *source_of(const struct collecting *c)
+{
+    return &c->r->sources[c->source];
+}
+
+/* Two sources that say the same make one sentence with both marks. */
+static bool merged(struct collecting *c, enum gw__unit_kind kind, const char *text)
+{
+    for (size_t i = 0; i < c->u->len; i++) {
+        struct gw__unit *unit = &c->u->at[i];
+        if (unit->kind != kind || strcmp(unit->text, text) != 0)
+            continue;
+        char *mark = xasprintf("[%s]", source_of(c)->id);
+        if (!strstr(unit->marks, mark) && strlen(unit->marks) < 24) {
+            char *both = xasprintf("%s%s", unit->marks, mark);
+            free(unit->marks);
+            unit->marks = both;
+        }
+        free(mark);
+        return true;
+    }
+    return false;
+}
+
+static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uint32_t topics,
+                const char *text, size_t len)
+{
+    static const size_t most[] = {FINDING_MAX, LINE_MAX_, STEP_MAX, STEP_MAX};
+    struct buf quoted = {0};
+    bool markdown = kind == GW__STEP || kind == GW__PROSE;
+    if (c->count >= PER_SOURCE || c->u->len >= UNITS_MAX ||
+        !gw__quote(text, len, most[kind], markdown ? GW__MARKDOWN : GW__PLAIN, &quoted) ||
+        merged(c, kind, quoted.data)) {
+        buf_release(&quoted);
+        return;
+    }
+    if (c->u->len == c->u->cap) {
+        c->u->cap = c->u->cap ? c->u->cap * 2 : 32;
+        c->u->at = xrealloc(c->u->at, c->u->cap * sizeof *c->u->at);
+    }
+    struct gw__unit *unit = &c->u->at[c->u->len++];
+    *unit = (struct gw__unit){.kind = kind,
+                              .source = c->source,
+                              .severity = severity,
+                              .text = buf_take(&quoted),
+                              .marks = xasprintf("[%s]", source_of(c)->id)};
+    gw__words_of(c->x, unit->text, &unit->words);
+    unit->topics = topics | gw__topics_of(c->x, &unit->words, false);
+    c->count++;
+}
+
+static uint32_t topics_of_text(const struct gw__lexicon *x, const char *text)
+{
+    struct gw__words words = {0};
+    gw__words_of(x, text, &words);
+    uint32_t topics = gw__topics_of(x, &words, false);
+    gw__words_release(&words);
+    return topics;
+}
+
+static bool add_findings(struct collecting *c)
+{
+    const json_t *findings = json_object_get(source_of(c)->data, "findings"), *finding;
+    if (!json_is_array(findings))
+        return false;
+    size_t i;
+    json_array_foreach(findings, i, finding)
+    {
+        const char *severity = json_str(finding, "severity", "ok");
+        const char *en = json_str(finding, "en", ""), *ru = json_str(finding, "ru", "");
+        const char *text = (c->russian && *ru) || !*en ? ru : en;
+        int rank = strcmp(severity, "fail") == 0 ? 2 : strcmp(severity, "warn") == 0 ? 1 : 0;
+        add(c, GW__FINDING, rank, topics_of_text(c->x, json_str(finding, "topic", "")), text,
+            strlen(text));
+    }
+    return i > 0;
+}
+
+static void add_line(void *arg, const char *line, size_t len)
+{
+    struct collecting *c = arg;
+    while (len && is_blank(*line)) {
+        line++;
+        len--;
+    }
+    size_t letters = 0;
+    for (size_t i = 0; i < len && letters < 3; i++)
+        letters += (unsigned char)line[i] >= 0x80 || (line[i] >= '0' && line[i] <= '9') ||
+                   (line[i] >= 'A' && line[i] <= 'z');
+    if (letters >= 3)
+        add(c, GW__LINE, 0, c->topics, line, len);
+}
+
+/* The leaves of a JSON value as lines "path: value". */
+static void add_leaves(struct collecting *c, const char *path, const json_t *value, int depth)
+{
+    if (c->count >= PER_SOURCE || depth > FLAT_DEPTH)
+        return;
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, member)
+        {
+            char *inner = xasprintf("%s%s%s", path, *path ? "." : "", key);
+            add_leaves(c, inner, member, depth + 1);
+            free(inner);
+        }
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member)
+        {
+            char *inner = xasprintf("%s %zu", path, i + 1);
+            add_leaves(c, inner, member, depth + 1);
+            free(inner);
+        }
+    } else if (!json_is_null(value)) {
+        char *text = json_is_string(value) ? xstrdup(json_string_value(value)) : json_write(value);
+        char *line = xasprintf("%s: %s", *path ? path : "value", text);
+        add_line(c, line, strlen(line));
+        free(line);
+        free(text);
+    }
+}
+
+typedef void line_fn(void *arg, const char *line, size_t len);
+
+static void each_line(const char *text, line_fn *fn, void *arg)
+{
+    for (const char *end = text + strnlen(text, SOURCE_BYTES); text < end;) {
+        const char *stop = memchr(text, '\n', (size_t)(end - text));
+        size_t n = (size_t)((stop ? stop : end) - text);
+        fn(arg, text, n);
+        text += n + 1;
+    }
+}
+
+static void add_tool(struct collecting *c)
+{
+    const struct gw_source *s = source_of(c);
+    if (add_findings(c))
+        return;
+    json_t *parsed = NULL;
+    if (!s->data && (s->text[0] == '{' || s->text[0] == '['))
+        parsed = json_read(s->text, strlen(s->text), SOURCE_BYTES, 2 * FLAT_DEPTH, NULL);
+    const json_t *value = s->data ? s->data : parsed;
+    if (value && (json_object_size(value) || json_array_size(value)))
+        add_leaves(c, "", value, 0);
+    else
+        each_line(s->text, add_line, c);
+    json_decref(parsed);
+}
+
+/* Bytes of a list item's mark at the start of a line ("- ", "12. "), 0 if it is none. */
+static size_t item_mark(const char *line, size_t len)
+{
+    size_t i = 0;
+    while (i < len && is_blank(line[i]))
+        i++;
+    if (i + 1 < len && strchr("-*+", line[i]) && is_blank(line[i + 1]))
+        return i + 2;
+    size_t digits = 0;
+    while (i + digits < len && line[i + digits] >= '0' && line[i + digits] <= '9')
+        digits++;
+    size_t end = i + digits;
+    if (digits && digits < 4 && end + 1 < len && (line[end] == '.' || line[end] == ')') &&
+        is_blank(line[end + 1]))
+        return end + 2;
+    return 0;
+}
+
+struct blocks { /* the list item or paragraph that is being read */
+    struct collecting *c;
+    struct buf text;
+    bool item, fence;
+};
+
+static void end_block(struct blocks *b)
+{
+    if (b->text.len)
+        add(b->c, b->item ? GW__STEP : GW__PROSE, 0, b->c->topics, b->text.data, b->text.len);
+    buf_clear(&b->text);
+    b->item = false;
+}
+
+/* A line of a fenced block becomes a code span of the step that it belongs to. */
+static void code_line(struct blocks *b, const char *line, size_t len)
+{
+    while (len && is_blank(*line)) {
+        line++;
+        len--;
+    }
+    if (len && !memchr(line, '`', len) && *line != '#')
+        buf_addf(&b->text, "%s`%.*s`", b->text.len ? " " : "", (int)len, line);
+}
+
+static void block_line(void *arg, const char *line, size_t len)
+{
+    struct blocks *b = arg;
+    while (len && is_blank(line[len - 1]))
+        len--;
+    size_t indent = 0;
+    while (indent < len && is_blank(line[indent]))
+        indent++;
+    if (len - indent >= 3 && strncmp(line + indent, "```", 3) == 0) {
+        b->fence = !b->fence;
+        return;
+    }
+    if (b->fence) {
+        code_line(b, line, len);
+        return;
+    }
+    size_t mark = item_mark(line, len);
+    if (indent == len || line[indent] == '#' || line[indent] == '|') {
+        if (!b->item || indent < len)
+            end_block(b);
+        return; /* a blank line does not end an item: its code may follow */
+    }
+    if (mark || (b->item && !indent))
+        end_block(b);
+    if (mark)
+        b->item = true;
+    if (b->text.len)
+        buf_addc(&b->text, ' ');
+    size_t from = mark ? mark : indent;
+    buf_add(&b->text, line + from, len - from);
+}
+
+static void add_runbook(struct collecting *c)
+{
+    struct blocks b = {.c = c};
+    each_line(source_of(c)->text, block_line, &b);
+    end_block(&b);
+    buf_release(&b.text);
+}
+
+void gw__units_collect(struct gw__units *u, const struct gw__lexicon *x, const struct gw_request *r)
+{
+    for (size_t i = 0; i < r->source_count; i++) {
+        struct collecting c = {.u = u,
+                               .x = x,
+                               .r = r,
+                               .source = i,
+                               .topics = topics_of_text(x, r->sources[i].ref),
+                               .russian = gw__russian(r)};
+        if (strcmp(r->sources[i].kind, "runbook") == 0)
+            add_runbook(&c);
+        else
+            add_tool(&c);
+    }
+}
+
+void gw__units_release(struct gw__units *u)
+{
+    for (size_t i = 0; i < u->len; i++) {
+        free(u->at[i].text);
+        free(u->at[i].marks);
+        free(u->at[i].vector);
+        gw__words_release(&u->at[i].words);
+    }
+    free(u->at);
+    *u = (struct gw__units){0};
+}
