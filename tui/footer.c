@@ -1,0 +1,100 @@
+/* The bottom line: what keys do here and now, and the clock; or a question, a filter, a message. */
+#include "tui/app.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { CLOCK_WIDTH = 6 };
+
+static void clock_draw(struct tui_area line)
+{
+    time_t now = time(NULL);
+    struct tm tm;
+    char text[8];
+    localtime_r(&now, &tm);
+    strftime(text, sizeof(text), "%H:%M", &tm);
+    tui_put_right(line, 0, line.width - CLOCK_WIDTH, CLOCK_WIDTH - 1, ROLE_FOOTER, text);
+}
+
+/* One word with its key; false when it does not fit any more. */
+static bool hint_draw(struct tui__app *app, struct tui_area line, int *x, enum tui_action action,
+                      bool typing)
+{
+    char key[16];
+    uint32_t code = tui__action_key(action, typing);
+    if (!code)
+        return true;
+    tui__key_show(code, key);
+    const char *word = _(tui__action(action)->footer);
+    int width = (int)strlen(key) + 1;
+    for (const char *p = word; *p; p++)
+        width += ((unsigned char)*p & 0xc0) != 0x80;
+    if (*x + width > line.width - CLOCK_WIDTH)
+        return false;
+    if (app->hint_count < TUI_HINTS_MAX)
+        app->hints[app->hint_count++] = (struct tui__hint){action, line.x + *x, width};
+    *x += tui_put(line, 0, *x, -1, ROLE_KEY, key) + 1;
+    *x += tui_put(line, 0, *x, -1, ROLE_FOOTER, word) + 2;
+    return true;
+}
+
+/* The nearest scope first; what every view has comes last. Help is always kept room for. */
+static void hints_draw(struct tui__app *app, struct tui_area line)
+{
+    static const enum tui__scope order[] = {SCOPE_INPUT, SCOPE_VIEW, SCOPE_LIST, SCOPE_GLOBAL};
+    bool typing = tui__app_typing(app);
+    int x = 1;
+    struct tui_area room = line;
+    room.width -= 9; /* "? help", drawn last */
+    for (size_t s = 0; s < sizeof(order) / sizeof(order[0]); s++)
+        for (int a = 1; a < ACTION_COUNT; a++) {
+            enum tui_action action = (enum tui_action)a;
+            if (tui__action(action)->scope != order[s] || !*tui__action(action)->footer ||
+                action == ACTION_HELP || !tui__app_offers(app, action))
+                continue;
+            if (app->overlay && action != ACTION_BACK && action != ACTION_COPY)
+                continue;
+            hint_draw(app, room, &x, action, typing);
+        }
+    hint_draw(app, line, &x, ACTION_HELP, typing);
+}
+
+static void prompt_draw(struct tui_area line, const char *lead, const char *text, const char *hint)
+{
+    int x = tui_put(line, 0, 1, -1, ROLE_KEY, lead) + 1;
+    int hint_width = (int)strlen(hint) + 1;
+    int room = line.width - CLOCK_WIDTH - x - 2;
+    if (room > hint_width + 20)
+        tui_put_right(line, 0, line.width - CLOCK_WIDTH - hint_width, hint_width - 1, ROLE_FOOTER,
+                      hint);
+    else
+        hint_width = 0;
+    x += tui_put(line, 0, x, room - hint_width, ROLE_INPUT, text);
+    tui_cursor(line, 0, x);
+}
+
+void tui__footer_draw(struct tui__app *app, struct tui_area line)
+{
+    clock_draw(line);
+    struct tui_area words = tui_sub(line, 0, 0, 1, line.width - CLOCK_WIDTH);
+    switch (app->mode) {
+    case MODE_CONFIRM: {
+        int x = 1 + tui_put(words, 0, 1, words.width - 9, ROLE_STRONG, app->question);
+        x += tui_put(words, 0, x + 1, -1, ROLE_KEY, "[y/N]") + 2;
+        tui_cursor(words, 0, x);
+        break;
+    }
+    case MODE_FILTER:
+        prompt_draw(line, "/", app->prompt, _("Enter keep  Esc clear"));
+        break;
+    case MODE_PALETTE:
+        prompt_draw(line, ":", app->prompt, _("Enter run  Esc back"));
+        break;
+    case MODE_VIEW:
+        if (app->said)
+            tui_put(words, 0, 1, -1, ROLE_STRONG, app->said);
+        else
+            hints_draw(app, line);
+        break;
+    }
+}

@@ -1,0 +1,412 @@
+/* The terminal: taking it, giving it back.
+ *
+ * S1 However the process ends, short of SIGKILL, the terminal is given back: on return, on a signal
+ *    that asks to end, and from the handler of a fatal one, which only writes bytes made
+ * beforehand. S2 Nothing but curses and this file writes to the terminal while it is taken:
+ * standard error goes to memory and is printed afterwards. */
+#include "tui/screen.h"
+#include "tui/internal.h"
+#include "tui/keys.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <langinfo.h>
+#include <libintl.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <term.h>
+#include <termios.h>
+#include <unistd.h>
+
+enum { SYNC_LINES = 4, RESTORE_MAX = 256 };
+
+/* The terminal is one a process and the handlers of signals need it: no handle can be passed. */
+static struct {
+    volatile sig_atomic_t taken;
+    SCREEN *screen;
+    struct termios before;
+    char restore[RESTORE_MAX]; /* what a fatal signal's handler writes */
+    size_t restore_len;
+    int held_err, real_err; /* memory file and the standard error of before; -1 */
+    bool mouse, sync;
+    char term[64];
+    bool utf8;
+} screen = {.held_err = -1, .real_err = -1};
+
+static int signal_pipe[2] = {-1, -1};
+static volatile sig_atomic_t got_resize, got_quit, got_stop, got_cont;
+
+/* ---- the locale */
+
+bool tui__locale_start(void)
+{
+    bool set = setlocale(LC_ALL, "") != NULL;
+    const char *codeset = set ? nl_langinfo(CODESET) : "";
+    if (!strcmp(codeset, "UTF-8")) {
+        screen.utf8 = true;
+    } else if (!set || !strcmp(codeset, "ANSI_X3.4-1968")) {
+        /* C and POSIX, or a locale that is not installed: terminals of today still speak UTF-8. */
+        screen.utf8 = setlocale(LC_CTYPE, "C.UTF-8") != NULL;
+    }
+    setlocale(LC_NUMERIC, "C"); /* numbers on the screen and on the wire have a point */
+    bindtextdomain("mcp-console", MCPC_LOCALEDIR);
+    bind_textdomain_codeset("mcp-console", "UTF-8");
+    return screen.utf8;
+}
+
+/* ---- bytes */
+
+static void write_all(int fd, const char *bytes, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        bytes += n;
+        len -= (size_t)n;
+    }
+}
+
+void tui__screen_write(const char *bytes, size_t len)
+{
+    if (screen.taken)
+        write_all(STDOUT_FILENO, bytes, len);
+}
+
+static void puts_out(const char *s)
+{
+    write_all(STDOUT_FILENO, s, strlen(s));
+}
+
+static void modes(bool on)
+{
+    puts_out(on ? "\033[?2004h" : "\033[?2004l");
+    if (screen.mouse || !on)
+        puts_out(on ? "\033[?1000h\033[?1006h" : "\033[?1006l\033[?1000l");
+}
+
+/* Adds a capability without its padding ("$<5>"). */
+static void restore_add(const char *s)
+{
+    if (!s || s == (const char *)-1)
+        return;
+    while (*s) {
+        if (s[0] == '$' && s[1] == '<' && strchr(s, '>')) {
+            s = strchr(s, '>') + 1;
+            continue;
+        }
+        if (screen.restore_len + 1 < RESTORE_MAX)
+            screen.restore[screen.restore_len++] = *s;
+        s++;
+    }
+}
+
+static char *capability(const char *name)
+{
+    char copy[16];
+    snprintf(copy, sizeof(copy), "%s", name);
+    return tigetstr(copy);
+}
+
+static void restore_prepare(void)
+{
+    screen.restore_len = 0;
+    restore_add("\033[?2026l\033[?2004l\033[?1006l\033[?1000l");
+    restore_add(capability("sgr0"));
+    restore_add(capability("op"));
+    restore_add(capability("cnorm"));
+    restore_add(capability("rmkx"));
+    restore_add(capability("rmcup"));
+}
+
+/* ---- signals */
+
+static void wake(void)
+{
+    int saved = errno;
+    ssize_t n = write(signal_pipe[1], "", 1);
+    (void)n; /* a full pipe wakes as well */
+    errno = saved;
+}
+
+static void on_signal(int number)
+{
+    switch (number) {
+    case SIGWINCH:
+        got_resize = 1;
+        break;
+    case SIGTSTP:
+        got_stop = 1;
+        break;
+    case SIGCONT:
+        got_cont = 1;
+        break;
+    default:
+        got_quit = 1;
+        break;
+    }
+    wake();
+}
+
+/* Only what is safe in a handler: write, tcsetattr, read, lseek. */
+static void held_print(void)
+{
+    if (screen.held_err < 0 || screen.real_err < 0)
+        return;
+    char bytes[512];
+    ssize_t n;
+    lseek(screen.held_err, 0, SEEK_SET);
+    while ((n = read(screen.held_err, bytes, sizeof(bytes))) > 0)
+        write_all(screen.real_err, bytes, (size_t)n);
+}
+
+static void on_fatal(int number)
+{
+    if (screen.taken) {
+        screen.taken = 0;
+        write_all(STDOUT_FILENO, screen.restore, screen.restore_len);
+        tcsetattr(STDIN_FILENO, TCSANOW, &screen.before);
+        held_print();
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void handle(int number, void (*fn)(int), int flags)
+{
+    struct sigaction sa;
+    memset(&sa, 0, sizeof(sa));
+    sa.sa_handler = fn;
+    sa.sa_flags = flags;
+    sigemptyset(&sa.sa_mask);
+    sigaction(number, &sa, NULL);
+}
+
+static void signals_start(void)
+{
+    static const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
+    if (signal_pipe[0] < 0) {
+        BUG_IF(pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK));
+    }
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        handle(ends[i], on_signal, SA_RESTART);
+    for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+        handle(fatal[i], on_fatal, (int)SA_RESETHAND);
+    handle(SIGWINCH, on_signal, SA_RESTART);
+    handle(SIGTSTP, on_signal, SA_RESTART);
+    handle(SIGCONT, on_signal, SA_RESTART);
+    handle(SIGPIPE, SIG_IGN, 0);
+}
+
+static void signals_stop(void)
+{
+    static const int all[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT,
+                              SIGSEGV, SIGBUS, SIGFPE, SIGILL,  SIGABRT,  SIGSYS};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        handle(all[i], SIG_DFL, 0);
+}
+
+int tui__signals_fd(void)
+{
+    return signal_pipe[0];
+}
+
+struct tui__signals tui__signals_take(void)
+{
+    char drop[64];
+    while (read(signal_pipe[0], drop, sizeof(drop)) > 0)
+        ;
+    struct tui__signals s = {got_resize, got_quit, got_stop, got_cont};
+    got_resize = got_stop = got_cont = 0;
+    return s;
+}
+
+/* ---- taking and giving back */
+
+static void hold_errors(void)
+{
+    screen.held_err = memfd_create("messages", MFD_CLOEXEC);
+    screen.real_err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (screen.held_err >= 0 && screen.real_err >= 0)
+        dup2(screen.held_err, STDERR_FILENO);
+}
+
+static void release_errors(void)
+{
+    if (screen.real_err >= 0) {
+        fflush(stderr);
+        dup2(screen.real_err, STDERR_FILENO);
+        held_print();
+        close(screen.real_err);
+    }
+    if (screen.held_err >= 0)
+        close(screen.held_err);
+    screen.held_err = screen.real_err = -1;
+}
+
+/* The first of the TERM given, xterm and vt100 that curses knows and that can place the cursor. */
+static enum err term_find(struct error *e)
+{
+    const char *given = getenv("TERM");
+    const char *names[] = {given && *given ? given : "xterm", "xterm", "vt100"};
+    if (given && !strcmp(given, "dumb"))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "TERM=dumb cannot show the console; `mcp-console ask TEXT` works there");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        int status;
+        if (setupterm(names[i], STDOUT_FILENO, &status) != OK)
+            continue;
+        if (!capability("cup") || capability("cup") == (char *)-1)
+            return err_set(
+                e, ERR_UNSUPPORTED,
+                "the terminal %s cannot place the cursor; `mcp-console ask TEXT` works there",
+                names[i]);
+        snprintf(screen.term, sizeof(screen.term), "%s", names[i]);
+        return ERR_OK;
+    }
+    return err_set(e, ERR_UNSUPPORTED,
+                   "no description of the terminal `%s` was found, nor of xterm or vt100",
+                   given ? given : "");
+}
+
+static void curses_modes(void)
+{
+    raw();
+    noecho();
+    nonl();
+    keypad(stdscr, TRUE);
+    nodelay(stdscr, TRUE);
+    intrflush(stdscr, FALSE);
+    idlok(stdscr, TRUE);
+    typeahead(-1); /* a key that waits does not hold back the echo of the one before */
+    set_escdelay(25);
+    curs_set(0);
+    if (has_colors())
+        start_color();
+}
+
+enum err tui__screen_start(const struct tui__screen_options *o, struct error *e)
+{
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the console needs a terminal for its input and output; `mcp-console ask "
+                       "TEXT` works without one");
+    if (term_find(e))
+        return e->code;
+    if (tcgetattr(STDIN_FILENO, &screen.before))
+        return err_set(e, ERR_IO, "the terminal's settings cannot be read: %s", strerror(errno));
+    screen.mouse = o->mouse;
+    screen.sync = strncmp(screen.term, "linux", 5) && strncmp(screen.term, "vt", 2);
+    tui__ascii_set(o->charset == CHARSET_ASCII || !screen.utf8);
+    screen.screen = newterm(screen.term, stdout, stdin);
+    if (!screen.screen)
+        return err_set(e, ERR_UNSUPPORTED, "the terminal `%s` could not be started", screen.term);
+    restore_prepare();
+    signals_start();
+    hold_errors();
+    screen.taken = 1;
+    curses_modes();
+    tui__keys_start();
+    modes(true);
+    return ERR_OK;
+}
+
+void tui__screen_stop(void)
+{
+    if (!screen.taken)
+        return;
+    modes(false);
+    endwin();
+    screen.taken = 0;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.before);
+    signals_stop();
+    release_errors();
+}
+
+void tui__screen_suspend(void)
+{
+    modes(false);
+    endwin();
+    screen.taken = 0;
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.before);
+    handle(SIGTSTP, SIG_DFL, 0);
+    raise(SIGTSTP);
+    handle(SIGTSTP, on_signal, SA_RESTART);
+    got_cont = 0;
+    tui__screen_continue();
+}
+
+void tui__screen_continue(void)
+{
+    screen.taken = 1;
+    reset_prog_mode();
+    clearok(curscr, TRUE);
+    wrefresh(stdscr); /* after endwin this takes the terminal again */
+    modes(true);
+    tui__screen_resize();
+}
+
+void tui__screen_resize(void)
+{
+    struct winsize size;
+    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
+        (size.ws_row != LINES || size.ws_col != COLS))
+        resizeterm(size.ws_row, size.ws_col);
+}
+
+void tui__screen_mouse(bool on)
+{
+    screen.mouse = on;
+    puts_out(on ? "\033[?1000h\033[?1006h" : "\033[?1006l\033[?1000l");
+}
+
+const char *tui__screen_term(void)
+{
+    return screen.term;
+}
+
+/* ---- writing what was drawn */
+
+/* Do so many lines differ from what the terminal shows that a half-written frame could be seen? */
+static bool much_changed(void)
+{
+    int width = COLS > 512 ? 512 : COLS, changed = 0;
+    cchar_t *now = xcalloc((size_t)width + 1, sizeof(*now)),
+            *shown = xcalloc((size_t)width + 1, sizeof(*shown));
+    int y, x, shown_y, shown_x;
+    getyx(stdscr, y, x);
+    getyx(curscr, shown_y, shown_x);
+    for (int line = 0; line < LINES && changed < SYNC_LINES; line++) {
+        mvwin_wchnstr(stdscr, line, 0, now, width);
+        mvwin_wchnstr(curscr, line, 0, shown, width);
+        changed += memcmp(now, shown, (size_t)width * sizeof(*now)) != 0;
+    }
+    wmove(stdscr, y, x);
+    wmove(curscr, shown_y, shown_x);
+    free(now);
+    free(shown);
+    return changed >= SYNC_LINES;
+}
+
+void tui__screen_flush(void)
+{
+    int y, x;
+    bool cursor = tui__cursor_get(&y, &x);
+    curs_set(cursor ? 1 : 0);
+    if (cursor)
+        wmove(stdscr, y, x);
+    bool sync = screen.sync && much_changed();
+    if (sync)
+        puts_out("\033[?2026h");
+    wnoutrefresh(stdscr);
+    doupdate();
+    if (sync)
+        puts_out("\033[?2026l");
+}

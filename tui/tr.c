@@ -1,0 +1,8 @@
+/* Translations of the console's own texts. */
+#include "tui/tui.h"
+#include <libintl.h>
+
+const char *tui_tr(const char *text)
+{
+    return *text ? dgettext("mcp-console", text) : text; /* gettext("") is the catalogue's header */
+}
