@@ -1,0 +1,170 @@
+/* mcp-console: arguments, then a subcommand or the console. */
+#include "backend/backend.h"
+#include "backend/base/conf.h"
+#include "backend/bus/client.h"
+#include "tui/app.h"
+#include "tui/cli.h"
+#include "tui/screen.h"
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char ADDRESS[] = "inproc://mcp-console";
+
+struct arguments {
+    const char *config, *state, *role, *theme;
+};
+
+static void usage(FILE *out)
+{
+    fprintf(
+        out,
+        "usage: mcp-console [OPTION]... [SUBCOMMAND [ARGUMENT]...]\n"
+        "Without a subcommand: the console. Options:\n"
+        "  --config FILE   the configuration to read\n"
+        "  --state DIR     where the log and the keys are kept\n"
+        "  --role ROLE     operator, reviewer or demo: only to have fewer rights than configured\n"
+        "  --theme THEME   dark, light, high-contrast, mono, or a file of yours\n"
+        "  --version       print the version\n"
+        "  --help          print this\n"
+        "Subcommands:\n%s"
+        "Exit codes: 0 done, 1 failed, 2 usage, 3 refused by policy or role, 4 tampering found.\n",
+        cli_help());
+}
+
+/* Returns -1 to go on, or the exit code. */
+static int arguments_parse(int argc, char **argv, struct arguments *a)
+{
+    enum { OPT_CONFIG = 256, OPT_STATE, OPT_ROLE, OPT_THEME, OPT_VERSION, OPT_HELP };
+    static const struct option options[] = {{"config", required_argument, NULL, OPT_CONFIG},
+                                            {"state", required_argument, NULL, OPT_STATE},
+                                            {"role", required_argument, NULL, OPT_ROLE},
+                                            {"theme", required_argument, NULL, OPT_THEME},
+                                            {"version", no_argument, NULL, OPT_VERSION},
+                                            {"help", no_argument, NULL, OPT_HELP},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    int c;
+    while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+        switch (c) {
+        case OPT_CONFIG:
+            a->config = optarg;
+            break;
+        case OPT_STATE:
+            a->state = optarg;
+            break;
+        case OPT_ROLE:
+            if (bus_role_find(optarg) == BUS_NONE) {
+                fprintf(stderr, "mcp-console: `%s` is no role: operator, reviewer or demo\n",
+                        optarg);
+                return EXIT_USAGE;
+            }
+            a->role = optarg;
+            break;
+        case OPT_THEME:
+            a->theme = optarg;
+            break;
+        case OPT_VERSION:
+            puts("mcp-console " MCPC_VERSION);
+            return EXIT_DONE;
+        case OPT_HELP:
+        case 'h':
+            usage(stdout);
+            return EXIT_DONE;
+        default:
+            fputs("`mcp-console --help` lists what there is\n", stderr);
+            return EXIT_USAGE;
+        }
+    }
+    return -1;
+}
+
+static struct backend_options backend_options(const struct arguments *a)
+{
+    struct backend_options o = {a->config, a->state, a->role, ADDRESS};
+    return o;
+}
+
+static int command_run(int argc, char **argv, const struct arguments *a)
+{
+    int status = EXIT_DONE;
+    struct cli *cli = cli_parse(argc, argv, &status);
+    if (!cli)
+        return status;
+    struct error e = {0};
+    struct backend_options o = backend_options(a);
+    signal(SIGPIPE, SIG_IGN);
+    struct backend *backend = backend_start(&o);
+    struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
+    if (bus) {
+        status = cli_run(cli, bus);
+        busc_free(bus);
+    } else {
+        status = cli_error(&e);
+    }
+    backend_stop(backend);
+    cli_free(cli);
+    return status;
+}
+
+/* ---- the console */
+
+static enum err fatal(void *arg, struct error *e)
+{
+    return backend_error(arg, e);
+}
+
+struct look { /* what the configuration says of the screen */
+    struct tui__theme theme;
+    struct tui__screen_options screen;
+};
+
+static enum err look_load(const struct arguments *a, struct look *look, struct error *e)
+{
+    char *path = conf_find(a->config);
+    struct conf *conf = conf_load(path, e);
+    free(path);
+    if (!conf)
+        return e->code;
+    const char *charset = conf_str(conf, "console", "", "charset");
+    look->screen.charset = !strcmp(charset, "ascii")   ? CHARSET_ASCII
+                           : !strcmp(charset, "utf-8") ? CHARSET_UTF8
+                                                       : CHARSET_AUTO;
+    look->screen.mouse = conf_flag(conf, "console", "", "mouse");
+    enum err code = tui__theme_load(a->theme ? a->theme : conf_str(conf, "console", "", "theme"),
+                                    &look->theme, e);
+    conf_free(conf);
+    return code;
+}
+
+/* The first frame is painted before the backend starts: the screen never waits for it. */
+static int console_run(const struct arguments *a)
+{
+    struct look look = {0};
+    struct error e = {0};
+    if (look_load(a, &look, &e) || tui__screen_start(&look.screen, &e))
+        return cli_error(&e);
+    struct tui__app_options app_options = {&look.theme, look.screen.mouse};
+    struct tui__app *app = tui__app_new(&app_options);
+    struct backend_options o = backend_options(a);
+    struct backend *backend = backend_start(&o);
+    struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
+    if (bus)
+        tui__app_run(app, bus, fatal, backend, &e);
+    tui__app_free(app);
+    tui__screen_stop(); /* the user has the terminal back while the backend ends */
+    backend_stop(backend);
+    return e.code ? cli_error(&e) : EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {0};
+    tui__locale_start();
+    int status = arguments_parse(argc, argv, &a);
+    if (status >= 0)
+        return status;
+    return optind < argc ? command_run(argc - optind, argv + optind, &a) : console_run(&a);
+}

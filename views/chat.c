@@ -1,0 +1,553 @@
+/* The chat with the copilot.
+ *
+ * C1 `turns` are in the order of the log, oldest first; the last may not have a trace yet.
+ * C2 Only turns near what is shown hold their texts; the others keep their number of lines and are
+ * asked for again when they are scrolled to. C3 What is shown begins at line `top_line` of turn
+ * `top`; while `follow` is set the end is kept in sight. Then the text is moved up by a third of
+ * the pane at a time: a stream of tokens so writes each line about once, not with every line that
+ * comes. */
+#include "backend/base/clock.h"
+#include "views/chat_input.h"
+#include "views/chat_turn.h"
+#include "views/view.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE_TURNS = 50, LOADED_MAX = 120, INPUT_ROWS_MAX = 6, TICK_MS = 1000 };
+
+struct chat {
+    struct chat_input input;
+    bool writing; /* characters go to the input line */
+    bool opened, more, asking_older;
+    struct chat_turn **turns;
+    size_t count;
+    char conversation[40];
+    bool follow;
+    size_t top;
+    int top_line;
+    int height, width; /* of the text at the last draw */
+    int input_y;       /* row of the area where the input begins */
+};
+
+static const enum tui_action actions[] = {ACTION_WRITE, ACTION_COPY, ACTION_NONE};
+
+/* ---- turns */
+
+static struct chat_turn *turn_find(struct chat *c, const char *trace_id)
+{
+    for (size_t i = c->count; i-- > 0;)
+        if (!strcmp(c->turns[i]->trace_id, trace_id))
+            return c->turns[i];
+    return NULL;
+}
+
+static void turn_append(struct chat *c, struct chat_turn *t)
+{
+    c->turns = xrealloc(c->turns, (c->count + 1) * sizeof(*c->turns));
+    c->turns[c->count++] = t;
+}
+
+static void on_trace(void *self, const json_t *result, const struct error *e)
+{
+    struct chat *c = self;
+    if (!result) {
+        tui_error(e, "traces.get");
+        return;
+    }
+    struct chat_turn *t = turn_find(c, json_str(result, "trace_id", ""));
+    if (t)
+        chat_turn_set(t, result);
+    tui_dirty();
+}
+
+static void turn_fetch(struct chat *c, struct chat_turn *t)
+{
+    if (t->fetching || !t->trace_id[0])
+        return;
+    t->fetching = true;
+    json_t *params = json_object();
+    json_puts(params, "trace_id", t->trace_id);
+    tui_call(c, WIRE_traces_get, params, on_trace);
+}
+
+/* The turn of a trace that an event speaks of: known, or just asked here, or new (asked elsewhere).
+ */
+static struct chat_turn *turn_for(struct chat *c, const char *trace_id, const char *question)
+{
+    if (!*trace_id)
+        return NULL;
+    struct chat_turn *t = turn_find(c, trace_id);
+    if (t)
+        return t;
+    for (size_t i = 0; i < c->count; i++) {
+        t = c->turns[i];
+        if (!t->trace_id[0] && t->running &&
+            (!question || (t->question && !strcmp(t->question, question)))) {
+            snprintf(t->trace_id, sizeof(t->trace_id), "%s", trace_id);
+            return t;
+        }
+    }
+    t = chat_turn_new(trace_id);
+    turn_append(c, t);
+    if (!question)
+        turn_fetch(c, t);
+    return t;
+}
+
+static void turn_remove(struct chat *c, struct chat_turn *t)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (c->turns[i] == t) {
+            memmove(c->turns + i, c->turns + i + 1, (c->count - i - 1) * sizeof(*c->turns));
+            c->count--;
+            chat_turn_free(t);
+            return;
+        }
+}
+
+/* ---- history */
+
+static void history_ask(struct chat *c, int64_t before);
+
+/* Puts a page of turns before those that are there; of what is known already only the texts are
+ * taken. */
+static void history_take(struct chat *c, const json_t *turns)
+{
+    size_t n = json_array_size(turns), fresh = 0;
+    struct chat_turn **older = xcalloc(n + 1, sizeof(*older));
+    for (size_t i = 0; i < n; i++) {
+        const json_t *doc = json_array_get(turns, i);
+        const char *id = json_str(doc, "trace_id", "");
+        struct chat_turn *t = *id ? turn_find(c, id) : NULL;
+        if (t) {
+            chat_turn_set(t, doc);
+            continue;
+        }
+        t = chat_turn_new(id);
+        chat_turn_set(t, doc);
+        older[fresh++] = t;
+    }
+    c->turns = xrealloc(c->turns, (c->count + fresh + 1) * sizeof(*c->turns));
+    memmove(c->turns + fresh, c->turns, c->count * sizeof(*c->turns));
+    memcpy(c->turns, older, fresh * sizeof(*older));
+    c->count += fresh;
+    c->top += fresh;
+    free(older);
+}
+
+static void on_history(void *self, const json_t *result, const struct error *e)
+{
+    struct chat *c = self;
+    c->asking_older = false;
+    if (!result) {
+        tui_error(e, "chat.history");
+        return;
+    }
+    bool first = !c->opened;
+    c->opened = true;
+    const json_t *turns = json_object_get(result, "turns");
+    history_take(c, turns);
+    c->more = json_flag(result, "more", false);
+    if (first && c->input.history_len == 0)
+        for (size_t i = 0; i < json_array_size(turns); i++)
+            chat_input_remember(&c->input, json_str(json_array_get(turns, i), "question", ""));
+    tui_dirty();
+}
+
+static void history_ask(struct chat *c, int64_t before)
+{
+    if (c->asking_older)
+        return;
+    c->asking_older = true;
+    json_t *params = json_object();
+    json_puti(params, "limit", PAGE_TURNS);
+    if (before > 0)
+        json_puti(params, "before", before);
+    tui_call(c, WIRE_chat_history, params, on_history);
+}
+
+/* Forgets the texts of turns far from what is shown (C2). */
+static void texts_trim(struct chat *c)
+{
+    size_t loaded = 0;
+    for (size_t i = 0; i < c->count; i++)
+        loaded += c->turns[i]->loaded;
+    for (size_t i = 0; i < c->count && loaded > LOADED_MAX; i++) {
+        struct chat_turn *t = c->turns[i];
+        bool near = i + LOADED_MAX / 3 > c->top && i < c->top + LOADED_MAX / 3;
+        if (t->loaded && !t->running && t->trace_id[0] && !near) {
+            chat_turn_unload(t);
+            loaded--;
+        }
+    }
+}
+
+/* ---- asking */
+
+static void on_asked(void *self, const json_t *result, const struct error *e)
+{
+    struct chat *c = self;
+    struct chat_turn *t = NULL;
+    for (size_t i = 0; i < c->count && !t; i++)
+        if (!c->turns[i]->trace_id[0] && c->turns[i]->running)
+            t = c->turns[i];
+    if (!result) {
+        if (t)
+            chat_turn_fail(t, e);
+        tui_error(e, "chat.ask");
+        return;
+    }
+    const char *id = json_str(result, "trace_id", "");
+    snprintf(c->conversation, sizeof(c->conversation), "%s", json_str(result, "conversation", ""));
+    if (turn_find(c, id) == NULL && t)
+        snprintf(t->trace_id, sizeof(t->trace_id), "%s", id);
+    else if (t && turn_find(c, id) != t)
+        turn_remove(c, t); /* an event came first and made the turn */
+    tui_dirty();
+}
+
+static void ask(struct chat *c)
+{
+    const char *text = chat_input_text(&c->input);
+    if (!text[strspn(text, " \n\t")])
+        return;
+    json_t *params = json_object();
+    json_puts(params, "text", text);
+    if (c->conversation[0])
+        json_puts(params, "conversation", c->conversation);
+    turn_append(c, chat_turn_asked(text));
+    chat_input_store(&c->input);
+    c->follow = true;
+    tui_call(c, WIRE_chat_ask, params, on_asked);
+    tui_dirty_in(TICK_MS);
+}
+
+/* ---- scrolling */
+
+/* Lines from the first turn's start to what is shown, and in all. */
+static long lines_all(struct chat *c, long *before_top)
+{
+    long sum = 0;
+    *before_top = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        if (i == c->top)
+            *before_top = sum + c->top_line;
+        sum += chat_turn_lines(c->turns[i], c->width);
+    }
+    return sum;
+}
+
+static void top_set(struct chat *c, long line)
+{
+    c->top = 0;
+    if (line < 0)
+        line = 0;
+    while (c->top + 1 < c->count && line >= c->turns[c->top]->lines) {
+        line -= c->turns[c->top]->lines;
+        c->top++;
+    }
+    c->top_line = (int)line;
+}
+
+/* Keeps the end in sight; moves by a third of the pane (C3). */
+static void top_follow(struct chat *c)
+{
+    long top, all = lines_all(c, &top), height = c->height;
+    bool running = c->count && c->turns[c->count - 1]->running;
+    if (all > top + height)
+        top = running ? all - height + height / 3 : all - height;
+    else if (all < top + height / 2)
+        top = all - height;
+    top_set(c, top);
+}
+
+static void scroll(struct chat *c, long rows)
+{
+    long top, all = lines_all(c, &top), last = all - c->height > 0 ? all - c->height : 0;
+    bool blank_below =
+        top > last; /* the room that following left: going down stays, going up leaves it */
+    long want = top + rows;
+    if (want >= last) {
+        c->follow = true;
+        want = blank_below && rows > 0 ? top : last;
+    } else {
+        c->follow = false;
+    }
+    if (want < 0)
+        want = 0;
+    top_set(c, want);
+    if (want < c->height && c->more && c->count)
+        history_ask(c, c->turns[0]->rowid);
+    tui_dirty();
+}
+
+/* ---- drawing */
+
+static void empty_draw(struct tui_area a)
+{
+    static const char *const examples[] = {
+        "why is this machine slow?", "which process eats memory?", "are all connectors healthy?",
+        "what did today cost?", "is the evidence intact?"};
+    int y = 1;
+    tui_put(a, y++, 1, -1, ROLE_STRONG,
+            _("Ask about this machine, its connectors, its cost, its evidence."));
+    tui_put(a, y++, 1, -1, ROLE_DIM,
+            _("Answers come from live figures and runbooks, each with its source."));
+    y++;
+    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]) && y < a.height - 1; i++)
+        tui_put(a, y++, 3, -1, ROLE_TEXT, _(examples[i]));
+    if (y + 1 < a.height)
+        tui_put(a, y + 1, 1, -1, ROLE_DIM, _("Type a question and press Enter."));
+}
+
+static void turns_draw(struct chat *c, struct tui_area a)
+{
+    bool running = false;
+    int y = 0;
+    for (size_t i = c->top; i < c->count && y < a.height; i++) {
+        int first = i == c->top ? c->top_line : 0;
+        if (!c->turns[i]->loaded)
+            turn_fetch(c, c->turns[i]);
+        y += chat_turn_draw(c->turns[i], tui_sub(a, y, 0, a.height - y, a.width), first);
+    }
+    for (size_t i = 0; i < c->count; i++)
+        running |= c->turns[i]->running;
+    if (running)
+        tui_dirty_in(TICK_MS);
+}
+
+/* On the rule above the input: where what is shown stands in the whole. */
+static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
+{
+    tui_fill(a, y, 0, a.width, ROLE_RULE, GLYPH_RULE);
+    if (!c->follow && c->count) {
+        long top, all = lines_all(c, &top);
+        char text[64];
+        long end = top + c->height < all ? top + c->height : all;
+        snprintf(text, sizeof(text), " %ld-%ld %s %ld%s ", top + 1, end, _("of"), all,
+                 c->more ? "+" : "");
+        tui_put(a, y, a.width > 30 ? a.width - 28 : 0, -1, ROLE_DIM, text);
+    }
+    if (focused && !c->writing)
+        tui_putf(a, y, 1, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
+}
+
+static void chat_draw(void *self, struct tui_area a, bool focused)
+{
+    struct chat *c = self;
+    int most = a.height / 3 < INPUT_ROWS_MAX ? a.height / 3 : INPUT_ROWS_MAX;
+    int rows = chat_input_rows(&c->input, a.width - 1);
+    if (rows > most)
+        rows = most < 1 ? 1 : most;
+    c->height = a.height - rows - 1;
+    c->width = a.width;
+    c->input_y = a.height - rows;
+    struct tui_area text = tui_sub(a, 0, 0, c->height, a.width);
+    if (c->count == 0) {
+        if (c->opened)
+            empty_draw(text);
+        else
+            tui_put(text, 1, 1, -1, ROLE_DIM,
+                    _("The history comes when the backend is ready; write meanwhile."));
+    } else {
+        if (c->follow)
+            top_follow(c);
+        else if (c->top < c->count && c->top_line >= chat_turn_lines(c->turns[c->top], c->width))
+            c->top_line = c->turns[c->top]->lines - 1;
+        turns_draw(c, text);
+        texts_trim(c);
+    }
+    rule_draw(c, a, c->height, focused);
+    chat_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), focused && c->writing);
+    if (focused && !c->writing)
+        tui_cursor(text, c->height - 1, 0);
+}
+
+/* ---- keys */
+
+static void copy_answer(struct chat *c)
+{
+    int y = 0;
+    struct chat_turn *last = NULL; /* the lowest turn in sight */
+    for (size_t i = c->top; i < c->count && y < c->height; i++) {
+        last = c->turns[i];
+        y += last->lines - (i == c->top ? c->top_line : 0);
+    }
+    char *text = last ? chat_turn_plain(last) : xstrdup("");
+    if (*text)
+        tui_copy(text);
+    else
+        tui_say("%s", _("there is no answer here to copy"));
+    free(text);
+}
+
+/* What scrolls; false: another action. */
+static bool chat_scroll(struct chat *c, enum tui_action action)
+{
+    long page = c->height > 2 ? c->height - 1 : 1;
+    switch (action) {
+    case ACTION_UP:
+        scroll(c, -1);
+        return true;
+    case ACTION_DOWN:
+        scroll(c, 1);
+        return true;
+    case ACTION_PAGE_UP:
+        scroll(c, -page);
+        return true;
+    case ACTION_PAGE_DOWN:
+        scroll(c, page);
+        return true;
+    case ACTION_TOP:
+        scroll(c, -1000000000L);
+        return true;
+    case ACTION_BOTTOM:
+        scroll(c, 1000000000L);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool chat_action(void *self, enum tui_action action)
+{
+    struct chat *c = self;
+    if (chat_scroll(c, action))
+        return true;
+    switch (action) {
+    case ACTION_SEND:
+        ask(c);
+        return true;
+    case ACTION_WRITE:
+    case ACTION_OPEN:
+        c->writing = true;
+        return true;
+    case ACTION_COPY:
+        copy_answer(c);
+        return true;
+    case ACTION_BACK:
+        if (!c->writing)
+            return false;
+        c->writing = false; /* the text stays where it is */
+        return true;
+    case ACTION_QUIT:
+        if (!c->writing || !c->input.text.len)
+            return false;
+        chat_input_store(&c->input);
+        tui_say("%s", _("put aside, Up brings it back; once more to leave"));
+        return true;
+    default:
+        return c->writing && chat_input_action(&c->input, action);
+    }
+}
+
+static bool chat_text(void *self, const char *bytes, size_t len)
+{
+    struct chat *c = self;
+    if (!chat_input_insert(&c->input, bytes, len))
+        tui_say(_("a question has at most %d bytes"), CHAT_INPUT_MAX);
+    return true;
+}
+
+static bool chat_typing(void *self)
+{
+    return ((struct chat *)self)->writing;
+}
+
+static bool chat_click(void *self, int y, int x, bool twice)
+{
+    struct chat *c = self;
+    (void)twice;
+    c->writing = true;
+    if (y >= c->input_y)
+        chat_input_click(&c->input, y - c->input_y, x);
+    return true;
+}
+
+static void chat_wheel(void *self, int rows)
+{
+    scroll(self, rows);
+}
+
+/* ---- events */
+
+static void chat_event(void *self, const char *type, int64_t at, const json_t *data)
+{
+    struct chat *c = self;
+    const char *id = json_str(data, "trace_id", "");
+    (void)at;
+    if (!strcmp(type, "token")) {
+        struct chat_turn *t = turn_for(c, id, NULL);
+        if (t)
+            chat_turn_token(t, json_str(data, "model", ""), json_str(data, "text", ""));
+    } else if (!strcmp(type, "turn")) {
+        struct chat_turn *t = turn_for(c, id, json_str(data, "question", ""));
+        if (t)
+            chat_turn_set(t, data);
+    } else if (!strcmp(type, "stage")) {
+        struct chat_turn *t = turn_for(c, id, NULL);
+        if (t)
+            chat_turn_stages(t, json_object_get(data, "stages"));
+    } else {
+        return;
+    }
+    tui_dirty();
+}
+
+static void chat_resync(void *self)
+{
+    struct chat *c = self;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->turns[i]->running)
+            turn_fetch(c, c->turns[i]);
+    json_t *params = json_object();
+    json_puti(params, "limit", PAGE_TURNS);
+    tui_call(c, WIRE_chat_history, params, on_history);
+}
+
+static void chat_open(void *self)
+{
+    struct chat *c = self;
+    c->writing = true;
+    c->follow = true;
+    history_ask(c, 0);
+}
+
+static void chat_close(void *self)
+{
+    struct chat *c = self;
+    for (size_t i = 0; i < c->count; i++)
+        chat_turn_free(c->turns[i]);
+    free(c->turns);
+    chat_input_release(&c->input);
+}
+
+static void chat_badge(void *self, char *out, size_t size, enum tui_role *role)
+{
+    struct chat *c = self;
+    size_t running = 0;
+    for (size_t i = 0; i < c->count; i++)
+        running += c->turns[i]->running;
+    if (running) {
+        snprintf(out, size, "%s%zu", tui_glyph(GLYPH_RUNNING), running);
+        *role = ROLE_ACCENT;
+    }
+}
+
+const struct view_ops view_chat_ops = {
+    .name = "chat",
+    .size = sizeof(struct chat),
+    .actions = actions,
+    .open = chat_open,
+    .close = chat_close,
+    .draw = chat_draw,
+    .action = chat_action,
+    .text = chat_text,
+    .typing = chat_typing,
+    .click = chat_click,
+    .wheel = chat_wheel,
+    .event = chat_event,
+    .resync = chat_resync,
+    .badge = chat_badge,
+};

@@ -1,0 +1,41 @@
+/* A turn of the chat: a question and its answer, as lines. */
+#ifndef CHAT_TURN_H
+#define CHAT_TURN_H
+
+#include "tui/tui.h"
+
+struct chat_turn {
+    char trace_id[40]; /* empty until chat.ask is answered */
+    int64_t rowid;     /* cursor of chat.history; 0: unknown */
+    int64_t at;        /* real ms */
+    bool running;
+    bool loaded;   /* the texts are here */
+    bool fetching; /* they were asked for */
+    int lines;     /* at width, also while not loaded */
+    int width;
+    uint64_t since;       /* monotonic ms, for the elapsed time of a running one */
+    char draft_model[64]; /* whose tokens are shown; empty: none yet */
+    char *question;       /* NULL while not loaded */
+    json_t *stages;       /* of a running one, or NULL */
+    struct tui_text *head, *body, *tail;
+    struct tui_markdown_stream *stream;
+};
+
+/* A turn that was just asked; its trace is not known yet. */
+struct chat_turn *chat_turn_asked(const char *question);
+struct chat_turn *chat_turn_new(const char *trace_id);
+void chat_turn_free(struct chat_turn *t);
+/* Takes what a trace object says; a running one keeps the draft. */
+void chat_turn_set(struct chat_turn *t, const json_t *trace);
+void chat_turn_fail(struct chat_turn *t, const struct error *e);
+void chat_turn_token(struct chat_turn *t, const char *model, const char *text);
+void chat_turn_stages(struct chat_turn *t, const json_t *stages);
+/* Writes the elapsed time anew; once a second is enough. */
+void chat_turn_tick(struct chat_turn *t);
+void chat_turn_unload(struct chat_turn *t); /* keeps the number of lines */
+int chat_turn_lines(struct chat_turn *t, int width);
+/* Draws from the turn's line `first` into the area; returns the rows used. */
+int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first);
+char *chat_turn_plain(const struct chat_turn *t); /* the answer, for copying; the caller frees */
+
+#endif
