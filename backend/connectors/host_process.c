@@ -62,15 +62,24 @@ static void say_row(const struct host_view *v, struct host_out *o, const struct 
     double part = r->rss * 100.0 / total;
     struct host_figure cpu = host__percent(r->cpu), rss = host__bytes(r->rss),
                        share = host__percent(isnan(part) ? 0 : part);
-    host__say(
-        o, isnan(part) ? HOST_OK : host__judge(HOST_PROCESS_MEMORY, part),
-        sorted_by_cpu ? "process cpu" : "process memory", sorted_by_cpu ? r->cpu : r->rss,
-        sorted_by_cpu ? "%" : "B",
-        xasprintf("Process %s (pid %d, user %s) uses %s of one core and %s of memory (%s of all).",
-                  name, r->stat->pid, owner, cpu.en, rss.en, share.en),
-        xasprintf(
-            "Процесс %s (pid %d, пользователь %s) занимает %s одного ядра и %s памяти (%s всей).",
-            name, r->stat->pid, owner, cpu.ru, rss.ru, share.ru));
+    enum host_severity s = isnan(part) ? HOST_OK : host__judge(HOST_PROCESS_MEMORY, part);
+    if (sorted_by_cpu)
+        host__say(
+            o, s, "process cpu", r->cpu, "%",
+            xasprintf(
+                "Process %s (pid %d, user %s) uses %s of one core and %s of memory (%s of all).",
+                name, r->stat->pid, owner, cpu.en, rss.en, share.en),
+            xasprintf("Процесс %s (pid %d, пользователь %s) занимает %s одного ядра и %s памяти "
+                      "(%s всей).",
+                      name, r->stat->pid, owner, cpu.ru, rss.ru, share.ru));
+    else
+        host__say(o, s, "process memory", r->rss, "B",
+                  xasprintf("Process %s (pid %d, user %s) holds %s of memory (%s of all) and uses "
+                            "%s of one core.",
+                            name, r->stat->pid, owner, rss.en, share.en, cpu.en),
+                  xasprintf("Процесс %s (pid %d, пользователь %s) держит %s памяти (%s всей) и "
+                            "занимает %s одного ядра.",
+                            name, r->stat->pid, owner, rss.ru, share.ru, cpu.ru));
     json_t *row = json_object();
     json_puti(row, "pid", r->stat->pid);
     json_put(row, "name", json_text(r->stat->name, strlen(r->stat->name)));
@@ -104,34 +113,47 @@ static void say_counts(struct host_out *o, const struct host_sample *s)
     json_puti(o->data, "blocked", (int64_t)blocked);
 }
 
-void host__processes(const struct host_view *v, const json_t *arguments, struct host_out *o)
+static size_t list_rows(const struct host_two *t, struct row *list)
 {
-    bool sort_cpu = strcmp(json_str(arguments, "sort", "cpu"), "memory") != 0;
-    int64_t limit = json_int(arguments, "limit", 5);
-    limit = limit < 1 ? 1 : limit > 50 ? 50 : limit;
-    struct host_two t = host__two(v);
-    size_t n = t.now->process_count;
-    struct row *list = xcalloc(n + 1, sizeof *list);
     double hz = (double)sysconf(_SC_CLK_TCK), page = (double)sysconf(_SC_PAGESIZE);
+    size_t n = t->now->process_count;
     for (size_t i = 0; i < n; i++) {
-        const struct host_stat *now = &t.now->processes[i];
-        const struct host_stat *then = host__sample_process(t.before, now->pid, now->start_ticks);
+        const struct host_stat *now = &t->now->processes[i];
+        const struct host_stat *then = host__sample_process(t->before, now->pid, now->start_ticks);
         uint64_t was =
             then ? then->ticks : 0; /* a new one has spent all its time in the interval */
         list[i] = (struct row){.stat = now, .rss = (double)now->rss_pages * page};
         if (now->ticks > was)
-            list[i].cpu = (double)(now->ticks - was) * 100.0 / hz / t.seconds;
+            list[i].cpu = (double)(now->ticks - was) * 100.0 / hz / t->seconds;
     }
-    if (n)
-        qsort(list, n, sizeof *list, sort_cpu ? by_cpu : by_memory);
+    return n;
+}
+
+/* Without `sort` the top three of both kinds; idle ones say nothing about the CPU. */
+void host__processes(const struct host_view *v, const json_t *arguments, struct host_out *o)
+{
+    const char *sort = json_str(arguments, "sort", "");
+    int64_t limit = json_int(arguments, "limit", *sort ? 5 : 3);
+    limit = limit < 1 ? 1 : limit > 50 ? 50 : limit;
+    struct host_two t = host__two(v);
+    struct row *list = xcalloc(t.now->process_count + 1, sizeof *list);
+    size_t n = list_rows(&t, list);
     struct buf passwd = {0}, b = {0};
     host__read(v->root, &passwd, 1 << 20, "/etc/passwd");
     double total = memory_total(v->root);
-    json_t *rows = json_array();
-    for (size_t i = 0; i < n && (int64_t)i < limit; i++)
-        say_row(v, o, &list[i], sort_cpu, total, passwd.data, &b, rows);
-    json_put(o->data, "processes", rows);
-    json_puts(o->data, "sort", sort_cpu ? "cpu" : "memory");
+    for (int way = 0; way < 2; way++) {
+        bool cpu = way == 0;
+        if (*sort && strcmp(sort, cpu ? "cpu" : "memory") != 0)
+            continue;
+        if (n)
+            qsort(list, n, sizeof *list, cpu ? by_cpu : by_memory);
+        json_t *rows = json_array();
+        for (size_t i = 0; i < n && (int64_t)i < limit; i++) {
+            if (*sort || i == 0 || !cpu || list[i].cpu > 0)
+                say_row(v, o, &list[i], cpu, total, passwd.data, &b, rows);
+        }
+        json_put(o->data, cpu ? "by_cpu" : "by_memory", rows);
+    }
     host__put(o->data, "interval_s", t.seconds, 3);
     say_counts(o, t.now);
     buf_release(&passwd);

@@ -24,7 +24,8 @@ enum {
     STABLE_MS = 30000,
     FAILED_CHECKS = 3,
     BACKOFF_MS = 500,
-    BACKOFF_MAX_MS = 30000
+    BACKOFF_MAX_MS = 30000,
+    STOP_MS = 200
 };
 
 static const struct conn_ops *const kinds[] = {
@@ -484,12 +485,16 @@ enum err conn_restart(struct conn_registry *r, const char *name, struct error *e
         return err_set(e, ERR_CLOSED, "connector %s is not started", name);
     stop_timers(c);
     conn__calls_fail(c, ERR_CLOSED, "the connector is restarted");
+    bool wait = c->running && c->ops->may_restart; /* for its process to end by itself */
     if (c->running)
-        c->ops->stop(c->self, false);
+        c->ops->stop(c->self, wait);
     c->running = c->up = c->checking = false;
     c->attempts = 0;
     set_state(c, CONN_STARTING);
-    start_now(c);
+    if (wait)
+        loop_timer_start(c->restart_timer, STOP_MS, 0);
+    else
+        start_now(c);
     return ERR_OK;
 }
 
