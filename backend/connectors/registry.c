@@ -2,7 +2,7 @@
  *
  *   DISABLED           enabled = no
  *   STARTING -> OK     conn__up
- *            -> FAIL   conn__down, or no conn__up within START_LIMIT_MS
+ *            -> FAIL   conn__down, or no conn__up within START_LIMIT_MS or timeout_ms
  *   OK -> WARN         one failed check          WARN -> OK  a good one
  *   OK, WARN -> FAIL   conn__down, or FAILED_CHECKS failed checks in a row
  *   FAIL -> OK         a restart that came up; a failed start stays FAIL, so that panes do not
@@ -94,7 +94,8 @@ static void start_now(struct conn *c)
     c->starts++;
     c->check_failures = 0;
     c->checking = false;
-    loop_timer_start(c->check_limit, START_LIMIT_MS, 0);
+    loop_timer_start(c->check_limit,
+                     c->timeout_ms < START_LIMIT_MS ? c->timeout_ms : START_LIMIT_MS, 0);
     c->ops->start(c->self);
 }
 
