@@ -88,9 +88,8 @@ static enum err code_of(struct http_call *c)
     case CURLE_PROXY:
         return ERR_UNREACHABLE;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL:
         return ERR_CONFIG;
-    default:
+    default: /* also CURLE_UNSUPPORTED_PROTOCOL: an answer that is not HTTP/1 or later */
         return ERR_PROTOCOL;
     }
 }

@@ -460,9 +460,9 @@ void bus_free(struct bus *b)
     bus_close(b);
     calls_orphan(b);
     b->freed = true;
-    nng_close(b->socket);
     for (size_t i = 0; i < b->slot_count; i++)
         nng_aio_stop(b->slots[i]->aio);
+    nng_close(b->socket);
     for (size_t i = 0; i < b->slot_count; i++) {
         /* A request that came and was not looked at, or a reply that was not sent, is ours. */
         struct bus__slot *s = b->slots[i];

@@ -501,12 +501,14 @@ void busc_free(struct busc *c)
 {
     if (!c)
         return;
-    nng_aio_stop(c->tick);
-    if (nng_socket_id(c->socket) > 0)
-        nng_close(c->socket);
     struct call *call;
+    nng_aio_stop(c->tick);
+    /* Before the socket closes: on_aio may be about to receive, and nng panics when a context goes
+     * away under it. A stopped aio starts nothing any more. */
     TAILQ_FOREACH(call, &c->all, all_link)
     nng_aio_stop(call->aio);
+    if (nng_socket_id(c->socket) > 0)
+        nng_close(c->socket);
     TAILQ_FOREACH(call, &c->done, link)
     if (!call->result || call->state == CALL_SENDING)
         nng_msg_free(nng_aio_get_msg(call->aio));
