@@ -1,0 +1,185 @@
+#include "views/common.h"
+#include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { ASK_EVERY_MS = 1000 };
+
+struct view_page view_page_begin(struct view_scroll *s, struct tui_area a)
+{
+    s->height = a.height;
+    a.width -= a.width > 20 ? 2 : 0; /* the mark's column */
+    return (struct view_page){a, -s->top};
+}
+
+void view_page_end(struct view_scroll *s, const struct view_page *p)
+{
+    s->rows = p->y + s->top;
+    int most = s->rows > s->height ? s->rows - s->height : 0;
+    if (s->top > most) {
+        s->top = most;
+        tui_dirty();
+    }
+    struct tui_area a = p->area;
+    a.width += 2;
+    if (s->top > 0)
+        tui_put_glyph(a, 0, a.width - 1, ROLE_DIM, GLYPH_MORE_UP);
+    if (s->top < most)
+        tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
+}
+
+void view_page_text(struct view_page *p, struct tui_text *t)
+{
+    int n = (int)tui_text_lines(t, p->area.width);
+    int skip = p->y < 0 ? -p->y : 0;
+    if (skip < n && p->y + n > 0) {
+        struct tui_area a =
+            tui_sub(p->area, p->y + skip, 0, p->area.height - p->y - skip, p->area.width);
+        tui_text_draw(t, a, (size_t)skip);
+    }
+    p->y += n;
+}
+
+void view_page_heading(struct view_page *p, const char *title)
+{
+    p->y++;
+    tui_put(p->area, p->y++, 0, -1, ROLE_DIM, title);
+}
+
+void view_scroll_by(struct view_scroll *s, int rows)
+{
+    int most = s->rows > s->height ? s->rows - s->height : 0;
+    s->top += rows;
+    if (s->top > most)
+        s->top = most;
+    if (s->top < 0)
+        s->top = 0;
+    tui_dirty();
+}
+
+bool view_scroll_action(struct view_scroll *s, enum tui_action a)
+{
+    int page = s->height > 2 ? s->height - 1 : 1;
+    switch (a) {
+    case ACTION_UP:
+        view_scroll_by(s, -1);
+        return true;
+    case ACTION_DOWN:
+        view_scroll_by(s, 1);
+        return true;
+    case ACTION_PAGE_UP:
+        view_scroll_by(s, -page);
+        return true;
+    case ACTION_PAGE_DOWN:
+        view_scroll_by(s, page);
+        return true;
+    case ACTION_TOP:
+        view_scroll_by(s, -s->top);
+        return true;
+    case ACTION_BOTTOM:
+        view_scroll_by(s, s->rows);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool view_ask_now(struct view_ask *a)
+{
+    uint64_t now = clock_mono_ms();
+    if (a->under_way || (a->last && now - a->last < ASK_EVERY_MS)) {
+        a->wanted = true;
+        return false;
+    }
+    a->last = now;
+    a->under_way = true;
+    a->wanted = false;
+    return true;
+}
+
+bool view_ask_due(struct view_ask *a)
+{
+    return a->wanted && view_ask_now(a);
+}
+
+void view_ask_done(struct view_ask *a)
+{
+    a->under_way = false;
+}
+
+void view_number(const json_t *number, int decimals, char out[32])
+{
+    if (!json_is_number(number))
+        snprintf(out, 32, "-");
+    else if (json_is_integer(number) && decimals == 0)
+        snprintf(out, 32, "%lld", (long long)json_integer_value(number));
+    else
+        snprintf(out, 32, "%.*f", decimals, json_number_value(number));
+}
+
+void view_count(int64_t n, char out[32])
+{
+    char digits[32];
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)n), at = 0;
+    for (int i = 0; i < len && at < 30; i++) {
+        int left = len - i;
+        if (i && left % 3 == 0 && digits[i - 1] != '-')
+            out[at++] = ' ';
+        out[at++] = digits[i];
+    }
+    out[at] = 0;
+}
+
+void view_money(const char *amount, const char *currency, bool estimated, char out[48])
+{
+    if (!amount || !*amount) {
+        snprintf(out, 48, "-");
+        return;
+    }
+    const char *sign = !strcmp(currency, "RUB") && !tui_ascii() ? "₽" : currency;
+    snprintf(out, 48, "%s%.24s %.8s", estimated ? "~" : "", amount, sign);
+}
+
+double *view_values(const json_t *array, const char *member, size_t *n)
+{
+    *n = json_array_size(array);
+    double *values = xcalloc(*n + 1, sizeof(*values));
+    for (size_t i = 0; i < *n; i++) {
+        const json_t *item = json_array_get(array, i);
+        const json_t *v = member ? json_object_get(item, member) : item;
+        if (json_is_string(v))
+            values[i] = strtod(json_string_value(v), NULL);
+        else
+            values[i] = json_is_number(v) ? json_number_value(v) : NAN;
+    }
+    return values;
+}
+
+void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint)
+{
+    struct tui_text *t = tui_text_new();
+    tui_text_add(t, role, 0, false, text);
+    if (hint && *hint)
+        tui_text_add(t, ROLE_DIM, 0, false, hint);
+    tui_text_draw(t, tui_sub(a, a.height > 4 ? 1 : 0, 2, a.height, a.width - 4), 0);
+    tui_text_free(t);
+}
+
+void view_keep_error(char **text, const struct error *e)
+{
+    free(*text);
+    *text = e && e->code ? xasprintf("%s%s%s", err_text(e->code), *e->detail ? ": " : "", e->detail)
+                         : NULL;
+}
+
+void view_clock(int64_t at_ms, char out[16])
+{
+    time_t s = (time_t)(at_ms / 1000);
+    struct tm tm;
+    if (at_ms <= 0 || !localtime_r(&s, &tm) || !strftime(out, 16, "%H:%M:%S", &tm))
+        snprintf(out, 16, "-");
+}

@@ -1,0 +1,50 @@
+/* What several views need: scrolled details, careful asking, figures as text. */
+#ifndef VIEWS_COMMON_H
+#define VIEWS_COMMON_H
+
+#include "backend/base/json.h"
+#include "views/view.h"
+
+/* A page of rows of any kind that scrolls: rows are drawn at page->y, which starts above the area.
+ */
+struct view_page {
+    struct tui_area area;
+    int y;
+};
+struct view_scroll {
+    int top, height, rows;
+};
+struct view_page view_page_begin(struct view_scroll *s, struct tui_area a);
+void view_page_end(struct view_scroll *s, const struct view_page *p); /* clamps, draws the mark */
+void view_page_text(struct view_page *p, struct tui_text *t);
+void view_page_heading(struct view_page *p,
+                       const char *title); /* a blank row before it, but on top */
+bool view_scroll_action(struct view_scroll *s, enum tui_action a);
+void view_scroll_by(struct view_scroll *s, int rows);
+
+/* When to ask the backend again: one request at a time, at most about one a second. */
+struct view_ask {
+    uint64_t last;
+    bool under_way, wanted;
+};
+bool view_ask_now(struct view_ask *a);  /* true: ask (and it is noted); false: later, when due */
+bool view_ask_due(struct view_ask *a);  /* in draw: what was put off is due now */
+void view_ask_done(struct view_ask *a); /* a reply came */
+
+/* Figures; out has 32 bytes; what is not a number gives "-". */
+void view_number(const json_t *number, int decimals, char out[32]);
+/* "1 234 567", grouped by narrow spaces of ASCII kind. */
+void view_count(int64_t n, char out[32]);
+/* An amount (decimal text) with its currency: "41.20 ₽"; "-" for NULL; estimated: "~" before it.
+ */
+void view_money(const char *amount, const char *currency, bool estimated, char out[48]);
+/* The array as doubles (null: NAN); *n its length. The caller frees. */
+double *view_values(const json_t *array, const char *member, size_t *n);
+/* A line of a waiting or failed pane: what, and what to do. */
+void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint);
+/* Keeps an error's words; text is freed and set. */
+void view_keep_error(char **text, const struct error *e);
+/* "03:12:44" local time. */
+void view_clock(int64_t at_ms, char out[16]);
+
+#endif

@@ -1,0 +1,525 @@
+/* Connector health: one row a connector, Enter for one whole. */
+#include "views/common.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct connectors {
+    struct tui_list *list;
+    json_t *rows;   /* [row] or NULL before the first answer */
+    json_t *detail; /* what connectors.get answered */
+    char *open;     /* name of the connector that is shown whole, or NULL */
+    char *error;
+    struct view_ask ask, ask_detail;
+    struct view_scroll scroll;
+    struct tui_text *text; /* tools, stderr, noise of the detail */
+    char *restart;         /* name that the question in the footer is about */
+};
+
+enum { COL_STATE, COL_NAME, COL_HISTORY, COL_LATENCY, COL_NOTE, COL_REGION, COL_VERSION };
+static const struct tui_column columns[] = {{"state", 10, false, 0},   {"name", 14, false, 0},
+                                            {"latency", 10, false, 5}, {"now", 7, true, 4},
+                                            {"", 0, false, 0},         {"region", 6, false, 7},
+                                            {"version", 10, false, 8}};
+
+static const json_t *row_at(const struct connectors *c, size_t row)
+{
+    return json_array_get(c->rows, row);
+}
+
+static size_t list_count(void *arg)
+{
+    return json_array_size(((struct connectors *)arg)->rows);
+}
+
+static const char *list_id(void *arg, size_t row)
+{
+    return json_str(row_at(arg, row), "name", "");
+}
+
+/* What went wrong and when it is tried again; otherwise what it offers. */
+static void note(const json_t *r, struct buf *out, enum tui_role *role)
+{
+    const char *state = json_str(r, "state", "unknown"), *error = json_str(r, "last_error", "");
+    char text[16];
+    bool bad = !strcmp(state, "warn") || !strcmp(state, "fail") || !strcmp(state, "starting");
+    if (bad && *error) {
+        *role = !strcmp(state, "fail") ? ROLE_FAIL : ROLE_WARN;
+        double retry = json_num(r, "retry_in_ms", -1);
+        if (retry >= 0) {
+            tui_duration(retry, text);
+            buf_addf(out, _("retry in %s: "), text);
+        }
+        buf_adds(out, error);
+        if (json_int(r, "last_error_at", 0) > 0) {
+            tui_ago(json_int(r, "last_error_at", 0), text);
+            buf_addf(out, " (%s)", text);
+        }
+        return;
+    }
+    *role = ROLE_DIM;
+    if (json_is_integer(json_object_get(r, "tools")))
+        buf_addf(out, _("%d tools, "), (int)json_int(r, "tools", 0));
+    buf_adds(out, json_str(r, "level", "-"));
+}
+
+static void list_cell(void *arg, size_t row, int column, struct buf *out, enum tui_role *role)
+{
+    const json_t *r = row_at(arg, row);
+    char text[16];
+    switch (column) {
+    case COL_STATE:
+        buf_adds(out, json_str(r, "state", "unknown"));
+        break;
+    case COL_NAME:
+        buf_adds(out, json_str(r, "name", "-"));
+        break;
+    case COL_LATENCY:
+        tui_duration(json_num(r, "latency_ms", -1), text);
+        buf_adds(out, text);
+        break;
+    case COL_NOTE:
+        note(r, out, role);
+        break;
+    case COL_REGION:
+        buf_adds(out, *json_str(r, "region", "") ? json_str(r, "region", "") : "-");
+        break;
+    case COL_VERSION:
+        *role = ROLE_DIM;
+        buf_adds(out, *json_str(r, "version", "") ? json_str(r, "version", "") : "-");
+        break;
+    default:
+        break;
+    }
+}
+
+static bool list_draw(void *arg, size_t row, int column, struct tui_area a)
+{
+    const json_t *r = row_at(arg, row);
+    if (column == COL_STATE) {
+        tui_put_state(a, 0, 0, json_str(r, "state", "unknown"), true);
+        return true;
+    }
+    if (column != COL_HISTORY)
+        return false;
+    size_t n;
+    double *values = view_values(json_object_get(r, "history"), NULL, &n);
+    tui_sparkline(a, 0, 0, a.width, ROLE_CHART, values, n);
+    free(values);
+    return true;
+}
+
+static int severity(const json_t *r)
+{
+    static const char *const order[] = {"fail", "warn", "starting", "ok", "disabled"};
+    for (int i = 0; i < 5; i++)
+        if (!strcmp(order[i], json_str(r, "state", "")))
+            return i;
+    return 5;
+}
+
+static int list_compare(void *arg, size_t a, size_t b, int column)
+{
+    const json_t *x = row_at(arg, a), *y = row_at(arg, b);
+    if (column == COL_STATE)
+        return severity(x) - severity(y);
+    if (column == COL_LATENCY || column == COL_HISTORY) {
+        double p = json_num(x, "latency_ms", -1), q = json_num(y, "latency_ms", -1);
+        return (p > q) - (p < q);
+    }
+    struct buf s = {0}, t = {0};
+    enum tui_role role = ROLE_TEXT;
+    list_cell(arg, a, column, &s, &role);
+    list_cell(arg, b, column, &t, &role);
+    int order = strcmp(s.data ? s.data : "", t.data ? t.data : "");
+    buf_release(&s);
+    buf_release(&t);
+    return order;
+}
+
+static const struct tui_list_ops list_ops = {.count = list_count,
+                                             .cell = list_cell,
+                                             .draw = list_draw,
+                                             .id = list_id,
+                                             .compare = list_compare};
+
+/* ---- asking */
+
+static void got_rows(void *self, const json_t *result, const struct error *e)
+{
+    struct connectors *c = self;
+    view_ask_done(&c->ask);
+    view_keep_error(&c->error, result ? NULL : e);
+    if (result) {
+        json_decref(c->rows);
+        c->rows = json_deep_copy(json_object_get(result, "connectors"));
+        tui_list_changed(c->list);
+    }
+    tui_dirty();
+}
+
+static void ask_rows(struct connectors *c)
+{
+    if (view_ask_now(&c->ask))
+        tui_call(c, WIRE_connectors_list, NULL, got_rows);
+}
+
+static void add_lines(struct tui_text *t, const char *title, const json_t *lines)
+{
+    size_t i;
+    const json_t *line;
+    if (!json_array_size(lines))
+        return;
+    tui_text_add(t, ROLE_TEXT, 0, false, "");
+    tui_text_add(t, ROLE_DIM, 0, false, title);
+    json_array_foreach(lines, i, line)
+        tui_text_add(t, ROLE_FOREIGN, 0, true, json_is_string(line) ? json_string_value(line) : "");
+}
+
+static void add_tool(struct tui_text *t, const json_t *tool)
+{
+    bool read = json_flag(tool, "read_only", false);
+    tui_text_add(t, ROLE_TEXT, 0, false, "");
+    tui_text_addf(t, ROLE_STRONG, 0, false, "%s  %s", json_str(tool, "name", "-"),
+                  read ? _("read-only") : _("not known to be read-only"));
+    if (*json_str(tool, "description", ""))
+        tui_text_add(t, ROLE_FOREIGN, 0, true, json_str(tool, "description", ""));
+    const json_t *properties = json_object_get(json_object_get(tool, "input_schema"), "properties");
+    const char *name;
+    json_t *property;
+    json_object_foreach((json_t *)properties, name, property)
+    {
+        tui_text_addf(t, ROLE_FOREIGN, 2, true, "%s: %s  %s", name,
+                      json_str(property, "type", "any"), json_str(property, "description", ""));
+    }
+}
+
+static void detail_text(struct connectors *c)
+{
+    tui_text_clear(c->text);
+    const json_t *tools = json_object_get(c->detail, "tools"), *tool;
+    size_t i;
+    if (json_is_array(tools))
+        tui_text_addf(c->text, ROLE_DIM, 0, false, _("%zu tools"), json_array_size(tools));
+    json_array_foreach(tools, i, tool) add_tool(c->text, tool);
+    add_lines(c->text, _("the end of its standard error"), json_object_get(c->detail, "stderr"));
+    add_lines(c->text, _("lines on its standard output that are no messages"),
+              json_object_get(c->detail, "noise"));
+}
+
+static void got_detail(void *self, const json_t *result, const struct error *e)
+{
+    struct connectors *c = self;
+    view_ask_done(&c->ask_detail);
+    if (!result && c->open)
+        tui_error(e, c->open);
+    if (result && c->open && !strcmp(c->open, json_str(result, "name", ""))) {
+        json_decref(c->detail);
+        c->detail = json_deep_copy(result);
+        detail_text(c);
+    }
+    tui_dirty();
+}
+
+static void ask_detail(struct connectors *c)
+{
+    if (c->open && view_ask_now(&c->ask_detail))
+        tui_call(c, WIRE_connectors_get, json_pack("{s:s}", "name", c->open), got_detail);
+}
+
+static void open_detail(struct connectors *c, const char *name)
+{
+    free(c->open);
+    c->open = name ? xstrdup(name) : NULL;
+    json_decref(c->detail);
+    c->detail = NULL;
+    c->scroll = (struct view_scroll){0};
+    c->ask_detail = (struct view_ask){0};
+    tui_text_clear(c->text);
+    ask_detail(c);
+    tui_dirty();
+}
+
+/* ---- the view */
+
+static void view_open(void *self)
+{
+    struct connectors *c = self;
+    c->list = tui_list_new(columns, sizeof(columns) / sizeof(columns[0]), &list_ops, c);
+    c->text = tui_text_new();
+    ask_rows(c);
+}
+
+static void view_close(void *self)
+{
+    struct connectors *c = self;
+    tui_list_free(c->list);
+    tui_text_free(c->text);
+    json_decref(c->rows);
+    json_decref(c->detail);
+    free(c->open);
+    free(c->error);
+    free(c->restart);
+}
+
+static void pair(struct view_page *p, const char *label, const char *value)
+{
+    tui_put(p->area, p->y, 0, 15, ROLE_DIM, label);
+    tui_put(p->area, p->y++, 16, -1, ROLE_TEXT, *value ? value : "-");
+}
+
+static void draw_latency(struct view_page *p, const json_t *r)
+{
+    char now[16], p95[16], line[80];
+    tui_duration(json_num(r, "latency_ms", -1), now);
+    tui_duration(json_num(r, "latency_p95_ms", -1), p95);
+    snprintf(line, sizeof(line), _("%s now, %s p95"), now, p95);
+    pair(p, _("latency"), line);
+    size_t n;
+    double *values = view_values(json_object_get(r, "history"), NULL, &n), low = -1, high = -1;
+    for (size_t i = 0; i < n; i++)
+        if (values[i] >= 0) {
+            low = low < 0 || values[i] < low ? values[i] : low;
+            high = values[i] > high ? values[i] : high;
+        }
+    if (n && p->area.width > 30) {
+        int width = p->area.width - 16 < (int)n ? p->area.width - 16 : (int)n;
+        tui_sparkline(p->area, p->y++, 16, width, ROLE_CHART, values, n);
+        tui_duration(low, now);
+        tui_duration(high, p95);
+        tui_putf(p->area, p->y++, 16, -1, ROLE_DIM, _("min %s  max %s  last %d checks"), now, p95,
+                 width);
+    }
+    free(values);
+}
+
+static void draw_detail(struct connectors *c, struct tui_area a, bool focused)
+{
+    const json_t *r = c->detail, *at;
+    size_t i;
+    for (i = 0; !r && i < json_array_size(c->rows); i++) {
+        at = json_array_get(c->rows, i);
+        if (!strcmp(json_str(at, "name", ""), c->open))
+            r = at;
+    }
+    struct view_page p = view_page_begin(&c->scroll, tui_sub(a, 0, 1, a.height, a.width - 1));
+    char ago[16], line[96];
+    int x = tui_put(p.area, p.y, 0, -1, ROLE_STRONG, c->open) + 2;
+    tui_put_state(p.area, p.y++, x, json_str(r, "state", "unknown"), true);
+    if (*json_str(r, "about", ""))
+        tui_put(p.area, p.y++, 0, -1, ROLE_DIM, json_str(r, "about", ""));
+    p.y++;
+    pair(&p, _("kind"), json_str(r, "kind", ""));
+    pair(&p, _("level"), json_str(r, "level", ""));
+    pair(&p, _("region"), json_str(r, "region", ""));
+    pair(&p, _("owner"), json_str(r, "owner", ""));
+    pair(&p, _("version"), json_str(r, "version", ""));
+    if (*json_str(r, "command", ""))
+        pair(&p, _("command"), json_str(r, "command", ""));
+    draw_latency(&p, r);
+    view_number(json_object_get(r, "restarts"), 0, line);
+    pair(&p, _("restarts"), line);
+    tui_ago(json_int(r, "last_success_at", 0), ago);
+    pair(&p, _("last success"), json_int(r, "last_success_at", 0) > 0 ? ago : "-");
+    if (*json_str(r, "last_error", "")) {
+        tui_ago(json_int(r, "last_error_at", 0), ago);
+        snprintf(line, sizeof(line), _("last error %s"), ago);
+        tui_put(p.area, p.y, 0, 15, ROLE_DIM, _("last error"));
+        int used = json_int(r, "last_error_at", 0) > 0
+                       ? tui_putf(p.area, p.y, 16, -1, ROLE_DIM, "%s  ", ago)
+                       : 0;
+        tui_put(p.area, p.y++, 16 + used, -1, ROLE_FAIL, json_str(r, "last_error", ""));
+    }
+    p.y++;
+    if (c->detail)
+        view_page_text(&p, c->text);
+    view_page_end(&c->scroll, &p);
+    if (focused)
+        tui_cursor(a, 0, 0);
+}
+
+static void view_draw(void *self, struct tui_area a, bool focused)
+{
+    struct connectors *c = self;
+    if (view_ask_due(&c->ask))
+        tui_call(c, WIRE_connectors_list, NULL, got_rows);
+    if (c->open && view_ask_due(&c->ask_detail))
+        tui_call(c, WIRE_connectors_get, json_pack("{s:s}", "name", c->open), got_detail);
+    if (c->open)
+        draw_detail(c, a, focused);
+    else if (c->error && !c->rows)
+        view_note(a, ROLE_FAIL, c->error, _("r asks again"));
+    else if (!c->rows)
+        view_note(a, ROLE_DIM, _("Waiting for the connectors."), NULL);
+    else if (!json_array_size(c->rows))
+        view_note(a, ROLE_DIM, _("No connector is configured."),
+                  _("Add a [connector \"name\"] section to mcp-console.conf."));
+    else
+        tui_list_draw(c->list, a, focused, a.height > 5);
+}
+
+static const char *chosen(const struct connectors *c)
+{
+    long row = tui_list_selected(c->list);
+    return c->open ? c->open : row >= 0 ? list_id((void *)c, (size_t)row) : NULL;
+}
+
+static void checked(void *self, const json_t *result, const struct error *e)
+{
+    if (result)
+        tui_say("%s", _("checked"));
+    else
+        tui_error(e, _("check"));
+    ask_rows(self);
+    ask_detail(self);
+}
+
+static void restarted(void *self, const json_t *result, const struct error *e)
+{
+    if (result)
+        tui_say("%s", _("restarted"));
+    else
+        tui_error(e, _("restart"));
+    ask_rows(self);
+    ask_detail(self);
+}
+
+static void restart_confirmed(void *self)
+{
+    struct connectors *c = self;
+    if (c->restart)
+        tui_call(c, WIRE_connectors_restart, json_pack("{s:s}", "name", c->restart), restarted);
+}
+
+static bool view_action(void *self, enum tui_action action)
+{
+    struct connectors *c = self;
+    const char *name = chosen(c);
+    switch (action) {
+    case ACTION_REFRESH:
+        c->ask = (struct view_ask){0};
+        ask_rows(c);
+        ask_detail(c);
+        return true;
+    case ACTION_CHECK:
+        if (name)
+            tui_call(c, WIRE_connectors_check, json_pack("{s:s}", "name", name), checked);
+        return true;
+    case ACTION_RESTART:
+        if (name) {
+            free(c->restart);
+            c->restart = xstrdup(name);
+            char *question = xasprintf(_("Restart %s?"), name);
+            tui_confirm(question, restart_confirmed, c);
+            free(question);
+        }
+        return true;
+    case ACTION_OPEN:
+        if (name && !c->open)
+            open_detail(c, name);
+        return true;
+    case ACTION_BACK:
+        if (c->open) {
+            open_detail(c, NULL);
+            return true;
+        }
+        break;
+    case ACTION_COPY:
+        if (c->open && c->detail) {
+            char *text = json_dumps(c->detail, JSON_INDENT(2));
+            if (text)
+                tui_copy(text);
+            free(text);
+            return true;
+        }
+        break;
+    default:
+        break;
+    }
+    return c->open ? view_scroll_action(&c->scroll, action) : tui_list_action(c->list, action);
+}
+
+static bool view_click(void *self, int y, int x, bool twice)
+{
+    struct connectors *c = self;
+    if (c->open)
+        return false;
+    bool took = tui_list_click(c->list, y, x, twice);
+    if (took && twice)
+        view_action(c, ACTION_OPEN);
+    return took;
+}
+
+static void view_wheel(void *self, int rows)
+{
+    struct connectors *c = self;
+    if (c->open)
+        view_scroll_by(&c->scroll, rows);
+    else
+        tui_list_wheel(c->list, rows);
+}
+
+static void view_event(void *self, const char *type, int64_t at, const json_t *data)
+{
+    struct connectors *c = self;
+    (void)at;
+    if (strcmp(type, "health"))
+        return;
+    const char *name = json_str(data, "name", "");
+    bool known = false;
+    for (size_t i = 0; i < json_array_size(c->rows) && !known; i++)
+        if (!strcmp(json_str(json_array_get(c->rows, i), "name", ""), name)) {
+            json_array_set_new(c->rows, i, json_deep_copy(data));
+            known = true;
+        }
+    if (!known)
+        ask_rows(c);
+    if (c->open && !strcmp(c->open, name))
+        ask_detail(c);
+    tui_list_changed(c->list);
+    tui_dirty();
+}
+
+static void view_resync(void *self)
+{
+    ask_rows(self);
+    ask_detail(self);
+}
+
+static void view_badge(void *self, char *out, size_t size, enum tui_role *role)
+{
+    struct connectors *c = self;
+    int warn = 0, fail = 0;
+    for (size_t i = 0; i < json_array_size(c->rows); i++) {
+        int s = severity(json_array_get(c->rows, i));
+        fail += s == 0;
+        warn += s == 1;
+    }
+    *out = 0;
+    if (!fail && !warn)
+        return;
+    *role = fail ? ROLE_FAIL : ROLE_WARN;
+    snprintf(out, size, "%s%d", tui_glyph(fail ? GLYPH_FAIL : GLYPH_WARN), fail ? fail : warn);
+}
+
+static struct tui_list *view_list(void *self)
+{
+    struct connectors *c = self;
+    return c->open ? NULL : c->list;
+}
+
+static const enum tui_action actions[] = {ACTION_OPEN,    ACTION_FILTER,  ACTION_SORT, ACTION_CHECK,
+                                          ACTION_RESTART, ACTION_REFRESH, ACTION_NONE};
+const struct view_ops view_connectors_ops = {.name = "connectors",
+                                             .size = sizeof(struct connectors),
+                                             .actions = actions,
+                                             .open = view_open,
+                                             .close = view_close,
+                                             .draw = view_draw,
+                                             .action = view_action,
+                                             .click = view_click,
+                                             .wheel = view_wheel,
+                                             .event = view_event,
+                                             .resync = view_resync,
+                                             .badge = view_badge,
+                                             .list = view_list};
