@@ -148,6 +148,8 @@ static void heading(struct parser *p, int level, const char *s, size_t len)
         free(p->headings[i]);
         p->headings[i] = NULL;
     }
+    if (len == 0)
+        return;
     p->headings[level] = short_copy(s, len);
     if (level == 1 && p->d->title == NULL)
         p->d->title = xstrdup(p->headings[1]);
@@ -288,6 +290,7 @@ static bool head_value(const char *s, size_t len, const char *key, const char **
     if (*n >= 2 && (**value == '"' || **value == '\'') && (*value)[*n - 1] == **value) {
         (*value)++;
         *n -= 2;
+        trim(value, n);
     }
     return *n > 0;
 }
@@ -330,6 +333,10 @@ static char *title_of_name(const char *name)
     normalise(base, dot == NULL || dot == base ? strlen(base) : (size_t)(dot - base), &clean);
     char *title = short_copy(clean.data, clean.len);
     buf_release(&clean);
+    if (title[0] == '\0') {
+        free(title);
+        title = xstrdup("untitled");
+    }
     return title;
 }
 

@@ -1,6 +1,7 @@
 /* Runbooks: normalising, chunks, both ways of retrieval, fitting, sentences. */
 #include "backend/base/buf.h"
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include "backend/knowledge/internal.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -386,6 +387,104 @@ static void test_folder(void **state)
     free(pipe_path);
 }
 
+static bool is_one_of(const char *document, const char *expected)
+{
+    const char *base = strrchr(document, '/') + 1;
+    size_t len = strcspn(base, ".");
+    for (const char *e = expected; *e != '\0'; e += strcspn(e, ",") + (e[strcspn(e, ",")] == ',')) {
+        if (strcspn(e, ",\r\n") == len && strncmp(e, base, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Questions as people on call type them, and the runbooks that should be among the first three
+ * passages. They were written before the runbooks. */
+static void test_golden_questions(void **state)
+{
+    (void)state;
+    struct know *k = know_new(embed_runbooks, "", NULL);
+    for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
+        FILE *f = fopen("tests/unit/data/questions.tsv", "r");
+        if (f == NULL)
+            fail_msg("run from the top of the source tree");
+        char line[1024];
+        int asked = 0, found = 0, at_one = 0;
+        while (fgets(line, sizeof line, f) != NULL) {
+            char *expected = strchr(line, '\t');
+            assert_non_null(expected);
+            *expected++ = '\0';
+            expected[strcspn(expected, "\r\n")] = '\0';
+            struct know_passage out[3];
+            size_t n = know_search(k, (enum know_way)way, line, text_is_russian(line) ? "ru" : "en",
+                                   out, 3);
+            size_t rank = 0;
+            while (rank < n && !is_one_of(out[rank].document, expected))
+                rank++;
+            asked++;
+            found += rank < n;
+            at_one += rank < n && rank == 0;
+            if (rank == n)
+                print_message("  way %d misses: %s (%s first)\n", way, line,
+                              n > 0 ? out[0].document : "nothing");
+        }
+        fclose(f);
+        print_message("  way %d: %d of %d questions in the first three, %d first\n", way, found,
+                      asked, at_one);
+        assert_true(asked >= 60);
+        assert_true(found * 10 >= asked * 9);
+    }
+    know_free(k);
+}
+
+static void test_runbooks(void **state)
+{
+    (void)state;
+    static const char *const sections[2][5] = {
+        {"Symptoms", "Look first", "Likely causes", "Mend", "Afterwards"},
+        {"Симптомы", "Посмотреть сначала", "Вероятные причины", "Исправить", "После"}};
+    struct know *k = know_new(embed_runbooks, "", NULL);
+    size_t count[2] = {0};
+    for (size_t i = 0; i < know_documents(k); i++) {
+        const struct know__file *f = &k->files[i];
+        int ru = strcmp(f->lang, "ru") == 0;
+        count[ru]++;
+        assert_int_equal(f->chunks, 5);
+        for (size_t s = 0; s < 5; s++) {
+            char *heading = xasprintf("%s > %s", f->title, sections[ru][s]);
+            assert_string_equal(k->chunks[f->first + s].heading, heading);
+            free(heading);
+        }
+        char *twin = xasprintf("runbooks/%s/%s", ru ? "en" : "ru", strrchr(f->name, '/') + 1);
+        bool has_twin = false;
+        for (size_t j = 0; j < know_documents(k) && !has_twin; j++)
+            has_twin = strcmp(k->files[j].name, twin) == 0;
+        if (!has_twin)
+            fail_msg("%s is missing", twin);
+        free(twin);
+    }
+    assert_true(count[0] >= 32);
+    assert_int_equal(count[0], count[1]);
+    know_free(k);
+}
+
+/* Building the index is on the path of a first answer; the bound is wide for slow, sanitised runs.
+ */
+static void test_built_quickly(void **state)
+{
+    (void)state;
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        uint64_t begin = clock_mono_ns();
+        struct know *k = know_new(embed_runbooks, "", NULL);
+        uint64_t took = clock_mono_ns() - begin;
+        best = took < best ? took : best;
+        know_free(k);
+    }
+    print_message("  know_new takes %.1f ms\n", (double)best / 1e6);
+    assert_true(best < 500000000u);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +500,9 @@ int main(void)
         cmocka_unit_test(test_fit_picks_tools),
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_runbooks),
+        cmocka_unit_test(test_golden_questions),
+        cmocka_unit_test(test_built_quickly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
