@@ -2,11 +2,12 @@
  *
  * Entry = JCS {v, seq, session, ts, type, actor, trace_id, conversation, prev, parents, key_id,
  *              payload_sha256, payload_hmac, pii_tags}
- *   v 1; seq from 0 without gaps; prev = hex SHA-256 of the previous entry's bytes (64 zeros for seq 0);
- *   parents: seqs of earlier entries it derives from; payload_sha256 over the ciphertext as stored;
- *   payload_hmac: keyed commitment to the plaintext; empty trace_id and conversation are left out.
- * Leaf = SHA-256(0x00 || entry), node = SHA-256(0x01 || left || right) (RFC 6962, 2.1).
- * The payload is JCS JSON, sealed under the session's data key with the header fields as additional data.
+ *   v 1; seq from 0 without gaps; prev = hex SHA-256 of the previous entry's bytes (64 zeros for
+ * seq 0); parents: seqs of earlier entries it derives from; payload_sha256 over the ciphertext as
+ * stored; payload_hmac: keyed commitment to the plaintext; empty trace_id and conversation are left
+ * out. Leaf = SHA-256(0x00 || entry), node = SHA-256(0x01 || left || right) (RFC 6962, 2.1). The
+ * payload is JCS JSON, sealed under the session's data key with the header fields as additional
+ * data.
  *
  * Invariants
  * P1 prov_append's done gets ERR_OK only when the entry is durable.
@@ -24,15 +25,15 @@
 
 struct prov;
 
-struct prov_entry { /* what to append; strings are copied */
-    const char *type;  /* a name of types.def */
-    const char *actor; /* "operator", "backend", "model:builtin/lexical", "tool:host/disk" */
+struct prov_entry {           /* what to append; strings are copied */
+    const char *type;         /* a name of types.def */
+    const char *actor;        /* "operator", "backend", "model:builtin/lexical", "tool:host/disk" */
     const char *trace_id;     /* 32 hex digits, or NULL */
     const char *conversation; /* 32 hex digits, or NULL */
     const int64_t *parents;
-    size_t parent_count; /* at most 64 */
+    size_t parent_count;         /* at most 64 */
     const char *const *pii_tags; /* NULL-terminated, or NULL */
-    json_t *payload;     /* an object; borrowed */
+    json_t *payload;             /* an object; borrowed */
 };
 /* seq as given at submission. On failure e->code is not OK and the seq is void. */
 typedef void prov_done(void *arg, int64_t seq, const struct error *e);
@@ -40,22 +41,35 @@ typedef void prov_done(void *arg, int64_t seq, const struct error *e);
 /* Starts a session: appends session.start (with version and start arguments as payload).
  * NULL with *e. Owned by the backend. */
 struct prov *prov_open(struct loop *l, struct store *s, struct vault *v, struct error *e);
-/* Appends session.seal with the session's Merkle root; does not block. */
+/* Appends session.seal with the session's Merkle root; does not block. Later entries get
+ * ERR_CLOSED. */
 void prov_close(struct prov *p);
+/* Ends verifications without their callbacks. Entries still queued are written by the store, and
+ * their done callbacks run, at the latest inside store_free. */
 void prov_free(struct prov *p);
 
 /* Queues an entry; returns its seq at once (-1 with done called later if the payload is no JCS or
- * over 16 MiB). done may be NULL. also, if not NULL, runs in the same transaction right after the
- * entry was inserted: a projection that must agree with the log. */
+ * over 16 MiB, an id is not 32 lower-case hex digits, a parent is not an earlier entry, or the log
+ * is closed). done may be NULL and always runs once. A type that types.def lacks is a bug. also, if
+ * not NULL, runs in the same transaction right after the entry was inserted: a projection that must
+ * agree with the log. */
 int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *done, void *arg,
                     store_op *also, void *also_arg);
 
+/* Seals a projection's JSON under the running session's data key, additional data "projection";
+ * appends to out. ERR_INVALID if it is no JCS. What it belongs to must name prov_session(). */
+enum err prov_seal(struct prov *p, const json_t *value, struct buf *out);
+/* The opposite; session is the one that sealed it. NULL with *e: NO_KEY, TAMPERED. Caller owns. */
+json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
+                    struct error *e);
+const char *prov_session(const struct prov *p);
+
 struct prov_state {
-    int64_t size;        /* durable entries */
-    int64_t verified;    /* entries checked by the last verification of this run */
+    int64_t size;     /* durable entries */
+    int64_t verified; /* entries checked by the last verification of this run */
     enum { PROV_UNCHECKED, PROV_INTACT, PROV_BROKEN } state;
-    char head[65];       /* hex SHA-256 of the last durable entry */
-    char root[65];       /* hex Merkle root */
+    char head[65]; /* hex SHA-256 of the last durable entry */
+    char root[65]; /* hex Merkle root */
     char session[33];
     int64_t checked_at; /* real ms, 0 never */
 };
@@ -64,11 +78,13 @@ void prov_state(const struct prov *p, struct prov_state *out);
 void prov_on_change(struct prov *p, loop_fn *fn, void *arg);
 
 struct prov_filter {
-    int64_t before, after; /* exclusive; -1: open. With before (or neither) newest first, with after oldest first */
+    int64_t before, after; /* exclusive; -1: open. With before (or neither) newest first, with after
+                              oldest first */
     const char *type, *trace_id, *session; /* NULL: any */
-    size_t limit;          /* 1..1000 */
+    size_t limit;                          /* 1..1000 */
 };
-/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, hash}. Caller owns. */
+/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, hash}. Caller owns.
+ */
 json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e);
 /* One entry: the above, entry (the exact bytes as text), leaf, and, with_payload, payload or
  * payload_error. NULL with *e: NOT_FOUND. */
@@ -77,15 +93,17 @@ json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e
 json_t *prov_payload(struct prov *p, int64_t seq, struct error *e);
 
 /* Verification: reads every entry from seq `from` in slices on a worker with a reader of its own;
- * checks seq, JCS form, prev, leaf, payload_sha256, payload presence, the commitment (where the key
- * is at hand), parents, and the stored tree state. progress and done run on the loop. report (owned
- * by the callee, to be decref'd) = {ok, checked, payloads_checked, size, head, root, proved, problems:
+ * checks seq, JCS form, the columns beside it, prev, leaf, payload_sha256, payload presence, the
+ * commitment (where the key is at hand), parents, seals, and the stored tree state; `from` is
+ * rounded down to a multiple of 1024. progress and done run on the loop. report (owned by the
+ * callee, to be decref'd) = {ok, checked, payloads_checked, from, size, head, root, proved,
+ * problems:
  * [{seq, code, text}] (first 100), problem_count, elapsed_ms}. */
 typedef void prov_progress(void *arg, int64_t checked, int64_t size);
 typedef void prov_verified(void *arg, json_t *report);
 struct prov_verify;
 struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
                                       prov_verified *done, void *arg);
-void prov_verify_cancel(struct prov_verify *run); /* no callback runs any more */
+void prov_verify_cancel(struct prov_verify *run); /* before done ran; no callback runs any more */
 
 #endif

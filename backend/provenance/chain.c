@@ -1,0 +1,501 @@
+/* Appending.
+ *
+ * Invariants (P1..P4 of provenance.h, and)
+ * C1 `next` is the log as it will be when everything in flight is durable; `durable` as it is known
+ * to be. Without anything in flight they are equal. C2 The stored head (tree_head) moves with each
+ * entry in its transaction, and only from the very entry that the new one names as prev. So an
+ * entry whose predecessor failed cannot be written. C3 When an entry of the present generation
+ * fails, `next` goes back to `durable` and a new generation begins; entries of older ones in flight
+ * then fail by C2. C4 An entry's session has its session.start, with the wrapped data key, before
+ * it or is not written: if session.start fails, the next entry brings another one first.
+ *
+ *      submit: next += entry --store--> written: durable += entry
+ *                                  '--> failed:  next = durable, generation++
+ */
+#include "backend/provenance/internal.h"
+
+#include "backend/base/clock.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum kind { PLAIN, START, SEAL };
+
+struct prov__record { /* an entry on its way; owned by the store's queue until it is done */
+    struct prov__record *next;
+    struct prov *prov; /* NULL after prov_free */
+    uint64_t generation;
+    enum kind kind;
+    bool rebase;
+    int64_t seq, ts;
+    const char *type; /* a literal of types.def */
+    char session[33], trace_id[33];
+    struct buf entry, sealed;
+    uint8_t leaf[VAULT_HASH], prev[VAULT_HASH], hash[VAULT_HASH];
+    struct prov__node *nodes;
+    int node_count;
+    char subject[33];         /* SEAL: the session that is sealed */
+    char kek_id[17];          /* START */
+    uint8_t wrap[VAULT_WRAP]; /* START */
+    prov_done *done;
+    void *arg;
+    store_op *also;
+    void *also_arg;
+};
+
+struct prov__notice {
+    struct prov *prov; /* NULL after prov_free */
+};
+
+/* The table's own literal, which lives for ever; an unknown name is a bug. */
+static const char *type_name(const char *name)
+{
+    static const char *const names[] = {
+#define TYPE(type, payload) type,
+#include "backend/provenance/types.def"
+#undef TYPE
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return names[i];
+    BUG("an entry's type is not in types.def");
+}
+
+static void notify(void *arg)
+{
+    struct prov__notice *n = arg;
+    struct prov *p = n->prov;
+    free(n);
+    if (!p)
+        return;
+    p->notice = NULL;
+    for (int i = 0; i < p->changes; i++)
+        p->change[i].fn(p->change[i].arg);
+}
+
+/* Many entries become durable at once: one call for all of them. */
+void prov__changed(struct prov *p)
+{
+    if (p->notice || !p->changes)
+        return;
+    p->notice = xcalloc(1, sizeof *p->notice);
+    p->notice->prov = p;
+    if (!loop_post(p->loop, notify, p->notice)) {
+        free(p->notice);
+        p->notice = NULL;
+    }
+}
+
+void prov_on_change(struct prov *p, loop_fn *fn, void *arg)
+{
+    BUG_IF(p->changes == (int)(sizeof p->change / sizeof *p->change));
+    p->change[p->changes].fn = fn;
+    p->change[p->changes++].arg = arg;
+}
+
+/* ---- on a worker, inside the writer's transaction ---- */
+
+static bool see(void *arg, const struct store_row *row)
+{
+    (void)row;
+    *(bool *)arg = true;
+    return false;
+}
+
+static enum err move_head(struct store_db *db, const struct prov__record *r, struct error *e)
+{
+    bool moved = false;
+    if (r->rebase)
+        return store_exec(db, e, "INSERT OR REPLACE INTO tree_head VALUES(1, ?, ?)", "ib",
+                          r->seq + 1, r->hash, (size_t)VAULT_HASH);
+    enum err code = store_query(db, e, see, &moved,
+                                "UPDATE tree_head SET size = ?, head = ?"
+                                " WHERE id = 1 AND size = ? AND head = ? RETURNING 1",
+                                "ibib", r->seq + 1, r->hash, (size_t)VAULT_HASH, r->seq, r->prev,
+                                (size_t)VAULT_HASH);
+    if (code == ERR_OK && !moved) /* C2 */
+        code = err_set(e, ERR_CORRUPT, "the log's head is not the entry before %lld",
+                       (long long)r->seq);
+    return code;
+}
+
+static enum err note_session(struct store_db *db, const struct prov__record *r, struct error *e)
+{
+    if (r->kind == SEAL)
+        return store_exec(db, e, "UPDATE sessions SET seal = ? WHERE session = ?", "is", r->seq,
+                          r->subject);
+    enum err code = store_exec(db, e, "INSERT INTO data_keys VALUES(?, ?, 1, ?)", "ssb", r->session,
+                               r->kek_id, r->wrap, sizeof r->wrap);
+    if (code == ERR_OK)
+        code =
+            store_exec(db, e, "INSERT INTO sessions VALUES(?, ?, NULL)", "si", r->session, r->seq);
+    return code;
+}
+
+static enum err insert(struct store_db *db, void *arg, struct error *e)
+{
+    const struct prov__record *r = arg;
+    enum err code = move_head(db, r, e);
+    if (code == ERR_OK)
+        code = store_exec(db, e, "INSERT INTO entries VALUES(?, ?, ?, ?, ?, ?, ?)", "ibbisss",
+                          r->seq, r->entry.data, r->entry.len, r->leaf, (size_t)VAULT_HASH, r->ts,
+                          r->session, r->type, *r->trace_id ? r->trace_id : NULL);
+    if (code == ERR_OK)
+        code = store_exec(db, e, "INSERT INTO payloads VALUES(?, ?)", "ib", r->seq, r->sealed.data,
+                          r->sealed.len);
+    /* A node can be there already only in a log that does not fit together; it is left as it is. */
+    for (int i = 0; code == ERR_OK && i < r->node_count; i++)
+        code = store_exec(db, e, "INSERT OR IGNORE INTO tree VALUES(?, ?, ?)", "iib",
+                          (int64_t)r->nodes[i].level, r->nodes[i].idx, r->nodes[i].hash,
+                          (size_t)VAULT_HASH);
+    if (code == ERR_OK && r->kind != PLAIN)
+        code = note_session(db, r, e);
+    if (code == ERR_OK && r->also)
+        code = r->also(db, r->also_arg, e);
+    return code;
+}
+
+/* ---- on the loop's thread ---- */
+
+/* The number of nodes that the entry completed. */
+static int advance(struct prov__tail *tail, const struct prov__record *r, struct prov__node *nodes)
+{
+    int count = prov__edge_push(&tail->log, 0, r->leaf, nodes);
+    if (r->kind == START) {
+        tail->session.size = 0;
+        tail->session_first = r->seq;
+    }
+    prov__edge_push(&tail->session, 0, r->leaf, NULL);
+    memcpy(tail->head, r->hash, VAULT_HASH);
+    return count;
+}
+
+static void forget(struct prov *p, struct prov__record *r)
+{
+    struct prov__record **at = &p->flying;
+    while (*at != r)
+        at = &(*at)->next;
+    *at = r->next;
+    if (!*at)
+        p->flying_end = at;
+}
+
+static void settle(struct prov *p, struct prov__record *r, struct error *e)
+{
+    forget(p, r);
+    if (r->generation != p->generation) { /* C3 */
+        BUG_IF(e->code == ERR_OK);
+        *e = p->failure;
+    } else if (e->code != ERR_OK) {
+        p->failure = *e;
+        p->generation++;
+        p->next = p->durable;
+    } else {
+        advance(&p->durable, r, NULL);
+        p->rebase &= !r->rebase;
+        prov__changed(p);
+    }
+}
+
+static void written(void *arg, const struct error *result)
+{
+    struct prov__record *r = arg;
+    struct error e = *result;
+    if (r->prov)
+        settle(r->prov, r, &e);
+    if (r->done)
+        r->done(r->arg, r->seq, &e);
+    buf_release(&r->entry);
+    buf_release(&r->sealed);
+    free(r->nodes);
+    free(r);
+}
+
+/* Seals the payload under the entry's header and completes entry and hashes. */
+static void seal_payload(struct prov *p, struct prov__record *r, const struct buf *plain,
+                         size_t cut_at, size_t cut_len)
+{
+    struct buf ad = {0};
+    uint8_t hmac[VAULT_HASH], sha256[VAULT_HASH];
+    prov__entry_ad(r->entry.data, r->entry.len, cut_at, cut_len, &ad);
+    r->sealed.len = plain->len + VAULT_NONCE + VAULT_TAG;
+    buf_reserve(&r->sealed, 0);
+    vault_seal(p->key, plain->data, plain->len, ad.data, ad.len, (uint8_t *)r->sealed.data);
+    vault_commit(p->key, plain->data, plain->len, hmac);
+    vault_sha256(r->sealed.data, r->sealed.len, NULL, 0, sha256);
+    prov__entry_fill(r->entry.data, cut_at, hmac, sha256);
+    vault_sha256(r->entry.data, r->entry.len, NULL, 0, r->hash);
+    prov__leaf(r->entry.data, r->entry.len, r->leaf);
+    buf_release(&ad);
+}
+
+static struct prov__record *make_record(struct prov *p, enum kind kind,
+                                        const struct prov_entry *entry, struct error *e)
+{
+    struct buf plain = {0};
+    size_t cut_at, cut_len;
+    struct prov__record *r = xcalloc(1, sizeof *r);
+    struct prov__write w = {.seq = p->next.log.size,
+                            .ts = clock_real_ms(),
+                            .session = p->session,
+                            .key_id = p->key_id,
+                            .prev = p->next.head};
+    r->type = type_name(entry->type);
+    if (!json_is_object(entry->payload) || jcs_write(entry->payload, &plain) != ERR_OK) {
+        err_set(e, ERR_INVALID, "the payload of a %s is no canonical JSON object", r->type);
+        goto fail;
+    }
+    if (plain.len > PROV__MAX_PAYLOAD) {
+        err_set(e, ERR_TOO_BIG, "the payload of a %s has %zu bytes", r->type, plain.len);
+        goto fail;
+    }
+    if (prov__entry_write(entry, &w, &r->entry, &cut_at, &cut_len, e) != ERR_OK)
+        goto fail;
+    r->kind = kind;
+    r->seq = w.seq;
+    r->ts = w.ts;
+    memcpy(r->session, p->session, sizeof r->session);
+    if (entry->trace_id && *entry->trace_id)
+        memcpy(r->trace_id, entry->trace_id, sizeof r->trace_id);
+    memcpy(r->prev, p->next.head, VAULT_HASH);
+    seal_payload(p, r, &plain, cut_at, cut_len);
+    buf_release(&plain);
+    return r;
+fail:
+    buf_release(&plain);
+    buf_release(&r->entry);
+    free(r);
+    return NULL;
+}
+
+static void submit(struct prov *p, struct prov__record *r)
+{
+    struct prov__node nodes[PROV__LEVELS];
+    r->node_count = advance(&p->next, r, nodes);
+    r->nodes = xcalloc((size_t)r->node_count + 1, sizeof *r->nodes);
+    memcpy(r->nodes, nodes, (size_t)r->node_count * sizeof *r->nodes);
+    r->prov = p;
+    r->generation = p->generation;
+    r->rebase = p->rebase && p->next.log.size == p->durable.log.size + 1;
+    r->next = NULL;
+    *p->flying_end = r;
+    p->flying_end = &r->next;
+    store_write(p->store, insert, written, r);
+}
+
+static json_t *arguments(void)
+{
+    json_t *list = json_array();
+    struct buf text = {0};
+    char part[4096];
+    size_t n;
+    FILE *f = fopen("/proc/self/cmdline", "re");
+    while (f && text.len < 64 * 1024 && (n = fread(part, 1, sizeof part, f)) > 0)
+        buf_add(&text, part, n);
+    if (f)
+        fclose(f);
+    for (size_t at = 0; at < text.len; at += strlen(text.data + at) + 1)
+        json_array_append_new(list, json_text(text.data + at, strlen(text.data + at)));
+    buf_release(&text);
+    return list;
+}
+
+static void start_session(struct prov *p)
+{
+    struct error e = {0};
+    json_t *payload = json_object();
+    json_puts(payload, "version", MCPC_VERSION);
+    json_puti(payload, "process", getpid());
+    json_put(payload, "arguments", arguments());
+    json_puts(payload, "kek_id", vault_kek_id(p->vault));
+    struct prov_entry entry = {.type = "session.start", .actor = "backend", .payload = payload};
+    struct prov__record *r = make_record(p, START, &entry, &e);
+    BUG_IF(!r);
+    memcpy(r->wrap, p->wrap, sizeof r->wrap);
+    memcpy(r->kek_id, vault_kek_id(p->vault), sizeof r->kek_id);
+    submit(p, r);
+    json_decref(payload);
+}
+
+struct refusal {
+    prov_done *done;
+    void *arg;
+    struct error error;
+};
+
+static void tell_refusal(void *arg)
+{
+    struct refusal *r = arg;
+    r->done(r->arg, -1, &r->error);
+    free(r);
+}
+
+static int64_t refuse(struct prov *p, prov_done *done, void *arg, const struct error *e)
+{
+    if (!done)
+        return -1;
+    struct refusal *r = xcalloc(1, sizeof *r);
+    *r = (struct refusal){done, arg, *e};
+    if (!loop_post(p->loop, tell_refusal, r))
+        tell_refusal(r); /* the loop has ended: nothing would run later */
+    return -1;
+}
+
+int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *done, void *arg,
+                    store_op *also, void *also_arg)
+{
+    struct error e = {0};
+    if (p->closed) {
+        err_set(&e, ERR_CLOSED, "the log is closed");
+        return refuse(p, done, arg, &e);
+    }
+    if (p->next.session_first < 0) /* C4 */
+        start_session(p);
+    struct prov__record *r = make_record(p, PLAIN, entry, &e);
+    if (!r)
+        return refuse(p, done, arg, &e);
+    r->done = done;
+    r->arg = arg;
+    r->also = also;
+    r->also_arg = also_arg;
+    submit(p, r);
+    return r->seq;
+}
+
+void prov__seal_session(struct prov *p, const char *session, const char *reason, int64_t first,
+                        int64_t entries, const uint8_t root[VAULT_HASH])
+{
+    char hex[2 * VAULT_HASH + 1];
+    struct error e = {0};
+    json_t *payload = json_object();
+    vault_hex(root, VAULT_HASH, hex);
+    json_puts(payload, "session", session);
+    json_puts(payload, "reason", reason);
+    json_puti(payload, "first", first);
+    json_puti(payload, "last", first + entries - 1);
+    json_puti(payload, "entries", entries);
+    json_puts(payload, "root", hex);
+    struct prov_entry entry = {.type = "session.seal",
+                               .actor = "backend",
+                               .parents = &first,
+                               .parent_count = 1,
+                               .payload = payload};
+    struct prov__record *r = make_record(p, SEAL, &entry, &e);
+    if (r) {
+        memcpy(r->subject, session, sizeof r->subject);
+        submit(p, r);
+    }
+    json_decref(payload);
+}
+
+struct prov *prov_open(struct loop *l, struct store *s, struct vault *v, struct error *e)
+{
+    bool fits = false;
+    struct prov *p = xcalloc(1, sizeof *p);
+    p->loop = l;
+    p->store = s;
+    p->vault = v;
+    p->keys.vault = v;
+    p->flying_end = &p->flying;
+    if (prov__tail_load(p, &fits, e) != ERR_OK) {
+        free(p);
+        return NULL;
+    }
+    p->state = fits ? PROV_UNCHECKED : PROV_BROKEN;
+    p->rebase = !fits;
+    p->durable.session_first = -1;
+    p->next = p->durable;
+    vault_id(p->session);
+    p->key = vault_key_new(v, p->session, p->wrap);
+    prov__key_id(p->key, p->key_id);
+    start_session(p);
+    prov__orphans_find(p);
+    return p;
+}
+
+void prov_close(struct prov *p)
+{
+    uint8_t root[VAULT_HASH];
+    if (p->closed)
+        return;
+    if (p->next.session_first >= 0) {
+        prov__edge_root(&p->next.session, root);
+        prov__seal_session(p, p->session, "closed", p->next.session_first, p->next.session.size,
+                           root);
+    }
+    p->closed = true;
+}
+
+void prov_free(struct prov *p)
+{
+    if (!p)
+        return;
+    prov__runs_free(p);
+    prov__orphans_free(p);
+    for (struct prov__record *r = p->flying; r; r = r->next)
+        r->prov = NULL;
+    if (p->notice)
+        p->notice->prov = NULL;
+    prov__keys_release(&p->keys);
+    vault_key_free(p->key);
+    free(p);
+}
+
+const char *prov_session(const struct prov *p)
+{
+    return p->session;
+}
+
+void prov_state(const struct prov *p, struct prov_state *out)
+{
+    uint8_t root[VAULT_HASH];
+    *out = (struct prov_state){.size = p->durable.log.size,
+                               .verified = p->verified,
+                               .state = p->state,
+                               .checked_at = p->checked_at};
+    vault_hex(p->durable.head, VAULT_HASH, out->head);
+    prov__edge_root(&p->durable.log, root);
+    vault_hex(root, VAULT_HASH, out->root);
+    memcpy(out->session, p->session, sizeof out->session);
+}
+
+enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
+{
+    static const char ad[] = "projection";
+    struct buf plain = {0};
+    enum err code = jcs_write(value, &plain);
+    if (code == ERR_OK) {
+        size_t len = plain.len + VAULT_NONCE + VAULT_TAG;
+        buf_reserve(out, len);
+        vault_seal(p->key, plain.data, plain.len, ad, sizeof ad - 1,
+                   (uint8_t *)out->data + out->len);
+        out->len += len;
+        out->data[out->len] = '\0';
+    }
+    buf_release(&plain);
+    return code;
+}
+
+json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
+                    struct error *e)
+{
+    static const char ad[] = "projection";
+    const struct vault_key *key = strcmp(session, p->session) == 0
+                                      ? p->key
+                                      : prov__key(&p->keys, store_reader(p->store), session);
+    if (!key) {
+        if (e)
+            *e = p->keys.error;
+        return NULL;
+    }
+    struct buf plain = {0};
+    json_t *value = NULL;
+    buf_reserve(&plain, len);
+    if (vault_unseal(key, bytes, len, ad, sizeof ad - 1, (uint8_t *)plain.data) != ERR_OK)
+        err_set(e, ERR_TAMPERED, "a projection sealed in session %s does not open", session);
+    else
+        value = json_read(plain.data, len - VAULT_NONCE - VAULT_TAG, PROV__MAX_PAYLOAD, 64, e);
+    buf_release(&plain);
+    return value;
+}

@@ -1,0 +1,304 @@
+/* The canonical form of an entry, written and read. docs/evidence-format.md describes it.
+ *
+ * Reading is strict: each byte is as the writer would have put it, in the order of RFC 8785, so
+ * that one entry has one form and a second parser's view of it cannot differ. */
+#include "backend/provenance/internal.h"
+
+#include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ACTOR = 1024, MAX_TAGS = 32, MAX_TAG = 64, MAX_ENTRY = 64 * 1024 };
+
+static const char hmac_member[] = "\"payload_hmac\":\"";
+static const char sha_member[] = "\",\"payload_sha256\":\"";
+enum {
+    HMAC_AT = sizeof hmac_member - 1,
+    SHA_AT = HMAC_AT + 2 * VAULT_HASH + sizeof sha_member - 1,
+    CUT_LEN = SHA_AT + 2 * VAULT_HASH + 2 /* quote and comma */
+};
+
+static bool is_hex(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
+            return false;
+    return true;
+}
+
+static bool is_id(const char *s)
+{
+    return strlen(s) == 32 && is_hex(s, 32);
+}
+
+/* ---- writing ---- */
+
+static void add_string(struct buf *out, const char *text)
+{
+    json_t *string = json_text(text, strlen(text));
+    BUG_IF(jcs_write(string, out) != ERR_OK);
+    json_decref(string);
+}
+
+static enum err check(const struct prov_entry *entry, const struct prov__write *w, struct error *e)
+{
+    if (strlen(entry->actor) > MAX_ACTOR)
+        return err_set(e, ERR_TOO_BIG, "an actor's name has over %d bytes", MAX_ACTOR);
+    for (int i = 0; entry->pii_tags && entry->pii_tags[i]; i++)
+        if (i == MAX_TAGS || strlen(entry->pii_tags[i]) > MAX_TAG)
+            return err_set(e, ERR_TOO_BIG, "over %d tags, or one over %d bytes", MAX_TAGS, MAX_TAG);
+    if (entry->trace_id && *entry->trace_id && !is_id(entry->trace_id))
+        return err_set(e, ERR_INVALID, "trace_id is not 32 lower-case hex digits");
+    if (entry->conversation && *entry->conversation && !is_id(entry->conversation))
+        return err_set(e, ERR_INVALID, "conversation is not 32 lower-case hex digits");
+    if (entry->parent_count > PROV__PARENTS)
+        return err_set(e, ERR_TOO_BIG, "over %d parents", PROV__PARENTS);
+    for (size_t i = 0; i < entry->parent_count; i++) /* P3 */
+        if (entry->parents[i] < 0 || entry->parents[i] >= w->seq)
+            return err_set(e, ERR_INVALID, "parent %lld is not an entry before %lld",
+                           (long long)entry->parents[i], (long long)w->seq);
+    return ERR_OK;
+}
+
+static void add_tags(struct buf *out, const char *const *tags)
+{
+    buf_adds(out, "\"pii_tags\":[");
+    for (int i = 0; tags && tags[i]; i++) {
+        if (i)
+            buf_addc(out, ',');
+        add_string(out, tags[i]);
+    }
+    buf_adds(out, "],");
+}
+
+enum err prov__entry_write(const struct prov_entry *entry, const struct prov__write *w,
+                           struct buf *out, size_t *cut_at, size_t *cut_len, struct error *e)
+{
+    enum err code = check(entry, w, e);
+    if (code != ERR_OK)
+        return code;
+    char ts[CLOCK_TEXT], prev[2 * VAULT_HASH + 1];
+    clock_format(w->ts, ts);
+    vault_hex(w->prev, VAULT_HASH, prev);
+    buf_adds(out, "{\"actor\":");
+    add_string(out, entry->actor);
+    if (entry->conversation && *entry->conversation)
+        buf_addf(out, ",\"conversation\":\"%s\"", entry->conversation);
+    buf_addf(out, ",\"key_id\":\"%s\",\"parents\":[", w->key_id);
+    for (size_t i = 0; i < entry->parent_count; i++)
+        buf_addf(out, i ? ",%lld" : "%lld", (long long)entry->parents[i]);
+    buf_adds(out, "],");
+    *cut_at = out->len;
+    *cut_len = CUT_LEN;
+    buf_addf(out, "%s%064d%s%064d\",", hmac_member, 0, sha_member, 0);
+    add_tags(out, entry->pii_tags);
+    buf_addf(out, "\"prev\":\"%s\",\"seq\":%lld,\"session\":\"%s\"", prev, (long long)w->seq,
+             w->session);
+    if (entry->trace_id && *entry->trace_id)
+        buf_addf(out, ",\"trace_id\":\"%s\"", entry->trace_id);
+    buf_addf(out, ",\"ts\":\"%s\",\"type\":\"%s\",\"v\":1}", ts, entry->type);
+    return ERR_OK;
+}
+
+void prov__entry_ad(const char *bytes, size_t len, size_t cut_at, size_t cut_len, struct buf *out)
+{
+    buf_clear(out);
+    buf_add(out, bytes, cut_at);
+    buf_add(out, bytes + cut_at + cut_len, len - cut_at - cut_len);
+}
+
+void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH],
+                      const uint8_t sha256[VAULT_HASH])
+{
+    char hex[2 * VAULT_HASH + 1];
+    vault_hex(hmac, VAULT_HASH, hex);
+    memcpy(bytes + cut_at + HMAC_AT, hex, 2 * VAULT_HASH);
+    vault_hex(sha256, VAULT_HASH, hex);
+    memcpy(bytes + cut_at + SHA_AT, hex, 2 * VAULT_HASH);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    const char *at, *end;
+    bool bad;
+};
+
+static void skip(struct reader *r, const char *literal)
+{
+    size_t len = strlen(literal);
+    if (r->bad || (size_t)(r->end - r->at) < len || memcmp(r->at, literal, len) != 0)
+        r->bad = true;
+    else
+        r->at += len;
+}
+
+static bool next_is(const struct reader *r, const char *literal)
+{
+    size_t len = strlen(literal);
+    return !r->bad && (size_t)(r->end - r->at) >= len && memcmp(r->at, literal, len) == 0;
+}
+
+/* Lower-case hex digits, copied. */
+static void take_hex(struct reader *r, size_t digits, char *out)
+{
+    out[0] = '\0';
+    if (r->bad || (size_t)(r->end - r->at) < digits || !is_hex(r->at, digits)) {
+        r->bad = true;
+        return;
+    }
+    memcpy(out, r->at, digits);
+    out[digits] = '\0';
+    r->at += digits;
+}
+
+static void take_hash(struct reader *r, uint8_t out[VAULT_HASH])
+{
+    char hex[2 * VAULT_HASH + 1];
+    take_hex(r, 2 * VAULT_HASH, hex);
+    r->bad |= r->bad || vault_unhex(hex, out, VAULT_HASH) != 0;
+}
+
+/* A number as JCS writes it, up to 2^53. */
+static int64_t take_number(struct reader *r)
+{
+    int64_t n = 0;
+    const char *start = r->at;
+    while (!r->bad && r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - start < 17)
+        n = n * 10 + (*r->at++ - '0');
+    if (r->at == start || (*start == '0' && r->at - start > 1) || n > INT64_C(1) << 53)
+        r->bad = true;
+    return n;
+}
+
+/* One escape of a string in the one form that JCS has for it; its length, or 0. */
+static size_t escape_length(const char *s, size_t len)
+{
+    if (len < 2)
+        return 0;
+    if (strchr("\"\\bfnrt", s[1]) && s[1])
+        return 2;
+    bool control = len >= 6 && s[1] == 'u' && s[2] == '0' && s[3] == '0' &&
+                   (s[4] == '0' || s[4] == '1') && is_hex(s + 5, 1);
+    bool has_short = control && s[4] == '0' && strchr("89acd", s[5]);
+    return control && !has_short ? 6 : 0;
+}
+
+/* A string between its quotes, which must be there. */
+static struct prov__text take_string(struct reader *r)
+{
+    skip(r, "\"");
+    const char *start = r->at;
+    while (!r->bad && r->at < r->end && *r->at != '"') {
+        size_t n, left = (size_t)(r->end - r->at);
+        uint32_t cp;
+        if (*r->at == '\\')
+            n = escape_length(r->at, left);
+        else if ((unsigned char)*r->at < 0x20)
+            n = 0;
+        else
+            n = (n = text_decode(r->at, left, &cp)) && !(cp & TEXT_BAD) ? n : 0;
+        r->bad |= n == 0;
+        r->at += n;
+    }
+    struct prov__text text = {start, (size_t)(r->at - start)};
+    skip(r, "\"");
+    return text;
+}
+
+static void take_parents(struct reader *r, struct prov__header *h)
+{
+    skip(r, "[");
+    h->parent_count = 0;
+    while (!r->bad && !next_is(r, "]")) {
+        if (h->parent_count)
+            skip(r, ",");
+        if (h->parent_count == PROV__PARENTS) {
+            r->bad = true;
+            break;
+        }
+        h->parents[h->parent_count++] = take_number(r);
+    }
+    skip(r, "]");
+}
+
+static struct prov__text take_tags(struct reader *r)
+{
+    const char *start = r->at;
+    skip(r, "[");
+    for (int n = 0; !r->bad && !next_is(r, "]"); n++) {
+        if (n)
+            skip(r, ",");
+        take_string(r);
+    }
+    skip(r, "]");
+    return (struct prov__text){start, (size_t)(r->at - start)};
+}
+
+static void take_ts(struct reader *r, int64_t *ts)
+{
+    struct prov__text text = take_string(r);
+    char copy[CLOCK_TEXT], again[CLOCK_TEXT];
+    if (r->bad || text.len >= sizeof copy) {
+        r->bad = true;
+        return;
+    }
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    if (clock_parse(copy, ts) != 0) {
+        r->bad = true;
+        return;
+    }
+    clock_format(*ts, again);
+    r->bad |= strcmp(copy, again) != 0;
+}
+
+static void take_optional_id(struct reader *r, const char *member, char out[33])
+{
+    out[0] = '\0';
+    if (!next_is(r, member))
+        return;
+    skip(r, member);
+    take_hex(r, 32, out);
+    skip(r, "\"");
+}
+
+const char *prov__entry_read(const char *bytes, size_t len, struct prov__header *h)
+{
+    struct reader r = {bytes, bytes + len, false};
+    if (len > MAX_ENTRY)
+        return "the entry is larger than an entry can be";
+    skip(&r, "{\"actor\":");
+    h->actor = take_string(&r);
+    take_optional_id(&r, ",\"conversation\":\"", h->conversation);
+    skip(&r, ",\"key_id\":\"");
+    take_hex(&r, 16, h->key_id);
+    skip(&r, "\",\"parents\":");
+    take_parents(&r, h);
+    skip(&r, ",");
+    h->cut_at = (size_t)(r.at - bytes);
+    h->cut_len = CUT_LEN;
+    skip(&r, hmac_member);
+    take_hash(&r, h->hmac);
+    skip(&r, sha_member);
+    take_hash(&r, h->sha256);
+    skip(&r, "\",\"pii_tags\":");
+    h->tags = take_tags(&r);
+    skip(&r, ",\"prev\":\"");
+    take_hash(&r, h->prev);
+    skip(&r, "\",\"seq\":");
+    h->seq = take_number(&r);
+    skip(&r, ",\"session\":\"");
+    take_hex(&r, 32, h->session);
+    skip(&r, "\"");
+    take_optional_id(&r, ",\"trace_id\":\"", h->trace_id);
+    skip(&r, ",\"ts\":");
+    take_ts(&r, &h->ts);
+    skip(&r, ",\"type\":");
+    h->type = take_string(&r);
+    skip(&r, ",\"v\":1}");
+    if (r.bad || r.at != r.end)
+        return "the entry is not in canonical form";
+    return NULL;
+}

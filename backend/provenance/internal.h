@@ -1,0 +1,125 @@
+/* Private to the log. */
+#ifndef PROV_INTERNAL_H
+#define PROV_INTERNAL_H
+
+#include "backend/base/buf.h"
+#include "backend/provenance/provenance.h"
+
+enum { PROV__PARENTS = 64, PROV__LEVELS = 63 };
+#define PROV__MAX_PAYLOAD ((size_t)16 * 1024 * 1024)
+
+/* tree.c: RFC 6962, section 2.1. */
+struct prov__node { /* a complete subtree over leaves [idx << level, (idx + 1) << level) */
+    int level;
+    int64_t idx;
+    uint8_t hash[VAULT_HASH];
+};
+/* The right edge of a tree: the roots of the complete subtrees that its size's set bits name. */
+struct prov__edge {
+    int64_t size;
+    uint8_t node[PROV__LEVELS][VAULT_HASH]; /* node[k] is valid if bit k of size is set */
+};
+void prov__leaf(const void *entry, size_t len, uint8_t out[VAULT_HASH]);
+void prov__join(const uint8_t left[VAULT_HASH], const uint8_t right[VAULT_HASH],
+                uint8_t out[VAULT_HASH]);
+/* Appends a complete subtree of 2^level leaves (size must be a multiple of that); the subtrees that
+ * it completes above go to done (may be NULL), lowest first; returns their number. */
+int prov__edge_push(struct prov__edge *edge, int level, const uint8_t hash[VAULT_HASH],
+                    struct prov__node done[PROV__LEVELS]);
+void prov__edge_root(const struct prov__edge *edge, uint8_t out[VAULT_HASH]);
+
+/* entry.c: the canonical form of an entry. */
+struct prov__text { /* not terminated; in JSON form, without its quotes */
+    const char *at;
+    size_t len;
+};
+struct prov__header {
+    struct prov__text actor, type, tags; /* tags: the array with its brackets */
+    char conversation[33], trace_id[33], session[33], key_id[17]; /* "" if left out */
+    int64_t parents[PROV__PARENTS];
+    size_t parent_count;
+    uint8_t hmac[VAULT_HASH], sha256[VAULT_HASH], prev[VAULT_HASH];
+    int64_t seq, ts;        /* ts: real ms */
+    size_t cut_at, cut_len; /* where payload_hmac and payload_sha256 stand */
+};
+/* Reads an entry; NULL if its bytes are exactly the canonical form, otherwise what is wrong. Texts
+ * point into bytes. */
+const char *prov__entry_read(const char *bytes, size_t len, struct prov__header *out);
+/* Writes the canonical form of an entry with zeros in place of the two payload members; *cut_at and
+ * *cut_len say where those stand. ERR_INVALID if an id or a text is not as the header says. */
+struct prov__write {
+    int64_t seq, ts;
+    const char *session, *key_id;
+    const uint8_t *prev;
+};
+enum err prov__entry_write(const struct prov_entry *entry, const struct prov__write *w,
+                           struct buf *out, size_t *cut_at, size_t *cut_len, struct error *e);
+/* The additional data of the payload's seal: the entry without those two members. */
+void prov__entry_ad(const char *bytes, size_t len, size_t cut_at, size_t cut_len, struct buf *out);
+void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH],
+                      const uint8_t sha256[VAULT_HASH]);
+
+/* keys.c: data keys of sessions, the last one kept. */
+struct prov__keys {
+    struct vault *vault;
+    char session[33];
+    struct vault_key *key;
+    struct error error; /* why key is NULL */
+};
+/* NULL with k->error. The key stays valid until the next call. */
+const struct vault_key *prov__key(struct prov__keys *k, struct store_db *db, const char *session);
+void prov__keys_release(struct prov__keys *k);
+/* The id of a data key: 16 hex digits of a commitment under it. */
+void prov__key_id(const struct vault_key *key, char out[17]);
+/* Opens the payload of an entry into plain: checks the sealed bytes against the entry, opens them,
+ * checks the commitment. On failure *problem is a word for it ("" if only the key is not at hand).
+ */
+enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct prov__header *h,
+                       struct prov__text entry, const void *sealed, size_t len, struct buf *ad,
+                       struct buf *plain, const char **problem, struct error *e);
+
+/* chain.c */
+struct prov__tail { /* where the log ends */
+    struct prov__edge log, session;
+    uint8_t head[VAULT_HASH];
+    int64_t session_first; /* -1: session.start is not there yet */
+};
+struct prov {
+    struct loop *loop;
+    struct store *store;
+    struct vault *vault;
+    struct vault_key *key;
+    char session[33], key_id[17];
+    uint8_t wrap[VAULT_WRAP];
+    struct prov__keys keys; /* for reading, on the loop's thread */
+    struct prov__tail durable, next;
+    struct prov__record *flying; /* submitted and not done, oldest first */
+    struct prov__record **flying_end;
+    uint64_t generation;  /* of what is submitted now; older entries in flight are void (P2) */
+    struct error failure; /* why those are void */
+    bool rebase;          /* the stored head does not fit the entries: set it with the next entry */
+    bool closed;
+    struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
+    struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
+    struct prov_verify *runs;
+    struct {
+        loop_fn *fn;
+        void *arg;
+    } change[8];
+    int changes;
+    int64_t verified, checked_at;
+    int state;
+};
+void prov__changed(struct prov *p);
+/* verify.c */
+void prov__runs_free(struct prov *p);
+/* open.c: p->durable as stored; sets *fits if the stored parts agree. */
+enum err prov__tail_load(struct prov *p, bool *fits, struct error *e);
+/* open.c: looks for sessions without a seal and seals them when their roots are known. */
+void prov__orphans_find(struct prov *p);
+void prov__orphans_free(struct prov *p);
+/* chain.c: a seal for a session, this one or one found unsealed. */
+void prov__seal_session(struct prov *p, const char *session, const char *reason, int64_t first,
+                        int64_t entries, const uint8_t root[VAULT_HASH]);
+
+#endif

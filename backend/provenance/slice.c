@@ -1,0 +1,256 @@
+/* Verification of one slice of the log, on a worker: everything that can be said of its entries
+ * alone and of the entry before. */
+#include "backend/provenance/verify.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void verify__add(struct verify__problems *p, int64_t seq, const char *code, const char *format, ...)
+{
+    p->count++;
+    if (p->listed == VERIFY__PROBLEMS)
+        return;
+    struct verify__problem *at = &p->list[p->listed++];
+    va_list args;
+    at->seq = seq;
+    at->code = code;
+    va_start(args, format);
+    vsnprintf(at->text, sizeof at->text, format, args);
+    va_end(args);
+}
+
+static void missing(struct verify__slice *s, int64_t until)
+{
+    if (s->next >= until)
+        return;
+    if (until - s->next == 1)
+        verify__add(&s->problems, s->next, "missing", "entry %lld is not there",
+                    (long long)s->next);
+    else
+        verify__add(&s->problems, s->next, "missing", "entries %lld to %lld are not there",
+                    (long long)s->next, (long long)until - 1);
+    s->next = until;
+    s->prev_known = false;
+}
+
+static bool same(const char *column, struct prov__text text)
+{
+    return column && strlen(column) == text.len && memcmp(column, text.at, text.len) == 0;
+}
+
+/* The columns beside an entry serve look-ups only; but a look-up must not lie. */
+static void check_columns(struct verify__slice *s, const struct store_row *row, int64_t seq,
+                          const struct prov__header *h)
+{
+    const char *session = store_text(row, 4), *trace = store_text(row, 6);
+    if (store_int(row, 3) != h->ts || !session || strcmp(session, h->session) != 0 ||
+        !same(store_text(row, 5), h->type) || strcmp(trace ? trace : "", h->trace_id) != 0)
+        verify__add(&s->problems, seq, "columns",
+                    "the columns beside entry %lld do not say what it says", (long long)seq);
+}
+
+static void note_session(struct verify__slice *s, int64_t seq, const char *id)
+{
+    if (s->session_count && strcmp(s->sessions[s->session_count - 1].id, id) == 0)
+        return;
+    if (s->session_count == s->session_cap) {
+        s->session_cap = s->session_cap ? 2 * s->session_cap : 16;
+        s->sessions = xrealloc(s->sessions, s->session_cap * sizeof *s->sessions);
+    }
+    struct verify__session *at = &s->sessions[s->session_count++];
+    at->first = seq;
+    snprintf(at->id, sizeof at->id, "%s", id);
+}
+
+static void note_seal(struct verify__slice *s, int64_t seq)
+{
+    json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    if (s->seal_count == s->seal_cap) {
+        s->seal_cap = s->seal_cap ? 2 * s->seal_cap : 16;
+        s->seals = xrealloc(s->seals, s->seal_cap * sizeof *s->seals);
+    }
+    struct verify__seal *at = &s->seals[s->seal_count++];
+    at->seq = seq;
+    at->first = json_int(payload, "first", -1);
+    at->entries = json_int(payload, "entries", -1);
+    snprintf(at->session, sizeof at->session, "%s", json_str(payload, "session", ""));
+    snprintf(at->root, sizeof at->root, "%s", json_str(payload, "root", ""));
+    json_decref(payload);
+}
+
+static void check_payload(struct verify__slice *s, const struct store_row *row, int64_t seq,
+                          const struct prov__header *h, struct prov__text entry)
+{
+    const char *problem = "";
+    struct error e = {0};
+    size_t len;
+    const void *sealed = store_blob(row, 7, &len);
+    enum err code =
+        prov__payload(&s->keys, s->db, h, entry, sealed, len, &s->ad, &s->plain, &problem, &e);
+    if (code == ERR_OK) {
+        s->payloads++;
+        if (same("session.seal", h->type))
+            note_seal(s, seq);
+    } else if (*problem) {
+        verify__add(&s->problems, seq, problem, "entry %lld: %s", (long long)seq, e.detail);
+    }
+}
+
+static void check_header(struct verify__slice *s, const struct store_row *row, int64_t seq,
+                         const struct prov__header *h)
+{
+    if (h->seq != seq)
+        verify__add(&s->problems, seq, "seq", "the entry at %lld calls itself %lld", (long long)seq,
+                    (long long)h->seq);
+    if (s->prev_known && memcmp(h->prev, s->prev, VAULT_HASH) != 0)
+        verify__add(&s->problems, seq, "prev", "entry %lld does not follow the one before it",
+                    (long long)seq);
+    for (size_t i = 0; i < h->parent_count; i++)
+        if (h->parents[i] >= seq) {
+            verify__add(&s->problems, seq, "parents", "entry %lld derives from %lld, a later one",
+                        (long long)seq, (long long)h->parents[i]);
+            break;
+        }
+    check_columns(s, row, seq, h);
+    note_session(s, seq, h->session);
+}
+
+static bool check_row(void *arg, const struct store_row *row)
+{
+    struct verify__slice *s = arg;
+    struct prov__header h;
+    struct prov__text entry;
+    size_t len;
+    if (__atomic_load_n(s->cancelled, __ATOMIC_RELAXED))
+        return false;
+    int64_t seq = store_int(row, 0);
+    missing(s, seq);
+    entry.at = store_blob(row, 1, &entry.len);
+    if (!entry.at)
+        entry.at = "";
+    uint8_t *leaf = s->leaf[seq - s->from];
+    prov__leaf(entry.at, entry.len, leaf);
+    const void *stored = store_blob(row, 2, &len);
+    if (len != VAULT_HASH || memcmp(stored, leaf, VAULT_HASH) != 0)
+        verify__add(&s->problems, seq, "leaf", "the stored leaf of entry %lld is not its hash",
+                    (long long)seq);
+    const char *form = prov__entry_read(entry.at, entry.len, &h);
+    if (form) {
+        verify__add(&s->problems, seq, "form", "entry %lld: %s", (long long)seq, form);
+    } else {
+        check_header(s, row, seq, &h);
+        check_payload(s, row, seq, &h, entry);
+    }
+    vault_sha256(entry.at, entry.len, NULL, 0, s->prev);
+    s->prev_known = true;
+    s->next = seq + 1;
+    s->checked++;
+    return true;
+}
+
+static bool take_prev(void *arg, const struct store_row *row)
+{
+    struct verify__slice *s = arg;
+    size_t len;
+    const void *bytes = store_blob(row, 0, &len);
+    vault_sha256(bytes, len, NULL, 0, s->prev);
+    s->prev_known = true;
+    return false;
+}
+
+struct level {
+    struct verify__slice *slice;
+    int level;
+    int64_t next, end; /* idx */
+};
+
+static void node_missing(struct level *l, int64_t until)
+{
+    for (; l->next < until; l->next++)
+        verify__add(&l->slice->problems, l->next << l->level, "tree",
+                    "the tree's node at level %d, index %lld is not stored", l->level,
+                    (long long)l->next);
+}
+
+static bool check_node(void *arg, const struct store_row *row)
+{
+    struct level *l = arg;
+    struct verify__slice *s = l->slice;
+    size_t len;
+    int64_t idx = store_int(row, 0);
+    const void *hash = store_blob(row, 1, &len);
+    node_missing(l, idx);
+    if (len != VAULT_HASH || memcmp(hash, s->fold[idx - (s->from >> l->level)], VAULT_HASH) != 0)
+        verify__add(&s->problems, idx << l->level, "tree",
+                    "the tree's node at level %d, index %lld is not what its entries give",
+                    l->level, (long long)idx);
+    l->next = idx + 1;
+    return true;
+}
+
+/* Folds the leaves level by level and compares each complete node with the stored one. */
+static void check_tree(struct verify__slice *s)
+{
+    int64_t n = s->to - s->from;
+    memcpy(s->fold, s->leaf, (size_t)n * VAULT_HASH);
+    for (int level = 1; level <= VERIFY__LEVEL && s->error.code == ERR_OK; level++) {
+        n >>= 1;
+        for (int64_t i = 0; i < n; i++)
+            prov__join(s->fold[2 * i], s->fold[2 * i + 1], s->fold[i]);
+        struct level l = {s, level, s->from >> level, (s->from >> level) + n};
+        if (n == 0)
+            break;
+        store_query(s->db, &s->error, check_node, &l,
+                    "SELECT idx, hash FROM tree WHERE level = ? AND idx >= ? AND idx < ?"
+                    " ORDER BY idx",
+                    "iii", (int64_t)level, l.next, l.end);
+        node_missing(&l, l.end);
+    }
+}
+
+void verify__slice_check(struct verify__slice *s)
+{
+    s->next = s->from;
+    s->checked = s->payloads = 0;
+    s->session_count = s->seal_count = 0;
+    s->problems.listed = 0;
+    s->problems.count = 0;
+    s->error = (struct error){0};
+    if (!s->leaf) {
+        s->leaf = xcalloc(VERIFY__SLICE, VAULT_HASH);
+        s->fold = xcalloc(VERIFY__SLICE, VAULT_HASH);
+    }
+    memset(s->leaf, 0, VERIFY__SLICE * VAULT_HASH);
+    if (!s->db)
+        s->db = store_db_open(s->path, &s->error);
+    if (!s->db)
+        return;
+    s->prev_known = s->from == 0; /* before the first there are zeros */
+    memset(s->prev, 0, sizeof s->prev);
+    if (s->from > 0)
+        store_query(s->db, &s->error, take_prev, s, "SELECT entry FROM entries WHERE seq = ?", "i",
+                    s->from - 1);
+    store_query(s->db, &s->error, check_row, s,
+                "SELECT e.seq, e.entry, e.leaf, e.ts, e.session, e.type, e.trace_id, p.sealed"
+                " FROM entries e LEFT JOIN payloads p ON p.seq = e.seq"
+                " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq",
+                "ii", s->from, s->to);
+    if (s->error.code == ERR_OK && !__atomic_load_n(s->cancelled, __ATOMIC_RELAXED)) {
+        missing(s, s->to);
+        check_tree(s);
+    }
+}
+
+void verify__slice_release(struct verify__slice *s)
+{
+    store_db_close(s->db);
+    prov__keys_release(&s->keys);
+    buf_release(&s->ad);
+    buf_release(&s->plain);
+    free(s->leaf);
+    free(s->fold);
+    free(s->sessions);
+    free(s->seals);
+}
