@@ -12,9 +12,9 @@
  * disabling of logs or audit, secrets, with what was seen (a short static reason, "" if nothing).
  */
 double pol_safety_risk(const char *text, const char **why);
-/* Tags of personal data and secrets in a text ("email", "phone", "snils", "inn", "card", "passport", "secret"):
- * fills up to max static names, returns how many there are. Conservative: checksum and context where they
- * exist. */
+/* Tags of personal data and secrets in a text ("email", "phone", "snils", "inn", "card",
+ * "passport", "secret"): fills up to max static names, returns how many there are. Conservative:
+ * checksum and context where they exist. */
 size_t pol_pii_tags(const char *text, const char **tags, size_t max);
 
 enum pol_status { POL_PASS, POL_WARN, POL_FAIL, POL_NOT_ASSESSED };
@@ -38,7 +38,7 @@ struct pol_facts {
         const char *name, *what; /* "connector", "model" */
         const char *region;      /* declared, "" unknown */
         const char *allowed;     /* declared list, "" only its own region */
-        const char *data;        /* categories, "" undeclared */
+        const char *data;        /* categories, "" undeclared; the word personal: personal data */
         const char *level;
         const char *owner;
     } const *endpoints;
@@ -60,11 +60,13 @@ struct pol_finding {
 struct pol_control {
     const char *id, *title, *law, *hint; /* hint: what to do when it does not pass */
     int weight;
+    /* No member of an endpoint is NULL here; pol_scorecard takes care of that. */
     void (*assess)(const struct pol_facts *facts, struct pol_finding *out);
 };
 size_t pol_controls(void);
 const struct pol_control *pol_control(size_t i);
-/* {score (0..100, weighted share of passes among the assessed, warnings half), counts: {pass, warn,
+/* {score (0..100, weighted share of passes among the assessed, warnings half,
+ * rounded down; null when nothing is assessed), counts: {pass, warn,
  * fail, not_assessed}, controls: [{id, title, law, status, reason, hint, evidence: [seq]}]}. Caller
  * owns. */
 json_t *pol_scorecard(const struct pol_facts *facts);

@@ -27,13 +27,19 @@ void pol__found(struct pol_finding *out, enum pol_status status, const char *for
     __attribute__((format(printf, 3, 4)));
 /* Adds a seq as evidence; below 0 or beyond the room for them it is left out. */
 void pol__cite(struct pol_finding *out, int64_t seq);
-/* "is"-less part of a list for a sentence: collects names, at most four are spelled out. */
+/* known: 1 passes, 0 fails, -1 is not assessed. */
+void pol__answer(struct pol_finding *out, int known, const char *yes, const char *no);
+/* "part of whole what": all passes, up to one in a hundred missing warns, more fails; -1 or none at
+ * all is not assessed. */
+void pol__share(struct pol_finding *out, int64_t part, int64_t whole, const char *what);
+
+/* Names for a sentence; at most four are spelled out. Zero-initialise. */
 struct pol_names {
     char text[200];
-    size_t count;
+    size_t count, spelled;
 };
 void pol__name(struct pol_names *n, const char *name);
-/* "a, b, c, d and 3 more" */
+/* "a, b, c, d and 3 more"; call it once, at the end. */
 const char *pol__names(struct pol_names *n);
 
 /* Endpoints */
@@ -43,6 +49,10 @@ bool pol__is_connector(const struct pol_endpoint *e);
 bool pol__lists(const char *list, const char *word);
 /* A declared region that is neither this machine ("local") nor Russia. */
 bool pol__is_abroad(const char *region);
+/* "files to remote (US)" and "remote (US)", cut to size. */
+void pol__way(char *out, size_t size, const struct pol_endpoint *from,
+              const struct pol_endpoint *to);
+void pol__at(char *out, size_t size, const struct pol_endpoint *e);
 
 /* Every control's function. */
 #define CONTROL(id, symbol) extern const struct pol_control pol__##symbol;
