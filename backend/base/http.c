@@ -67,6 +67,14 @@ void http_cancel(struct http_call *c)
         call_free(c);
 }
 
+const char *http_header(const struct http_call *c, const char *name)
+{
+    struct curl_header *header;
+    return curl_easy_header(c->easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK
+               ? header->value
+               : NULL;
+}
+
 /* What libcurl's code is in our table. */
 static enum err code_of(struct http_call *c)
 {

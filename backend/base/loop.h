@@ -96,6 +96,8 @@ struct http_ops {
 };
 struct http_call *http_start(struct loop *l, const struct http_options *o, const struct http_ops *ops,
                              void *arg, struct error *e);
+/* A header of the response, in head, data and done only; NULL if it has none of that name. */
+const char *http_header(const struct http_call *c, const char *name);
 /* No callback runs any more; the connection is closed at once. */
 void http_cancel(struct http_call *c);
 

@@ -1,0 +1,246 @@
+/* What the HTTP APIs share: one request, its failures in plain words, and the end of its stream.
+ *
+ * 1 A stream without the end mark of its API is an error, however cleanly the connection closed.
+ * 2 The key is sent in one header and stands nowhere else: what the upstream says is searched for
+ * it. 3 After the end mark the connection may linger LINGER_MS, so that it can be used again. */
+#include "backend/gateway/upstream.h"
+#include "backend/base/text.h"
+#include "backend/vault/vault.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINGER_MS = 10, JSON_DEPTH = 64 };
+
+static void linger_over(void *arg)
+{
+    struct gw_call *c = arg;
+    struct gw__upstream *u = c->state;
+    gw__enter(c);
+    gw__finish(c, &(struct error){0}, u->reason);
+    gw__leave(c);
+}
+
+void gw__upstream_complete(struct gw_call *c, const char *reason)
+{
+    struct gw__upstream *u = c->state;
+    u->complete = true;
+    u->reason = reason;
+}
+
+void gw__upstream_fail(struct gw_call *c, enum err code, const char *text)
+{
+    struct gw__upstream *u = c->state;
+    char *clean = text_cleaned(text, TEXT_ONE_LINE);
+    for (char *at; u->secret && *u->secret && (at = strstr(clean, u->secret));)
+        memset(at, '*', strlen(u->secret));
+    struct error e;
+    err_set(&e, code, "%s: %s", c->m->pub.name, clean);
+    free(clean);
+    gw__finish(c, &e, NULL);
+}
+
+/* The words of an error object: {"error": "..."}, {"error": {"message": "..."}}, {"message": ...},
+ * or one of these in a list. */
+const char *gw__error_words(const json_t *answer)
+{
+    if (json_is_array(answer))
+        answer = json_array_get(answer, 0);
+    const json_t *error = json_object_get(answer, "error");
+    if (json_is_string(error))
+        return json_string_value(error);
+    const char *message = json_str(error, "message", "");
+    if (!*message)
+        message = json_str(answer, "message", json_str(answer, "detail", ""));
+    if (!*message && json_is_object(error))
+        message = "an error without a message";
+    return message;
+}
+
+static void fail_with_status(struct gw_call *c)
+{
+    struct gw__upstream *u = c->state;
+    const char *body = u->body.data ? u->body.data : "";
+    json_t *answer = json_read(body, u->body.len, GW__ERROR_MAX, JSON_DEPTH, NULL);
+    const char *words = gw__error_words(answer);
+    struct buf text = {0};
+    buf_addf(&text, "HTTP %ld", u->status);
+    if (u->retry_after >= 0)
+        buf_addf(&text, ", retry after %ld s", u->retry_after);
+    if (!*words)
+        words = body;
+    if (*words)
+        buf_addf(&text, ": %s", words); /* cut after the key was looked for */
+    json_decref(answer);
+    gw__upstream_fail(c, u->status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, text.data);
+    buf_release(&text);
+}
+
+static void on_head(void *arg, long status, const char *content_type)
+{
+    struct gw_call *c = arg;
+    struct gw__upstream *u = c->state;
+    u->status = status;
+    c->http_status = status;
+    u->json = strncasecmp(content_type, "application/json", 16) == 0;
+    const char *retry = http_header(u->http, "Retry-After");
+    u->retry_after = retry && *retry >= '0' && *retry <= '9' ? strtol(retry, NULL, 10) : -1;
+}
+
+static bool on_data(void *arg, const char *bytes, size_t len)
+{
+    struct gw_call *c = arg;
+    struct gw__upstream *u = c->state;
+    gw__enter(c);
+    u->received += len;
+    if (u->status < 200 || u->status > 299) {
+        size_t room = GW__ERROR_MAX - u->body.len;
+        buf_add(&u->body, bytes, len < room ? len : room);
+    } else if (u->received > GW__WIRE_MAX) {
+        gw__upstream_fail(c, ERR_TOO_BIG, "the response is larger than 32 MiB");
+    } else if (!u->complete) {
+        enum err code = u->dialect->feed(c, bytes, len);
+        if (!c->over && code == ERR_TOO_BIG)
+            gw__upstream_fail(c, code, "a line of the stream is longer than 1 MiB");
+        if (!c->over && u->complete)
+            loop_timer_start(u->linger, LINGER_MS, 0);
+    }
+    gw__leave(c);
+    return true; /* if the call is over, its http call was cancelled */
+}
+
+static void on_done(void *arg, const struct error *e, long status)
+{
+    struct gw_call *c = arg;
+    struct gw__upstream *u = c->state;
+    u->http = NULL;
+    gw__enter(c);
+    if (e->code == ERR_OK && status >= 200 && status <= 299 && !u->complete)
+        u->dialect->end(c);
+    if (c->over) {
+        /* its end was an error that has been told */
+    } else if (u->complete) {
+        gw__finish(c, &(struct error){0}, u->reason);
+    } else if (e->code != ERR_OK && u->received == 0) {
+        c->sent = e->code != ERR_UNREACHABLE;
+        gw__upstream_fail(c, e->code, e->detail);
+    } else if (status < 200 || status > 299) {
+        u->status = status;
+        fail_with_status(c);
+    } else {
+        struct buf text = {0};
+        buf_addf(&text, "the stream was cut before its end%s%s", e->code ? ": " : "", e->detail);
+        gw__upstream_fail(c, ERR_UPSTREAM, text.data);
+        buf_release(&text);
+    }
+    gw__leave(c);
+}
+
+static const struct http_ops http = {.head = on_head, .data = on_data, .done = on_done};
+
+static void upstream_free(struct gw__upstream *u)
+{
+    http_cancel(u->http);
+    loop_timer_free(u->linger);
+    vault_secret_free(u->secret);
+    buf_release(&u->body);
+    gw__sse_release(&u->sse);
+    gw__lines_release(&u->lines);
+    free(u);
+}
+
+void gw__upstream_stop(struct gw_call *c)
+{
+    upstream_free(c->state);
+    c->state = NULL;
+}
+
+static char *bearer_of(const char *secret, const struct gw__model *m, struct error *e)
+{
+    for (const char *p = secret; *p; p++) {
+        if ((unsigned char)*p <= ' ' || *p == 127) {
+            err_set(e, ERR_CONFIG, "%s: the key in %s holds a space or a control character",
+                    m->pub.name, m->key);
+            return NULL;
+        }
+    }
+    return xasprintf("Authorization: Bearer %s", secret);
+}
+
+static void wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
+
+enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect, const char *path,
+                            json_t *body, struct error *e)
+{
+    struct gw__upstream *u = xcalloc(1, sizeof *u);
+    char *bearer = NULL, *trace = NULL, *url = NULL, *text = json_write(body);
+    const char *headers[4] = {"Content-Type: application/json"};
+    size_t n = 1;
+    enum err code = ERR_CONFIG;
+    json_decref(body);
+    u->dialect = dialect;
+    u->retry_after = -1;
+    if (*c->m->key) {
+        if (!(u->secret = vault_secret(c->m->key, e)) || !(bearer = bearer_of(u->secret, c->m, e)))
+            goto out;
+        headers[n++] = bearer;
+    }
+    if (c->r.traceparent)
+        headers[n++] = trace = xasprintf("traceparent: %s", c->r.traceparent);
+    size_t len = strlen(c->m->pub.url);
+    while (len && c->m->pub.url[len - 1] == '/')
+        len--;
+    url = xasprintf("%.*s%s", (int)len, c->m->pub.url, path);
+    struct http_options o = {.method = "POST",
+                             .url = url,
+                             .headers = headers,
+                             .body = text,
+                             .body_len = strlen(text),
+                             .connect_ms = c->r.connect_ms};
+    u->http = http_start(c->g->loop, &o, &http, c, e);
+    if (!u->http)
+        goto out;
+    u->linger = loop_timer_new(c->g->loop, linger_over, c);
+    c->state = u;
+    code = ERR_OK;
+out:
+    if (code != ERR_OK) {
+        code = e && e->code ? e->code : code;
+        upstream_free(u);
+    }
+    wipe(bearer);
+    free(trace);
+    free(url);
+    free(text);
+    return code;
+}
+
+json_t *gw__messages(const struct gw_request *r)
+{
+    json_t *messages = json_array();
+    for (size_t i = 0; i < r->message_count; i++) {
+        json_t *m = json_object();
+        json_puts(m, "role", r->messages[i].role);
+        json_puts(m, "content", r->messages[i].content);
+        json_array_append_new(messages, m);
+    }
+    if (!r->message_count) {
+        json_t *m = json_object();
+        json_puts(m, "role", "user");
+        json_puts(m, "content", r->question);
+        json_array_append_new(messages, m);
+    }
+    return messages;
+}
+
+int64_t gw__count(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return -1;
+    return json_integer_value(value);
+}

@@ -1,0 +1,45 @@
+/* Private to the gateway room: what ollama.c and openai.c share. */
+#ifndef GATEWAY_UPSTREAM_H
+#define GATEWAY_UPSTREAM_H
+
+#include "backend/gateway/internal.h"
+
+/* How one API's response is read; both run with the call entered. */
+struct gw__dialect {
+    /* Bytes of a response with a status of 2xx. ERR_TOO_BIG: a line was too long. */
+    enum err (*feed)(struct gw_call *c, const char *bytes, size_t len);
+    /* The response ended cleanly, without gw__upstream_complete so far. */
+    void (*end)(struct gw_call *c);
+};
+
+struct gw__upstream { /* c->state of such a call */
+    const struct gw__dialect *dialect;
+    struct http_call *http;
+    struct loop_timer *linger;
+    char *secret;             /* NULL: none */
+    long status, retry_after; /* seconds, -1 not given */
+    size_t received;
+    bool json;          /* the content type is application/json */
+    bool complete;      /* the end mark came */
+    const char *reason; /* finish reason, static */
+    struct buf body;    /* of an error, or of an answer that is no stream */
+    struct gw__sse sse;
+    struct gw__lines lines;
+};
+
+/* Takes body. On failure nothing was started. */
+enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect, const char *path,
+                            json_t *body, struct error *e);
+void gw__upstream_stop(struct gw_call *c);
+/* The API's end mark came; what follows is ignored. */
+void gw__upstream_complete(struct gw_call *c, const char *reason);
+/* Ends the call with an error; text is foreign: it is cleaned and the key is taken out of it. */
+void gw__upstream_fail(struct gw_call *c, enum err code, const char *text);
+/* "" if there are none; belongs to answer. */
+const char *gw__error_words(const json_t *answer);
+/* [{role, content}]; the question alone if the request has no messages. */
+json_t *gw__messages(const struct gw_request *r);
+/* A member that counts something, -1 if it is missing or no count. */
+int64_t gw__count(const json_t *object, const char *key);
+
+#endif
