@@ -1,10 +1,20 @@
-/* A connector of this process: tools implemented above this room, answered at once. */
+/* A connector of this process: tools implemented above this room.
+ *
+ * A started call and its reply know each other until one of them ends: the reply may come after the
+ * call was cancelled or the connector was freed, and then finds nobody. */
 #include "backend/base/clock.h"
 #include "backend/connectors/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
+struct conn_native_reply {
+    struct native *native;  /* NULL: freed meanwhile */
+    struct conn_call *call; /* NULL: over meanwhile */
+    struct conn_native_reply *next;
+};
+
 struct native {
+    struct conn_native_reply *replies;
     struct conn *conn;
     const struct conn_native_tool *tools;
     size_t n;
@@ -49,6 +59,13 @@ static enum err native_call(void *arg, struct conn_call *call, const char *tool,
         i++;
     if (i == self->n)
         return err_set(e, ERR_NOT_FOUND, "there is no tool %s", tool);
+    if (self->tools[i].start) {
+        struct conn_native_reply *reply = xcalloc(1, sizeof *reply);
+        *reply = (struct conn_native_reply){self, call, self->replies};
+        self->replies = reply;
+        self->tools[i].start(self->arg, arguments, reply);
+        return ERR_OK;
+    }
     json_t *data = NULL;
     char *text = NULL;
     struct error why = {0};
@@ -62,10 +79,44 @@ static enum err native_call(void *arg, struct conn_call *call, const char *tool,
     return ERR_OK;
 }
 
+void conn_native_answer(struct conn_native_reply *reply, json_t *data, char *text,
+                        const struct error *e)
+{
+    if (reply->native) {
+        struct conn_native_reply **at = &reply->native->replies;
+        while (*at != reply)
+            at = &(*at)->next;
+        *at = reply->next;
+    }
+    if (reply->call && !e) {
+        conn__call_done(reply->call, false, text, data);
+        text = NULL;
+        data = NULL;
+    } else if (reply->call) {
+        conn__call_fail(reply->call, e->code, e->detail);
+    }
+    free(text);
+    json_decref(data);
+    free(reply);
+}
+
 static void native_cancel(void *arg, struct conn_call *call)
 {
-    (void)arg;
-    (void)call;
+    struct native *self = arg;
+    for (struct conn_native_reply *r = self->replies; r; r = r->next) {
+        if (r->call == call)
+            r->call = NULL;
+    }
+}
+
+static void native_free(void *arg)
+{
+    struct native *self = arg;
+    for (struct conn_native_reply *r = self->replies; r; r = r->next) {
+        r->native = NULL;
+        r->call = NULL;
+    }
+    free(self);
 }
 
 static void native_check(void *arg)
@@ -77,7 +128,7 @@ static void native_check(void *arg)
 const struct conn_ops conn__native_ops = {.kind = "native",
                                           .start = native_start,
                                           .stop = native_stop,
-                                          .free = free,
+                                          .free = native_free,
                                           .call = native_call,
                                           .cancel = native_cancel,
                                           .check = native_check};

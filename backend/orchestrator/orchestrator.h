@@ -55,6 +55,8 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
                   struct error *e);
 /* Stops a trace (NULL: all); what was written so far is kept and marked. */
 enum err orch_stop(struct orch *o, const char *trace_id, struct error *e);
+/* How many questions are being answered now. */
+size_t orch_running(const struct orch *o);
 /* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's projection.
  * NULL with *e. Caller owns. */
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);

@@ -74,6 +74,8 @@ struct prov_state {
     int64_t checked_at; /* real ms, 0 never */
 };
 void prov_state(const struct prov *p, struct prov_state *out);
+/* Entries submitted and not yet durable. */
+size_t prov_pending(const struct prov *p);
 /* Called on the loop whenever size or state changed. */
 void prov_on_change(struct prov *p, loop_fn *fn, void *arg);
 

@@ -1,0 +1,314 @@
+/* The backend's thread: start and stop in order. See backend.h.
+ *
+ * Invariants
+ * K1 The bus is there before anything slow begins; requests wait for bus_ready.
+ * K2 A failed start leaves a bus that answers every request with the reason.
+ * K3 Stopping is: bus closed, answers stopped, connectors asked to end, session sealed, writes drained,
+ *    then everything freed; the watchdog in backend_stop ends the process if that takes too long. */
+#include "backend/internal.h"
+#include "backend/base/clock.h"
+#include "backend/base/embed.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { STOP_MS = 300, DRAIN_STEP_MS = 5, DRAIN_MS = 150, FIRST_VERIFY_MS = 400, TICK_MS = 30000 };
+
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
+/* ---- knowledge: indexed on a worker */
+
+struct indexing {
+    struct backend *backend;
+    struct know *know;
+    struct error warning;
+    const struct embed_file *builtin;
+    char *folder;
+};
+
+static void index_work(void *arg)
+{
+    struct indexing *i = arg;
+    i->know = know_new(i->builtin, i->folder, &i->warning);
+}
+
+static void index_done(void *arg, bool cancelled)
+{
+    struct indexing *i = arg;
+    struct backend *b = i->backend;
+    if (!cancelled && !b->stopping) {
+        b->know = i->know;
+        orch_set_knowledge(b->orch, b->know);
+        backend__changed(b);
+    } else {
+        know_free(i->know);
+    }
+    free(i->folder);
+    free(i);
+}
+
+static void start_indexing(struct backend *b)
+{
+    static const struct embed_file NONE[] = {{NULL, NULL, 0}};
+    struct indexing *i = xcalloc(1, sizeof *i);
+    i->backend = b;
+    i->builtin = conf_flag(b->conf, "knowledge", "", "builtin") ? embed_runbooks : NONE;
+    i->folder = xstrdup(conf_str(b->conf, "knowledge", "", "folder"));
+    loop_work(b->loop, index_work, index_done, i);
+}
+
+/* ---- what rooms tell */
+
+static void on_orch_event(void *arg, const char *type, const json_t *data)
+{
+    struct backend *b = arg;
+    bus_event(b->bus, type, (json_t *)data);
+    if (strcmp(type, "turn") == 0 && strcmp(json_str(data, "state", ""), "running") != 0) {
+        json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
+        if (summary)
+            bus_event(b->bus, "cost", json_object_get(summary, "today"));
+        json_decref(summary);
+        b->score_due = true;
+        backend__changed(b);
+    }
+}
+
+static void on_prov_change(void *arg)
+{
+    backend__changed(arg);
+}
+
+static void on_conn_changed(void *arg, const char *name, enum conn_state from, enum conn_state to,
+                            const char *error)
+{
+    struct backend *b = arg;
+    if (b->prov && !b->stopping) {
+        json_t *payload = json_object();
+        json_puts(payload, "connector", name);
+        json_puts(payload, "from", conn_state_name(from));
+        json_puts(payload, "to", conn_state_name(to));
+        json_puts(payload, "error", error ? error : "");
+        struct prov_entry entry = {.type = "connector.state", .actor = "backend", .payload = payload};
+        prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
+        json_decref(payload);
+    }
+    json_t *row = b->conn ? conn_describe(b->conn, name) : NULL;
+    if (row) {
+        json_object_del(row, "tools_list");
+        bus_event(b->bus, "health", row);
+        json_decref(row);
+    }
+    backend__changed(b);
+}
+
+/* Latency histories move with every check; clients hear of them every half minute, not every second. */
+static void on_tick(void *arg)
+{
+    struct backend *b = arg;
+    json_t *rows = conn_list(b->conn), *row;
+    size_t i;
+    json_array_foreach (rows, i, row)
+        bus_event(b->bus, "health", row);
+    json_decref(rows);
+    b->score_due = true;
+    backend__changed(b);
+}
+
+static void first_verify(void *arg)
+{
+    struct backend *b = arg;
+    loop_timer_free(b->tick);
+    b->tick = loop_timer_new(b->loop, on_tick, b);
+    loop_timer_start(b->tick, TICK_MS, TICK_MS);
+    b->score_due = true;
+    backend__verify(b, 0, NULL, NULL, NULL);
+}
+
+/* ---- start */
+
+static enum err open_rooms(struct backend *b, struct error *e)
+{
+    char *path = conf_find(b->config_path);
+    b->conf = conf_load(path, e);
+    free(path);
+    if (!b->conf)
+        return e->code;
+    const char *role = b->role_option ? b->role_option : conf_str(b->conf, "console", "", "role");
+    b->max_role = bus_role_find(role);
+    if (b->max_role == BUS_NONE)
+        return err_set(e, ERR_CONFIG, "--role %s: the roles are operator, reviewer and demo", role);
+    bus_set_environment(b->bus, conf_str(b->conf, "console", "", "environment"), b->max_role);
+    if (!(b->state_dir = conf_state_dir(b->state_option, e)))
+        return e->code;
+    vault_init();
+    if (!(b->store = store_open(b->loop, b->state_dir, false, e)))
+        return e->code;
+    if (!(b->vault = vault_open(b->state_dir, true, e)))
+        return e->code;
+    if (!(b->prov = prov_open(b->loop, b->store, b->vault, e)))
+        return e->code;
+    b->cost = cost_new(b->store);
+    if (!(b->gw = gw_new(b->loop, b->conf, e)))
+        return e->code;
+    if (!(b->conn = conn_new(b->loop, b->conf, on_conn_changed, b, e)))
+        return e->code;
+    backend__add_selftools(b);
+    struct orch_rooms rooms = {.loop = b->loop, .store = b->store, .conf = b->conf, .prov = b->prov, .gw = b->gw, .conn = b->conn, .cost = b->cost};
+    if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
+        return e->code;
+    prov_on_change(b->prov, on_prov_change, b);
+    return ERR_OK;
+}
+
+static void start(void *arg)
+{
+    struct backend *b = arg;
+    struct error e = {0};
+    if (open_rooms(b, &e) != ERR_OK) {
+        pthread_mutex_lock(&b->lock);
+        b->error = e;
+        pthread_mutex_unlock(&b->lock);
+        bus_ready(b->bus, &e);
+        return;
+    }
+    start_indexing(b);
+    conn_start(b->conn);
+    b->tick = loop_timer_new(b->loop, first_verify, b);
+    loop_timer_start(b->tick, FIRST_VERIFY_MS, 0);
+    bus_ready(b->bus, NULL);
+}
+
+/* ---- stop */
+
+static void drained(void *arg)
+{
+    struct backend *b = arg;
+    struct prov_state s = {0};
+    static const uint64_t LIMIT = DRAIN_MS / DRAIN_STEP_MS;
+    if (b->prov)
+        prov_state(b->prov, &s);
+    if (!b->prov || !prov_pending(b->prov) || (uint64_t)b->told_size++ >= LIMIT)
+        loop_quit(b->loop);
+}
+
+static void stop(void *arg)
+{
+    struct backend *b = arg;
+    b->stopping = true;
+    b->told_size = 0;
+    bus_close(b->bus);
+    if (b->verify)
+        backend__verify_forget(b);
+    if (b->orch)
+        orch_close(b->orch);
+    if (b->conn)
+        conn_close(b->conn);
+    if (b->prov)
+        prov_close(b->prov);
+    b->stop_timer = loop_timer_new(b->loop, drained, b);
+    loop_timer_start(b->stop_timer, 1, DRAIN_STEP_MS);
+}
+
+static void free_rooms(struct backend *b)
+{
+    loop_timer_free(b->tick);
+    loop_timer_free(b->status_timer);
+    loop_timer_free(b->stop_timer);
+    conn_free(b->conn);
+    gw_free(b->gw);
+    store_free(b->store); /* waits for queued writes: their done callbacks still find prov and orch */
+    orch_free(b->orch);
+    prov_free(b->prov);
+    cost_free(b->cost);
+    bus_free(b->bus);
+    loop_free(b->loop);
+    know_free(b->know);
+    vault_close(b->vault);
+    conf_free(b->conf);
+    free(b->state_dir);
+    free(b->last_status);
+    json_decref(b->last_score);
+    json_decref(b->verify_report);
+}
+
+static void *run(void *arg)
+{
+    struct backend *b = arg;
+    struct error e = {0};
+    b->started_ms = clock_mono_ms();
+    struct loop *l = loop_new();
+    BUG_IF(!l);
+    pthread_mutex_lock(&b->lock);
+    b->loop = l;
+    pthread_mutex_unlock(&b->lock);
+    b->max_role = BUS_OPERATOR;
+    b->bus = bus_new(l, b->address, backend__handlers, b, b->max_role, "", &e);
+    BUG_IF(!b->bus);
+    loop_post(l, start, b);
+    loop_run(l);
+    free_rooms(b);
+    return NULL;
+}
+
+struct backend *backend_start(const struct backend_options *o)
+{
+    struct backend *b = xcalloc(1, sizeof *b);
+    b->config_path = copy(o->config);
+    b->state_option = copy(o->state);
+    b->role_option = copy(o->role);
+    b->address = copy(o->address);
+    pthread_mutex_init(&b->lock, NULL);
+    /* The terminal's signals belong to the main thread. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&b->thread, NULL, run, b);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    BUG_IF(failed);
+    return b;
+}
+
+enum err backend_error(struct backend *b, struct error *e)
+{
+    pthread_mutex_lock(&b->lock);
+    struct error now = b->error;
+    pthread_mutex_unlock(&b->lock);
+    if (e)
+        *e = now;
+    return now.code;
+}
+
+void backend_stop(struct backend *b)
+{
+    for (;;) { /* the thread may not have made its loop yet */
+        pthread_mutex_lock(&b->lock);
+        struct loop *l = b->loop;
+        pthread_mutex_unlock(&b->lock);
+        if (l) {
+            loop_post(l, stop, b);
+            break;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_nsec += STOP_MS * 1000000L;
+    limit.tv_sec += limit.tv_nsec / 1000000000L;
+    limit.tv_nsec %= 1000000000L;
+    if (pthread_timedjoin_np(b->thread, NULL, &limit) == ETIMEDOUT) {
+        /* K3: everything acknowledged is durable; what hangs is somebody else's */
+        return;
+    }
+    pthread_mutex_destroy(&b->lock);
+    free(b->config_path);
+    free(b->state_option);
+    free(b->role_option);
+    free(b->address);
+    free(b);
+}

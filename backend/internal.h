@@ -1,0 +1,71 @@
+/* The backend's thread and what its files share. All of it belongs to the backend's thread but `lock`ed
+ * members. */
+#ifndef BACKEND_INTERNAL_H
+#define BACKEND_INTERNAL_H
+
+#include "backend/backend.h"
+#include "backend/base/conf.h"
+#include "backend/bus/bus.h"
+#include "backend/compliance/compliance.h"
+#include "backend/connectors/connectors.h"
+#include "backend/cost/cost.h"
+#include "backend/gateway/gateway.h"
+#include "backend/knowledge/knowledge.h"
+#include "backend/orchestrator/orchestrator.h"
+#include "backend/provenance/provenance.h"
+#include "backend/store/store.h"
+#include "backend/vault/vault.h"
+#include <pthread.h>
+
+struct backend {
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards error and loop */
+    struct error error;
+    struct loop *loop;
+    char *config_path, *state_option, *role_option, *address;
+
+    char *state_dir;
+    struct conf *conf;
+    struct bus *bus;
+    struct store *store;
+    struct vault *vault;
+    struct prov *prov;
+    struct cost *cost;
+    struct gw *gw;
+    struct conn_registry *conn;
+    struct orch *orch;
+    struct know *know;
+    struct loop_timer *tick, *status_timer, *stop_timer;
+    uint64_t started_ms;
+    enum bus_role max_role;
+    char *last_status;     /* the status last told, so that nothing is told twice */
+    json_t *last_score;    /* statuses last logged */
+    json_t *verify_report; /* of this run, or NULL */
+    int64_t verify_entry;
+    struct verify_wait *verify_waits;
+    struct prov_verify *verify;
+    bool score_due, stopping;
+    int64_t told_size;
+};
+
+/* methods.c, methods_log.c: on_<id> for every row of wire.def */
+extern bus_handler *const backend__handlers[WIRE_COUNT];
+json_t *backend__status(struct backend *b);
+/* Tells clients the status and the score soon if they changed; cheap, may be called often. */
+void backend__changed(struct backend *b);
+/* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed. */
+typedef void verify_done(void *arg, const json_t *report);
+void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done, void *arg);
+void backend__verify_forget(struct backend *b); /* at stop: nobody is answered any more */
+
+/* score.c */
+json_t *backend__scorecard(struct backend *b);
+void backend__score_tell(struct backend *b); /* event and entry, if it changed */
+
+/* selftools.c: the tools of the console itself, as connector "console" */
+void backend__add_selftools(struct backend *b);
+
+/* doctor.c */
+json_t *backend__doctor(struct backend *b);
+
+#endif

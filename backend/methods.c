@@ -1,0 +1,505 @@
+/* The methods of wire.def but those of the log: status, chat, traces, connectors, tools, cost. */
+#include "backend/base/clock.h"
+#include "backend/methods.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- parameters */
+
+bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max, int64_t *out)
+{
+    const json_t *value = json_object_get(bus_params(c), key);
+    *out = json_is_integer(value) ? json_integer_value(value) : otherwise;
+    if ((value && !json_is_integer(value)) || *out < min || *out > max) {
+        struct error e = {0};
+        err_set(&e, ERR_INVALID, "%s is a whole number from %lld to %lld", key, (long long)min, (long long)max);
+        bus_fail(c, &e);
+        return false;
+    }
+    return true;
+}
+
+bool method_text(struct bus_call *c, const char *key, bool required, const char **out)
+{
+    const json_t *value = json_object_get(bus_params(c), key);
+    *out = json_string_value(value);
+    if ((value && !*out && !json_is_null(value)) || (required && !*out)) {
+        struct error e = {0};
+        err_set(&e, ERR_INVALID, "%s is a text%s", key, required ? " and required" : "");
+        bus_fail(c, &e);
+        return false;
+    }
+    return true;
+}
+
+void method_answer(struct bus_call *c, json_t *result, const struct error *e)
+{
+    if (result)
+        bus_reply(c, result);
+    else
+        bus_fail(c, e);
+}
+
+json_t *method_page(const char *key, json_t *rows, int64_t limit)
+{
+    json_t *result = json_object();
+    json_put(result, "more", json_boolean((int64_t)json_array_size(rows) >= limit));
+    json_put(result, key, rows);
+    return result;
+}
+
+/* ---- the demo role sees that something was said, not what */
+
+static void withhold(json_t *object, const char *key)
+{
+    if (json_string_length(json_object_get(object, key)))
+        json_puts(object, key, "withheld: role demo");
+}
+
+static void withhold_trace(json_t *trace)
+{
+    static const char *const LISTS[] = {"sources", "candidates", "critiques"};
+    withhold(trace, "question");
+    withhold(trace, "answer");
+    for (size_t l = 0; l < sizeof LISTS / sizeof *LISTS; l++) {
+        size_t i;
+        json_t *item;
+        json_array_foreach (json_object_get(trace, LISTS[l]), i, item)
+            withhold(item, "text");
+    }
+    json_t *verdict = json_object_get(trace, "verdict");
+    if (json_is_object(verdict))
+        json_put(verdict, "disputed", json_array());
+}
+
+static void withhold_traces(const struct bus_call *c, json_t *traces)
+{
+    size_t i;
+    json_t *trace;
+    if (bus_session(c)->role >= BUS_REVIEWER)
+        return;
+    json_array_foreach (traces, i, trace)
+        withhold_trace(trace);
+}
+
+/* ---- status */
+
+static json_t *chain_doc(const struct prov_state *s)
+{
+    static const char *const NAMES[] = {"unchecked", "intact", "broken"};
+    json_t *chain = json_object();
+    json_puts(chain, "state", NAMES[s->state]);
+    json_puti(chain, "size", s->size);
+    json_puti(chain, "verified", s->verified);
+    json_puts(chain, "head", s->head);
+    if (s->checked_at) {
+        char at[CLOCK_TEXT];
+        clock_format(s->checked_at, at);
+        json_puts(chain, "checked_at", at);
+    } else {
+        json_put(chain, "checked_at", json_null());
+    }
+    return chain;
+}
+
+static void add_alert(json_t *alerts, const char *severity, const char *source, const char *text)
+{
+    json_t *alert = json_object();
+    json_puts(alert, "severity", severity);
+    json_puts(alert, "source", source);
+    json_puts(alert, "text", text);
+    json_array_append_new(alerts, alert);
+}
+
+static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
+{
+    static const char *const STATES[] = {"ok", "warn", "fail", "starting", "disabled"};
+    int64_t n[5] = {0};
+    json_t *rows = conn_list(b->conn), *row;
+    size_t i;
+    json_array_foreach (rows, i, row) {
+        const char *state = json_str(row, "state", "");
+        for (size_t s = 0; s < 5; s++)
+            n[s] += strcmp(state, STATES[s]) == 0;
+        if (strcmp(state, "fail") == 0 || strcmp(state, "warn") == 0)
+            add_alert(alerts, state, json_str(row, "name", ""), json_str(row, "last_error", "degraded"));
+    }
+    json_decref(rows);
+    for (size_t s = 0; s < 5; s++)
+        json_puti(counts, STATES[s], n[s]);
+}
+
+static json_t *models_doc(struct backend *b)
+{
+    json_t *models = json_array();
+    for (size_t i = 0; i < gw_count(b->gw); i++) {
+        const struct gw_model *m = gw_model(b->gw, i);
+        json_t *row = json_object();
+        json_puts(row, "name", m->name);
+        json_puts(row, "kind", m->kind);
+        json_puts(row, "provider", m->provider);
+        json_puts(row, "region", m->region);
+        json_puts(row, "about", m->about);
+        json_put(row, "builtin", json_boolean(m->builtin));
+        json_array_append_new(models, row);
+    }
+    return models;
+}
+
+json_t *backend__status(struct backend *b)
+{
+    struct prov_state chain;
+    prov_state(b->prov, &chain);
+    json_t *status = json_object(), *alerts = json_array(), *counts = json_object();
+    connector_alerts(b, alerts, counts);
+    if (chain.state == PROV_BROKEN)
+        add_alert(alerts, "fail", "evidence", "the log does not verify");
+    json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
+    json_t *today = json_object_get(summary, "today"), *spend = json_object();
+    json_puts(spend, "amount", json_str(today, "amount", "0.00"));
+    json_puts(spend, "currency", conf_str(b->conf, "console", "", "currency"));
+    json_puti(spend, "unknown", json_int(today, "unknown", 0));
+    json_decref(summary);
+    json_t *runbooks = json_object();
+    json_puti(runbooks, "documents", b->know ? (int64_t)know_documents(b->know) : 0);
+    json_puti(runbooks, "chunks", b->know ? (int64_t)know_chunks(b->know) : 0);
+    json_puts(status, "environment", conf_str(b->conf, "console", "", "environment"));
+    json_puts(status, "role", bus_role_name(b->max_role));
+    json_puts(status, "level", "read");
+    json_put(status, "alerts", alerts);
+    json_put(status, "spend_today", spend);
+    json_put(status, "chain", chain_doc(&chain));
+    json_put(status, "models", models_doc(b));
+    json_put(status, "runbooks", runbooks);
+    json_put(status, "connectors", counts);
+    return status;
+}
+
+static void tell_status(void *arg)
+{
+    struct backend *b = arg;
+    loop_timer_free(b->status_timer);
+    b->status_timer = NULL;
+    if (b->stopping)
+        return;
+    struct prov_state chain;
+    prov_state(b->prov, &chain);
+    if (chain.size != b->told_size) {
+        json_t *entry = json_object();
+        b->told_size = chain.size;
+        json_puti(entry, "size", chain.size);
+        bus_event(b->bus, "entry", entry);
+        json_decref(entry);
+    }
+    if (b->score_due) {
+        b->score_due = false;
+        backend__score_tell(b);
+    }
+    json_t *status = backend__status(b);
+    char *text = json_write(status);
+    if (!b->last_status || strcmp(text, b->last_status) != 0) {
+        free(b->last_status);
+        b->last_status = text;
+        bus_event(b->bus, "status", status);
+    } else {
+        free(text);
+    }
+    json_decref(status);
+}
+
+void backend__changed(struct backend *b)
+{
+    enum { TOGETHER_MS = 100 };
+    if (b->status_timer || b->stopping || !b->loop)
+        return;
+    b->status_timer = loop_timer_new(b->loop, tell_status, b);
+    loop_timer_start(b->status_timer, TOGETHER_MS, 0);
+}
+
+void on_status_get(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    json_t *status = backend__status(b);
+    json_puts(status, "role", bus_role_name(bus_session(c)->role));
+    json_puti(status, "uptime_ms", (int64_t)(clock_mono_ms() - b->started_ms));
+    bus_reply(c, status);
+}
+
+/* ---- chat and traces */
+
+static void on_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry, const struct error *e)
+{
+    struct bus_call *c = arg;
+    if (e->code != ERR_OK) {
+        bus_fail(c, e);
+        return;
+    }
+    json_t *result = json_object();
+    json_puts(result, "trace_id", trace_id);
+    json_puts(result, "conversation", conversation);
+    json_puti(result, "entry", entry);
+    bus_reply(c, result);
+}
+
+void on_chat_ask(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    struct orch_ask ask = {.actor = bus_role_name(bus_session(c)->role)};
+    struct error e = {0};
+    if (!method_text(c, "text", true, &ask.text) || !method_text(c, "conversation", false, &ask.conversation))
+        return;
+    if (orch_ask(b->orch, &ask, on_accepted, c, &e) != ERR_OK)
+        bus_fail(c, &e);
+}
+
+void on_chat_stop(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *trace_id;
+    struct error e = {0};
+    if (!method_text(c, "trace_id", false, &trace_id))
+        return;
+    size_t before = orch_running(b->orch);
+    if (orch_stop(b->orch, trace_id, &e) != ERR_OK) {
+        bus_fail(c, &e);
+        return;
+    }
+    json_t *result = json_object();
+    json_puti(result, "stopped", (int64_t)(before - orch_running(b->orch)));
+    bus_reply(c, result);
+}
+
+void on_chat_history(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *conversation;
+    int64_t before, limit;
+    struct error e = {0};
+    if (!method_text(c, "conversation", false, &conversation) || !method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
+        !method_limit(c, "limit", 50, 1, 200, &limit))
+        return;
+    json_t *turns = orch_turns(b->orch, conversation, before, (size_t)limit, &e);
+    if (turns)
+        withhold_traces(c, turns);
+    method_answer(c, turns ? method_page("turns", turns, limit) : NULL, &e);
+}
+
+void on_traces_list(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    int64_t before, limit;
+    struct error e = {0};
+    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) || !method_limit(c, "limit", 100, 1, 500, &limit))
+        return;
+    json_t *traces = orch_traces(b->orch, before, (size_t)limit, &e);
+    if (traces)
+        withhold_traces(c, traces);
+    method_answer(c, traces ? method_page("traces", traces, limit) : NULL, &e);
+}
+
+void on_traces_get(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *id;
+    struct error e = {0};
+    if (!method_text(c, "trace_id", true, &id))
+        return;
+    json_t *trace = orch_trace(b->orch, id, &e);
+    if (trace && bus_session(c)->role < BUS_REVIEWER)
+        withhold_trace(trace);
+    method_answer(c, trace, &e);
+}
+
+/* ---- connectors and tools */
+
+void on_connectors_list(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    json_t *result = json_object();
+    json_put(result, "connectors", conn_list(b->conn));
+    bus_reply(c, result);
+}
+
+void on_connectors_get(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *name;
+    struct error e = {0};
+    if (!method_text(c, "name", true, &name))
+        return;
+    json_t *row = conn_describe(b->conn, name);
+    if (!row)
+        err_set(&e, ERR_NOT_FOUND, "no connector \"%s\"", name);
+    else if (bus_session(c)->role < BUS_REVIEWER) {
+        /* command lines and a server's own words may hold what an audience must not see */
+        json_object_del(row, "command");
+        json_object_del(row, "stderr");
+        json_object_del(row, "noise");
+    }
+    method_answer(c, row, &e);
+}
+
+static void act_on_connector(struct bus_call *c, void *arg, enum err (*act)(struct conn_registry *, const char *, struct error *))
+{
+    struct backend *b = arg;
+    const char *name;
+    struct error e = {0};
+    if (!method_text(c, "name", true, &name))
+        return;
+    method_answer(c, act(b->conn, name, &e) == ERR_OK ? json_object() : NULL, &e);
+}
+
+void on_connectors_check(struct bus_call *c, void *arg)
+{
+    act_on_connector(c, arg, conn_check);
+}
+
+void on_connectors_restart(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *name;
+    if (!method_text(c, "name", true, &name))
+        return;
+    json_t *payload = json_object();
+    json_puts(payload, "what", "restart a connector");
+    json_puts(payload, "connector", name);
+    struct prov_entry entry = {.type = "config", .actor = bus_role_name(bus_session(c)->role), .payload = payload};
+    prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
+    json_decref(payload);
+    act_on_connector(c, arg, conn_restart);
+}
+
+void on_connectors_settled(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    json_t *result = json_object();
+    json_put(result, "settled", json_boolean(conn_settled(b->conn)));
+    bus_reply(c, result);
+}
+
+/* A tool called by hand: logged, called when that is durable, its result logged, then answered. */
+struct hand_call {
+    struct backend *backend;
+    struct bus_call *call;
+    char *connector, *tool, *actor;
+    json_t *arguments, *result;
+    int64_t call_entry, result_entry;
+};
+
+static void hand_free(struct hand_call *h)
+{
+    free(h->connector);
+    free(h->tool);
+    free(h->actor);
+    json_decref(h->arguments);
+    json_decref(h->result);
+    free(h);
+}
+
+static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload, const int64_t *parent, prov_done *done)
+{
+    json_puts(payload, "connector", h->connector);
+    json_puts(payload, "tool", h->tool);
+    struct prov_entry entry = {.type = type, .actor = h->actor, .parents = parent, .parent_count = parent ? 1 : 0, .payload = payload};
+    int64_t seq = prov_append(h->backend->prov, &entry, done, h, NULL, NULL);
+    json_decref(payload);
+    return seq;
+}
+
+static void hand_result_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct hand_call *h = arg;
+    if (e->code != ERR_OK) {
+        bus_fail(h->call, e);
+    } else {
+        json_t *entries = json_array();
+        json_array_append_new(entries, json_integer(h->call_entry));
+        json_array_append_new(entries, json_integer(seq));
+        json_put(h->result, "entries", entries);
+        bus_reply(h->call, json_incref(h->result));
+    }
+    hand_free(h);
+}
+
+static void hand_done(void *arg, const struct conn_result *r)
+{
+    struct hand_call *h = arg;
+    bool ok = r->error.code == ERR_OK && !r->is_error;
+    const char *text = r->error.code == ERR_OK ? r->text : r->error.detail[0] ? r->error.detail : err_text(r->error.code);
+    json_t *payload = json_object();
+    json_put(payload, "ok", json_boolean(ok));
+    json_puti(payload, "elapsed_us", r->elapsed_us);
+    json_put(payload, ok ? "content" : "error", json_text(text, strlen(text)));
+    h->result = json_object();
+    json_put(h->result, "ok", json_boolean(ok));
+    json_put(h->result, "text", json_text(text, strlen(text)));
+    json_put(h->result, "data", r->data ? json_deep_copy(r->data) : json_null());
+    json_puti(h->result, "elapsed_us", r->elapsed_us);
+    hand_log(h, "tool.result", payload, &h->call_entry, hand_result_logged);
+}
+
+static void hand_call_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct hand_call *h = arg;
+    struct error why = *e;
+    h->call_entry = seq;
+    enum { LIMIT_MS = 30000 };
+    if (why.code == ERR_OK && conn_call(h->backend->conn, h->connector, h->tool, h->arguments, LIMIT_MS, hand_done, h, &why))
+        return;
+    bus_fail(h->call, &why);
+    hand_free(h);
+}
+
+void on_tools_call(struct bus_call *c, void *arg)
+{
+    const char *connector, *tool;
+    if (!method_text(c, "connector", true, &connector) || !method_text(c, "tool", true, &tool))
+        return;
+    json_t *arguments = json_object_get(bus_params(c), "arguments");
+    struct hand_call *h = xcalloc(1, sizeof *h);
+    h->backend = arg;
+    h->call = c;
+    h->connector = xstrdup(connector);
+    h->tool = xstrdup(tool);
+    h->actor = xstrdup(bus_role_name(bus_session(c)->role));
+    h->arguments = json_is_object(arguments) ? json_deep_copy(arguments) : json_object();
+    json_t *payload = json_object();
+    json_put(payload, "arguments", json_incref(h->arguments));
+    json_puts(payload, "why", "called by hand");
+    hand_log(h, "tool.call", payload, NULL, hand_call_logged);
+}
+
+/* ---- cost */
+
+void on_cost_summary(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    int64_t days;
+    struct error e = {0};
+    if (!method_limit(c, "days", 30, 1, 366, &days))
+        return;
+    method_answer(c, cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), (int)days, &e), &e);
+}
+
+void on_cost_ledger(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    int64_t before, limit;
+    struct error e = {0};
+    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) || !method_limit(c, "limit", 100, 1, 500, &limit))
+        return;
+    json_t *lines = cost_ledger(b->cost, before, (size_t)limit, &e);
+    method_answer(c, lines ? method_page("lines", lines, limit) : NULL, &e);
+}
+
+/* ---- the table */
+
+bus_handler *const backend__handlers[WIRE_COUNT] = {
+#define WIRE(id, name, role, mutates, params, result, help) [WIRE_##id] = on_##id,
+#define on_session_hello NULL
+#define on_session_bye NULL
+#define on_session_ping NULL
+#define on_events_next NULL
+#include "backend/bus/wire.def"
+#undef WIRE
+};

@@ -1,0 +1,20 @@
+/* What the files with methods share. */
+#ifndef BACKEND_METHODS_H
+#define BACKEND_METHODS_H
+
+#include "backend/internal.h"
+
+/* Every handler of wire.def that the bus does not answer itself. */
+#define WIRE(id, name, role, mutates, params, result, help) bus_handler on_##id;
+#include "backend/bus/wire.def"
+#undef WIRE
+
+/* Parameters: false when the call was answered with an error. */
+bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max, int64_t *out);
+bool method_text(struct bus_call *c, const char *key, bool required, const char **out); /* NULL when absent */
+/* Replies with the result (taken), or fails with e when it is NULL. */
+void method_answer(struct bus_call *c, json_t *result, const struct error *e);
+/* {key: rows, more}: rows are taken. */
+json_t *method_page(const char *key, json_t *rows, int64_t limit);
+
+#endif

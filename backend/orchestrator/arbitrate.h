@@ -1,0 +1,45 @@
+/* Arbitration of answers (spec AR-2, AR-3). Pure: texts, sources and limits in, scores and a verdict out.
+ *
+ *   composite = w_semantic * overlap + w_safety * (1 - safety_risk) + w_reasoning * reasoning
+ *   overlap   = mean of: cosine to the sources it cites; mean cosine to the other answers (if any)
+ *   reasoning = 0.5 * share of sentences that cite a source that exists
+ *             + 0.3 * share of numbers that stand in the cited source
+ *             + 0.1 if a measurement is cited + 0.1 if a runbook is cited
+ *   D = 1 - cosine(A, B) and S = |risk A - risk B| of the two best composites
+ *   S > safety gap: the safer answer wins. Otherwise the highest composite wins; D > divergence
+ *   threshold asks for a critique turn first.
+ * Embeddings are know_embed's; all values lie in 0..1. */
+#ifndef ORCH_ARBITRATE_H
+#define ORCH_ARBITRATE_H
+
+#include "backend/gateway/gateway.h"
+#include "backend/knowledge/knowledge.h"
+
+struct orch_limits {
+    double divergence, safety_gap, composite;
+    double w_semantic, w_safety, w_reasoning;
+};
+struct orch_score {
+    double overlap, safety_risk, reasoning, composite;
+    char why_risky[96]; /* "" if nothing was seen */
+};
+struct orch_answer {
+    const char *model, *text;
+};
+struct orch_verdict {
+    int winner;  /* index, -1: none */
+    double D, S; /* -1 with fewer than two answers */
+    bool weak;   /* the winner's composite is under its threshold */
+    bool safer;  /* decided by S */
+    bool diverges; /* D > threshold and S within the gap: a critique turn is due */
+    json_t *disputed; /* array of sentences, owned by the caller */
+};
+
+/* Scores n (1..8) answers over the same sources and picks the winner. */
+void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
+                    const struct orch_answer *answers, size_t n, const struct gw_source *sources,
+                    size_t source_count, struct orch_score *scores, struct orch_verdict *verdict);
+/* True if the text cites source id as [id]. */
+bool orch_cites(const char *text, const char *id);
+
+#endif

@@ -1,0 +1,128 @@
+/* What the orchestrator's files share. A trace's public face is its `doc`, the trace object of
+ * docs/protocol.md, kept up to date in place; the structs beside it hold what is under way. */
+#ifndef ORCH_INTERNAL_H
+#define ORCH_INTERNAL_H
+
+#include "backend/base/buf.h"
+#include "backend/orchestrator/arbitrate.h"
+#include "backend/orchestrator/orchestrator.h"
+
+enum {
+    ORCH_CANDIDATES = 4,
+    ORCH_TOOLS = 8,      /* tool calls a trace may make */
+    ORCH_PASSAGES = 8,   /* passages a way may bring */
+    ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
+    ORCH_TRACES = 8,     /* under way at once */
+    ORCH_PARENTS = 64,
+    ORCH_SOURCE_BYTES = 16384, /* of one source's text that models and the trace get */
+    ORCH_MAX_QUESTION = 16384
+};
+
+struct orch_source {
+    char id[8];
+    const char *kind; /* "tool", "runbook" */
+    char *ref, *text; /* owned */
+    json_t *data;     /* owned, or NULL */
+    double fit[2];    /* by know_way; < 0: that way did not choose it */
+    int64_t entry;    /* where it was logged */
+};
+
+struct orch_tool_step {
+    struct trace *trace;
+    char *connector, *tool, *title;
+    json_t *arguments;
+    double fit[2];
+    int64_t call_entry;
+    struct conn_call *call; /* under way, or NULL */
+    size_t stage;
+    bool ended;
+};
+
+struct orch_candidate {
+    struct trace *trace;
+    const struct gw_model *model;
+    enum know_way way; /* how its sources were chosen */
+    struct gw_call *call, *critique_call;
+    struct buf text;  /* as streamed so far, then whole */
+    struct buf revised;
+    int64_t call_entry, output_entry;
+    size_t stage;
+    enum { CAND_WAITING, CAND_RUNNING, CAND_DONE, CAND_FAILED, CAND_DROPPED, CAND_STOPPED } state;
+    struct orch_score score;
+    json_t *doc; /* its object in the trace; borrowed from the trace's doc */
+};
+
+/* Who waits for a question to be durable, and the projection's row until then. */
+struct orch_accepting {
+    orch_accepted *fn;
+    void *arg, *projection;
+};
+
+struct trace {
+    struct orch *orch;
+    struct trace *next;
+    char id[33], conversation[33], actor[16];
+    char *question;
+    const char *lang;
+    enum { TRACE_LOGGING, TRACE_PLANNING, TRACE_TOOLS, TRACE_MODELS, TRACE_CRITIQUE, TRACE_ENDING, TRACE_ENDED } phase;
+    uint64_t started_ms; /* monotonic */
+    json_t *doc;
+    int64_t question_entry;
+    struct orch_accepting *accepting; /* until the question is durable */
+    struct orch_tool_step tools[ORCH_TOOLS];
+    size_t tool_count;
+    struct orch_source sources[ORCH_SOURCES];
+    size_t source_count;
+    struct buf looked_at;
+    struct orch_candidate candidates[ORCH_CANDIDATES];
+    size_t candidate_count;
+    struct loop_timer *timer; /* the phase's time limit */
+    unsigned writes;          /* log appends whose done has not come */
+    bool critiqued;
+    struct orch_verdict verdict;
+};
+
+struct orch {
+    struct orch_rooms rooms;
+    orch_event *event;
+    void *event_arg;
+    struct trace *traces;
+    size_t running;
+    uint64_t born_ms;
+    bool closed;
+    struct orch_limits limits;
+    const char *models[ORCH_CANDIDATES];
+    size_t model_count;
+};
+
+/* trace.c: the document, stages, entries, storing */
+struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
+void orch__trace_free(struct trace *t);
+size_t orch__stage_begin(struct trace *t, const char *name, const char *label);
+void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note);
+/* Appends an entry of this trace (taking the payload's reference) and notes its seq in the document. */
+int64_t orch__log(struct trace *t, const char *type, const char *actor, const int64_t *parents,
+                  size_t n, json_t *payload, prov_done *done, void *arg, store_op *also,
+                  void *also_arg);
+/* The write that keeps the trace's projection: `also` and its argument for an entry of the trace. */
+enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);
+void *orch__store_trace_arg(struct trace *t, const char *state);
+void orch__store_trace_free(void *arg);
+void orch__tell(struct trace *t, const char *type); /* "turn" or "stage" */
+void orch__candidate_doc(struct orch_candidate *c, const char *state);
+/* Adds {amount, currency} or null for a usage of a model. */
+json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
+
+/* plan.c: which tools and passages, and running the tools */
+void orch__plan(struct trace *t);        /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
+void orch__tools_cancel(struct trace *t);
+
+/* candidates.c: models, comparison, critique, the end */
+void orch__models_start(struct trace *t);
+void orch__models_cancel(struct trace *t, int state);
+void orch__fail(struct trace *t, const struct error *e);
+void orch__stop(struct trace *t, const char *by);
+/* Frees the trace if it has ended and nothing refers to it any more. */
+void orch__settle(struct trace *t);
+
+#endif

@@ -1,0 +1,311 @@
+/* The orchestrator's door: questions in, traces out. See orchestrator.h for the invariants. */
+#include "backend/base/clock.h"
+#include "backend/orchestrator/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Connectors get this long after the start before a question is planned without them. */
+enum { SETTLE_MS = 250, SETTLE_STEP_MS = 10 };
+
+struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg, struct error *e)
+{
+    struct orch *o = xcalloc(1, sizeof *o);
+    o->rooms = *rooms;
+    o->event = event;
+    o->event_arg = arg;
+    o->born_ms = clock_mono_ms();
+    const struct conf *c = rooms->conf;
+    o->limits = (struct orch_limits){.divergence = conf_num(c, "arbitration", "", "divergence_threshold"),
+                                     .safety_gap = conf_num(c, "arbitration", "", "safety_gap_threshold"),
+                                     .composite = conf_num(c, "arbitration", "", "composite_threshold"),
+                                     .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
+                                     .w_safety = conf_num(c, "arbitration", "", "w_safety"),
+                                     .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
+    struct error why = {0};
+    o->model_count = gw_chosen(rooms->gw, c, o->models, ORCH_CANDIDATES, &why);
+    if (why.code != ERR_OK) {
+        if (e)
+            *e = why;
+        free(o);
+        return NULL;
+    }
+    return o;
+}
+
+static struct trace *find(struct orch *o, const char *id)
+{
+    for (struct trace *t = o->traces; t; t = t->next) {
+        if (strcmp(t->id, id) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+static bool under_way(const struct trace *t)
+{
+    if (t->phase != TRACE_ENDED || t->writes)
+        return true;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].call || t->candidates[i].critique_call)
+            return true;
+    }
+    return false;
+}
+
+static void unlink_trace(struct trace *t)
+{
+    struct orch *o = t->orch;
+    struct trace **at = &o->traces;
+    while (*at != t)
+        at = &(*at)->next;
+    *at = t->next;
+    o->running--;
+    orch__trace_free(t);
+}
+
+/* Traces are freed from the loop's next turn, so that no caller holds one that is gone. */
+static void sweep(void *arg)
+{
+    struct orch *o = arg;
+    for (struct trace *t = o->traces, *next; t; t = next) {
+        next = t->next;
+        if (!under_way(t))
+            unlink_trace(t);
+    }
+}
+
+void orch__settle(struct trace *t)
+{
+    if (!under_way(t) && !t->orch->closed)
+        loop_post(t->orch->rooms.loop, sweep, t->orch);
+}
+
+/* ---- from the question to the plan */
+
+static void plan_when_ready(void *arg)
+{
+    struct trace *t = arg;
+    struct orch *o = t->orch;
+    if (t->phase != TRACE_PLANNING)
+        return;
+    bool settled = conn_settled(o->rooms.conn) || clock_mono_ms() - o->born_ms > SETTLE_MS;
+    if (o->rooms.know && settled) {
+        loop_timer_free(t->timer);
+        t->timer = NULL;
+        orch__plan(t);
+        return;
+    }
+    if (!t->timer)
+        t->timer = loop_timer_new(o->rooms.loop, plan_when_ready, t);
+    loop_timer_start(t->timer, SETTLE_STEP_MS, 0);
+}
+
+static void on_question_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct trace *t = arg;
+    struct orch_accepting *a = t->accepting;
+    t->accepting = NULL;
+    t->writes--;
+    a->fn(a->arg, t->id, t->conversation, seq, e);
+    orch__store_trace_free(a->projection);
+    free(a);
+    if (e->code != ERR_OK) {
+        t->phase = TRACE_ENDED;
+        orch__settle(t);
+        return;
+    }
+    t->question_entry = seq;
+    t->phase = TRACE_PLANNING;
+    orch__stage_end(t, 0, "done", "");
+    orch__tell(t, "turn");
+    plan_when_ready(t);
+}
+
+enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
+                  struct error *e)
+{
+    size_t len = strlen(ask->text);
+    if (!len || len > ORCH_MAX_QUESTION)
+        return err_set(e, ERR_INVALID, "a question has 1 to %d bytes, this one has %zu", ORCH_MAX_QUESTION, len);
+    if (ask->conversation && (strlen(ask->conversation) != 32 || strspn(ask->conversation, "0123456789abcdef") != 32))
+        return err_set(e, ERR_INVALID, "a conversation is 32 hex digits");
+    if (o->closed)
+        return err_set(e, ERR_CLOSED, "the console is stopping");
+    if (o->running >= ORCH_TRACES)
+        return err_set(e, ERR_OVERLOADED, "%d questions are being answered; try again in 2 s", ORCH_TRACES);
+    struct trace *t = orch__trace_new(o, ask);
+    t->next = o->traces;
+    o->traces = t;
+    o->running++;
+    struct orch_accepting *a = xcalloc(1, sizeof *a);
+    a->fn = accepted;
+    a->arg = arg;
+    orch__stage_begin(t, "log", "log the question");
+    json_t *payload = json_object(), *models = json_array();
+    json_puts(payload, "text", t->question);
+    json_puts(payload, "role", t->actor);
+    for (size_t i = 0; i < o->model_count; i++)
+        json_array_append_new(models, json_string(o->models[i]));
+    json_put(payload, "models", models);
+    a->projection = orch__store_trace_arg(t, "running");
+    t->accepting = a;
+    t->writes++;
+    orch__log(t, "question", t->actor, NULL, 0, payload, on_question_logged, t, orch__store_trace, a->projection);
+    return ERR_OK;
+}
+
+void orch_set_knowledge(struct orch *o, const struct know *k)
+{
+    o->rooms.know = k;
+}
+
+enum err orch_stop(struct orch *o, const char *trace_id, struct error *e)
+{
+    size_t n = 0;
+    for (struct trace *t = o->traces; t; t = t->next) {
+        if (trace_id && strcmp(t->id, trace_id) != 0)
+            continue;
+        n++;
+        orch__stop(t, "operator");
+    }
+    if (trace_id && !n)
+        return err_set(e, ERR_NOT_FOUND, "no answer %s is under way", trace_id);
+    return ERR_OK;
+}
+
+size_t orch_running(const struct orch *o)
+{
+    size_t n = 0;
+    for (const struct trace *t = o->traces; t; t = t->next)
+        n += t->phase < TRACE_ENDING;
+    return n;
+}
+
+void orch_close(struct orch *o)
+{
+    o->event = NULL;
+    for (struct trace *t = o->traces; t; t = t->next)
+        orch__stop(t, "backend");
+    o->closed = true;
+}
+
+void orch_free(struct orch *o)
+{
+    if (!o)
+        return;
+    o->closed = true;
+    while (o->traces)
+        unlink_trace(o->traces);
+    free(o);
+}
+
+/* ---- reading: running traces from memory, ended ones from the projection */
+
+struct rows {
+    struct orch *o;
+    json_t *out;
+    bool whole;
+};
+
+static void without_texts(json_t *doc)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach (json_object_get(doc, "candidates"), i, item)
+        json_object_del(item, "text");
+    json_array_foreach (json_object_get(doc, "sources"), i, item)
+        json_object_del(item, "text");
+    json_array_foreach (json_object_get(doc, "critiques"), i, item)
+        json_object_del(item, "text");
+}
+
+/* A trace that was running when an earlier run ended. */
+static void mark_interrupted(json_t *doc)
+{
+    if (strcmp(json_str(doc, "state", ""), "running") == 0) {
+        json_puts(doc, "state", "stopped");
+        json_puts(doc, "error", "the console ended before the answer was finished");
+    }
+}
+
+/* columns: rowid, trace_id, session, sealed, at */
+static bool take_row(void *arg, const struct store_row *row)
+{
+    struct rows *r = arg;
+    const char *id = store_text(row, 1);
+    struct trace *t = find(r->o, id);
+    json_t *doc;
+    if (t) {
+        doc = json_deep_copy(t->doc);
+    } else {
+        size_t len = 0;
+        const void *sealed = store_blob(row, 3, &len);
+        struct error e = {0};
+        doc = prov_unseal(r->o->rooms.prov, store_text(row, 2), sealed, len, &e);
+        if (!doc) {
+            char at[CLOCK_TEXT];
+            clock_format(store_int(row, 4), at);
+            doc = json_object();
+            json_puts(doc, "trace_id", id);
+            json_puts(doc, "at", at);
+            json_puts(doc, "question", "");
+            json_puts(doc, "state", "failed");
+            json_puts(doc, "error", e.detail[0] ? e.detail : err_text(e.code));
+        }
+        mark_interrupted(doc);
+    }
+    json_puti(doc, "rowid", store_int(row, 0));
+    if (!r->whole)
+        without_texts(doc);
+    json_array_append_new(r->out, doc);
+    return true;
+}
+
+json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
+{
+    struct rows r = {o, json_array(), true};
+    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
+                                "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?", "s", trace_id);
+    json_t *doc = code == ERR_OK ? json_incref(json_array_get(r.out, 0)) : NULL;
+    if (code == ERR_OK && !doc)
+        err_set(e, ERR_NOT_FOUND, "no trace %s", trace_id);
+    json_decref(r.out);
+    return doc;
+}
+
+json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e)
+{
+    struct rows r = {o, json_array(), false};
+    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
+                                "SELECT rowid, trace_id, session, sealed, at FROM traces "
+                                "WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
+                                "ii", before < 0 ? INT64_MAX : before, (int64_t)limit);
+    if (code == ERR_OK)
+        return r.out;
+    json_decref(r.out);
+    return NULL;
+}
+
+json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit, struct error *e)
+{
+    struct rows r = {o, json_array(), true};
+    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
+                                "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE rowid < ?1 "
+                                "AND (?2 IS NULL OR conversation = ?2) ORDER BY rowid DESC LIMIT ?3",
+                                "isi", before < 0 ? INT64_MAX : before, conversation, (int64_t)limit);
+    if (code != ERR_OK) {
+        json_decref(r.out);
+        return NULL;
+    }
+    json_t *oldest_first = json_array();
+    for (size_t i = json_array_size(r.out); i-- > 0;) {
+        json_t *doc = json_array_get(r.out, i);
+        size_t j;
+        json_t *candidate;
+        json_array_foreach (json_object_get(doc, "candidates"), j, candidate)
+            json_object_del(candidate, "text");
+        json_array_append(oldest_first, doc);
+    }
+    json_decref(r.out);
+    return oldest_first;
+}

@@ -1,0 +1,380 @@
+/* Planning: which read-only tools and which passages fit a question, and running those tools.
+ *
+ * Each way (lexical, vector) makes its own choice; a tool that both chose runs once. Source numbers
+ * are given once for the whole trace, so that every answer cites the same thing by the same number. */
+#include "backend/orchestrator/internal.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Below these a tool does not fit: a word in passing (lexical), the noise of hashed vectors (vector). */
+static const double FIT_FLOOR[2] = {0.34, 0.16};
+/* A tool that fits much worse than the best one is left out as well. */
+static const double FIT_SHARE = 0.55;
+
+static void answer_models(struct trace *t)
+{
+    if (t->phase == TRACE_TOOLS)
+        orch__models_start(t);
+}
+
+/* ---- arguments from the question, by the tool's schema */
+
+static bool first_integer(const char *text, int64_t *out)
+{
+    for (const char *p = text; *p; p++) {
+        if (isdigit((unsigned char)*p)) {
+            char *end;
+            long long value = strtoll(p, &end, 10);
+            *out = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Fills what the question names: an enum value that stands in it (or that its words fit), an integer for
+ * a required integer. False if something required cannot be filled. */
+static bool fill_arguments(const struct orch *o, const char *question, const json_t *schema,
+                           json_t *out)
+{
+    const json_t *properties = json_object_get(schema, "properties");
+    const json_t *required = json_object_get(schema, "required");
+    const char *key;
+    json_t *property;
+    json_object_foreach ((json_t *)properties, key, property) {
+        const json_t *values = json_object_get(property, "enum");
+        const char *names[16];
+        double fit[16];
+        size_t n = 0;
+        for (size_t i = 0; i < json_array_size(values) && n < 16; i++) {
+            const char *value = json_string_value(json_array_get(values, i));
+            if (value)
+                names[n++] = value;
+        }
+        if (!n)
+            continue;
+        know_fit(o->rooms.know, KNOW_LEXICAL, question, names, n, fit);
+        size_t best = 0;
+        for (size_t i = 1; i < n; i++) {
+            if (fit[i] > fit[best])
+                best = i;
+        }
+        if (fit[best] > 0)
+            json_puts(out, key, names[best]);
+    }
+    for (size_t i = 0; i < json_array_size(required); i++) {
+        const char *name = json_string_value(json_array_get(required, i));
+        if (!name || json_object_get(out, name))
+            continue;
+        int64_t number;
+        const char *type = json_str(json_object_get(properties, name), "type", "");
+        if (strcmp(type, "integer") != 0 || !first_integer(question, &number))
+            return false;
+        json_puti(out, name, number);
+    }
+    return true;
+}
+
+/* ---- choosing tools */
+
+enum { MAX_KNOWN_TOOLS = 512 };
+
+struct pick {
+    size_t tool;
+    double fit[2];
+};
+
+static int by_best_fit(const void *a, const void *b)
+{
+    const struct pick *x = a, *y = b;
+    double fx = x->fit[0] + x->fit[1], fy = y->fit[0] + y->fit[1];
+    return fx < fy ? 1 : fx > fy ? -1 : 0;
+}
+
+static void add_tool(struct trace *t, const struct conn_tool *tool, const double fit[2], json_t *arguments)
+{
+    struct orch_tool_step *s = &t->tools[t->tool_count++];
+    s->trace = t;
+    s->connector = xstrdup(tool->connector);
+    s->tool = xstrdup(tool->name);
+    s->title = xstrdup(tool->title && *tool->title ? tool->title : tool->name);
+    s->arguments = arguments;
+    s->fit[0] = fit[0];
+    s->fit[1] = fit[1];
+}
+
+/* Marks in chosen[i] which of n tools this way takes, best first, at most `max`. */
+static void choose(const double *fit, size_t n, enum know_way way, size_t max, bool *chosen)
+{
+    double best = 0;
+    for (size_t i = 0; i < n; i++)
+        best = fit[i] > best ? fit[i] : best;
+    double floor = best * FIT_SHARE > FIT_FLOOR[way] ? best * FIT_SHARE : FIT_FLOOR[way];
+    for (size_t taken = 0; taken < max; taken++) {
+        size_t at = n;
+        for (size_t i = 0; i < n; i++) {
+            if (!chosen[i] && fit[i] >= floor && (at == n || fit[i] > fit[at]))
+                at = i;
+        }
+        if (at == n)
+            return;
+        chosen[at] = true;
+    }
+}
+
+static void pick_tools(struct trace *t)
+{
+    struct orch *o = t->orch;
+    struct conn_tool *tools = xcalloc(MAX_KNOWN_TOOLS, sizeof *tools);
+    const char **texts = xcalloc(MAX_KNOWN_TOOLS, sizeof *texts);
+    char **owned = xcalloc(MAX_KNOWN_TOOLS, sizeof *owned);
+    double *fit[2] = {xcalloc(MAX_KNOWN_TOOLS, sizeof(double)), xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
+    bool *chosen[2] = {xcalloc(MAX_KNOWN_TOOLS, 1), xcalloc(MAX_KNOWN_TOOLS, 1)};
+    struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
+    size_t all = conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
+    for (size_t i = 0; i < all; i++) {
+        if (!tools[i].read_only) /* O3 */
+            continue;
+        tools[n] = tools[i];
+        owned[n] = xasprintf("%s. %s. %s", tools[i].name, tools[i].title ? tools[i].title : "",
+                             tools[i].description ? tools[i].description : "");
+        texts[n] = owned[n];
+        n++;
+    }
+    size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "max_tools");
+    max = max > ORCH_TOOLS ? ORCH_TOOLS : max;
+    for (int way = 0; way < 2; way++) {
+        know_fit(o->rooms.know, (enum know_way)way, t->question, texts, n, fit[way]);
+        choose(fit[way], n, (enum know_way)way, (max + 1) / 2 + 1, chosen[way]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (chosen[0][i] || chosen[1][i])
+            picks[picked++] = (struct pick){i, {chosen[0][i] ? fit[0][i] : -1, chosen[1][i] ? fit[1][i] : -1}};
+    }
+    qsort(picks, picked, sizeof *picks, by_best_fit);
+    for (size_t i = 0; i < picked && t->tool_count < max; i++) {
+        const struct conn_tool *tool = &tools[picks[i].tool];
+        json_t *arguments = json_object();
+        if (fill_arguments(o, t->question, tool->input_schema, arguments))
+            add_tool(t, tool, picks[i].fit, arguments);
+        else
+            json_decref(arguments);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(owned[i]);
+    free(tools);
+    free(texts);
+    free(owned);
+    for (int way = 0; way < 2; way++) {
+        free(fit[way]);
+        free(chosen[way]);
+    }
+    free(picks);
+}
+
+/* ---- sources */
+
+static struct orch_source *add_source(struct trace *t, const char *kind, char *ref, const char *text,
+                                      const json_t *data)
+{
+    if (t->source_count == ORCH_SOURCES) {
+        free(ref);
+        return NULL;
+    }
+    struct orch_source *s = &t->sources[t->source_count++];
+    char *id = xasprintf("%zu", t->source_count);
+    memcpy(s->id, id, strlen(id) + 1);
+    free(id);
+    s->kind = kind;
+    s->ref = ref;
+    size_t len = strlen(text);
+    s->text = len <= ORCH_SOURCE_BYTES ? xstrdup(text) : xasprintf("%.*s\n[cut: %zu of %zu bytes]", (int)ORCH_SOURCE_BYTES, text, (size_t)ORCH_SOURCE_BYTES, len);
+    s->data = data ? json_deep_copy(data) : NULL;
+    s->fit[0] = s->fit[1] = -1;
+    json_t *doc = json_object();
+    json_puts(doc, "id", s->id);
+    json_puts(doc, "kind", kind);
+    json_puts(doc, "ref", ref);
+    json_put(doc, "text", json_text(s->text, strlen(s->text)));
+    json_array_append_new(json_object_get(t->doc, "sources"), doc);
+    return s;
+}
+
+static struct orch_source *find_passage(struct trace *t, const char *ref)
+{
+    for (size_t i = 0; i < t->source_count; i++) {
+        if (strcmp(t->sources[i].kind, "runbook") == 0 && strcmp(t->sources[i].ref, ref) == 0)
+            return &t->sources[i];
+    }
+    return NULL;
+}
+
+static void retrieve(struct trace *t)
+{
+    struct orch *o = t->orch;
+    size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "passages");
+    max = max > ORCH_PASSAGES ? ORCH_PASSAGES : max;
+    for (int way = 0; way < 2; way++) {
+        size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
+        struct know_passage found[ORCH_PASSAGES];
+        size_t n = know_search(o->rooms.know, (enum know_way)way, t->question, t->lang, found, max);
+        json_t *payload = json_object(), *passages = json_array();
+        for (size_t i = 0; i < n; i++) {
+            char *ref = xasprintf("%s#%s", found[i].document, found[i].heading);
+            char score[32];
+            uint8_t hash[VAULT_HASH];
+            char hex[2 * VAULT_HASH + 1];
+            snprintf(score, sizeof score, "%.4f", found[i].score);
+            vault_sha256(found[i].text, strlen(found[i].text), NULL, 0, hash);
+            vault_hex(hash, sizeof hash, hex);
+            json_t *passage = json_object();
+            json_puts(passage, "ref", ref);
+            json_puts(passage, "score", score);
+            json_puts(passage, "sha256", hex);
+            json_array_append_new(passages, passage);
+            struct orch_source *s = find_passage(t, ref);
+            if (s)
+                free(ref);
+            else
+                s = add_source(t, "runbook", ref, found[i].text, NULL);
+            /* BM25 has no upper bound: x / (x + 8) maps a good hit near 0.6 */
+            if (s)
+                s->fit[way] = way == KNOW_LEXICAL ? found[i].score / (found[i].score + 8) : found[i].score;
+        }
+        json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
+        json_puts(payload, "query", t->question);
+        json_put(payload, "passages", passages);
+        int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL, NULL, NULL, NULL);
+        for (size_t i = 0; i < t->source_count; i++) {
+            if (t->sources[i].fit[way] >= 0 && strcmp(t->sources[i].kind, "runbook") == 0 && !t->sources[i].entry)
+                t->sources[i].entry = entry;
+        }
+        char note[64];
+        snprintf(note, sizeof note, "%zu passages", n);
+        orch__stage_end(t, stage, "done", note);
+    }
+}
+
+/* ---- running tools */
+
+static void tools_over(struct trace *t)
+{
+    for (size_t i = 0; i < t->tool_count; i++) {
+        if (!t->tools[i].ended)
+            return;
+    }
+    answer_models(t);
+}
+
+static void step_failed(struct orch_tool_step *s, const char *why)
+{
+    s->ended = true;
+    orch__stage_end(s->trace, s->stage, "failed", why);
+}
+
+static void on_result(void *arg, const struct conn_result *r)
+{
+    struct orch_tool_step *s = arg;
+    struct trace *t = s->trace;
+    s->call = NULL;
+    s->ended = true;
+    char elapsed[32];
+    snprintf(elapsed, sizeof elapsed, "%lld", (long long)(r->elapsed_us / 1000));
+    json_t *payload = json_object();
+    bool ok = r->error.code == ERR_OK && !r->is_error;
+    json_puts(payload, "connector", s->connector);
+    json_puts(payload, "tool", s->tool);
+    json_put(payload, "ok", json_boolean(ok));
+    json_puti(payload, "elapsed_us", r->elapsed_us);
+    if (r->error.code != ERR_OK)
+        json_puts(payload, "error", r->error.detail[0] ? r->error.detail : err_text(r->error.code));
+    else
+        json_put(payload, "content", json_text(r->text, strlen(r->text)));
+    char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
+    int64_t entry = orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
+    free(actor);
+    if (r->error.code == ERR_OK) {
+        struct orch_source *source = add_source(t, "tool", xasprintf("%s/%s", s->connector, s->tool), r->text, r->data);
+        if (source) {
+            source->fit[0] = s->fit[0];
+            source->fit[1] = s->fit[1];
+            source->entry = entry;
+        }
+    }
+    orch__stage_end(t, s->stage, ok ? "done" : "failed",
+                    ok ? "" : r->error.code != ERR_OK ? (r->error.detail[0] ? r->error.detail : err_text(r->error.code)) : "the tool reports an error");
+    tools_over(t);
+    orch__settle(t);
+}
+
+static void on_call_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct orch_tool_step *s = arg;
+    struct trace *t = s->trace;
+    t->writes--;
+    if (t->phase != TRACE_TOOLS) {
+        orch__settle(t);
+        return;
+    }
+    if (e->code != ERR_OK) {
+        orch__fail(t, e);
+        return;
+    }
+    (void)seq;
+    struct error why = {0};
+    uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms");
+    s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, limit, on_result, s, &why);
+    if (!s->call) {
+        step_failed(s, why.detail[0] ? why.detail : err_text(why.code));
+        tools_over(t);
+        orch__settle(t);
+    }
+}
+
+void orch__tools_cancel(struct trace *t)
+{
+    for (size_t i = 0; i < t->tool_count; i++) {
+        struct orch_tool_step *s = &t->tools[i];
+        if (s->call)
+            conn_cancel(s->call);
+        s->call = NULL;
+        if (!s->ended)
+            step_failed(s, "stopped");
+    }
+}
+
+static void describe_search(struct trace *t)
+{
+    for (size_t i = 0; i < t->tool_count; i++)
+        buf_addf(&t->looked_at, "%s%s/%s", i ? ", " : "", t->tools[i].connector, t->tools[i].tool);
+    buf_addf(&t->looked_at, "%s%zu runbooks", t->tool_count ? "; " : "", know_documents(t->orch->rooms.know));
+}
+
+void orch__plan(struct trace *t)
+{
+    size_t stage = orch__stage_begin(t, "plan", "choose tools");
+    pick_tools(t);
+    describe_search(t);
+    char note[64];
+    snprintf(note, sizeof note, "%zu tools", t->tool_count);
+    orch__stage_end(t, stage, "done", note);
+    t->phase = TRACE_TOOLS;
+    for (size_t i = 0; i < t->tool_count; i++) {
+        struct orch_tool_step *s = &t->tools[i];
+        char *label = xasprintf("%s/%s", s->connector, s->tool);
+        s->stage = orch__stage_begin(t, "tools", label);
+        free(label);
+        json_t *payload = json_object();
+        json_puts(payload, "connector", s->connector);
+        json_puts(payload, "tool", s->tool);
+        json_put(payload, "arguments", json_incref(s->arguments));
+        char why[64];
+        snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0], s->fit[1] < 0 ? 0 : s->fit[1]);
+        json_puts(payload, "why", why);
+        t->writes++;
+        s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload, on_call_logged, s, NULL, NULL);
+    }
+    retrieve(t);
+    tools_over(t);
+}

@@ -1,0 +1,210 @@
+/* The trace's document, its stages, its entries and its projection in the store. */
+#include "backend/base/clock.h"
+#include "backend/compliance/compliance.h"
+#include "backend/orchestrator/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
+{
+    struct trace *t = xcalloc(1, sizeof *t);
+    char at[CLOCK_TEXT];
+    t->orch = o;
+    vault_id(t->id);
+    if (ask->conversation)
+        memcpy(t->conversation, ask->conversation, 32);
+    else
+        vault_id(t->conversation);
+    for (size_t i = 0; ask->actor[i] && i + 1 < sizeof t->actor; i++)
+        t->actor[i] = ask->actor[i];
+    t->question = xstrdup(ask->text);
+    t->lang = text_is_russian(ask->text) ? "ru" : "en";
+    t->started_ms = clock_mono_ms();
+    t->verdict.winner = -1;
+    clock_format(clock_real_ms(), at);
+    t->doc = json_object();
+    json_puts(t->doc, "trace_id", t->id);
+    json_puts(t->doc, "conversation", t->conversation);
+    json_puts(t->doc, "at", at);
+    json_puts(t->doc, "question", t->question);
+    json_puts(t->doc, "lang", t->lang);
+    json_puts(t->doc, "state", "running");
+    json_puts(t->doc, "answer", "");
+    json_put(t->doc, "sources", json_array());
+    json_put(t->doc, "candidates", json_array());
+    json_put(t->doc, "critiques", json_array());
+    json_put(t->doc, "verdict", json_null());
+    json_put(t->doc, "usage", json_null());
+    json_put(t->doc, "stages", json_array());
+    json_put(t->doc, "entries", json_array());
+    json_puti(t->doc, "elapsed_ms", 0);
+    return t;
+}
+
+void orch__trace_free(struct trace *t)
+{
+    loop_timer_free(t->timer);
+    for (size_t i = 0; i < t->tool_count; i++) {
+        free(t->tools[i].connector);
+        free(t->tools[i].tool);
+        free(t->tools[i].title);
+        json_decref(t->tools[i].arguments);
+    }
+    for (size_t i = 0; i < t->source_count; i++) {
+        free(t->sources[i].ref);
+        free(t->sources[i].text);
+        json_decref(t->sources[i].data);
+    }
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        buf_release(&t->candidates[i].text);
+        buf_release(&t->candidates[i].revised);
+    }
+    if (t->accepting)
+        orch__store_trace_free(t->accepting->projection);
+    free(t->accepting);
+    buf_release(&t->looked_at);
+    json_decref(t->verdict.disputed);
+    json_decref(t->doc);
+    free(t->question);
+    free(t);
+}
+
+size_t orch__stage_begin(struct trace *t, const char *name, const char *label)
+{
+    json_t *stages = json_object_get(t->doc, "stages"), *stage = json_object();
+    json_puts(stage, "name", name);
+    json_puts(stage, "label", label);
+    json_puti(stage, "start_ms", (int64_t)(clock_mono_ms() - t->started_ms));
+    json_puti(stage, "ms", 0);
+    json_puts(stage, "state", "running");
+    json_puts(stage, "note", "");
+    json_array_append_new(stages, stage);
+    orch__tell(t, "stage");
+    return json_array_size(stages) - 1;
+}
+
+void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note)
+{
+    json_t *s = json_array_get(json_object_get(t->doc, "stages"), stage);
+    int64_t now = (int64_t)(clock_mono_ms() - t->started_ms);
+    json_puti(s, "ms", now - json_int(s, "start_ms", now));
+    json_puts(s, "state", state);
+    json_puts(s, "note", note ? note : "");
+    orch__tell(t, "stage");
+}
+
+void orch__tell(struct trace *t, const char *type)
+{
+    struct orch *o = t->orch;
+    if (!o->event)
+        return;
+    json_puti(t->doc, "elapsed_ms", (int64_t)(clock_mono_ms() - t->started_ms));
+    json_t *data;
+    if (strcmp(type, "stage") == 0) {
+        data = json_object();
+        json_puts(data, "trace_id", t->id);
+        json_puts(data, "state", json_str(t->doc, "state", ""));
+        json_put(data, "stages", json_deep_copy(json_object_get(t->doc, "stages")));
+    } else {
+        data = json_deep_copy(t->doc);
+        size_t i;
+        json_t *candidate;
+        json_array_foreach (json_object_get(data, "candidates"), i, candidate)
+            json_object_del(candidate, "text");
+    }
+    o->event(o->event_arg, type, data);
+    json_decref(data);
+}
+
+static void tags_of(const json_t *payload, const char **tags)
+{
+    char *text = json_write(payload);
+    size_t n = pol_pii_tags(text, tags, 8);
+    tags[n] = NULL;
+    free(text);
+}
+
+int64_t orch__log(struct trace *t, const char *type, const char *actor, const int64_t *parents,
+                  size_t n, json_t *payload, prov_done *done, void *arg, store_op *also,
+                  void *also_arg)
+{
+    const char *tags[9];
+    tags_of(payload, tags);
+    struct prov_entry entry = {.type = type,
+                               .actor = actor,
+                               .trace_id = t->id,
+                               .conversation = t->conversation,
+                               .parents = parents,
+                               .parent_count = n < ORCH_PARENTS ? n : ORCH_PARENTS,
+                               .pii_tags = tags,
+                               .payload = payload};
+    int64_t seq = prov_append(t->orch->rooms.prov, &entry, done, arg, also, also_arg);
+    json_decref(payload);
+    if (seq >= 0)
+        json_array_append_new(json_object_get(t->doc, "entries"), json_integer(seq));
+    return seq;
+}
+
+/* ---- the projection: one row a trace, its document sealed like a payload */
+
+struct stored_trace {
+    char id[33], conversation[33], session[33];
+    const char *state;
+    int64_t at;
+    struct buf sealed;
+};
+
+void *orch__store_trace_arg(struct trace *t, const char *state)
+{
+    struct stored_trace *s = xcalloc(1, sizeof *s);
+    struct prov_state now;
+    prov_state(t->orch->rooms.prov, &now);
+    memcpy(s->id, t->id, sizeof s->id);
+    memcpy(s->conversation, t->conversation, sizeof s->conversation);
+    memcpy(s->session, now.session, sizeof s->session);
+    s->state = state;
+    if (clock_parse(json_str(t->doc, "at", ""), &s->at) < 0)
+        s->at = clock_real_ms();
+    json_puts(t->doc, "state", state);
+    if (prov_seal(t->orch->rooms.prov, t->doc, &s->sealed) != ERR_OK)
+        buf_clear(&s->sealed);
+    return s;
+}
+
+enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
+{
+    struct stored_trace *s = arg;
+    return store_exec(
+        db, e,
+        "INSERT INTO traces (trace_id, conversation, at, state, session, sealed) "
+        "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET state = excluded.state, "
+        "session = excluded.session, sealed = excluded.sealed",
+        "ssissb", s->id, s->conversation, s->at, s->state, s->session, s->sealed.data,
+        s->sealed.len);
+}
+
+void orch__store_trace_free(void *arg)
+{
+    struct stored_trace *s = arg;
+    if (s)
+        buf_release(&s->sealed);
+    free(s);
+}
+
+void orch__candidate_doc(struct orch_candidate *c, const char *state)
+{
+    json_puts(c->doc, "state", state);
+    json_put(c->doc, "text", json_text(c->text.data ? c->text.data : "", c->text.len));
+}
+
+json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out)
+{
+    if (!m->priced)
+        return json_null();
+    char amount[32];
+    cost_format(cost_amount(in, m->price_in, out, m->price_out), amount);
+    json_t *cost = json_object();
+    json_puts(cost, "amount", amount);
+    json_puts(cost, "currency", m->currency);
+    return cost;
+}
