@@ -1,5 +1,6 @@
 /* The trace's document, its stages, its entries and its projection in the store. */
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
