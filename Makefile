@@ -5,10 +5,10 @@ PREFIX    ?= /usr/local
 DESTDIR   ?=
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 VARIANT   ?= release
-B         := build/$(VARIANT)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+B         := build/$(if $(findstring clang,$(CC)),clang-)$(VARIANT)
 PKGS := ncursesw libcurl jansson sqlite3 libsodium libcrypto inih
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lcmark-gfm -lcmark-gfm-extensions -lstemmer -lm -lpthread
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
@@ -47,11 +47,11 @@ run:
 
 check:
 	@.ci/deps check
-	@tests/check
+	@CC='$(CC)' tests/check
 
 lint:
 	@.ci/deps lint
-	@tests/lint/lint
+	@CC='$(CC)' tests/lint/lint
 
 bench:
 	@.ci/deps bench

@@ -3,11 +3,12 @@
  * Invariants
  * K1 The bus is there before anything slow begins; requests wait for bus_ready.
  * K2 A failed start leaves a bus that answers every request with the reason.
- * K3 Stopping is: bus closed, answers stopped, connectors asked to end, session sealed, writes drained,
- *    then everything freed; the watchdog in backend_stop ends the process if that takes too long. */
-#include "backend/internal.h"
+ * K3 Stopping is: bus closed, answers stopped, connectors asked to end, session sealed, writes
+ * drained, then everything freed; the watchdog in backend_stop ends the process if that takes too
+ * long. */
 #include "backend/base/clock.h"
 #include "backend/base/embed.h"
+#include "backend/internal.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -70,7 +71,8 @@ static void on_orch_event(void *arg, const char *type, const json_t *data)
     struct backend *b = arg;
     bus_event(b->bus, type, (json_t *)data);
     if (strcmp(type, "turn") == 0 && strcmp(json_str(data, "state", ""), "running") != 0) {
-        json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
+        json_t *summary =
+            cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
         if (summary)
             bus_event(b->bus, "cost", json_object_get(summary, "today"));
         json_decref(summary);
@@ -94,7 +96,8 @@ static void on_conn_changed(void *arg, const char *name, enum conn_state from, e
         json_puts(payload, "from", conn_state_name(from));
         json_puts(payload, "to", conn_state_name(to));
         json_puts(payload, "error", error ? error : "");
-        struct prov_entry entry = {.type = "connector.state", .actor = "backend", .payload = payload};
+        struct prov_entry entry = {
+            .type = "connector.state", .actor = "backend", .payload = payload};
         prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
         json_decref(payload);
     }
@@ -107,14 +110,14 @@ static void on_conn_changed(void *arg, const char *name, enum conn_state from, e
     backend__changed(b);
 }
 
-/* Latency histories move with every check; clients hear of them every half minute, not every second. */
+/* Latency histories move with every check; clients hear of them every half minute, not every
+ * second. */
 static void on_tick(void *arg)
 {
     struct backend *b = arg;
     json_t *rows = conn_list(b->conn), *row;
     size_t i;
-    json_array_foreach (rows, i, row)
-        bus_event(b->bus, "health", row);
+    json_array_foreach(rows, i, row) bus_event(b->bus, "health", row);
     json_decref(rows);
     b->score_due = true;
     backend__changed(b);
@@ -159,7 +162,13 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (!(b->conn = conn_new(b->loop, b->conf, on_conn_changed, b, e)))
         return e->code;
     backend__add_selftools(b);
-    struct orch_rooms rooms = {.loop = b->loop, .store = b->store, .conf = b->conf, .prov = b->prov, .gw = b->gw, .conn = b->conn, .cost = b->cost};
+    struct orch_rooms rooms = {.loop = b->loop,
+                               .store = b->store,
+                               .conf = b->conf,
+                               .prov = b->prov,
+                               .gw = b->gw,
+                               .conn = b->conn,
+                               .cost = b->cost};
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
         return e->code;
     prov_on_change(b->prov, on_prov_change, b);
@@ -222,7 +231,8 @@ static void free_rooms(struct backend *b)
     loop_timer_free(b->stop_timer);
     conn_free(b->conn);
     gw_free(b->gw);
-    store_free(b->store); /* waits for queued writes: their done callbacks still find prov and orch */
+    store_free(
+        b->store); /* waits for queued writes: their done callbacks still find prov and orch */
     orch_free(b->orch);
     prov_free(b->prov);
     cost_free(b->cost);

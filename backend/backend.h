@@ -7,16 +7,17 @@
 struct backend;
 
 struct backend_options { /* strings are copied */
-    const char *config;    /* --config, or NULL */
-    const char *state;     /* --state, or NULL */
-    const char *role;      /* --role, or NULL: the configuration's; may only be lowered by a session */
-    const char *address;   /* where to listen: "inproc://..." */
+    const char *config;  /* --config, or NULL */
+    const char *state;   /* --state, or NULL */
+    const char *role; /* --role, or NULL: the configuration's; may only be lowered by a session */
+    const char *address; /* where to listen: "inproc://..." */
 };
 
 /* Starts the thread and returns at once; the bus answers when it is ready. If starting fails, every
  * request is answered with that error (session.hello carries it), until backend_stop. */
 struct backend *backend_start(const struct backend_options *o);
-/* Stops everything in order and joins; under 300 ms whatever is running (then _exit is the guard). */
+/* Stops everything in order and joins; under 300 ms whatever is running (then _exit is the guard).
+ */
 void backend_stop(struct backend *b);
 /* The error that starting ended with, ERR_OK while it is fine or still starting. Any thread. */
 enum err backend_error(struct backend *b, struct error *e);

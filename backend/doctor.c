@@ -22,16 +22,25 @@ static void check_files(struct backend *b, json_t *checks)
     struct statvfs vfs;
     struct error e = {0};
     const char *path = conf_path(b->conf);
-    add(checks, "configuration", "ok", "", *path ? xasprintf("read from %s", path) : xstrdup("no file: built-in defaults"));
+    add(checks, "configuration", "ok", "",
+        *path ? xasprintf("read from %s", path) : xstrdup("no file: built-in defaults"));
     bool tight = stat(b->state_dir, &st) == 0 && (st.st_mode & 077) == 0;
-    add(checks, "state directory", tight ? "ok" : "warn", "chmod 700 that directory", xasprintf("%s%s", b->state_dir, tight ? "" : ": others may look into it"));
+    add(checks, "state directory", tight ? "ok" : "warn", "chmod 700 that directory",
+        xasprintf("%s%s", b->state_dir, tight ? "" : ": others may look into it"));
     add(checks, "database", "ok", "", xstrdup(store_path(b->store)));
     bool key = vault_permissions_ok(b->vault, &e);
-    add(checks, "master key", key ? "ok" : "fail", "chmod 700 the keys directory and 600 the files in it, and make them yours",
-        key ? xasprintf("key %s, readable by its owner only", vault_kek_id(b->vault)) : xstrdup(e.detail));
+    add(checks, "master key", key ? "ok" : "fail",
+        "chmod 700 the keys directory and 600 the files in it, and make them yours",
+        key ? xasprintf("key %s, readable by its owner only", vault_kek_id(b->vault))
+            : xstrdup(e.detail));
     if (statvfs(b->state_dir, &vfs) == 0 && vfs.f_blocks) {
         unsigned long percent = (unsigned long)(vfs.f_bavail * 100 / vfs.f_blocks);
-        add(checks, "disk", percent >= 10 ? "ok" : percent >= 3 ? "warn" : "fail", "free space on the state directory's file system", xasprintf("%lu%% free for the log", percent));
+        add(checks, "disk",
+            percent >= 10  ? "ok"
+            : percent >= 3 ? "warn"
+                           : "fail",
+            "free space on the state directory's file system",
+            xasprintf("%lu%% free for the log", percent));
     }
 }
 
@@ -41,25 +50,41 @@ json_t *backend__doctor(struct backend *b)
     struct prov_state chain;
     check_files(b, checks);
     prov_state(b->prov, &chain);
-    static const char *const CHAIN[] = {"not verified yet in this run", "verified", "DOES NOT VERIFY"};
-    add(checks, "evidence log", chain.state == PROV_BROKEN ? "fail" : "ok", "run `mcp-console evidence verify` and keep a copy of the database",
+    static const char *const CHAIN[] = {"not verified yet in this run", "verified",
+                                        "DOES NOT VERIFY"};
+    add(checks, "evidence log", chain.state == PROV_BROKEN ? "fail" : "ok",
+        "run `mcp-console evidence verify` and keep a copy of the database",
         xasprintf("%lld entries, %s", (long long)chain.size, CHAIN[chain.state]));
     if (b->know)
-        add(checks, "runbooks", know_documents(b->know) ? "ok" : "warn", "set [knowledge] builtin = yes, or a folder", xasprintf("%zu documents, %zu passages", know_documents(b->know), know_chunks(b->know)));
+        add(checks, "runbooks", know_documents(b->know) ? "ok" : "warn",
+            "set [knowledge] builtin = yes, or a folder",
+            xasprintf("%zu documents, %zu passages", know_documents(b->know),
+                      know_chunks(b->know)));
     for (size_t i = 0; i < gw_count(b->gw); i++) {
         const struct gw_model *m = gw_model(b->gw, i);
         char *name = xasprintf("model %s", m->name);
-        add(checks, name, m->builtin || *m->region ? "ok" : "warn", "set `region` in its section", m->builtin ? xstrdup(m->about) : xasprintf("%s at %s%s", m->model, m->url, *m->region ? "" : ", region not declared"));
+        add(checks, name, m->builtin || *m->region ? "ok" : "warn", "set `region` in its section",
+            m->builtin ? xstrdup(m->about)
+                       : xasprintf("%s at %s%s", m->model, m->url,
+                                   *m->region ? "" : ", region not declared"));
         free(name);
     }
     json_t *rows = conn_list(b->conn), *row;
     size_t i;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *state = json_str(row, "state", "");
         char *name = xasprintf("connector %s", json_str(row, "name", ""));
-        bool bad = strcmp(state, "fail") == 0, meh = strcmp(state, "warn") == 0 || strcmp(state, "starting") == 0;
-        add(checks, name, bad ? "fail" : meh ? "warn" : "ok", "see its command and its standard error: mcp-console connectors --json",
-            xasprintf("%s, %lld tools%s%s", state, (long long)json_int(row, "tools", 0), json_str(row, "last_error", "")[0] ? ": " : "", json_str(row, "last_error", "")));
+        bool bad = strcmp(state, "fail") == 0,
+             meh = strcmp(state, "warn") == 0 || strcmp(state, "starting") == 0;
+        add(checks, name,
+            bad   ? "fail"
+            : meh ? "warn"
+                  : "ok",
+            "see its command and its standard error: mcp-console connectors --json",
+            xasprintf("%s, %lld tools%s%s", state, (long long)json_int(row, "tools", 0),
+                      json_str(row, "last_error", "")[0] ? ": " : "",
+                      json_str(row, "last_error", "")));
         free(name);
     }
     json_decref(rows);

@@ -1,5 +1,5 @@
-/* The backend's thread and what its files share. All of it belongs to the backend's thread but `lock`ed
- * members. */
+/* The backend's thread and what its files share. All of it belongs to the backend's thread but
+ * `lock`ed members. */
 #ifndef BACKEND_INTERNAL_H
 #define BACKEND_INTERNAL_H
 
@@ -55,7 +55,8 @@ json_t *backend__status(struct backend *b);
 void backend__changed(struct backend *b);
 /* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed. */
 typedef void verify_done(void *arg, const json_t *report);
-void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done, void *arg);
+void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
+                     void *arg);
 void backend__verify_forget(struct backend *b); /* at stop: nobody is answered any more */
 
 /* score.c */

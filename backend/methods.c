@@ -1,18 +1,20 @@
 /* The methods of wire.def but those of the log: status, chat, traces, connectors, tools, cost. */
-#include "backend/base/clock.h"
 #include "backend/methods.h"
+#include "backend/base/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- parameters */
 
-bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max, int64_t *out)
+bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max,
+                  int64_t *out)
 {
     const json_t *value = json_object_get(bus_params(c), key);
     *out = json_is_integer(value) ? json_integer_value(value) : otherwise;
     if ((value && !json_is_integer(value)) || *out < min || *out > max) {
         struct error e = {0};
-        err_set(&e, ERR_INVALID, "%s is a whole number from %lld to %lld", key, (long long)min, (long long)max);
+        err_set(&e, ERR_INVALID, "%s is a whole number from %lld to %lld", key, (long long)min,
+                (long long)max);
         bus_fail(c, &e);
         return false;
     }
@@ -64,8 +66,7 @@ static void withhold_trace(json_t *trace)
     for (size_t l = 0; l < sizeof LISTS / sizeof *LISTS; l++) {
         size_t i;
         json_t *item;
-        json_array_foreach (json_object_get(trace, LISTS[l]), i, item)
-            withhold(item, "text");
+        json_array_foreach(json_object_get(trace, LISTS[l]), i, item) withhold(item, "text");
     }
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
@@ -78,8 +79,7 @@ static void withhold_traces(const struct bus_call *c, json_t *traces)
     json_t *trace;
     if (bus_session(c)->role >= BUS_REVIEWER)
         return;
-    json_array_foreach (traces, i, trace)
-        withhold_trace(trace);
+    json_array_foreach(traces, i, trace) withhold_trace(trace);
 }
 
 /* ---- status */
@@ -117,12 +117,14 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
     int64_t n[5] = {0};
     json_t *rows = conn_list(b->conn), *row;
     size_t i;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *state = json_str(row, "state", "");
         for (size_t s = 0; s < 5; s++)
             n[s] += strcmp(state, STATES[s]) == 0;
         if (strcmp(state, "fail") == 0 || strcmp(state, "warn") == 0)
-            add_alert(alerts, state, json_str(row, "name", ""), json_str(row, "last_error", "degraded"));
+            add_alert(alerts, state, json_str(row, "name", ""),
+                      json_str(row, "last_error", "degraded"));
     }
     json_decref(rows);
     for (size_t s = 0; s < 5; s++)
@@ -227,7 +229,8 @@ void on_status_get(struct bus_call *c, void *arg)
 
 /* ---- chat and traces */
 
-static void on_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry, const struct error *e)
+static void on_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
+                        const struct error *e)
 {
     struct bus_call *c = arg;
     if (e->code != ERR_OK) {
@@ -246,7 +249,8 @@ void on_chat_ask(struct bus_call *c, void *arg)
     struct backend *b = arg;
     struct orch_ask ask = {.actor = bus_role_name(bus_session(c)->role)};
     struct error e = {0};
-    if (!method_text(c, "text", true, &ask.text) || !method_text(c, "conversation", false, &ask.conversation))
+    if (!method_text(c, "text", true, &ask.text) ||
+        !method_text(c, "conversation", false, &ask.conversation))
         return;
     if (orch_ask(b->orch, &ask, on_accepted, c, &e) != ERR_OK)
         bus_fail(c, &e);
@@ -275,7 +279,8 @@ void on_chat_history(struct bus_call *c, void *arg)
     const char *conversation;
     int64_t before, limit;
     struct error e = {0};
-    if (!method_text(c, "conversation", false, &conversation) || !method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
+    if (!method_text(c, "conversation", false, &conversation) ||
+        !method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
         !method_limit(c, "limit", 50, 1, 200, &limit))
         return;
     json_t *turns = orch_turns(b->orch, conversation, before, (size_t)limit, &e);
@@ -289,7 +294,8 @@ void on_traces_list(struct bus_call *c, void *arg)
     struct backend *b = arg;
     int64_t before, limit;
     struct error e = {0};
-    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) || !method_limit(c, "limit", 100, 1, 500, &limit))
+    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
+        !method_limit(c, "limit", 100, 1, 500, &limit))
         return;
     json_t *traces = orch_traces(b->orch, before, (size_t)limit, &e);
     if (traces)
@@ -339,7 +345,8 @@ void on_connectors_get(struct bus_call *c, void *arg)
     method_answer(c, row, &e);
 }
 
-static void act_on_connector(struct bus_call *c, void *arg, enum err (*act)(struct conn_registry *, const char *, struct error *))
+static void act_on_connector(struct bus_call *c, void *arg,
+                             enum err (*act)(struct conn_registry *, const char *, struct error *))
 {
     struct backend *b = arg;
     const char *name;
@@ -363,7 +370,8 @@ void on_connectors_restart(struct bus_call *c, void *arg)
     json_t *payload = json_object();
     json_puts(payload, "what", "restart a connector");
     json_puts(payload, "connector", name);
-    struct prov_entry entry = {.type = "config", .actor = bus_role_name(bus_session(c)->role), .payload = payload};
+    struct prov_entry entry = {
+        .type = "config", .actor = bus_role_name(bus_session(c)->role), .payload = payload};
     prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
     json_decref(payload);
     act_on_connector(c, arg, conn_restart);
@@ -396,11 +404,16 @@ static void hand_free(struct hand_call *h)
     free(h);
 }
 
-static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload, const int64_t *parent, prov_done *done)
+static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload,
+                        const int64_t *parent, prov_done *done)
 {
     json_puts(payload, "connector", h->connector);
     json_puts(payload, "tool", h->tool);
-    struct prov_entry entry = {.type = type, .actor = h->actor, .parents = parent, .parent_count = parent ? 1 : 0, .payload = payload};
+    struct prov_entry entry = {.type = type,
+                               .actor = h->actor,
+                               .parents = parent,
+                               .parent_count = parent ? 1 : 0,
+                               .payload = payload};
     int64_t seq = prov_append(h->backend->prov, &entry, done, h, NULL, NULL);
     json_decref(payload);
     return seq;
@@ -425,7 +438,9 @@ static void hand_done(void *arg, const struct conn_result *r)
 {
     struct hand_call *h = arg;
     bool ok = r->error.code == ERR_OK && !r->is_error;
-    const char *text = r->error.code == ERR_OK ? r->text : r->error.detail[0] ? r->error.detail : err_text(r->error.code);
+    const char *text = r->error.code == ERR_OK ? r->text
+                       : r->error.detail[0]    ? r->error.detail
+                                               : err_text(r->error.code);
     json_t *payload = json_object();
     json_put(payload, "ok", json_boolean(ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
@@ -444,7 +459,8 @@ static void hand_call_logged(void *arg, int64_t seq, const struct error *e)
     struct error why = *e;
     h->call_entry = seq;
     enum { LIMIT_MS = 30000 };
-    if (why.code == ERR_OK && conn_call(h->backend->conn, h->connector, h->tool, h->arguments, LIMIT_MS, hand_done, h, &why))
+    if (why.code == ERR_OK && conn_call(h->backend->conn, h->connector, h->tool, h->arguments,
+                                        LIMIT_MS, hand_done, h, &why))
         return;
     bus_fail(h->call, &why);
     hand_free(h);
@@ -478,7 +494,8 @@ void on_cost_summary(struct bus_call *c, void *arg)
     struct error e = {0};
     if (!method_limit(c, "days", 30, 1, 366, &days))
         return;
-    method_answer(c, cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), (int)days, &e), &e);
+    method_answer(
+        c, cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), (int)days, &e), &e);
 }
 
 void on_cost_ledger(struct bus_call *c, void *arg)
@@ -486,7 +503,8 @@ void on_cost_ledger(struct bus_call *c, void *arg)
     struct backend *b = arg;
     int64_t before, limit;
     struct error e = {0};
-    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) || !method_limit(c, "limit", 100, 1, 500, &limit))
+    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
+        !method_limit(c, "limit", 100, 1, 500, &limit))
         return;
     json_t *lines = cost_ledger(b->cost, before, (size_t)limit, &e);
     method_answer(c, lines ? method_page("lines", lines, limit) : NULL, &e);

@@ -10,8 +10,10 @@
 #undef WIRE
 
 /* Parameters: false when the call was answered with an error. */
-bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max, int64_t *out);
-bool method_text(struct bus_call *c, const char *key, bool required, const char **out); /* NULL when absent */
+bool method_limit(struct bus_call *c, const char *key, int64_t otherwise, int64_t min, int64_t max,
+                  int64_t *out);
+bool method_text(struct bus_call *c, const char *key, bool required,
+                 const char **out); /* NULL when absent */
 /* Replies with the result (taken), or fails with e when it is NULL. */
 void method_answer(struct bus_call *c, json_t *result, const struct error *e);
 /* {key: rows, more}: rows are taken. */

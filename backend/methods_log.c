@@ -12,9 +12,12 @@ void on_evidence_list(struct bus_call *c, void *arg)
     struct prov_filter f = {0};
     int64_t limit;
     struct error e = {0};
-    if (!method_limit(c, "before", -1, -1, INT64_MAX, &f.before) || !method_limit(c, "after", -1, -1, INT64_MAX, &f.after) ||
-        !method_limit(c, "limit", 100, 1, 1000, &limit) || !method_text(c, "type", false, &f.type) ||
-        !method_text(c, "trace_id", false, &f.trace_id) || !method_text(c, "session", false, &f.session))
+    if (!method_limit(c, "before", -1, -1, INT64_MAX, &f.before) ||
+        !method_limit(c, "after", -1, -1, INT64_MAX, &f.after) ||
+        !method_limit(c, "limit", 100, 1, 1000, &limit) ||
+        !method_text(c, "type", false, &f.type) ||
+        !method_text(c, "trace_id", false, &f.trace_id) ||
+        !method_text(c, "session", false, &f.session))
         return;
     f.limit = (size_t)limit;
     json_t *entries = prov_list(b->prov, &f, &e);
@@ -89,7 +92,8 @@ static void on_verified(void *arg, json_t *report)
     backend__changed(b);
 }
 
-void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done, void *arg)
+void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
+                     void *arg)
 {
     struct verify_wait *w = xcalloc(1, sizeof *w);
     w->done = done;

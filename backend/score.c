@@ -31,23 +31,34 @@ static void log_facts(struct backend *b, struct pol_facts *f, struct recent *rec
     f->chain_checked = b->verify_report ? json_int(b->verify_report, "checked", -1) : -1;
     f->chain_checked_at = chain.checked_at ? chain.checked_at : -1;
     f->verify_entry = b->verify_entry;
-    /* Every call leaves a line in the ledger or a result in the log; each must lead back to an entry that
-     * was written before the call was made. */
-    f->model_calls = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'model.output'", "");
+    /* Every call leaves a line in the ledger or a result in the log; each must lead back to an
+     * entry that was written before the call was made. */
+    f->model_calls =
+        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'model.output'", "");
     f->model_calls_in_ledger = store_scalar(db, 0, "SELECT count(DISTINCT entry) FROM ledger", "");
-    int64_t results = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.result'", "");
-    int64_t calls = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.call'", "");
+    int64_t results =
+        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.result'", "");
+    int64_t calls =
+        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.call'", "");
     int64_t ledger = store_scalar(db, 0, "SELECT count(*) FROM ledger", "");
-    int64_t ledger_chained = store_scalar(db, 0, "SELECT count(*) FROM ledger JOIN entries ON entries.seq = ledger.entry AND entries.type = 'model.call'", "");
+    int64_t ledger_chained = store_scalar(db, 0,
+                                          "SELECT count(*) FROM ledger JOIN entries ON entries.seq "
+                                          "= ledger.entry AND entries.type = 'model.call'",
+                                          "");
     f->actions = results + ledger;
     f->actions_chained = (results < calls ? results : calls) + ledger_chained;
     f->answers = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'answer'", "");
     f->answers_with_sources = -1;
-    f->sessions = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.start'", "") - 1;
-    f->sessions_sealed = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.seal'", "");
+    f->sessions =
+        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.start'", "") - 1;
+    f->sessions_sealed =
+        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.seal'", "");
     f->oldest_payload_at = store_scalar(db, -1, "SELECT min(ts) FROM entries", "");
     f->personal_data_entries = -1;
-    store_query(db, NULL, take_recent, recent, "SELECT seq FROM entries WHERE type IN ('tool.call', 'model.call') ORDER BY seq DESC LIMIT 8", "");
+    store_query(db, NULL, take_recent, recent,
+                "SELECT seq FROM entries WHERE type IN ('tool.call', 'model.call') ORDER BY seq "
+                "DESC LIMIT 8",
+                "");
     f->recent_entries = recent->seq;
     f->recent_count = recent->n;
 }
@@ -61,7 +72,9 @@ static void system_facts(struct backend *b, struct pol_facts *f)
     f->key_present = 1; /* the vault is open, or the backend had not started */
     f->key_permissions_ok = vault_permissions_ok(b->vault, NULL);
     f->state_permissions_ok = stat(b->state_dir, &st) == 0 ? (st.st_mode & 077) == 0 : -1;
-    f->disk_free_percent = statvfs(b->state_dir, &vfs) == 0 && vfs.f_blocks ? (int64_t)(vfs.f_bavail * 100 / vfs.f_blocks) : -1;
+    f->disk_free_percent = statvfs(b->state_dir, &vfs) == 0 && vfs.f_blocks
+                               ? (int64_t)(vfs.f_bavail * 100 / vfs.f_blocks)
+                               : -1;
     int clock = adjtimex(&tx);
     f->clock_synchronised = clock < 0 ? -1 : clock != TIME_ERROR && !(tx.status & STA_UNSYNC);
     f->retention_days = conf_int(b->conf, "evidence", "", "retention_days");
@@ -69,27 +82,36 @@ static void system_facts(struct backend *b, struct pol_facts *f)
     f->notice_number_set = -1;
 }
 
-/* Endpoints in use: connectors that are enabled, and the models that answer. Strings belong to `rows`. */
+/* Endpoints in use: connectors that are enabled, and the models that answer. Strings belong to
+ * `rows`. */
 static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_endpoint *out)
 {
     size_t i, n = 0;
     json_t *row;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         if (n == MAX_ENDPOINTS || strcmp(json_str(row, "state", ""), "disabled") == 0)
             continue;
         const char *name = json_str(row, "name", "");
         bool own = strcmp(name, "console") == 0;
-        out[n++] = (struct pol_endpoint){.name = name,
-                                         .what = "connector",
-                                         .region = own ? "local" : json_str(row, "region", ""),
-                                         .allowed = own ? "" : conf_str(b->conf, "connector", name, "allowed_regions"),
-                                         .data = own ? "metrics" : conf_str(b->conf, "connector", name, "data"),
-                                         .level = json_str(row, "level", "read"),
-                                         .owner = own ? "this console" : json_str(row, "owner", "")};
+        out[n++] = (struct pol_endpoint){
+            .name = name,
+            .what = "connector",
+            .region = own ? "local" : json_str(row, "region", ""),
+            .allowed = own ? "" : conf_str(b->conf, "connector", name, "allowed_regions"),
+            .data = own ? "metrics" : conf_str(b->conf, "connector", name, "data"),
+            .level = json_str(row, "level", "read"),
+            .owner = own ? "this console" : json_str(row, "owner", "")};
     }
     for (size_t m = 0; m < gw_count(b->gw) && n < MAX_ENDPOINTS; m++) {
         const struct gw_model *model = gw_model(b->gw, m);
-        out[n++] = (struct pol_endpoint){.name = model->name, .what = "model", .region = model->region, .allowed = "", .data = model->builtin ? "questions" : "", .level = "read", .owner = model->builtin ? "this console" : ""};
+        out[n++] = (struct pol_endpoint){.name = model->name,
+                                         .what = "model",
+                                         .region = model->region,
+                                         .allowed = "",
+                                         .data = model->builtin ? "questions" : "",
+                                         .level = "read",
+                                         .owner = model->builtin ? "this console" : ""};
     }
     return n;
 }
@@ -126,7 +148,8 @@ json_t *backend__scorecard(struct backend *b)
     clock_format(f.now, at);
     json_puts(card, "assessed_at", at);
     struct history h = {json_array()};
-    store_query(store_reader(b->store), NULL, take_score, &h, "SELECT at, score FROM scores ORDER BY at DESC LIMIT 120", "");
+    store_query(store_reader(b->store), NULL, take_score, &h,
+                "SELECT at, score FROM scores ORDER BY at DESC LIMIT 120", "");
     json_put(card, "history", h.out);
     return card;
 }
@@ -137,7 +160,7 @@ static json_t *statuses(const json_t *card)
 {
     json_t *out = json_object(), *control;
     size_t i;
-    json_array_foreach (json_object_get(card, "controls"), i, control)
+    json_array_foreach(json_object_get(card, "controls"), i, control)
         json_puts(out, json_str(control, "id", ""), json_str(control, "status", ""));
     return out;
 }
@@ -149,7 +172,8 @@ struct score_row {
 static enum err insert_score(struct store_db *db, void *arg, struct error *e)
 {
     struct score_row *r = arg;
-    return store_exec(db, e, "INSERT OR REPLACE INTO scores (at, score) VALUES (?, ?)", "ii", r->at, r->score);
+    return store_exec(db, e, "INSERT OR REPLACE INTO scores (at, score) VALUES (?, ?)", "ii", r->at,
+                      r->score);
 }
 
 static void score_logged(void *arg, int64_t seq, const struct error *e)

@@ -1,5 +1,5 @@
-/* The console's own tools, as the connector "console": its connectors, its spending, its log, its score.
- * They answer questions such as "are all connectors healthy?" from live figures. */
+/* The console's own tools, as the connector "console": its connectors, its spending, its log, its
+ * score. They answer questions such as "are all connectors healthy?" from live figures. */
 #include "backend/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -22,12 +22,12 @@ static char *text_of(const json_t *findings)
     struct buf text = {0};
     size_t i;
     json_t *f;
-    json_array_foreach (findings, i, f)
-        buf_addf(&text, "%s\n", json_str(f, "en", ""));
+    json_array_foreach(findings, i, f) buf_addf(&text, "%s\n", json_str(f, "en", ""));
     return buf_take(&text);
 }
 
-static enum err answer(json_t *findings, json_t *figures, const char *key, json_t **data, char **text)
+static enum err answer(json_t *findings, json_t *figures, const char *key, json_t **data,
+                       char **text)
 {
     *text = text_of(findings);
     *data = json_object();
@@ -37,14 +37,16 @@ static enum err answer(json_t *findings, json_t *figures, const char *key, json_
     return ERR_OK;
 }
 
-static enum err call_connectors(void *arg, const json_t *arguments, json_t **data, char **text, struct error *e)
+static enum err call_connectors(void *arg, const json_t *arguments, json_t **data, char **text,
+                                struct error *e)
 {
     struct backend *b = arg;
     (void)arguments;
     (void)e;
     json_t *rows = conn_list(b->conn), *row, *findings = json_array();
     size_t i, ok = 0, all = 0;
-    json_array_foreach (rows, i, row) {
+    json_array_foreach(rows, i, row)
+    {
         const char *state = json_str(row, "state", ""), *name = json_str(row, "name", "");
         if (strcmp(state, "disabled") == 0)
             continue;
@@ -55,24 +57,35 @@ static enum err call_connectors(void *arg, const json_t *arguments, json_t **dat
             continue;
         }
         bool fail = strcmp(state, "fail") == 0;
-        finding(findings, fail ? "fail" : "warn", "connector", xasprintf("Connector %s is in state %s%s%s.", name, state, *error ? ": " : "", error),
-                xasprintf("Коннектор %s в состоянии %s%s%s.", name, state, *error ? ": " : "", error));
+        finding(
+            findings, fail ? "fail" : "warn", "connector",
+            xasprintf("Connector %s is in state %s%s%s.", name, state, *error ? ": " : "", error),
+            xasprintf("Коннектор %s в состоянии %s%s%s.", name, state, *error ? ": " : "", error));
     }
     if (ok == all)
-        finding(findings, "ok", "connector", xasprintf("All %zu connectors are healthy.", all), xasprintf("Все коннекторы (%zu) исправны.", all));
+        finding(findings, "ok", "connector", xasprintf("All %zu connectors are healthy.", all),
+                xasprintf("Все коннекторы (%zu) исправны.", all));
     else
-        finding(findings, "warn", "connector", xasprintf("%zu of %zu connectors are healthy.", ok, all), xasprintf("Исправны %zu из %zu коннекторов.", ok, all));
-    json_array_foreach (rows, i, row) {
+        finding(findings, "warn", "connector",
+                xasprintf("%zu of %zu connectors are healthy.", ok, all),
+                xasprintf("Исправны %zu из %zu коннекторов.", ok, all));
+    json_array_foreach(rows, i, row)
+    {
         double latency = json_num(row, "latency_ms", -1);
         if (strcmp(json_str(row, "state", ""), "ok") != 0 || latency < 0)
             continue;
-        finding(findings, "ok", "connector", xasprintf("Connector %s answered its last check in %.1f ms and offers %lld tools.", json_str(row, "name", ""), latency, (long long)json_int(row, "tools", 0)),
-                xasprintf("Коннектор %s ответил на последнюю проверку за %.1f мс, инструментов: %lld.", json_str(row, "name", ""), latency, (long long)json_int(row, "tools", 0)));
+        finding(
+            findings, "ok", "connector",
+            xasprintf("Connector %s answered its last check in %.1f ms and offers %lld tools.",
+                      json_str(row, "name", ""), latency, (long long)json_int(row, "tools", 0)),
+            xasprintf("Коннектор %s ответил на последнюю проверку за %.1f мс, инструментов: %lld.",
+                      json_str(row, "name", ""), latency, (long long)json_int(row, "tools", 0)));
     }
     return answer(findings, rows, "connectors", data, text);
 }
 
-static enum err call_cost(void *arg, const json_t *arguments, json_t **data, char **text, struct error *e)
+static enum err call_cost(void *arg, const json_t *arguments, json_t **data, char **text,
+                          struct error *e)
 {
     struct backend *b = arg;
     (void)arguments;
@@ -80,59 +93,105 @@ static enum err call_cost(void *arg, const json_t *arguments, json_t **data, cha
     if (!summary)
         return e->code;
     json_t *today = json_object_get(summary, "today"), *findings = json_array(), *model;
-    const char *currency = json_str(summary, "currency", ""), *amount = json_str(today, "amount", "0.00");
-    long long calls = json_int(today, "calls", 0), in = json_int(today, "input_tokens", 0), out = json_int(today, "output_tokens", 0), unknown = json_int(today, "unknown", 0);
-    finding(findings, "ok", "cost", xasprintf("Today cost %s %s so far: %lld model calls with %lld input and %lld output tokens.", amount, currency, calls, in, out),
-            xasprintf("Сегодня потрачено %s %s: вызовов моделей %lld, токенов на входе %lld, на выходе %lld.", amount, currency, calls, in, out));
+    const char *currency = json_str(summary, "currency", ""),
+               *amount = json_str(today, "amount", "0.00");
+    long long calls = json_int(today, "calls", 0), in = json_int(today, "input_tokens", 0),
+              out = json_int(today, "output_tokens", 0), unknown = json_int(today, "unknown", 0);
+    finding(
+        findings, "ok", "cost",
+        xasprintf(
+            "Today cost %s %s so far: %lld model calls with %lld input and %lld output tokens.",
+            amount, currency, calls, in, out),
+        xasprintf(
+            "Сегодня потрачено %s %s: вызовов моделей %lld, токенов на входе %lld, на выходе %lld.",
+            amount, currency, calls, in, out));
     if (unknown)
-        finding(findings, "warn", "cost", xasprintf("%lld calls of today have no known price and are not in that sum.", unknown), xasprintf("У %lld сегодняшних вызовов цена неизвестна, в сумму они не вошли.", unknown));
+        finding(
+            findings, "warn", "cost",
+            xasprintf("%lld calls of today have no known price and are not in that sum.", unknown),
+            xasprintf("У %lld сегодняшних вызовов цена неизвестна, в сумму они не вошли.",
+                      unknown));
     size_t i;
-    json_array_foreach (json_object_get(summary, "by_model"), i, model) {
+    json_array_foreach(json_object_get(summary, "by_model"), i, model)
+    {
         if (i == 3)
             break;
-        finding(findings, "ok", "cost", xasprintf("Model %s: %s %s in the last 7 days, %lld calls.", json_str(model, "model", ""), json_str(model, "amount", "0.00"), currency, (long long)json_int(model, "calls", 0)),
-                xasprintf("Модель %s: %s %s за последние 7 дней, вызовов %lld.", json_str(model, "model", ""), json_str(model, "amount", "0.00"), currency, (long long)json_int(model, "calls", 0)));
+        finding(findings, "ok", "cost",
+                xasprintf("Model %s: %s %s in the last 7 days, %lld calls.",
+                          json_str(model, "model", ""), json_str(model, "amount", "0.00"), currency,
+                          (long long)json_int(model, "calls", 0)),
+                xasprintf("Модель %s: %s %s за последние 7 дней, вызовов %lld.",
+                          json_str(model, "model", ""), json_str(model, "amount", "0.00"), currency,
+                          (long long)json_int(model, "calls", 0)));
     }
     return answer(findings, summary, "cost", data, text);
 }
 
-static enum err call_score(void *arg, const json_t *arguments, json_t **data, char **text, struct error *e)
+static enum err call_score(void *arg, const json_t *arguments, json_t **data, char **text,
+                           struct error *e)
 {
     struct backend *b = arg;
     (void)arguments;
     (void)e;
     json_t *card = backend__scorecard(b), *findings = json_array(), *control;
     const json_t *counts = json_object_get(card, "counts");
-    long long score = json_int(card, "score", 0), pass = json_int(counts, "pass", 0), warn = json_int(counts, "warn", 0), fail = json_int(counts, "fail", 0), open = json_int(counts, "not_assessed", 0);
-    finding(findings, fail ? "fail" : warn ? "warn" : "ok", "score", xasprintf("The compliance score is %lld of 100: %lld controls pass, %lld warn, %lld fail, %lld are not assessed.", score, pass, warn, fail, open),
-            xasprintf("Оценка соответствия %lld из 100: выполнено %lld, предупреждений %lld, нарушений %lld, не оценено %lld.", score, pass, warn, fail, open));
+    long long score = json_int(card, "score", 0), pass = json_int(counts, "pass", 0),
+              warn = json_int(counts, "warn", 0), fail = json_int(counts, "fail", 0),
+              open = json_int(counts, "not_assessed", 0);
+    finding(findings,
+            fail   ? "fail"
+            : warn ? "warn"
+                   : "ok",
+            "score",
+            xasprintf("The compliance score is %lld of 100: %lld controls pass, %lld warn, %lld "
+                      "fail, %lld are not assessed.",
+                      score, pass, warn, fail, open),
+            xasprintf("Оценка соответствия %lld из 100: выполнено %lld, предупреждений %lld, "
+                      "нарушений %lld, не оценено %lld.",
+                      score, pass, warn, fail, open));
     size_t i;
-    json_array_foreach (json_object_get(card, "controls"), i, control) {
+    json_array_foreach(json_object_get(card, "controls"), i, control)
+    {
         const char *status = json_str(control, "status", "");
         if (strcmp(status, "warn") != 0 && strcmp(status, "fail") != 0)
             continue;
-        finding(findings, status, "score", xasprintf("Control %s: %s (%s).", json_str(control, "title", ""), json_str(control, "reason", ""), json_str(control, "law", "")),
-                xasprintf("Контроль %s: %s (%s).", json_str(control, "title", ""), json_str(control, "reason", ""), json_str(control, "law", "")));
+        finding(findings, status, "score",
+                xasprintf("Control %s: %s (%s).", json_str(control, "title", ""),
+                          json_str(control, "reason", ""), json_str(control, "law", "")),
+                xasprintf("Контроль %s: %s (%s).", json_str(control, "title", ""),
+                          json_str(control, "reason", ""), json_str(control, "law", "")));
     }
     return answer(findings, card, "scorecard", data, text);
 }
 
 /* ---- the log: verified now, not remembered */
 
-
 static void verified(void *arg, const json_t *report)
 {
     struct conn_native_reply *reply = arg;
     json_t *findings = json_array(), *data = NULL;
     char *text = NULL;
-    long long checked = json_int(report, "checked", 0), problems = json_int(report, "problem_count", 0), ms = json_int(report, "elapsed_ms", 0);
+    long long checked = json_int(report, "checked", 0),
+              problems = json_int(report, "problem_count", 0),
+              ms = json_int(report, "elapsed_ms", 0);
     if (json_flag(report, "ok", false))
-        finding(findings, "ok", "evidence", xasprintf("The evidence log is intact: %lld entries verified just now in %lld ms, no problem found.", checked, ms),
-                xasprintf("Журнал доказательств цел: проверено записей %lld за %lld мс, нарушений нет.", checked, ms));
+        finding(
+            findings, "ok", "evidence",
+            xasprintf("The evidence log is intact: %lld entries verified just now in %lld ms, no "
+                      "problem found.",
+                      checked, ms),
+            xasprintf("Журнал доказательств цел: проверено записей %lld за %lld мс, нарушений нет.",
+                      checked, ms));
     else
-        finding(findings, "fail", "evidence", xasprintf("The evidence log does NOT verify: %lld problems in %lld entries.", problems, checked),
-                xasprintf("Журнал доказательств НЕ проходит проверку: нарушений %lld, записей %lld.", problems, checked));
-    finding(findings, "ok", "evidence", xasprintf("What this proves: %s", json_str(report, "proved", "")), xasprintf("Что это доказывает: %s", json_str(report, "proved", "")));
+        finding(
+            findings, "fail", "evidence",
+            xasprintf("The evidence log does NOT verify: %lld problems in %lld entries.", problems,
+                      checked),
+            xasprintf("Журнал доказательств НЕ проходит проверку: нарушений %lld, записей %lld.",
+                      problems, checked));
+    finding(findings, "ok", "evidence",
+            xasprintf("What this proves: %s", json_str(report, "proved", "")),
+            xasprintf("Что это доказывает: %s", json_str(report, "proved", "")));
     json_t *figures = json_deep_copy(report);
     answer(findings, figures, "report", &data, &text);
     conn_native_answer(reply, data, text, NULL);
@@ -144,17 +203,34 @@ static void start_evidence(void *arg, const json_t *arguments, struct conn_nativ
     backend__verify(arg, 0, NULL, verified, reply);
 }
 
-static const char NO_ARGUMENTS[] = "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}";
+static const char NO_ARGUMENTS[] =
+    "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}";
 
 static const struct conn_native_tool TOOLS[] = {
-    {.name = "connectors", .title = "Connector health", .input_schema = NO_ARGUMENTS, .call = call_connectors,
-     .description = "Health of all connectors and MCP servers of this console: healthy, degraded or failed, last error, latency."},
-    {.name = "cost", .title = "Cost and spending of models", .input_schema = NO_ARGUMENTS, .call = call_cost,
-     .description = "What was spent today and this week: cost, price, money, budget, tokens and calls by model."},
-    {.name = "scorecard", .title = "Compliance scorecard", .input_schema = NO_ARGUMENTS, .call = call_score,
-     .description = "Compliance score and controls by law 152-FZ: which controls pass, warn or fail."},
-    {.name = "evidence", .title = "Evidence log integrity", .input_schema = NO_ARGUMENTS, .start = start_evidence,
-     .description = "Verifies the evidence log now: is the hash chain intact, was an entry changed, tampered with or removed."},
+    {.name = "connectors",
+     .title = "Connector health",
+     .input_schema = NO_ARGUMENTS,
+     .call = call_connectors,
+     .description = "Health of all connectors and MCP servers of this console: healthy, degraded "
+                    "or failed, last error, latency."},
+    {.name = "cost",
+     .title = "Cost and spending of models",
+     .input_schema = NO_ARGUMENTS,
+     .call = call_cost,
+     .description = "What was spent today and this week: cost, price, money, budget, tokens and "
+                    "calls by model."},
+    {.name = "scorecard",
+     .title = "Compliance scorecard",
+     .input_schema = NO_ARGUMENTS,
+     .call = call_score,
+     .description =
+         "Compliance score and controls by law 152-FZ: which controls pass, warn or fail."},
+    {.name = "evidence",
+     .title = "Evidence log integrity",
+     .input_schema = NO_ARGUMENTS,
+     .start = start_evidence,
+     .description = "Verifies the evidence log now: is the hash chain intact, was an entry "
+                    "changed, tampered with or removed."},
 };
 
 void backend__add_selftools(struct backend *b)

@@ -95,8 +95,10 @@ static int run_connectors(struct cli *c, struct busc *bus)
     if (answer && c->json) {
         cli__print_json(rows);
     } else if (answer) {
-        printf("%-10s %-20s %-10s %6s %10s %-10s %s\n", "STATE", "NAME", "KIND", "TOOLS", "LATENCY", "LEVEL", "LAST ERROR");
-        json_array_foreach ((json_t *)rows, i, row) {
+        printf("%-10s %-20s %-10s %6s %10s %-10s %s\n", "STATE", "NAME", "KIND", "TOOLS", "LATENCY",
+               "LEVEL", "LAST ERROR");
+        json_array_foreach((json_t *)rows, i, row)
+        {
             char latency[32] = "-", tools[32];
             if (json_is_number(json_object_get(row, "latency_ms")))
                 snprintf(latency, sizeof latency, "%.1f ms", json_num(row, "latency_ms", 0));
@@ -133,19 +135,28 @@ static int run_cost(struct cli *c, struct busc *bus)
     } else if (answer) {
         const json_t *today = json_object_get(answer, "today");
         const char *currency = json_str(answer, "currency", "");
-        printf("today  %s %s  %lld calls", json_str(today, "amount", "-"), currency, (long long)json_int(today, "calls", 0));
+        printf("today  %s %s  %lld calls", json_str(today, "amount", "-"), currency,
+               (long long)json_int(today, "calls", 0));
         if (json_int(today, "unknown", 0))
-            printf(", %lld of them with an unknown price", (long long)json_int(today, "unknown", 0));
-        printf("\n\n%-28s %8s %12s %12s %14s\n", "MODEL", "CALLS", "TOKENS IN", "TOKENS OUT", "COST");
-        json_array_foreach (json_object_get(answer, "by_model"), i, row) {
+            printf(", %lld of them with an unknown price",
+                   (long long)json_int(today, "unknown", 0));
+        printf("\n\n%-28s %8s %12s %12s %14s\n", "MODEL", "CALLS", "TOKENS IN", "TOKENS OUT",
+               "COST");
+        json_array_foreach(json_object_get(answer, "by_model"), i, row)
+        {
             cli__cell(json_str(row, "model", ""), 28);
-            printf(" %8lld %12lld %12lld %10s %s\n", (long long)json_int(row, "calls", 0), (long long)json_int(row, "input_tokens", 0),
-                   (long long)json_int(row, "output_tokens", 0), json_str(row, "amount", "-"), currency);
+            printf(" %8lld %12lld %12lld %10s %s\n", (long long)json_int(row, "calls", 0),
+                   (long long)json_int(row, "input_tokens", 0),
+                   (long long)json_int(row, "output_tokens", 0), json_str(row, "amount", "-"),
+                   currency);
         }
         printf("\n%-12s %8s %14s\n", "DAY", "CALLS", "COST");
-        json_array_foreach (json_object_get(answer, "by_day"), i, row) {
+        json_array_foreach(json_object_get(answer, "by_day"), i, row)
+        {
             if (json_int(row, "calls", 0))
-                printf("%-12s %8lld %10s %s\n", json_str(row, "day", ""), (long long)json_int(row, "calls", 0), json_str(row, "amount", "-"), currency);
+                printf("%-12s %8lld %10s %s\n", json_str(row, "day", ""),
+                       (long long)json_int(row, "calls", 0), json_str(row, "amount", "-"),
+                       currency);
         }
     }
     json_decref(answer);
@@ -167,9 +178,12 @@ static int run_score(struct cli *c, struct busc *bus)
         cli__print_json(answer);
     } else if (answer) {
         const json_t *counts = json_object_get(answer, "counts");
-        printf("%lld of 100: %lld pass, %lld warn, %lld fail, %lld not assessed\n\n", (long long)json_int(answer, "score", 0), (long long)json_int(counts, "pass", 0),
-               (long long)json_int(counts, "warn", 0), (long long)json_int(counts, "fail", 0), (long long)json_int(counts, "not_assessed", 0));
-        json_array_foreach (json_object_get(answer, "controls"), i, row) {
+        printf("%lld of 100: %lld pass, %lld warn, %lld fail, %lld not assessed\n\n",
+               (long long)json_int(answer, "score", 0), (long long)json_int(counts, "pass", 0),
+               (long long)json_int(counts, "warn", 0), (long long)json_int(counts, "fail", 0),
+               (long long)json_int(counts, "not_assessed", 0));
+        json_array_foreach(json_object_get(answer, "controls"), i, row)
+        {
             cli__cell(json_str(row, "status", ""), 14);
             cli__cell(json_str(row, "title", ""), 44);
             putchar(' ');
@@ -199,10 +213,16 @@ static void check_terminal(json_t *checks)
 {
     const char *term = getenv("TERM"), *locale = setlocale(LC_CTYPE, NULL);
     bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
-    add_check(checks, "terminal", !dumb, dumb ? "TERM is not set or dumb: only the subcommands work" : term, "set TERM, for example TERM=xterm-256color");
+    add_check(checks, "terminal", !dumb,
+              dumb ? "TERM is not set or dumb: only the subcommands work" : term,
+              "set TERM, for example TERM=xterm-256color");
     bool wide = text_width_cp(0x416) == 1 && MB_CUR_MAX > 1;
-    add_check(checks, "locale", wide, locale ? locale : "", "set LC_ALL=C.UTF-8; until then the console draws in ASCII");
-    add_check(checks, "colours", true, getenv("NO_COLOR") && *getenv("NO_COLOR") ? "off by NO_COLOR" : "as the terminal has them", "");
+    add_check(checks, "locale", wide, locale ? locale : "",
+              "set LC_ALL=C.UTF-8; until then the console draws in ASCII");
+    add_check(checks, "colours", true,
+              getenv("NO_COLOR") && *getenv("NO_COLOR") ? "off by NO_COLOR"
+                                                        : "as the terminal has them",
+              "");
 }
 
 static int run_doctor(struct cli *c, struct busc *bus)
@@ -225,14 +245,16 @@ static int run_doctor(struct cli *c, struct busc *bus)
         free(text);
     }
     json_decref(hello);
-    json_array_foreach (checks, i, row) {
+    json_array_foreach(checks, i, row)
+    {
         if (strcmp(json_str(row, "status", ""), "fail") == 0)
             status = EXIT_FAILED;
     }
     if (c->json) {
         cli__print_json(checks);
     } else {
-        json_array_foreach (checks, i, row) {
+        json_array_foreach(checks, i, row)
+        {
             cli__cell(json_str(row, "status", ""), 6);
             cli__cell(json_str(row, "name", ""), 26);
             cli__put(json_str(row, "text", ""), false);
@@ -251,11 +273,13 @@ static int run_doctor(struct cli *c, struct busc *bus)
 /* ---- arguments */
 
 static const struct cli_command COMMANDS[] = {
-    {"ask", "ask [--json] [--timeout SECONDS] TEXT", "ask the copilot; - or a pipe reads the text", cli__ask},
+    {"ask", "ask [--json] [--timeout SECONDS] TEXT", "ask the copilot; - or a pipe reads the text",
+     cli__ask},
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
-    {"evidence", "evidence list|show|verify [--json] ...", "the log: list, show SEQ, verify", cli__evidence},
+    {"evidence", "evidence list|show|verify [--json] ...", "the log: list, show SEQ, verify",
+     cli__evidence},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -266,7 +290,8 @@ const char *cli_help(void)
            "  connectors [--json]        connectors and their health\n"
            "  cost [--json] [--days N]   what models cost\n"
            "  score [--json]             the compliance scorecard\n"
-           "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace ID]\n"
+           "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
+           "ID]\n"
            "  evidence show [--json] SEQ one entry with its payload\n"
            "  evidence verify [--json] [--from SEQ]\n"
            "                             verify the log; exit 4 if it was tampered with\n"
@@ -275,7 +300,8 @@ const char *cli_help(void)
 
 static int usage(const struct cli_command *command, const char *what)
 {
-    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", command->name, what, command->usage);
+    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", command->name, what,
+            command->usage);
     return EXIT_USAGE;
 }
 
@@ -327,26 +353,55 @@ static int take_words(struct cli *c, int argc, char **argv)
 
 static int take_options(struct cli *c, int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},     {"timeout", required_argument, NULL, 't'}, {"days", required_argument, NULL, 'd'},
-                                            {"limit", required_argument, NULL, 'l'}, {"before", required_argument, NULL, 'b'},  {"after", required_argument, NULL, 'a'},
-                                            {"from", required_argument, NULL, 'f'},  {"type", required_argument, NULL, 'y'},    {"trace", required_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},        {0}};
+    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"days", required_argument, NULL, 'd'},
+                                            {"limit", required_argument, NULL, 'l'},
+                                            {"before", required_argument, NULL, 'b'},
+                                            {"after", required_argument, NULL, 'a'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"type", required_argument, NULL, 'y'},
+                                            {"trace", required_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     int64_t seconds;
     bool ok = true;
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
         switch (o) {
-        case 'j': c->json = true; break;
-        case 't': ok = whole_number(optarg, &seconds) && seconds > 0 && seconds < 86400; c->timeout_ms = (uint64_t)seconds * 1000; break;
-        case 'd': ok = whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366; break;
-        case 'l': ok = whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000; break;
-        case 'b': ok = whole_number(optarg, &c->before); break;
-        case 'a': ok = whole_number(optarg, &c->after); break;
-        case 'f': ok = whole_number(optarg, &c->from); break;
-        case 'y': c->type = optarg; break;
-        case 'r': c->trace = optarg; break;
-        case 'h': printf("usage: mcp-console %s\n", c->command->usage); return -1;
-        default: return usage(c->command, "see the options below");
+        case 'j':
+            c->json = true;
+            break;
+        case 't':
+            ok = whole_number(optarg, &seconds) && seconds > 0 && seconds < 86400;
+            c->timeout_ms = (uint64_t)seconds * 1000;
+            break;
+        case 'd':
+            ok = whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366;
+            break;
+        case 'l':
+            ok = whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000;
+            break;
+        case 'b':
+            ok = whole_number(optarg, &c->before);
+            break;
+        case 'a':
+            ok = whole_number(optarg, &c->after);
+            break;
+        case 'f':
+            ok = whole_number(optarg, &c->from);
+            break;
+        case 'y':
+            c->type = optarg;
+            break;
+        case 'r':
+            c->trace = optarg;
+            break;
+        case 'h':
+            printf("usage: mcp-console %s\n", c->command->usage);
+            return -1;
+        default:
+            return usage(c->command, "see the options below");
         }
         if (!ok)
             return usage(c->command, "an option's number is out of range");
@@ -367,7 +422,10 @@ struct cli *cli_parse(int argc, char **argv, int *status)
             best = d, near = COMMANDS[i].name;
     }
     if (!command) {
-        fprintf(stderr, "mcp-console: there is no command \"%s\"%s%s%s\nmcp-console --help lists what there is\n", argv[0], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        fprintf(stderr,
+                "mcp-console: there is no command \"%s\"%s%s%s\nmcp-console --help lists what "
+                "there is\n",
+                argv[0], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
         *status = EXIT_USAGE;
         return NULL;
     }

@@ -10,8 +10,8 @@
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_TAMPERED };
 
 struct cli; /* a parsed subcommand */
-/* argv[0] is the subcommand. NULL when there is nothing to run: *status is the exit code then, and what
- * is wrong (or the help asked for) was printed. argv must outlive the result. */
+/* argv[0] is the subcommand. NULL when there is nothing to run: *status is the exit code then, and
+ * what is wrong (or the help asked for) was printed. argv must outlive the result. */
 struct cli *cli_parse(int argc, char **argv, int *status);
 /* Runs it over the bus; returns the exit code. */
 int cli_run(struct cli *c, struct busc *bus);

@@ -14,7 +14,8 @@ static void on_event(void *arg, const char *type, int64_t at, const json_t *data
 {
     struct asking *a = arg;
     (void)at;
-    if (strcmp(type, "turn") == 0 && a->trace_id && strcmp(json_str(data, "trace_id", ""), a->trace_id) == 0 &&
+    if (strcmp(type, "turn") == 0 && a->trace_id &&
+        strcmp(json_str(data, "trace_id", ""), a->trace_id) == 0 &&
         strcmp(json_str(data, "state", ""), "running") != 0)
         a->ended = true;
 }
@@ -32,8 +33,8 @@ static json_t *trace_now(struct busc *bus, const char *id, int *status)
     return cli__call(bus, WIRE_traces_get, params, status);
 }
 
-/* Waits for the end by events; looks once right away and after every resync, because the end may have
- * come before the events did. */
+/* Waits for the end by events; looks once right away and after every resync, because the end may
+ * have come before the events did. */
 static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms, int *status)
 {
     uint64_t until = clock_mono_ms() + limit_ms;
@@ -48,7 +49,8 @@ static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms
         uint64_t now = clock_mono_ms();
         if (now >= until) {
             struct error e = {0};
-            err_set(&e, ERR_TIMEOUT, "no answer within %llu s", (unsigned long long)(limit_ms / 1000));
+            err_set(&e, ERR_TIMEOUT, "no answer within %llu s",
+                    (unsigned long long)(limit_ms / 1000));
             *status = cli_error(&e);
             return NULL;
         }
@@ -60,13 +62,16 @@ static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms
 
 static json_t *answer_object(const json_t *trace)
 {
-    static const char *const KEYS[] = {"trace_id", "conversation", "at", "question", "state", "answer"};
-    static const char *const REST[] = {"candidates", "critiques", "verdict", "usage", "stages", "entries", "elapsed_ms", "error"};
+    static const char *const KEYS[] = {"trace_id", "conversation", "at",
+                                       "question", "state",        "answer"};
+    static const char *const REST[] = {"candidates", "critiques", "verdict",    "usage",
+                                       "stages",     "entries",   "elapsed_ms", "error"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         json_object_set(out, KEYS[i], json_object_get(trace, KEYS[i]));
-    json_array_foreach (json_object_get(trace, "sources"), i, source) {
+    json_array_foreach(json_object_get(trace, "sources"), i, source)
+    {
         if (!json_flag(source, "cited", false))
             continue;
         json_t *copy = json_copy(source);
@@ -87,7 +92,8 @@ static void print_answer(const json_t *answer)
     json_t *item;
     cli__put(json_str(answer, "answer", ""), true);
     puts("\n");
-    json_array_foreach (json_object_get(answer, "sources"), i, item) {
+    json_array_foreach(json_object_get(answer, "sources"), i, item)
+    {
         printf("  [");
         cli__put(json_str(item, "id", ""), false);
         printf("] ");
@@ -96,8 +102,10 @@ static void print_answer(const json_t *answer)
         cli__put(json_str(item, "ref", ""), false);
         putchar('\n');
     }
-    const json_t *verdict = json_object_get(answer, "verdict"), *usage = json_object_get(answer, "usage");
-    json_array_foreach (json_object_get(verdict, "disputed"), i, item) {
+    const json_t *verdict = json_object_get(answer, "verdict"),
+                 *usage = json_object_get(answer, "usage");
+    json_array_foreach(json_object_get(verdict, "disputed"), i, item)
+    {
         printf("  disputed: ");
         cli__put(json_string_value(item), false);
         putchar('\n');
@@ -108,9 +116,13 @@ static void print_answer(const json_t *answer)
         putchar('\n');
     }
     const json_t *cost = json_object_get(usage, "cost");
-    printf("  %s%lld tokens in, %s%lld out, cost %s %s, %lld ms, trace %s\n", json_flag(usage, "estimated", false) ? "~" : "", (long long)json_int(usage, "input_tokens", 0),
-           json_flag(usage, "estimated", false) ? "~" : "", (long long)json_int(usage, "output_tokens", 0), json_str(cost, "amount", "unknown"), json_str(cost, "currency", ""),
-           (long long)json_int(answer, "elapsed_ms", 0), json_str(answer, "trace_id", ""));
+    printf("  %s%lld tokens in, %s%lld out, cost %s %s, %lld ms, trace %s\n",
+           json_flag(usage, "estimated", false) ? "~" : "",
+           (long long)json_int(usage, "input_tokens", 0),
+           json_flag(usage, "estimated", false) ? "~" : "",
+           (long long)json_int(usage, "output_tokens", 0), json_str(cost, "amount", "unknown"),
+           json_str(cost, "currency", ""), (long long)json_int(answer, "elapsed_ms", 0),
+           json_str(answer, "trace_id", ""));
 }
 
 int cli__ask(struct cli *c, struct busc *bus)

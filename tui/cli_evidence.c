@@ -21,7 +21,8 @@ static int list(struct cli *c, struct busc *bus)
         cli__print_json(rows);
     } else if (answer) {
         printf("%8s  %-24s  %-16s %-26s %s\n", "SEQ", "TIME", "TYPE", "ACTOR", "HASH");
-        json_array_foreach (rows, i, row) {
+        json_array_foreach(rows, i, row)
+        {
             printf("%8lld  ", (long long)json_int(row, "seq", -1));
             cli__cell(json_str(row, "ts", ""), 26);
             cli__cell(json_str(row, "type", ""), 17);
@@ -44,7 +45,8 @@ static int show(struct cli *c, struct busc *bus)
     if (answer && c->json) {
         cli__print_json(answer);
     } else if (answer) {
-        static const char *const FIELDS[] = {"ts", "type", "actor", "session", "trace_id", "conversation", "hash", "leaf"};
+        static const char *const FIELDS[] = {"ts",       "type",         "actor", "session",
+                                             "trace_id", "conversation", "hash",  "leaf"};
         printf("%-14s %lld\n", "seq", (long long)json_int(answer, "seq", -1));
         for (size_t i = 0; i < sizeof FIELDS / sizeof *FIELDS; i++) {
             const char *value = json_str(answer, FIELDS[i], "");
@@ -85,18 +87,22 @@ static int verify(struct cli *c, struct busc *bus)
     if (c->json) {
         cli__print_json(report);
     } else {
-        printf("%s: %lld of %lld entries checked in %lld ms\n", ok ? "intact" : "TAMPERED", (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
+        printf("%s: %lld of %lld entries checked in %lld ms\n", ok ? "intact" : "TAMPERED",
+               (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
                (long long)json_int(report, "elapsed_ms", 0));
-        printf("head   %s\nroot   %s\nproved ", json_str(report, "head", ""), json_str(report, "root", ""));
+        printf("head   %s\nroot   %s\nproved ", json_str(report, "head", ""),
+               json_str(report, "root", ""));
         cli__put(json_str(report, "proved", ""), false);
         putchar('\n');
         size_t i;
-        json_array_foreach (json_object_get(report, "problems"), i, problem) {
+        json_array_foreach(json_object_get(report, "problems"), i, problem)
+        {
             printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
             cli__put(json_str(problem, "text", ""), false);
             putchar('\n');
         }
-        long long more = json_int(report, "problem_count", 0) - (long long)json_array_size(json_object_get(report, "problems"));
+        long long more = json_int(report, "problem_count", 0) -
+                         (long long)json_array_size(json_object_get(report, "problems"));
         if (more > 0)
             printf("and %lld more problems\n", more);
     }

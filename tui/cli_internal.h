@@ -10,7 +10,7 @@
 struct cli {
     const struct cli_command *command;
     bool json;
-    const char *text;  /* the words of `ask`, the action of `evidence` */
+    const char *text; /* the words of `ask`, the action of `evidence` */
     char *owned_text;
     const char *action;
     int64_t seq, from, limit, before, after, days;
@@ -23,8 +23,8 @@ struct cli_command {
     int (*run)(struct cli *c, struct busc *bus);
 };
 
-/* Prints a value as JSON and a new line: ASCII only where a terminal reads it, so that nothing in it
- * can act there; UTF-8 otherwise. */
+/* Prints a value as JSON and a new line: ASCII only where a terminal reads it, so that nothing in
+ * it can act there; UTF-8 otherwise. */
 void cli__print_json(const json_t *value);
 /* Prints foreign text, cleaned; keep_lines: its new lines stay. */
 void cli__put(const char *text, bool keep_lines);

@@ -38,8 +38,9 @@ static size_t numbers_of(const char *s, size_t len, struct number *out, size_t m
         }
         bool citation = i > 0 && s[i - 1] == '[';
         size_t used = 0;
-        while (i < len && (isdigit((unsigned char)s[i]) ||
-                           ((s[i] == '.' || s[i] == ',') && i + 1 < len && isdigit((unsigned char)s[i + 1])))) {
+        while (i < len &&
+               (isdigit((unsigned char)s[i]) || ((s[i] == '.' || s[i] == ',') && i + 1 < len &&
+                                                 isdigit((unsigned char)s[i + 1])))) {
             if (used + 1 < sizeof out[n].text)
                 out[n].text[used++] = s[i] == ',' ? '.' : s[i];
             i++;
@@ -79,7 +80,8 @@ static void take_sentence(void *arg, const char *text, size_t len)
 }
 
 /* The source that a sentence cites first, NULL if none that exists. */
-static const struct gw_source *cited(const struct sentence *s, const struct gw_source *sources, size_t n)
+static const struct gw_source *cited(const struct sentence *s, const struct gw_source *sources,
+                                     size_t n)
 {
     char *copy = xstrndup(s->text, s->len);
     const struct gw_source *found = NULL;
@@ -221,8 +223,8 @@ static void find_disputes(const struct orch_answer *a, const struct orch_answer 
                 best = near, at = j;
         }
         if (best >= 0.7 && numbers_differ(&sa.at[i], &sb.at[at])) {
-            char *text = xasprintf("%s: %.*s / %s: %.*s", a->model, (int)sa.at[i].len, sa.at[i].text,
-                                   b->model, (int)sb.at[at].len, sb.at[at].text);
+            char *text = xasprintf("%s: %.*s / %s: %.*s", a->model, (int)sa.at[i].len,
+                                   sa.at[i].text, b->model, (int)sb.at[at].len, sb.at[at].text);
             json_array_append_new(out, json_text(text, strlen(text)));
             free(text);
         }

@@ -1,4 +1,5 @@
-/* Arbitration of answers (spec AR-2, AR-3). Pure: texts, sources and limits in, scores and a verdict out.
+/* Arbitration of answers (spec AR-2, AR-3). Pure: texts, sources and limits in, scores and a
+ * verdict out.
  *
  *   composite = w_semantic * overlap + w_safety * (1 - safety_risk) + w_reasoning * reasoning
  *   overlap   = mean of: cosine to the sources it cites; mean cosine to the other answers (if any)
@@ -27,11 +28,11 @@ struct orch_answer {
     const char *model, *text;
 };
 struct orch_verdict {
-    int winner;  /* index, -1: none */
-    double D, S; /* -1 with fewer than two answers */
-    bool weak;   /* the winner's composite is under its threshold */
-    bool safer;  /* decided by S */
-    bool diverges; /* D > threshold and S within the gap: a critique turn is due */
+    int winner;       /* index, -1: none */
+    double D, S;      /* -1 with fewer than two answers */
+    bool weak;        /* the winner's composite is under its threshold */
+    bool safer;       /* decided by S */
+    bool diverges;    /* D > threshold and S within the gap: a critique turn is due */
     json_t *disputed; /* array of sentences, owned by the caller */
 };
 

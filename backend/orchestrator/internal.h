@@ -9,10 +9,10 @@
 
 enum {
     ORCH_CANDIDATES = 4,
-    ORCH_TOOLS = 8,      /* tool calls a trace may make */
-    ORCH_PASSAGES = 8,   /* passages a way may bring */
+    ORCH_TOOLS = 8,    /* tool calls a trace may make */
+    ORCH_PASSAGES = 8, /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
-    ORCH_TRACES = 8,     /* under way at once */
+    ORCH_TRACES = 8, /* under way at once */
     ORCH_PARENTS = 64,
     ORCH_SOURCE_BYTES = 16384, /* of one source's text that models and the trace get */
     ORCH_MAX_QUESTION = 16384
@@ -43,7 +43,7 @@ struct orch_candidate {
     const struct gw_model *model;
     enum know_way way; /* how its sources were chosen */
     struct gw_call *call, *critique_call;
-    struct buf text;  /* as streamed so far, then whole */
+    struct buf text; /* as streamed so far, then whole */
     struct buf revised;
     int64_t call_entry, output_entry;
     size_t stage;
@@ -64,7 +64,15 @@ struct trace {
     char id[33], conversation[33], actor[16];
     char *question;
     const char *lang;
-    enum { TRACE_LOGGING, TRACE_PLANNING, TRACE_TOOLS, TRACE_MODELS, TRACE_CRITIQUE, TRACE_ENDING, TRACE_ENDED } phase;
+    enum {
+        TRACE_LOGGING,
+        TRACE_PLANNING,
+        TRACE_TOOLS,
+        TRACE_MODELS,
+        TRACE_CRITIQUE,
+        TRACE_ENDING,
+        TRACE_ENDED
+    } phase;
     uint64_t started_ms; /* monotonic */
     json_t *doc;
     int64_t question_entry;
@@ -100,11 +108,13 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
 void orch__trace_free(struct trace *t);
 size_t orch__stage_begin(struct trace *t, const char *name, const char *label);
 void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note);
-/* Appends an entry of this trace (taking the payload's reference) and notes its seq in the document. */
+/* Appends an entry of this trace (taking the payload's reference) and notes its seq in the
+ * document. */
 int64_t orch__log(struct trace *t, const char *type, const char *actor, const int64_t *parents,
                   size_t n, json_t *payload, prov_done *done, void *arg, store_op *also,
                   void *also_arg);
-/* The write that keeps the trace's projection: `also` and its argument for an entry of the trace. */
+/* The write that keeps the trace's projection: `also` and its argument for an entry of the trace.
+ */
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);
 void *orch__store_trace_arg(struct trace *t, const char *state);
 void orch__store_trace_free(void *arg);
@@ -114,7 +124,7 @@ void orch__candidate_doc(struct orch_candidate *c, const char *state);
 json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
 
 /* plan.c: which tools and passages, and running the tools */
-void orch__plan(struct trace *t);        /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
+void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
 
 /* candidates.c: models, comparison, critique, the end */

@@ -15,12 +15,13 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
     o->event_arg = arg;
     o->born_ms = clock_mono_ms();
     const struct conf *c = rooms->conf;
-    o->limits = (struct orch_limits){.divergence = conf_num(c, "arbitration", "", "divergence_threshold"),
-                                     .safety_gap = conf_num(c, "arbitration", "", "safety_gap_threshold"),
-                                     .composite = conf_num(c, "arbitration", "", "composite_threshold"),
-                                     .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
-                                     .w_safety = conf_num(c, "arbitration", "", "w_safety"),
-                                     .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
+    o->limits =
+        (struct orch_limits){.divergence = conf_num(c, "arbitration", "", "divergence_threshold"),
+                             .safety_gap = conf_num(c, "arbitration", "", "safety_gap_threshold"),
+                             .composite = conf_num(c, "arbitration", "", "composite_threshold"),
+                             .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
+                             .w_safety = conf_num(c, "arbitration", "", "w_safety"),
+                             .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
     struct error why = {0};
     o->model_count = gw_chosen(rooms->gw, c, o->models, ORCH_CANDIDATES, &why);
     if (why.code != ERR_OK) {
@@ -126,13 +127,16 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
 {
     size_t len = strlen(ask->text);
     if (!len || len > ORCH_MAX_QUESTION)
-        return err_set(e, ERR_INVALID, "a question has 1 to %d bytes, this one has %zu", ORCH_MAX_QUESTION, len);
-    if (ask->conversation && (strlen(ask->conversation) != 32 || strspn(ask->conversation, "0123456789abcdef") != 32))
+        return err_set(e, ERR_INVALID, "a question has 1 to %d bytes, this one has %zu",
+                       ORCH_MAX_QUESTION, len);
+    if (ask->conversation &&
+        (strlen(ask->conversation) != 32 || strspn(ask->conversation, "0123456789abcdef") != 32))
         return err_set(e, ERR_INVALID, "a conversation is 32 hex digits");
     if (o->closed)
         return err_set(e, ERR_CLOSED, "the console is stopping");
     if (o->running >= ORCH_TRACES)
-        return err_set(e, ERR_OVERLOADED, "%d questions are being answered; try again in 2 s", ORCH_TRACES);
+        return err_set(e, ERR_OVERLOADED, "%d questions are being answered; try again in 2 s",
+                       ORCH_TRACES);
     struct trace *t = orch__trace_new(o, ask);
     t->next = o->traces;
     o->traces = t;
@@ -150,7 +154,8 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;
     t->writes++;
-    orch__log(t, "question", t->actor, NULL, 0, payload, on_question_logged, t, orch__store_trace, a->projection);
+    orch__log(t, "question", t->actor, NULL, 0, payload, on_question_logged, t, orch__store_trace,
+              a->projection);
     return ERR_OK;
 }
 
@@ -211,12 +216,9 @@ static void without_texts(json_t *doc)
 {
     size_t i;
     json_t *item;
-    json_array_foreach (json_object_get(doc, "candidates"), i, item)
-        json_object_del(item, "text");
-    json_array_foreach (json_object_get(doc, "sources"), i, item)
-        json_object_del(item, "text");
-    json_array_foreach (json_object_get(doc, "critiques"), i, item)
-        json_object_del(item, "text");
+    json_array_foreach(json_object_get(doc, "candidates"), i, item) json_object_del(item, "text");
+    json_array_foreach(json_object_get(doc, "sources"), i, item) json_object_del(item, "text");
+    json_array_foreach(json_object_get(doc, "critiques"), i, item) json_object_del(item, "text");
 }
 
 /* A trace that was running when an earlier run ended. */
@@ -264,8 +266,10 @@ static bool take_row(void *arg, const struct store_row *row)
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
 {
     struct rows r = {o, json_array(), true};
-    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
-                                "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?", "s", trace_id);
+    enum err code =
+        store_query(store_reader(o->rooms.store), e, take_row, &r,
+                    "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?",
+                    "s", trace_id);
     json_t *doc = code == ERR_OK ? json_incref(json_array_get(r.out, 0)) : NULL;
     if (code == ERR_OK && !doc)
         err_set(e, ERR_NOT_FOUND, "no trace %s", trace_id);
@@ -286,13 +290,15 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
     return NULL;
 }
 
-json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit, struct error *e)
+json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                   struct error *e)
 {
     struct rows r = {o, json_array(), true};
-    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
-                                "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE rowid < ?1 "
-                                "AND (?2 IS NULL OR conversation = ?2) ORDER BY rowid DESC LIMIT ?3",
-                                "isi", before < 0 ? INT64_MAX : before, conversation, (int64_t)limit);
+    enum err code =
+        store_query(store_reader(o->rooms.store), e, take_row, &r,
+                    "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE rowid < ?1 "
+                    "AND (?2 IS NULL OR conversation = ?2) ORDER BY rowid DESC LIMIT ?3",
+                    "isi", before < 0 ? INT64_MAX : before, conversation, (int64_t)limit);
     if (code != ERR_OK) {
         json_decref(r.out);
         return NULL;
@@ -302,7 +308,7 @@ json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, siz
         json_t *doc = json_array_get(r.out, i);
         size_t j;
         json_t *candidate;
-        json_array_foreach (json_object_get(doc, "candidates"), j, candidate)
+        json_array_foreach(json_object_get(doc, "candidates"), j, candidate)
             json_object_del(candidate, "text");
         json_array_append(oldest_first, doc);
     }

@@ -37,7 +37,8 @@ struct orch_rooms { /* all borrowed, must outlive it */
     struct cost *cost;
     const struct know *know; /* may be NULL until orch_set_knowledge */
 };
-struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg, struct error *e);
+struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg,
+                      struct error *e);
 void orch_set_knowledge(struct orch *o, const struct know *k);
 void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
@@ -47,8 +48,8 @@ struct orch_ask {
     const char *conversation; /* 32 hex digits; NULL: a new one */
     const char *actor;        /* role of the session */
 };
-/* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at once:
- * ERR_OVERLOADED. */
+/* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at
+ * once: ERR_OVERLOADED. */
 typedef void orch_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
                            const struct error *e);
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
@@ -57,12 +58,15 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
 enum err orch_stop(struct orch *o, const char *trace_id, struct error *e);
 /* How many questions are being answered now. */
 size_t orch_running(const struct orch *o);
-/* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's projection.
- * NULL with *e. Caller owns. */
+/* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's
+ * projection. NULL with *e. Caller owns. */
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);
-/* Newest first, without texts of candidates and sources. before: rowid cursor, -1 from the newest. */
+/* Newest first, without texts of candidates and sources. before: rowid cursor, -1 from the newest.
+ */
 json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e);
-/* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the cursor. */
-json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit, struct error *e);
+/* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the
+ * cursor. */
+json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                   struct error *e);
 
 #endif

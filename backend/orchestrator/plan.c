@@ -1,13 +1,15 @@
 /* Planning: which read-only tools and which passages fit a question, and running those tools.
  *
  * Each way (lexical, vector) makes its own choice; a tool that both chose runs once. Source numbers
- * are given once for the whole trace, so that every answer cites the same thing by the same number. */
+ * are given once for the whole trace, so that every answer cites the same thing by the same number.
+ */
 #include "backend/orchestrator/internal.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Below these a tool does not fit: a word in passing (lexical), the noise of hashed vectors (vector). */
+/* Below these a tool does not fit: a word in passing (lexical), the noise of hashed vectors
+ * (vector). */
 static const double FIT_FLOOR[2] = {0.34, 0.16};
 /* A tool that fits much worse than the best one is left out as well. */
 static const double FIT_SHARE = 0.55;
@@ -33,8 +35,8 @@ static bool first_integer(const char *text, int64_t *out)
     return false;
 }
 
-/* Fills what the question names: an enum value that stands in it (or that its words fit), an integer for
- * a required integer. False if something required cannot be filled. */
+/* Fills what the question names: an enum value that stands in it (or that its words fit), an
+ * integer for a required integer. False if something required cannot be filled. */
 static bool fill_arguments(const struct orch *o, const char *question, const json_t *schema,
                            json_t *out)
 {
@@ -42,7 +44,8 @@ static bool fill_arguments(const struct orch *o, const char *question, const jso
     const json_t *required = json_object_get(schema, "required");
     const char *key;
     json_t *property;
-    json_object_foreach ((json_t *)properties, key, property) {
+    json_object_foreach((json_t *)properties, key, property)
+    {
         const json_t *values = json_object_get(property, "enum");
         const char *names[16];
         double fit[16];
@@ -92,7 +95,8 @@ static int by_best_fit(const void *a, const void *b)
     return fx < fy ? 1 : fx > fy ? -1 : 0;
 }
 
-static void add_tool(struct trace *t, const struct conn_tool *tool, const double fit[2], json_t *arguments)
+static void add_tool(struct trace *t, const struct conn_tool *tool, const double fit[2],
+                     json_t *arguments)
 {
     struct orch_tool_step *s = &t->tools[t->tool_count++];
     s->trace = t;
@@ -129,7 +133,8 @@ static void pick_tools(struct trace *t)
     struct conn_tool *tools = xcalloc(MAX_KNOWN_TOOLS, sizeof *tools);
     const char **texts = xcalloc(MAX_KNOWN_TOOLS, sizeof *texts);
     char **owned = xcalloc(MAX_KNOWN_TOOLS, sizeof *owned);
-    double *fit[2] = {xcalloc(MAX_KNOWN_TOOLS, sizeof(double)), xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
+    double *fit[2] = {xcalloc(MAX_KNOWN_TOOLS, sizeof(double)),
+                      xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
     bool *chosen[2] = {xcalloc(MAX_KNOWN_TOOLS, 1), xcalloc(MAX_KNOWN_TOOLS, 1)};
     struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
     size_t all = conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
@@ -150,7 +155,8 @@ static void pick_tools(struct trace *t)
     }
     for (size_t i = 0; i < n; i++) {
         if (chosen[0][i] || chosen[1][i])
-            picks[picked++] = (struct pick){i, {chosen[0][i] ? fit[0][i] : -1, chosen[1][i] ? fit[1][i] : -1}};
+            picks[picked++] =
+                (struct pick){i, {chosen[0][i] ? fit[0][i] : -1, chosen[1][i] ? fit[1][i] : -1}};
     }
     qsort(picks, picked, sizeof *picks, by_best_fit);
     for (size_t i = 0; i < picked && t->tool_count < max; i++) {
@@ -175,8 +181,8 @@ static void pick_tools(struct trace *t)
 
 /* ---- sources */
 
-static struct orch_source *add_source(struct trace *t, const char *kind, char *ref, const char *text,
-                                      const json_t *data)
+static struct orch_source *add_source(struct trace *t, const char *kind, char *ref,
+                                      const char *text, const json_t *data)
 {
     if (t->source_count == ORCH_SOURCES) {
         free(ref);
@@ -189,7 +195,10 @@ static struct orch_source *add_source(struct trace *t, const char *kind, char *r
     s->kind = kind;
     s->ref = ref;
     size_t len = strlen(text);
-    s->text = len <= ORCH_SOURCE_BYTES ? xstrdup(text) : xasprintf("%.*s\n[cut: %zu of %zu bytes]", (int)ORCH_SOURCE_BYTES, text, (size_t)ORCH_SOURCE_BYTES, len);
+    s->text = len <= ORCH_SOURCE_BYTES
+                  ? xstrdup(text)
+                  : xasprintf("%.*s\n[cut: %zu of %zu bytes]", (int)ORCH_SOURCE_BYTES, text,
+                              (size_t)ORCH_SOURCE_BYTES, len);
     s->data = data ? json_deep_copy(data) : NULL;
     s->fit[0] = s->fit[1] = -1;
     json_t *doc = json_object();
@@ -240,14 +249,17 @@ static void retrieve(struct trace *t)
                 s = add_source(t, "runbook", ref, found[i].text, NULL);
             /* BM25 has no upper bound: x / (x + 8) maps a good hit near 0.6 */
             if (s)
-                s->fit[way] = way == KNOW_LEXICAL ? found[i].score / (found[i].score + 8) : found[i].score;
+                s->fit[way] =
+                    way == KNOW_LEXICAL ? found[i].score / (found[i].score + 8) : found[i].score;
         }
         json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
         json_puts(payload, "query", t->question);
         json_put(payload, "passages", passages);
-        int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL, NULL, NULL, NULL);
+        int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL,
+                                  NULL, NULL, NULL);
         for (size_t i = 0; i < t->source_count; i++) {
-            if (t->sources[i].fit[way] >= 0 && strcmp(t->sources[i].kind, "runbook") == 0 && !t->sources[i].entry)
+            if (t->sources[i].fit[way] >= 0 && strcmp(t->sources[i].kind, "runbook") == 0 &&
+                !t->sources[i].entry)
                 t->sources[i].entry = entry;
         }
         char note[64];
@@ -292,10 +304,12 @@ static void on_result(void *arg, const struct conn_result *r)
     else
         json_put(payload, "content", json_text(r->text, strlen(r->text)));
     char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
-    int64_t entry = orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
+    int64_t entry =
+        orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
     free(actor);
     if (r->error.code == ERR_OK) {
-        struct orch_source *source = add_source(t, "tool", xasprintf("%s/%s", s->connector, s->tool), r->text, r->data);
+        struct orch_source *source =
+            add_source(t, "tool", xasprintf("%s/%s", s->connector, s->tool), r->text, r->data);
         if (source) {
             source->fit[0] = s->fit[0];
             source->fit[1] = s->fit[1];
@@ -303,7 +317,10 @@ static void on_result(void *arg, const struct conn_result *r)
         }
     }
     orch__stage_end(t, s->stage, ok ? "done" : "failed",
-                    ok ? "" : r->error.code != ERR_OK ? (r->error.detail[0] ? r->error.detail : err_text(r->error.code)) : "the tool reports an error");
+                    ok ? ""
+                    : r->error.code != ERR_OK
+                        ? (r->error.detail[0] ? r->error.detail : err_text(r->error.code))
+                        : "the tool reports an error");
     tools_over(t);
     orch__settle(t);
 }
@@ -324,7 +341,8 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
     (void)seq;
     struct error why = {0};
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms");
-    s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, limit, on_result, s, &why);
+    s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, limit, on_result,
+                        s, &why);
     if (!s->call) {
         step_failed(s, why.detail[0] ? why.detail : err_text(why.code));
         tools_over(t);
@@ -348,7 +366,8 @@ static void describe_search(struct trace *t)
 {
     for (size_t i = 0; i < t->tool_count; i++)
         buf_addf(&t->looked_at, "%s%s/%s", i ? ", " : "", t->tools[i].connector, t->tools[i].tool);
-    buf_addf(&t->looked_at, "%s%zu runbooks", t->tool_count ? "; " : "", know_documents(t->orch->rooms.know));
+    buf_addf(&t->looked_at, "%s%zu runbooks", t->tool_count ? "; " : "",
+             know_documents(t->orch->rooms.know));
 }
 
 void orch__plan(struct trace *t)
@@ -370,10 +389,12 @@ void orch__plan(struct trace *t)
         json_puts(payload, "tool", s->tool);
         json_put(payload, "arguments", json_incref(s->arguments));
         char why[64];
-        snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0], s->fit[1] < 0 ? 0 : s->fit[1]);
+        snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0],
+                 s->fit[1] < 0 ? 0 : s->fit[1]);
         json_puts(payload, "why", why);
         t->writes++;
-        s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload, on_call_logged, s, NULL, NULL);
+        s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload,
+                                  on_call_logged, s, NULL, NULL);
     }
     retrieve(t);
     tools_over(t);

@@ -110,7 +110,7 @@ void orch__tell(struct trace *t, const char *type)
         data = json_deep_copy(t->doc);
         size_t i;
         json_t *candidate;
-        json_array_foreach (json_object_get(data, "candidates"), i, candidate)
+        json_array_foreach(json_object_get(data, "candidates"), i, candidate)
             json_object_del(candidate, "text");
     }
     o->event(o->event_arg, type, data);
