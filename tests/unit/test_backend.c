@@ -1,0 +1,307 @@
+/* The backend whole, over the bus, on a real state directory: a question becomes a logged answer (O1..O4),
+ * roles hold, a failed start says why (K2), stopping is quick (K3). */
+#include "backend/backend.h"
+#include "backend/base/clock.h"
+#include "backend/bus/client.h"
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { WAIT_MS = 20000, STOP_LIMIT_MS = 300 };
+
+struct console {
+    char *dir, *address;
+    struct backend *backend;
+    struct busc *bus;
+};
+
+static unsigned made;
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+static char *new_dir(void)
+{
+    char *dir = xasprintf("%s/mcpc-backend-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    assert_non_null(mkdtemp(dir));
+    return dir;
+}
+
+static struct console console_start(char *dir, const char *config, const char *role)
+{
+    struct console c = {.dir = dir};
+    c.address = xasprintf("inproc://test-backend-%u", made++);
+    struct backend_options o = {.config = config, .state = dir, .role = role, .address = c.address};
+    c.backend = backend_start(&o);
+    c.bus = busc_new(c.address, "test", role, NULL);
+    assert_non_null(c.bus);
+    return c;
+}
+
+static void console_stop(struct console *c, bool keep)
+{
+    busc_free(c->bus);
+    uint64_t before = clock_mono_ms();
+    backend_stop(c->backend);
+    assert_true(clock_mono_ms() - before < STOP_LIMIT_MS);
+    free(c->address);
+    if (!keep) {
+        nftw(c->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        free(c->dir);
+    }
+}
+
+static json_t *call(struct console *c, enum wire_method m, const char *params)
+{
+    struct error e = {0};
+    json_t *result = busc_wait(c->bus, m, params ? json_loads(params, 0, NULL) : NULL, WAIT_MS, &e);
+    if (!result)
+        print_error("%s: %s\n", err_name(e.code), e.detail);
+    assert_non_null(result);
+    return result;
+}
+
+static enum err refused(struct console *c, enum wire_method m, const char *params, char detail[256])
+{
+    struct error e = {0};
+    json_t *result = busc_wait(c->bus, m, params ? json_loads(params, 0, NULL) : NULL, WAIT_MS, &e);
+    assert_null(result);
+    if (detail)
+        memcpy(detail, e.detail, sizeof e.detail);
+    return e.code;
+}
+
+/* Asks and polls the trace until it has ended. */
+static json_t *ask(struct console *c, const char *text)
+{
+    json_t *params = json_object(), *accepted, *trace;
+    json_puts(params, "text", text);
+    accepted = busc_wait(c->bus, WIRE_chat_ask, params, WAIT_MS, NULL);
+    assert_non_null(accepted);
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    for (;;) {
+        json_t *get = json_object();
+        json_puts(get, "trace_id", json_str(accepted, "trace_id", ""));
+        trace = busc_wait(c->bus, WIRE_traces_get, get, WAIT_MS, NULL);
+        assert_non_null(trace);
+        if (strcmp(json_str(trace, "state", ""), "running") != 0)
+            break;
+        assert_true(clock_mono_ms() < until);
+        json_decref(trace);
+        usleep(2000);
+    }
+    json_decref(accepted);
+    return trace;
+}
+
+static void question_is_answered_from_live_figures(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_t *trace = ask(&c, "is the disk filling up?");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_non_null(strstr(json_str(trace, "answer", ""), "[1]"));
+    assert_int_equal(json_array_size(json_object_get(trace, "candidates")), 2);
+    bool disks = false;
+    size_t i;
+    json_t *source;
+    json_array_foreach (json_object_get(trace, "sources"), i, source)
+        disks = disks || strcmp(json_str(source, "ref", ""), "host/disks") == 0;
+    assert_true(disks);
+    const json_t *verdict = json_object_get(trace, "verdict");
+    assert_true(*json_str(verdict, "winner", ""));
+    assert_true(*json_str(verdict, "reason", ""));
+    /* every entry it names is in the log, and the log verifies */
+    const json_t *entries = json_object_get(trace, "entries");
+    assert_true(json_array_size(entries) >= 8);
+    for (i = 0; i < json_array_size(entries); i++) {
+        json_t *params = json_object();
+        json_puti(params, "seq", json_integer_value(json_array_get(entries, i)));
+        json_t *entry = busc_wait(c.bus, WIRE_evidence_get, params, WAIT_MS, NULL);
+        assert_non_null(entry);
+        assert_string_equal(json_str(entry, "trace_id", ""), json_str(trace, "trace_id", "?"));
+        json_decref(entry);
+    }
+    json_t *report = call(&c, WIRE_evidence_verify, "{\"wait\": true}");
+    assert_true(json_flag(report, "ok", false));
+    json_decref(report);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void russian_question_gets_a_russian_answer(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_t *trace = ask(&c, "что с диском?");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_string_equal(json_str(trace, "lang", ""), "ru");
+    assert_non_null(strstr(json_str(trace, "answer", ""), "аполнен"));
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void answer_and_ledger_survive_a_restart(void **state)
+{
+    (void)state;
+    char *dir = new_dir();
+    struct console c = console_start(dir, NULL, "operator");
+    json_t *trace = ask(&c, "which process eats memory?");
+    char *id = xstrdup(json_str(trace, "trace_id", "")), *answer = xstrdup(json_str(trace, "answer", ""));
+    json_decref(trace);
+    console_stop(&c, true);
+    c = console_start(dir, NULL, "operator");
+    json_t *turns = call(&c, WIRE_chat_history, NULL);
+    json_t *turn = json_array_get(json_object_get(turns, "turns"), 0);
+    assert_string_equal(json_str(turn, "trace_id", ""), id);
+    assert_string_equal(json_str(turn, "answer", ""), answer);
+    json_decref(turns);
+    json_t *cost = call(&c, WIRE_cost_summary, NULL);
+    assert_true(json_int(json_object_get(cost, "today"), "calls", 0) >= 2);
+    json_decref(cost);
+    json_t *report = call(&c, WIRE_evidence_verify, "{\"wait\": true}");
+    assert_true(json_flag(report, "ok", false));
+    json_decref(report);
+    free(id);
+    free(answer);
+    console_stop(&c, false);
+}
+
+static void the_demo_role_reads_and_sees_no_texts(void **state)
+{
+    (void)state;
+    char *dir = new_dir();
+    struct console c = console_start(dir, NULL, "operator");
+    json_decref(ask(&c, "is the disk filling up?"));
+    console_stop(&c, true);
+    c = console_start(dir, NULL, "demo");
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"hello\"}", NULL), ERR_DENIED);
+    json_t *turns = call(&c, WIRE_chat_history, NULL);
+    json_t *turn = json_array_get(json_object_get(turns, "turns"), 0);
+    assert_string_equal(json_str(turn, "question", ""), "withheld: role demo");
+    json_decref(turns);
+    json_t *entry = call(&c, WIRE_evidence_get, "{\"seq\": 1, \"payload\": true}");
+    assert_null(json_object_get(entry, "payload"));
+    json_decref(entry);
+    console_stop(&c, false);
+}
+
+static void bad_parameters_are_named(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    char detail[256];
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{}", detail), ERR_INVALID);
+    assert_non_null(strstr(detail, "text"));
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"\"}", detail), ERR_INVALID);
+    assert_int_equal(refused(&c, WIRE_traces_list, "{\"limit\": 100000}", detail), ERR_INVALID);
+    assert_non_null(strstr(detail, "500"));
+    assert_int_equal(refused(&c, WIRE_traces_get, "{\"trace_id\": \"nope\"}", detail), ERR_NOT_FOUND);
+    assert_int_equal(refused(&c, WIRE_chat_stop, "{\"trace_id\": \"nope\"}", detail), ERR_NOT_FOUND);
+    console_stop(&c, false);
+}
+
+static void second_console_is_told_about_the_first(void **state)
+{
+    (void)state;
+    char *dir = new_dir();
+    struct console a = console_start(dir, NULL, "operator");
+    json_decref(call(&a, WIRE_status_get, NULL));
+    struct console b = console_start(dir, NULL, "operator");
+    assert_int_equal(refused(&b, WIRE_status_get, NULL, NULL), ERR_LOCKED);
+    struct error e;
+    assert_int_equal(backend_error(b.backend, &e), ERR_LOCKED);
+    console_stop(&b, true);
+    json_decref(call(&a, WIRE_status_get, NULL));
+    console_stop(&a, false);
+}
+
+static void unwritable_state_and_broken_configuration_are_named(void **state)
+{
+    (void)state;
+    struct console c = console_start(xstrdup("/proc/no-such-place"), NULL, "operator");
+    char detail[256];
+    assert_int_not_equal(refused(&c, WIRE_status_get, NULL, detail), ERR_OK);
+    assert_non_null(strstr(detail, "/proc/no-such-place"));
+    free(c.dir);
+    c.dir = new_dir();
+    console_stop(&c, true);
+    char *path = xasprintf("%s/broken.conf", c.dir);
+    FILE *f = fopen(path, "w");
+    fputs("[model \"x\"]\nkind = ollama\nmodle = y\n", f);
+    fclose(f);
+    struct console d = console_start(c.dir, path, "operator");
+    assert_int_equal(refused(&d, WIRE_status_get, NULL, detail), ERR_CONFIG);
+    assert_non_null(strstr(detail, "broken.conf:3"));
+    assert_non_null(strstr(detail, "\"model\""));
+    free(path);
+    console_stop(&d, false);
+}
+
+static void stopping_while_questions_run_is_quick_and_leaves_a_good_log(void **state)
+{
+    (void)state;
+    char *dir = new_dir();
+    struct console c = console_start(dir, NULL, "operator");
+    json_decref(call(&c, WIRE_status_get, NULL));
+    for (int i = 0; i < 6; i++) {
+        json_t *params = json_object();
+        json_puts(params, "text", "why is this machine slow?");
+        busc_call(c.bus, WIRE_chat_ask, params, NULL, NULL);
+    }
+    usleep(3000);
+    console_stop(&c, true);
+    c = console_start(dir, NULL, "operator");
+    json_t *report = call(&c, WIRE_evidence_verify, "{\"wait\": true}");
+    assert_true(json_flag(report, "ok", false));
+    json_decref(report);
+    console_stop(&c, false);
+}
+
+static void score_and_doctor_answer(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "reviewer");
+    json_decref(call(&c, WIRE_evidence_verify, "{\"wait\": true}"));
+    json_t *card = call(&c, WIRE_score_get, NULL);
+    assert_true(json_array_size(json_object_get(card, "controls")) >= 12);
+    size_t i;
+    json_t *control;
+    json_array_foreach (json_object_get(card, "controls"), i, control) {
+        assert_true(*json_str(control, "law", ""));
+        assert_true(*json_str(control, "reason", ""));
+    }
+    json_decref(card);
+    json_t *doctor = call(&c, WIRE_doctor_run, NULL);
+    assert_true(json_array_size(json_object_get(doctor, "checks")) >= 8);
+    json_decref(doctor);
+    console_stop(&c, false);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(question_is_answered_from_live_figures),
+        cmocka_unit_test(russian_question_gets_a_russian_answer),
+        cmocka_unit_test(answer_and_ledger_survive_a_restart),
+        cmocka_unit_test(the_demo_role_reads_and_sees_no_texts),
+        cmocka_unit_test(bad_parameters_are_named),
+        cmocka_unit_test(second_console_is_told_about_the_first),
+        cmocka_unit_test(unwritable_state_and_broken_configuration_are_named),
+        cmocka_unit_test(stopping_while_questions_run_is_quick_and_leaves_a_good_log),
+        cmocka_unit_test(score_and_doctor_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
