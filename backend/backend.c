@@ -211,9 +211,9 @@ static void stop(void *arg)
     struct backend *b = arg;
     b->stopping = true;
     b->told_size = 0;
-    bus_close(b->bus);
-    if (b->verify)
+    if (b->prov)
         backend__verify_forget(b);
+    bus_close(b->bus);
     if (b->orch)
         orch_close(b->orch);
     if (b->conn)

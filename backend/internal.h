@@ -53,11 +53,12 @@ extern bus_handler *const backend__handlers[WIRE_COUNT];
 json_t *backend__status(struct backend *b);
 /* Tells clients the status and the score soon if they changed; cheap, may be called often. */
 void backend__changed(struct backend *b);
-/* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed. */
+/* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed;
+ * NULL if the console stops first. */
 typedef void verify_done(void *arg, const json_t *report);
 void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
                      void *arg);
-void backend__verify_forget(struct backend *b); /* at stop: nobody is answered any more */
+void backend__verify_forget(struct backend *b); /* at stop */
 
 /* score.c */
 json_t *backend__scorecard(struct backend *b);

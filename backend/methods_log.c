@@ -112,6 +112,8 @@ void backend__verify_forget(struct backend *b)
     while (b->verify_waits) {
         struct verify_wait *w = b->verify_waits;
         b->verify_waits = w->next;
+        if (w->done)
+            w->done(w->arg, NULL);
         free(w->actor);
         free(w);
     }
@@ -119,7 +121,8 @@ void backend__verify_forget(struct backend *b)
 
 static void answer_verify(void *arg, const json_t *report)
 {
-    bus_reply(arg, json_deep_copy(report));
+    struct error stopping = {.code = ERR_CLOSED};
+    method_answer(arg, report ? json_deep_copy(report) : NULL, &stopping);
 }
 
 void on_evidence_verify(struct bus_call *c, void *arg)

@@ -169,6 +169,11 @@ static enum err call_score(void *arg, const json_t *arguments, json_t **data, ch
 static void verified(void *arg, const json_t *report)
 {
     struct conn_native_reply *reply = arg;
+    struct error stopping = {.code = ERR_CLOSED};
+    if (!report) {
+        conn_native_answer(reply, NULL, NULL, &stopping);
+        return;
+    }
     json_t *findings = json_array(), *data = NULL;
     char *text = NULL;
     long long checked = json_int(report, "checked", 0),
