@@ -127,9 +127,24 @@ json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
 
-/* candidates.c: models, comparison, critique, the end */
+/* candidates.c */
+const char *orch__state_name(int state);              /* of a candidate, as on the wire */
+const char *orch__error_words(const struct error *e); /* its detail, else its text */
+/* Starts one gateway call for a candidate; GW_CRITIQUE with mine and other. NULL with *e. */
+struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
+                                 const char *other, const struct gw_ops *ops, struct error *e);
+/* Adds a call's usage to the candidate's: a critique is a second call of the same candidate. */
+void orch__add_usage(struct orch_candidate *c, const struct gw_usage *u);
+/* Appends what a model put out, with its ledger line in the same transaction. */
+void orch__log_output(struct orch_candidate *c, const char *type, const char *text,
+                      const struct gw_usage *u, const char *outcome, const char *reason,
+                      int64_t elapsed_ms, int64_t first_token_ms);
 void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
+/* critique.c: from TRACE_MODELS on, when every candidate has ended */
+void orch__compare(struct trace *t);
+/* ending.c */
+void orch__conclude(struct trace *t);
 void orch__fail(struct trace *t, const struct error *e);
 void orch__stop(struct trace *t, const char *by);
 /* Frees the trace if it has ended and nothing refers to it any more. */

@@ -1,0 +1,173 @@
+/* The comparison of a trace's answers, and the critique turn in which two that diverge meet. */
+#include "backend/orchestrator/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void arbitrate(struct trace *t, size_t *map, size_t *count)
+{
+    struct orch_answer answers[ORCH_CANDIDATES];
+    struct orch_score scores[ORCH_CANDIDATES];
+    struct gw_source sources[ORCH_SOURCES];
+    size_t n = 0;
+    for (size_t i = 0; i < t->source_count; i++)
+        sources[i] = (struct gw_source){t->sources[i].id,   t->sources[i].kind, t->sources[i].ref,
+                                        t->sources[i].text, t->sources[i].data, 1};
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].state != CAND_DONE)
+            continue;
+        map[n] = i;
+        answers[n++] =
+            (struct orch_answer){t->candidates[i].model->name, t->candidates[i].text.data};
+    }
+    json_decref(t->verdict.disputed);
+    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, n, sources, t->source_count,
+                   scores, &t->verdict);
+    for (size_t i = 0; i < n; i++) {
+        struct orch_candidate *c = &t->candidates[map[i]];
+        c->score = scores[i];
+        json_put(c->doc, "overlap", json_real(scores[i].overlap));
+        json_put(c->doc, "safety_risk", json_real(scores[i].safety_risk));
+        json_put(c->doc, "reasoning", json_real(scores[i].reasoning));
+        json_put(c->doc, "composite", json_real(scores[i].composite));
+    }
+    if (t->verdict.winner >= 0)
+        t->verdict.winner = (int)map[t->verdict.winner];
+    *count = n;
+}
+
+static void critique_start(struct trace *t);
+
+void orch__compare(struct trace *t)
+{
+    size_t map[ORCH_CANDIDATES], n;
+    size_t stage = orch__stage_begin(t, "compare", "compare answers");
+    arbitrate(t, map, &n);
+    char note[96];
+    if (n > 1)
+        snprintf(note, sizeof note, "D %.2f, S %.2f", t->verdict.D, t->verdict.S);
+    else
+        snprintf(note, sizeof note, "%zu answer%s", n, n == 1 ? "" : "s");
+    orch__stage_end(t, stage, "done", note);
+    if (t->verdict.diverges && conf_flag(t->orch->rooms.conf, "arbitration", "", "critique"))
+        critique_start(t);
+    else
+        orch__conclude(t);
+}
+
+static bool critiques_over(const struct trace *t)
+{
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].critique_call)
+            return false;
+    }
+    return true;
+}
+
+static void critiques_done(struct trace *t)
+{
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        struct orch_candidate *c = &t->candidates[i];
+        if (!c->revised.len)
+            continue;
+        buf_clear(&c->text);
+        buf_add(&c->text, c->revised.data, c->revised.len);
+        orch__candidate_doc(c, "done");
+    }
+    size_t map[ORCH_CANDIDATES], n;
+    arbitrate(t, map, &n);
+    orch__conclude(t);
+}
+
+static void on_critique_delta(void *arg, const char *text, size_t len)
+{
+    (void)arg; /* internal turns stay out of the chat (AR-1) */
+    (void)text;
+    (void)len;
+}
+
+static const char *other_model(const struct trace *t, const struct orch_candidate *c)
+{
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (&t->candidates[i] != c && t->candidates[i].state == CAND_DONE)
+            return t->candidates[i].model->name;
+    }
+    return "";
+}
+
+static void on_critique_done(void *arg, const struct gw_result *r)
+{
+    struct orch_candidate *c = arg;
+    struct trace *t = c->trace;
+    bool ok = r->error.code == ERR_OK && r->text[0];
+    c->critique_call = NULL;
+    orch__add_usage(c, &r->usage);
+    orch__log_output(c, "critique", r->text, &r->usage, ok ? "ok" : "error", r->finish_reason,
+                     r->elapsed_ms, r->first_token_ms);
+    json_t *critique = json_object();
+    json_puts(critique, "model", c->model->name);
+    json_puts(critique, "of", other_model(t, c));
+    json_put(critique, "text", json_text(r->text, strlen(r->text)));
+    json_put(critique, "changed", json_boolean(ok && strcmp(r->text, c->text.data) != 0));
+    json_array_append_new(json_object_get(t->doc, "critiques"), critique);
+    if (ok)
+        buf_adds(&c->revised, r->text);
+    orch__stage_end(t, c->stage, ok ? "done" : "failed", ok ? "" : orch__error_words(&r->error));
+    if (t->phase == TRACE_CRITIQUE && critiques_over(t))
+        critiques_done(t);
+    orch__settle(t);
+}
+
+static const struct gw_ops CRITIQUE_OPS = {.delta = on_critique_delta, .done = on_critique_done};
+
+static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct trace *t = arg;
+    (void)seq;
+    t->writes--;
+    if (t->phase != TRACE_CRITIQUE) {
+        orch__settle(t);
+        return;
+    }
+    if (e->code != ERR_OK) {
+        orch__fail(t, e);
+        return;
+    }
+    struct orch_candidate *two[2];
+    size_t n = 0;
+    for (size_t i = 0; i < t->candidate_count && n < 2; i++) {
+        if (t->candidates[i].state == CAND_DONE)
+            two[n++] = &t->candidates[i];
+    }
+    for (size_t i = 0; n == 2 && i < 2; i++) {
+        struct error why = {0};
+        two[i]->stage = orch__stage_begin(t, "critique", two[i]->model->name);
+        two[i]->critique_call = orch__call_model(two[i], GW_CRITIQUE, two[i]->text.data,
+                                                 two[1 - i]->text.data, &CRITIQUE_OPS, &why);
+        if (!two[i]->critique_call)
+            orch__stage_end(t, two[i]->stage, "failed", orch__error_words(&why));
+    }
+    if (critiques_over(t))
+        orch__conclude(t);
+    orch__settle(t);
+}
+
+/* The turn in which the two first answers meet: logged once, then both models are asked. */
+static void critique_start(struct trace *t)
+{
+    int64_t parents[ORCH_CANDIDATES];
+    size_t n = 0;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].state == CAND_DONE)
+            parents[n++] = t->candidates[i].output_entry;
+    }
+    char D[32];
+    snprintf(D, sizeof D, "%.4f", t->verdict.D);
+    json_t *payload = json_object();
+    json_puts(payload, "task", "critique");
+    json_puts(payload, "why", "D is above the threshold");
+    json_puts(payload, "D", D);
+    t->phase = TRACE_CRITIQUE;
+    t->critiqued = true;
+    t->writes++;
+    orch__log(t, "model.call", "backend", parents, n, payload, on_critique_logged, t, NULL, NULL);
+}

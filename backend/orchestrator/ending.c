@@ -1,0 +1,249 @@
+/* The end of a trace in all its ways: concluded, failed, stopped. */
+#include "backend/base/clock.h"
+#include "backend/orchestrator/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *number_or_null(double x)
+{
+    return x < 0 ? json_null() : json_real(x);
+}
+
+static const char *route_of(const struct trace *t, size_t answers)
+{
+    if (t->verdict.winner < 0)
+        return "none";
+    if (answers < 2)
+        return t->candidate_count > 1 ? "dropped" : "single";
+    return t->verdict.safer ? "safer" : t->critiqued ? "critique" : "agree";
+}
+
+static char *reason_of(const struct trace *t, size_t answers, const char *route)
+{
+    const struct orch_verdict *v = &t->verdict;
+    const char *name = v->winner < 0 ? "" : t->candidates[v->winner].model->name;
+    if (v->winner < 0)
+        return xstrdup("no model answered");
+    double composite = t->candidates[v->winner].score.composite;
+    if (answers < 2)
+        return xasprintf("%s is the only answer%s", name,
+                         t->candidate_count > 1 ? ": the others failed or were late" : "");
+    if (strcmp(route, "safer") == 0)
+        return xasprintf("%s is the safer answer: S %.2f is above %.2f", name, v->S,
+                         t->orch->limits.safety_gap);
+    double other = 0;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if ((int)i != v->winner && t->candidates[i].state == CAND_DONE &&
+            t->candidates[i].score.composite > other)
+            other = t->candidates[i].score.composite;
+    }
+    return xasprintf("%s has the higher composite, %.2f against %.2f; %s (D %.2f, threshold %.2f)",
+                     name, composite, other,
+                     t->critiqued ? "after a critique turn" : "the answers agree", v->D,
+                     t->orch->limits.divergence);
+}
+
+static json_t *verdict_doc(struct trace *t)
+{
+    size_t answers = 0;
+    for (size_t i = 0; i < t->candidate_count; i++)
+        answers += t->candidates[i].state == CAND_DONE;
+    const struct orch_verdict *v = &t->verdict;
+    const struct orch_limits *l = &t->orch->limits;
+    json_t *doc = json_object(), *thresholds = json_object(), *weights = json_object();
+    const char *route = route_of(t, answers);
+    char *reason = reason_of(t, answers, route);
+    json_puts(doc, "winner", v->winner < 0 ? "" : t->candidates[v->winner].model->name);
+    json_puts(doc, "route", route);
+    json_put(doc, "D", number_or_null(v->D));
+    json_put(doc, "S", number_or_null(v->S));
+    json_puts(doc, "reason", reason);
+    json_put(doc, "weak", json_boolean(v->weak));
+    json_put(thresholds, "divergence", json_real(l->divergence));
+    json_put(thresholds, "safety_gap", json_real(l->safety_gap));
+    json_put(thresholds, "composite", json_real(l->composite));
+    json_put(doc, "thresholds", thresholds);
+    json_put(weights, "semantic", json_real(l->w_semantic));
+    json_put(weights, "safety", json_real(l->w_safety));
+    json_put(weights, "reasoning", json_real(l->w_reasoning));
+    json_put(doc, "weights", weights);
+    json_put(doc, "disputed", v->disputed ? json_incref(v->disputed) : json_array());
+    free(reason);
+    return doc;
+}
+
+/* Usage and cost of the whole turn: every candidate, whatever became of it. */
+static void sum_usage(struct trace *t)
+{
+    int64_t in = 0, out = 0, nano = 0;
+    bool estimated = false, priced = true;
+    const char *currency = t->candidate_count ? t->candidates[0].model->currency : "";
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        const struct orch_candidate *c = &t->candidates[i];
+        const json_t *u = json_object_get(c->doc, "usage");
+        if (!json_is_object(u))
+            continue;
+        int64_t a = json_int(u, "input_tokens", 0), b = json_int(u, "output_tokens", 0);
+        in += a;
+        out += b;
+        estimated = estimated || json_flag(u, "estimated", false);
+        if (c->model->priced && (strcmp(c->model->currency, currency) == 0 || c->model->builtin))
+            nano += cost_amount(a, c->model->price_in, b, c->model->price_out);
+        else
+            priced = false;
+    }
+    json_t *usage = json_object();
+    json_puti(usage, "input_tokens", in);
+    json_puti(usage, "output_tokens", out);
+    json_put(usage, "estimated", json_boolean(estimated));
+    json_t *cost = json_null();
+    if (priced) {
+        char amount[32];
+        cost_format(nano, amount);
+        cost = json_object();
+        json_puts(cost, "amount", amount);
+        json_puts(cost, "currency", currency);
+    }
+    json_put(usage, "cost", cost);
+    json_put(t->doc, "usage", usage);
+}
+
+static void on_answer_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct trace *t = arg;
+    (void)seq;
+    t->writes--;
+    if (e->code != ERR_OK && strcmp(json_str(t->doc, "state", ""), "failed") != 0) {
+        /* O1: an answer that is not in the log is no answer */
+        json_puts(t->doc, "state", "failed");
+        json_puts(t->doc, "answer", "");
+        char *what = xasprintf("the answer could not be logged: %s", orch__error_words(e));
+        json_puts(t->doc, "error", what);
+        free(what);
+    }
+    t->phase = TRACE_ENDED;
+    orch__tell(t, "turn");
+    orch__settle(t);
+}
+
+struct answer_done {
+    struct trace *trace;
+    void *projection;
+};
+
+static void on_final(void *arg, int64_t seq, const struct error *e)
+{
+    struct answer_done *d = arg;
+    struct trace *t = d->trace;
+    orch__store_trace_free(d->projection);
+    free(d);
+    on_answer_logged(t, seq, e);
+}
+
+/* Writes the last entry (answer or stop) with the projection. */
+static void end_trace(struct trace *t, const char *type, const char *actor, const char *state,
+                      const int64_t *parents, size_t n, json_t *payload)
+{
+    t->phase = TRACE_ENDING;
+    if (t->timer)
+        loop_timer_stop(t->timer);
+    sum_usage(t);
+    json_puti(t->doc, "elapsed_ms", (int64_t)(clock_mono_ms() - t->started_ms));
+    struct answer_done *d = xcalloc(1, sizeof *d);
+    d->trace = t;
+    t->writes++;
+    d->projection = orch__store_trace_arg(t, state);
+    orch__log(t, type, actor, parents, n, payload, on_final, d, orch__store_trace, d->projection);
+}
+
+static void mark_winner(struct trace *t)
+{
+    for (size_t i = 0; i < t->candidate_count; i++)
+        json_put(t->candidates[i].doc, "chosen", json_boolean((int)i == t->verdict.winner));
+}
+
+void orch__conclude(struct trace *t)
+{
+    size_t stage = orch__stage_begin(t, "verdict", "verdict");
+    json_t *verdict = verdict_doc(t), *payload = json_object(), *scores = json_array();
+    int64_t parents[2 * ORCH_CANDIDATES];
+    size_t n = 0;
+    mark_winner(t);
+    json_put(t->doc, "verdict", json_incref(verdict));
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        const struct orch_candidate *c = &t->candidates[i];
+        if (c->output_entry > 0)
+            parents[n++] = c->output_entry;
+        json_t *s = json_object();
+        json_puts(s, "model", c->model->name);
+        json_puts(s, "state", orch__state_name(c->state));
+        static const char *const PARTS[] = {"overlap", "safety_risk", "reasoning", "composite"};
+        for (size_t p = 0; p < 4; p++)
+            json_put(s, PARTS[p], json_incref(json_object_get(c->doc, PARTS[p])));
+        json_array_append_new(scores, s);
+    }
+    json_put(payload, "verdict", verdict);
+    json_put(payload, "candidates", scores);
+    int64_t verdict_entry =
+        orch__log(t, "verdict", "backend", parents, n, payload, NULL, NULL, NULL, NULL);
+    orch__stage_end(t, stage, "done", json_str(verdict, "route", ""));
+    if (t->verdict.winner < 0) {
+        struct error e = {0};
+        const char *why = t->candidate_count ? json_str(t->candidates[0].doc, "error", "")
+                                             : "no model is configured";
+        err_set(&e, ERR_UPSTREAM, "no model answered: %s", why);
+        orch__fail(t, &e);
+        return;
+    }
+    const char *text = t->candidates[t->verdict.winner].text.data;
+    json_put(t->doc, "answer", json_text(text, strlen(text)));
+    size_t i;
+    json_t *source, *cited = json_array();
+    json_array_foreach(json_object_get(t->doc, "sources"), i, source)
+    {
+        bool is_cited = orch_cites(text, json_str(source, "id", ""));
+        json_put(source, "cited", json_boolean(is_cited));
+        if (is_cited)
+            json_array_append_new(
+                cited, json_text(json_str(source, "ref", ""), strlen(json_str(source, "ref", ""))));
+    }
+    json_t *answer = json_object();
+    json_put(answer, "text", json_text(text, strlen(text)));
+    json_put(answer, "sources", cited);
+    json_puts(answer, "model", t->candidates[t->verdict.winner].model->name);
+    end_trace(t, "answer", "backend", "done", &verdict_entry, 1, answer);
+}
+
+void orch__fail(struct trace *t, const struct error *e)
+{
+    if (t->phase >= TRACE_ENDING)
+        return;
+    orch__tools_cancel(t);
+    orch__models_cancel(t, CAND_STOPPED);
+    json_puts(t->doc, "error", orch__error_words(e));
+    json_t *payload = json_object();
+    json_puts(payload, "error", orch__error_words(e));
+    end_trace(t, "stop", "backend", "failed", &t->question_entry, 1, payload);
+}
+
+void orch__stop(struct trace *t, const char *by)
+{
+    if (t->phase >= TRACE_ENDING || t->phase == TRACE_LOGGING)
+        return;
+    orch__tools_cancel(t);
+    orch__models_cancel(t, CAND_STOPPED);
+    const struct orch_candidate *longest = NULL;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].text.len &&
+            (!longest || t->candidates[i].text.len > longest->text.len))
+            longest = &t->candidates[i];
+    }
+    json_t *payload = json_object();
+    json_puts(payload, "by", by);
+    json_puts(t->doc, "error", "stopped before it was finished");
+    if (longest) {
+        json_put(t->doc, "answer", json_text(longest->text.data, longest->text.len));
+        json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
+    }
+    end_trace(t, "stop", by, "stopped", &t->question_entry, 1, payload);
+}
