@@ -93,9 +93,9 @@ $(B)/tests/%: tests/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) $(if $(findstring screens,$@),-lvterm -lutil)
 
-docs: docs/protocol.md
-docs/protocol.md: $(B)/tests/lint/wire_doc
-	$< > $@
+docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc
+	$(B)/tests/lint/wire_doc > docs/protocol.md
+	$(B)/tests/lint/conf_doc > docs/configuration.md
 
 install: all
 	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console
