@@ -22,11 +22,9 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
                              .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
                              .w_safety = conf_num(c, "arbitration", "", "w_safety"),
                              .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
-    struct error why = {0};
-    o->model_count = gw_chosen(rooms->gw, c, o->models, ORCH_CANDIDATES, &why);
-    if (why.code != ERR_OK) {
-        if (e)
-            *e = why;
+    o->model_count = gw_chosen(rooms->gw, c, o->models, ORCH_CANDIDATES);
+    if (!o->model_count) {
+        err_set(e, ERR_CONFIG, "no model is chosen: set [copilot] models");
         free(o);
         return NULL;
     }
