@@ -8,6 +8,7 @@ VARIANT   ?= release
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+Q := $(if $(V),,@)
 B         := build/$(if $(findstring clang,$(CC)),clang-)$(VARIANT)
 PKGS := ncursesw libcurl jansson sqlite3 libsodium libcrypto inih
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lcmark-gfm -lcmark-gfm-extensions -lstemmer -lm -lpthread
@@ -64,7 +65,7 @@ tools: $(TOOLS)
 fuzzers: $(FUZZERS)
 
 $(BIN): $(B)/tui/main.o $(LIB) $(DATA_OBJS)
-	$(CC) $(CFLAGS_) -o $@ $^ $(LDFLAGS) $(LIBS)
+	$(Q)$(CC) $(CFLAGS_) -o $@ $^ $(LDFLAGS) $(LIBS)
 
 $(LIB): $(OBJS)
 	@rm -f $@
@@ -72,26 +73,27 @@ $(LIB): $(OBJS)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+	@echo '  CC $<'
+	$(Q)$(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
 
 define EMBED
 $(B)/gen/embed_$(1).S: $$(DATA_$(1)) backend/base/embed.sh Makefile
 	@mkdir -p $$(@D)
 	@backend/base/embed.sh $(1) $$(DATA_$(1)) > $$@
 $(B)/gen/embed_$(1).o: $(B)/gen/embed_$(1).S
-	$$(CC) -c -o $$@ $$<
+	@$$(CC) -c -o $$@ $$<
 endef
 $(foreach set,$(DATA_SETS),$(eval $(call EMBED,$(set))))
 
 $(B)/tests/unit/%: tests/unit/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) -lcmocka
 $(B)/tests/fuzz/%: tests/fuzz/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(CFLAGS_) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS)
+	$(Q)$(CC) $(CPPFLAGS_) $(CFLAGS_) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS)
 $(B)/tests/%: tests/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) $(if $(findstring screens,$@),-lvterm -lutil)
+	$(Q)$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) $(if $(findstring screens,$@),-lvterm -lutil)
 
 docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc
 	$(B)/tests/lint/wire_doc > docs/protocol.md

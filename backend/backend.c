@@ -142,10 +142,17 @@ static enum err open_rooms(struct backend *b, struct error *e)
     free(path);
     if (!b->conf)
         return e->code;
-    const char *role = b->role_option ? b->role_option : conf_str(b->conf, "console", "", "role");
-    b->max_role = bus_role_find(role);
-    if (b->max_role == BUS_NONE)
-        return err_set(e, ERR_CONFIG, "--role %s: the roles are operator, reviewer and demo", role);
+    b->max_role = bus_role_find(conf_str(b->conf, "console", "", "role"));
+    if (b->role_option) { /* it may lower what the configuration gives, never raise it */
+        enum bus_role wanted = bus_role_find(b->role_option);
+        if (wanted == BUS_NONE)
+            return err_set(e, ERR_CONFIG, "--role %s: the roles are operator, reviewer and demo",
+                           b->role_option);
+        if (wanted > b->max_role)
+            return err_set(e, ERR_DENIED, "--role %s: the configuration gives this console at most %s",
+                           b->role_option, bus_role_name(b->max_role));
+        b->max_role = wanted;
+    }
     bus_set_environment(b->bus, conf_str(b->conf, "console", "", "environment"), b->max_role);
     if (!(b->state_dir = conf_state_dir(b->state_option, e)))
         return e->code;
