@@ -499,3 +499,11 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
     buf_release(&plain);
     return value;
 }
+
+size_t prov_pending(const struct prov *p)
+{
+    size_t n = 0;
+    for (const struct prov__record *r = p->flying; r; r = r->next)
+        n++;
+    return n;
+}
