@@ -656,6 +656,43 @@ static void test_part(void **state)
     free(acks);
 }
 
+/* The verifier that was written from docs/evidence-format.md alone, in another language. */
+static int peer(struct world *w, const char *options)
+{
+    char *command = xasprintf("python3 tests/peers/verify_log.py '%s/console.db' %s >'%s/report'",
+                              w->dir, options, w->dir);
+    int status = system(command);
+    free(command);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_peer(void **state)
+{
+    struct world *w = *state;
+    struct ack *acks = xcalloc(1500, sizeof *acks);
+    struct prov_state now;
+    if (access("tests/peers/verify_log.py", R_OK) != 0 || system("python3 -c ''") != 0)
+        skip();
+    append_many(w, acks, 1500);
+    loop_run(w->loop);
+    free(acks);
+    prov_state(w->prov, &now);
+    char *noted =
+        xasprintf("--size %lld --head %s --root %s", (long long)now.size, now.head, now.root);
+    assert_int_equal(peer(w, noted), 0); /* beside the running console */
+    close_world(w, false);
+    assert_int_equal(peer(w, noted), 0);
+    noted[strlen(noted) - 1] ^= 1; /* another digit of the root */
+    assert_int_equal(peer(w, noted), 4);
+    free(noted);
+    open_world(w);
+    w->sql[0] = "UPDATE payloads SET sealed = zeroblob(70) WHERE seq = 700";
+    store_write(w->store, run_sql, NULL, w);
+    close_world(w, false);
+    assert_int_equal(peer(w, ""), 4);
+    open_world(w);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -667,6 +704,7 @@ int main(void)
         TEST(test_projection), TEST(test_tampering),
         TEST(test_every_byte), TEST(test_tail_cut_while_closed),
         TEST(test_cancel),     TEST(test_part),
+        TEST(test_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
