@@ -53,6 +53,9 @@ void loop__wake(struct loop *l);
 bool pool__deliver(struct loop *l); /* runs done of finished jobs; true if there were any */
 void pool__free(struct loop *l);
 
+/* proc.c */
+void proc__kill_all(struct loop *l); /* so that reaping one after the other does not take long */
+
 /* http.c */
 void http__turn(struct loop *l); /* moves transfers on and delivers what they brought */
 

@@ -333,6 +333,7 @@ void loop_free(struct loop *l)
         return;
     pool__free(l);
     posts_run(l, true);
+    proc__kill_all(l);
     for (size_t i = 0; i < l->procs.len; i++)
         if (l->procs.at[i])
             proc_free(l->procs.at[i]);

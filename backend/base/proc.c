@@ -454,6 +454,15 @@ void proc_close(struct proc *p, uint64_t grace_ms)
     loop_timer_start(p->kill_timer, grace_ms, 0);
 }
 
+void proc__kill_all(struct loop *l)
+{
+    for (size_t i = 0; i < l->procs.len; i++) {
+        const struct proc *p = l->procs.at[i];
+        if (p)
+            kill(-p->pid, SIGKILL);
+    }
+}
+
 void proc_free(struct proc *p)
 {
     if (!p || p->freed)

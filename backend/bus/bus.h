@@ -54,6 +54,8 @@ void bus_ready(struct bus *b, const struct error *e);
 void bus_set_environment(struct bus *b, const char *environment, enum bus_role max_role);
 /* Answers every waiting request with CLOSED; does not block. */
 void bus_close(struct bus *b);
+/* On the loop's thread, before loop_free. Calls that handlers still hold may be ended later: then
+ * only their memory is freed. */
 void bus_free(struct bus *b);
 /* Frees what the library keeps for the process: after the last bus and the last client. */
 void bus_library_end(void);
