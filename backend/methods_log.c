@@ -107,7 +107,8 @@ void backend__verify(struct backend *b, int64_t from, const char *actor, verify_
 
 void backend__verify_forget(struct backend *b)
 {
-    prov_verify_cancel(b->verify);
+    if (b->verify)
+        prov_verify_cancel(b->verify);
     b->verify = NULL;
     while (b->verify_waits) {
         struct verify_wait *w = b->verify_waits;
