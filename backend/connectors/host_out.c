@@ -40,8 +40,13 @@ void host__out_release(struct host_out *o)
 
 void host__put(json_t *object, const char *key, double value, int digits)
 {
-    double scale = pow(10, digits);
-    json_put(object, key, isfinite(value) ? json_real(round(value * scale) / scale) : json_null());
+    double scale = pow(10, digits), rounded = round(value * scale) / scale;
+    if (!isfinite(rounded))
+        json_put(object, key, json_null());
+    else if (floor(rounded) == rounded && fabs(rounded) < 9007199254740992.0)
+        json_put(object, key, json_integer((json_int_t)rounded));
+    else
+        json_put(object, key, json_real(rounded));
 }
 
 void host__say(struct host_out *o, enum host_severity s, const char *topic, double value,

@@ -81,13 +81,16 @@ struct conn__tail {
     unsigned next, count;
     char part[CONN_LINE_MAX + 1]; /* an unfinished line */
     size_t part_len;
-    bool cut; /* the unfinished line was longer than is kept */
+    bool cut;       /* the unfinished line was longer than is kept */
+    unsigned fresh; /* lines since the last conn__tail_mark, at most count */
 };
 void conn__tail_feed(struct conn__tail *t, const char *bytes, size_t len);
 void conn__tail_flush(struct conn__tail *t); /* ends an unfinished line */
+void conn__tail_mark(struct conn__tail *t);  /* what comes from now on is fresh */
 void conn__tail_release(struct conn__tail *t);
 json_t *conn__tail_json(const struct conn__tail *t);
-/* The last lines (at most n), joined by " | ", appended to out. */
+/* The last fresh lines (at most n, each cut with a mark to 80 bytes), joined by " | ", appended to
+ * out. */
 void conn__tail_last(const struct conn__tail *t, unsigned n, struct buf *out);
 
 #endif

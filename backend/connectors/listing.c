@@ -148,6 +148,8 @@ static void tail_push(struct conn__tail *t)
     t->next = (t->next + 1) % CONN_LINES;
     if (t->count < CONN_LINES)
         t->count++;
+    if (t->fresh < CONN_LINES)
+        t->fresh++;
     t->part_len = 0;
     t->cut = false;
 }
@@ -168,6 +170,12 @@ void conn__tail_flush(struct conn__tail *t)
 {
     if (t->part_len)
         tail_push(t);
+}
+
+void conn__tail_mark(struct conn__tail *t)
+{
+    conn__tail_flush(t);
+    t->fresh = 0;
 }
 
 void conn__tail_release(struct conn__tail *t)
@@ -192,7 +200,18 @@ json_t *conn__tail_json(const struct conn__tail *t)
 
 void conn__tail_last(const struct conn__tail *t, unsigned n, struct buf *out)
 {
-    unsigned from = t->count > n ? t->count - n : 0;
-    for (unsigned i = from; i < t->count; i++)
-        buf_addf(out, "%s%s", i > from ? " | " : "", tail_line(t, i));
+    enum { EACH = 80 };
+    if (n > t->fresh)
+        n = t->fresh;
+    for (unsigned i = t->count - n; i < t->count; i++) {
+        const char *line = tail_line(t, i);
+        size_t len = strlen(line), cut = len;
+        if (len > EACH) {
+            cut = EACH;
+            while (cut > 0 && ((unsigned char)line[cut] & 0xc0) == 0x80)
+                cut--;
+        }
+        buf_addf(out, "%s%.*s%s", i > t->count - n ? " | " : "", (int)cut, line,
+                 cut < len ? "..." : "");
+    }
 }

@@ -477,7 +477,7 @@ static void went_wrong(struct mcp *m, enum err code, const char *why)
     struct buf text = {0};
     buf_adds(&text, why);
     conn__tail_flush(&m->errors);
-    if (m->errors.count) {
+    if (m->errors.fresh) {
         buf_adds(&text, "; stderr: ");
         conn__tail_last(&m->errors, 3, &text);
     }
@@ -503,7 +503,7 @@ static void mcp_start(void *arg)
     struct mcp *m = arg;
     struct error e = {0};
     release_run(m);
-    conn__tail_release(&m->errors); /* errors name this run's stderr only */
+    conn__tail_mark(&m->errors); /* an error names this run's stderr only */
     struct proc_options options = {.argv = (const char *const *)m->argv,
                                    .env = (const char *const *)m->env,
                                    .only_env = true,

@@ -25,8 +25,11 @@ enum {
     FAILED_CHECKS = 3,
     BACKOFF_MS = 500,
     BACKOFF_MAX_MS = 30000,
-    STOP_MS = 200
+    STOP_MS = 200,
+    FIRST_CHECK_MS = 50 /* so that a latency is known at once */
 };
+
+#define RESERVED_NAME "console" /* the native connector of conn_add_native */
 
 static const struct conn_ops *const kinds[] = {
 #define CONNECTOR(kind, ops, help) &ops,
@@ -146,7 +149,8 @@ void conn__up(struct conn *c, const char *version, const char *protocol)
     c->version = version && *version ? xstrndup(version, 128) : NULL;
     c->protocol = protocol && *protocol ? xstrndup(protocol, 32) : NULL;
     loop_timer_stop(c->check_limit);
-    loop_timer_start(c->check_timer, c->check_ms, c->check_ms);
+    loop_timer_start(c->check_timer, c->check_ms < FIRST_CHECK_MS ? c->check_ms : FIRST_CHECK_MS,
+                     c->check_ms);
     set_state(c, CONN_OK);
 }
 
@@ -259,7 +263,7 @@ static uint64_t bounded(int64_t value, uint64_t least, uint64_t most)
 static bool name_is_fine(const char *name)
 {
     size_t len = strlen(name);
-    if (len == 0 || len > CONN_MAX_NAME)
+    if (len == 0 || len > CONN_MAX_NAME || strcmp(name, RESERVED_NAME) == 0)
         return false;
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
@@ -279,8 +283,10 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
         return err_set(e, ERR_CONFIG, "%s: connector \"%s\": kind %s is not known",
                        conf_where(conf, "connector", name, "kind"), name, kind);
     if (!name_is_fine(name))
-        return err_set(e, ERR_CONFIG, "%s: a connector's name has 1 to %d printable characters",
-                       conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
+        return err_set(
+            e, ERR_CONFIG,
+            "%s: a connector's name has 1 to %d printable characters and is not " RESERVED_NAME,
+            conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
     struct conn *c = conn__add(r, name, kinds[k]);
     set_text(&c->about, abouts[k]);
     set_text(&c->region, conf_str(conf, "connector", name, "region"));

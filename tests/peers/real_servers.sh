@@ -6,8 +6,8 @@
 set -u
 program=${1:?usage: real_servers.sh PROGRAM}
 dir=build/peers
-everything=@modelcontextprotocol/server-everything@2026.7.4
-filesystem=@modelcontextprotocol/server-filesystem@2026.7.10
+everything=@modelcontextprotocol/server-everything@2026.8.31
+filesystem=@modelcontextprotocol/server-filesystem@2026.8.31
 
 skip() { echo "SKIP real MCP servers: $1"; exit 0; }
 command -v node >/dev/null 2>&1 || skip "node is not installed"

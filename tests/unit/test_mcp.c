@@ -254,6 +254,8 @@ static void test_death_and_restart(void **state)
     answer_release(&a);
     json_t *row = harness_row(&h);
     assert_string_equal(json_str(row, "state", ""), "fail");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(row, "stderr"), 0)),
+                        "fatal: asked to end");
     int64_t retry = json_int(row, "retry_in_ms", -1);
     assert_in_range(retry, 1, 600); /* R3: 500 ms * 0.8..1.2 */
     json_decref(row);
@@ -584,6 +586,25 @@ static void test_bad_configuration(void **state)
     }
 }
 
+static void test_reserved_name(void **state)
+{
+    (void)state;
+    char path[64];
+    struct error e = {0};
+    temporary(path);
+    FILE *f = fopen(path, "w");
+    fputs("[connector \"console\"]\nkind = host\n", f);
+    fclose(f);
+    struct conf *conf = conf_load(path, &e);
+    struct loop *l = loop_new();
+    assert_non_null(conf);
+    assert_null(conn_new(l, conf, NULL, NULL, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    loop_free(l);
+    conf_free(conf);
+    unlink(path);
+}
+
 /* ---- pure parts ---- */
 static void test_split(void **state)
 {
@@ -682,6 +703,7 @@ int main(void)
         cmocka_unit_test(test_restart_on_demand),
         cmocka_unit_test(test_not_there),
         cmocka_unit_test(test_bad_configuration),
+        cmocka_unit_test(test_reserved_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
