@@ -93,6 +93,7 @@ bool view_ask_now(struct view_ask *a)
     uint64_t now = clock_mono_ms();
     if (a->under_way || (a->last && now - a->last < ASK_EVERY_MS)) {
         a->wanted = true;
+        tui_dirty_in(ASK_EVERY_MS);
         return false;
     }
     a->last = now;
