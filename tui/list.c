@@ -307,9 +307,9 @@ static bool fits(const struct tui_list *l, int width, int dropped, int *fixed, i
         const struct tui_column *c = &l->columns[i];
         if (c->drop && c->drop >= dropped)
             continue;
-        used += c->width;
-        *flexible += c->width == 0;
-        least += c->width == 0 ? LEAST_FLEXIBLE : 0;
+        used += c->width > 0 ? c->width : 0;
+        *flexible += c->width <= 0;
+        least += c->width > 0 ? 0 : c->width < 0 ? -c->width : LEAST_FLEXIBLE;
         shown++;
     }
     *fixed = used + (shown > 1 ? (shown - 1) * GAP : 0);
@@ -329,7 +329,7 @@ static void lay_columns(struct tui_list *l, int width)
         const struct tui_column *c = &l->columns[i];
         bool left_out = c->drop && c->drop >= dropped;
         int w = c->width;
-        if (!left_out && !w) {
+        if (!left_out && w <= 0) {
             w = rest > 0 ? rest / flexible : 0;
             rest -= w;
             flexible--;

@@ -56,6 +56,7 @@ struct walk {
     struct level levels[DEPTH_MAX];
     int depth; /* may be over DEPTH_MAX: then levels are not kept */
     int strong, heading, table, number;
+    size_t blank_prefix; /* how much of rest stood before the block that wants a blank line */
     bool blank, header, wrote;
 };
 
@@ -65,10 +66,12 @@ static void begin(struct walk *w, enum paper_kind kind, int table)
                             w->first.data, w->rest.data, table};
     if (w->blank) {
         struct paper_start blank = s;
+        char *prefix = xstrndup(w->rest.data ? w->rest.data : "", w->blank_prefix);
         blank.kind = PAPER_WORDS;
-        blank.first = w->rest.data;
+        blank.first = prefix;
         blank.table = -1;
         tui__paper_begin(w->text, &blank);
+        free(prefix);
         w->blank = false;
     }
     tui__paper_begin(w->text, &s);
@@ -154,6 +157,8 @@ static void blank_of(struct walk *w, cmark_node *node)
     cmark_node *before = cmark_node_previous(node);
     if (!before)
         return;
+    if (!w->blank)
+        w->blank_prefix = w->rest.len;
     if (cmark_node_get_type(node) == CMARK_NODE_ITEM)
         w->blank |= !cmark_node_get_list_tight(cmark_node_parent(node));
     else

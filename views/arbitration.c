@@ -2,6 +2,7 @@
  * or below it; Enter gives it the whole pane. */
 #include "backend/base/text.h"
 #include "views/common.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ struct arbitration {
 };
 
 enum { COL_TIME, COL_QUESTION, COL_STATE, COL_WINNER, COL_D, COL_TOKENS, COL_ELAPSED };
-static const struct tui_column columns[] = {{"time", 8, false, 3},  {"question", 0, false, 0},
+static const struct tui_column columns[] = {{"time", 8, false, 3},  {"question", -20, false, 0},
                                             {"state", 9, false, 4}, {"winner", 16, false, 5},
                                             {"D", 4, true, 6},      {"tokens", 7, true, 7},
                                             {"took", 7, true, 2}};
@@ -367,34 +368,59 @@ static double stages_end(const json_t *stages)
     return end > 0 ? end : 1;
 }
 
-static void draw_stages(struct view_page *p, const json_t *d)
+/* Which stages to show where there is no room for all: those that decide, in their order. */
+static bool stage_shown(const json_t *stages, size_t index, int rows)
+{
+    static const char *const order[] = {"model",    "critique", "compare", "tools",
+                                        "retrieve", "verdict",  "plan",    "log"};
+    if (rows >= (int)json_array_size(stages))
+        return true;
+    for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++)
+        for (size_t i = 0; i < json_array_size(stages); i++) {
+            if (strcmp(json_str(json_array_get(stages, i), "name", ""), order[k]))
+                continue;
+            if (rows-- <= 0)
+                return false;
+            if (i == index)
+                return true;
+        }
+    return false;
+}
+
+static void draw_stage(struct view_page *p, const json_t *s, double end)
+{
+    const char *state = json_str(s, "state", "done");
+    const char *label =
+        *json_str(s, "label", "") ? json_str(s, "label", "") : json_str(s, "name", "-");
+    bool failed = !strcmp(state, "failed"), running = !strcmp(state, "running");
+    enum tui_role role = failed                                      ? ROLE_FAIL
+                         : running                                   ? ROLE_ACCENT
+                         : !strcmp(json_str(s, "name", ""), "model") ? ROLE_CHART
+                                                                     : ROLE_CHART_ALT;
+    int width = p->area.width, notes = width >= 64 ? width * 2 / 5 : width >= 48 ? width / 3 : 0;
+    int bar = width - LABEL - 1 - 9 - (notes ? notes + 1 : 0);
+    double from = json_num(s, "start_ms", 0), ms = json_num(s, "ms", 0);
+    char took[16];
+    tui_put(p->area, p->y, 0, LABEL, failed ? ROLE_FAIL : ROLE_TEXT, label);
+    if (bar > 3)
+        tui_span(p->area, p->y, LABEL + 1, bar, role, from / end, (from + ms) / end);
+    tui_duration(running ? -1 : json_num(s, "ms", -1), took);
+    tui_put_right(p->area, p->y, LABEL + 1 + bar, 8, ROLE_TEXT, took);
+    if (notes)
+        tui_put(p->area, p->y, width - notes, notes, failed ? ROLE_FAIL : ROLE_DIM,
+                failed && !*json_str(s, "note", "") ? _("failed") : json_str(s, "note", ""));
+    p->y++;
+}
+
+static void draw_stages(struct view_page *p, const json_t *d, int rows)
 {
     const json_t *stages = json_object_get(d, "stages"), *s;
     double end = stages_end(stages);
-    int width = p->area.width, notes = width >= 64 ? width * 2 / 5 : 0;
-    int bar = width - LABEL - 1 - 9 - (notes ? notes + 1 : 0);
-    char took[16];
     size_t i;
     json_array_foreach(stages, i, s)
     {
-        const char *state = json_str(s, "state", "done");
-        const char *label =
-            *json_str(s, "label", "") ? json_str(s, "label", "") : json_str(s, "name", "-");
-        enum tui_role role = !strcmp(state, "failed")                    ? ROLE_FAIL
-                             : !strcmp(state, "running")                 ? ROLE_ACCENT
-                             : !strcmp(json_str(s, "name", ""), "model") ? ROLE_CHART
-                                                                         : ROLE_CHART_ALT;
-        double from = json_num(s, "start_ms", 0), ms = json_num(s, "ms", 0);
-        bool failed = !strcmp(state, "failed");
-        tui_put(p->area, p->y, 0, LABEL, failed ? ROLE_FAIL : ROLE_TEXT, label);
-        if (bar > 3)
-            tui_span(p->area, p->y, LABEL + 1, bar, role, from / end, (from + ms) / end);
-        tui_duration(!strcmp(state, "running") ? -1 : json_num(s, "ms", -1), took);
-        tui_put_right(p->area, p->y, LABEL + 1 + bar, 8, ROLE_TEXT, took);
-        if (notes)
-            tui_put(p->area, p->y, width - notes, notes, failed ? ROLE_FAIL : ROLE_DIM,
-                    failed && !*json_str(s, "note", "") ? _("failed") : json_str(s, "note", ""));
-        p->y++;
+        if (stage_shown(stages, i, rows))
+            draw_stage(p, s, end);
     }
 }
 
@@ -492,7 +518,7 @@ static void draw_detail(struct arbitration *v, struct tui_area a, bool whole)
         draw_head(v, &p);
     if (a.height > 16)
         p.y++;
-    draw_stages(&p, d);
+    draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - 1);
     if (whole || a.height > 10)
         p.y++;
     view_page_text(&p, v->verdict);
@@ -507,7 +533,7 @@ static void draw_detail(struct arbitration *v, struct tui_area a, bool whole)
         view_page_text(&p, v->rest);
     if (whole)
         view_page_end(scroll, &p);
-    else if (p.y > a.height)
+    else if (p.y > a.height && a.height > 12)
         tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
 }
 

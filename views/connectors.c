@@ -17,10 +17,9 @@ struct connectors {
 };
 
 enum { COL_STATE, COL_NAME, COL_HISTORY, COL_LATENCY, COL_NOTE, COL_REGION, COL_VERSION };
-static const struct tui_column columns[] = {{"state", 10, false, 0},   {"name", 14, false, 0},
-                                            {"latency", 10, false, 5}, {"now", 7, true, 4},
-                                            {"", 0, false, 0},         {"region", 6, false, 7},
-                                            {"version", 10, false, 8}};
+static const struct tui_column columns[] = {
+    {"state", 10, false, 0}, {"name", 12, false, 0},  {"latency", 8, false, 4}, {"now", 7, true, 5},
+    {"", -10, false, 0},     {"region", 6, false, 7}, {"version", 10, false, 8}};
 
 static const json_t *row_at(const struct connectors *c, size_t row)
 {
@@ -46,14 +45,14 @@ static void note(const json_t *r, struct buf *out, enum tui_role *role)
     if (bad && *error) {
         *role = !strcmp(state, "fail") ? ROLE_FAIL : ROLE_WARN;
         double retry = json_num(r, "retry_in_ms", -1);
-        if (retry >= 0) {
-            tui_duration(retry, text);
-            buf_addf(out, _("retry in %s: "), text);
-        }
         buf_adds(out, error);
         if (json_int(r, "last_error_at", 0) > 0) {
             tui_ago(json_int(r, "last_error_at", 0), text);
-            buf_addf(out, " (%s)", text);
+            buf_addf(out, "  %s", text);
+        }
+        if (retry >= 0) {
+            tui_duration(retry, text);
+            buf_addf(out, _("  retry in %s"), text);
         }
         return;
     }

@@ -21,7 +21,7 @@ struct cost_view {
 };
 
 enum { COL_TIME, COL_MODEL, COL_TOKENS, COL_AMOUNT, COL_OUTCOME, COL_ELAPSED, COL_PRICE };
-static const struct tui_column columns[] = {{"time", 8, false, 2},     {"model", 0, false, 0},
+static const struct tui_column columns[] = {{"time", 8, false, 2},     {"model", -16, false, 0},
                                             {"tokens", 8, true, 4},    {"amount", 12, true, 0},
                                             {"outcome", 11, false, 3}, {"took", 7, true, 5},
                                             {"price", 10, false, 6}};
@@ -207,10 +207,10 @@ static int draw_today(const struct cost_view *v, struct tui_area a, int y)
     view_money(json_str(today, "amount", NULL), currency, inexact(today), money);
     view_count(json_int(today, "calls", 0), calls);
     int x = tui_putf(a, y, 0, -1, ROLE_STRONG, _("today %s"), money);
-    x += tui_putf(a, y, x, -1, ROLE_DIM, _("  %s calls"), calls);
     if (json_int(today, "unknown", 0) > 0)
-        tui_putf(a, y, x, -1, ROLE_WARN, _("  %s %d without a price"), tui_glyph(GLYPH_UNKNOWN),
-                 (int)json_int(today, "unknown", 0));
+        x += tui_putf(a, y, x, -1, ROLE_WARN, _("  %s %d unpriced"), tui_glyph(GLYPH_UNKNOWN),
+                      (int)json_int(today, "unknown", 0));
+    tui_putf(a, y, x, -1, ROLE_DIM, _("  %s calls"), calls);
     y++;
     if (a.height > 9) {
         view_money(json_str(total, "amount", NULL), currency, inexact(total), money);

@@ -19,8 +19,8 @@ struct scorecard {
 
 enum { COL_GLYPH, COL_STATE, COL_ID, COL_TITLE, COL_LAW, COL_REASON };
 static const struct tui_column columns[] = {
-    {"", 1, false, 0},      {"status", 12, false, 2},      {"control", 12, false, 4},
-    {"title", 0, false, 0}, {"law or rule", 18, false, 3}, {"what was found", 0, false, 1}};
+    {"", 1, false, 0},        {"status", 12, false, 2},      {"control", 12, false, 4},
+    {"title", -24, false, 0}, {"law or rule", 18, false, 3}, {"what was found", -30, false, 1}};
 static const char *const members[] = {"status", "status", "id", "title", "law", "reason"};
 
 static const json_t *row_at(const struct scorecard *v, size_t row)
