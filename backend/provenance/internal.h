@@ -62,7 +62,7 @@ void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH]
 /* keys.c: data keys of sessions, the last one kept. */
 struct prov__keys {
     struct vault *vault;
-    char session[33];
+    char session[33], id[17]; /* id: of the key */
     struct vault_key *key;
     struct error error; /* why key is NULL */
 };

@@ -31,6 +31,8 @@ const struct vault_key *prov__key(struct prov__keys *k, struct store_db *db, con
                                 "SELECT wrap FROM data_keys WHERE session = ?", "s", session);
     if (code == ERR_OK && !f.row)
         err_set(&k->error, ERR_NO_KEY, "there is no key of session %s", session);
+    if (k->key)
+        prov__key_id(k->key, k->id);
     return k->key;
 }
 
@@ -54,7 +56,6 @@ enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct p
                        struct buf *plain, const char **problem, struct error *e)
 {
     uint8_t hash[VAULT_HASH];
-    char id[17];
     if (!sealed) {
         *problem = "payload_missing";
         return err_set(e, ERR_TAMPERED, "the payload is not there");
@@ -69,11 +70,10 @@ enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct p
         *problem = k->error.code == ERR_TAMPERED ? "key" : "";
         return err_set(e, k->error.code, "%s", k->error.detail);
     }
-    prov__key_id(key, id);
-    if (strcmp(id, h->key_id) != 0) {
+    if (strcmp(k->id, h->key_id) != 0) {
         *problem = "key";
         return err_set(e, ERR_TAMPERED, "the entry names key %s, its session has %s", h->key_id,
-                       id);
+                       k->id);
     }
     prov__entry_ad(entry.at, entry.len, h->cut_at, h->cut_len, ad);
     buf_clear(plain);
