@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FRAME_MS = 33, MAX_KEYS_A_TURN = 256, WATCH_MS = 250 };
+enum { FRAME_MS = 50, MAX_KEYS_A_TURN = 256, WATCH_MS = 250 };
 
 /* A call that a view made before the bus was there. */
 struct tui__pending {

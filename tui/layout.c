@@ -149,11 +149,13 @@ static void row_draw(struct tui__app *app, struct tui_area a, const struct row *
         struct tui_area all = tui_sub(a, 0, x, a.height, end - x);
         pane_rule(app, row->views[i], tui_sub(all, 0, 0, 1, all.width));
         pane_draw(app, row->views[i], tui_sub(all, 1, 0, all.height - 1, all.width));
-        if (i + 1 < row->count) {
+        if (i + 1 < row->count)
             column(a, end, 0, a.height);
-            join(a, end, 0, a.height);
-        }
         x = end + 1;
+    }
+    for (int i = 1; i < row->count; i++) {
+        int end = (a.width + 1) * i / row->count - 1;
+        join(a, end, 0, a.height);
     }
 }
 

@@ -28,6 +28,7 @@ enum { SYNC_LINES = 4, RESTORE_MAX = 256 };
 static struct {
     volatile sig_atomic_t taken;
     SCREEN *screen;
+    WINDOW *cell; /* one cell, for lines_changed */
     struct termios before;
     char restore[RESTORE_MAX]; /* what a fatal signal's handler writes */
     size_t restore_len;
@@ -284,8 +285,8 @@ static void curses_modes(void)
     keypad(stdscr, TRUE);
     nodelay(stdscr, TRUE);
     intrflush(stdscr, FALSE);
-    idlok(stdscr, TRUE);
-    typeahead(-1); /* a key that waits does not hold back the echo of the one before */
+    idcok(stdscr, FALSE); /* cells that move in a line are seen as a flicker */
+    typeahead(-1);        /* a key that waits does not hold back the echo of the one before */
     set_escdelay(25);
     curs_set(0);
     if (has_colors())
@@ -313,6 +314,7 @@ enum err tui__screen_start(const struct tui__screen_options *o, struct error *e)
     hold_errors();
     screen.taken = 1;
     curses_modes();
+    screen.cell = newwin(1, 1, 0, 0);
     tui__keys_start();
     modes(true);
     return ERR_OK;
@@ -374,25 +376,37 @@ const char *tui__screen_term(void)
 
 /* ---- writing what was drawn */
 
-/* Do so many lines differ from what the terminal shows that a half-written frame could be seen? */
-static bool much_changed(void)
+/* Compares what is to be shown with what the terminal shows; returns how many lines differ.
+ *
+ * When lines move, curses scrolls regions by CSI S and T, whatever idlok says. Some terminals
+ * (behind web pages, in recorders) lack those, and in a mosaic a region is never what one pane
+ * wants. So the first cell that differs is made unknown in each changed line: then no line can be
+ * taken for a moved one, and nothing more is written than that cell, which was to be written
+ * anyway. */
+static int lines_changed(void)
 {
-    int width = COLS > 512 ? 512 : COLS, changed = 0;
-    cchar_t *now = xcalloc((size_t)width + 1, sizeof(*now)),
-            *shown = xcalloc((size_t)width + 1, sizeof(*shown));
-    int y, x, shown_y, shown_x;
+    int width = COLS, changed = 0, y, x, shown_y, shown_x;
+    size_t size = ((size_t)width + 1) * sizeof(cchar_t);
+    cchar_t *now = xcalloc(1, size), *shown = xcalloc(1, size);
     getyx(stdscr, y, x);
     getyx(curscr, shown_y, shown_x);
-    for (int line = 0; line < LINES && changed < SYNC_LINES; line++) {
+    for (int line = 0; line < LINES; line++) {
         mvwin_wchnstr(stdscr, line, 0, now, width);
         mvwin_wchnstr(curscr, line, 0, shown, width);
-        changed += memcmp(now, shown, (size_t)width * sizeof(*now)) != 0;
+        int column = 0;
+        while (column < width && !memcmp(&now[column], &shown[column], sizeof(*now)))
+            column++;
+        if (column == width)
+            continue;
+        changed++;
+        if (screen.cell && mvwin(screen.cell, line, column) == OK)
+            wredrawln(screen.cell, 0, 1);
     }
     wmove(stdscr, y, x);
     wmove(curscr, shown_y, shown_x);
     free(now);
     free(shown);
-    return changed >= SYNC_LINES;
+    return changed;
 }
 
 void tui__screen_flush(void)
@@ -402,7 +416,7 @@ void tui__screen_flush(void)
     curs_set(cursor ? 1 : 0);
     if (cursor)
         wmove(stdscr, y, x);
-    bool sync = screen.sync && much_changed();
+    bool sync = lines_changed() >= SYNC_LINES && screen.sync;
     if (sync)
         puts_out("\033[?2026h");
     wnoutrefresh(stdscr);

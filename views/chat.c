@@ -250,13 +250,13 @@ static void top_set(struct chat *c, long line)
     c->top_line = (int)line;
 }
 
-/* Keeps the end in sight; moves by a third of the pane (C3). */
+/* Keeps the end in sight (C3). */
 static void top_follow(struct chat *c)
 {
     long top, all = lines_all(c, &top), height = c->height;
     bool running = c->count && c->turns[c->count - 1]->running;
     if (all > top + height)
-        top = running ? all - height + height / 3 : all - height;
+        top = running ? all - height + height / 2 : all - height;
     else if (all < top + height / 2)
         top = all - height;
     top_set(c, top);
