@@ -36,22 +36,27 @@ static bool is_control(uint32_t cp)
 static void normalise(const char *bytes, size_t len, struct buf *out)
 {
     size_t i = len >= 3 && memcmp(bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+    size_t good = i; /* bytes from here to i are to be copied as they are */
     buf_reserve(out, len + 1);
     while (i < len) {
+        if (bytes[i] >= ' ' && bytes[i] < 0x7F) {
+            i++;
+            continue;
+        }
         uint32_t cp;
         size_t n = text_decode(bytes + i, len - i, &cp);
-        if (n == 0)
-            break;
-        if (cp == '\r') {
-            if (i + 1 >= len || bytes[i + 1] != '\n')
+        BUG_IF(n == 0);
+        if (cp >= TEXT_BAD || is_control(cp)) {
+            buf_add(out, bytes + good, i - good);
+            if (cp != '\r')
+                buf_adds(out, "\xEF\xBF\xBD");
+            else if (i + 1 >= len || bytes[i + 1] != '\n')
                 buf_addc(out, '\n');
-        } else if (cp >= TEXT_BAD || is_control(cp)) {
-            buf_adds(out, "\xEF\xBF\xBD");
-        } else {
-            buf_add(out, bytes + i, n);
+            good = i + n;
         }
         i += n;
     }
+    buf_add(out, bytes + good, len - good);
     buf_addc(out, '\n');
 }
 

@@ -141,8 +141,8 @@ struct word {
 
 static void word_add(struct word *w, uint32_t cp)
 {
-    char utf8[4];
-    size_t n = text_encode(cp, utf8);
+    char utf8[4] = {(char)cp};
+    size_t n = cp < 0x80 ? 1 : text_encode(cp, utf8);
     if (w->len + n > sizeof w->bytes) {
         w->too_long = true;
         return;
@@ -181,10 +181,11 @@ void know__words(const char *text, size_t len, know__word_fn *fn, void *arg)
     struct word w = {0};
     size_t i = 0;
     while (i < len) {
-        uint32_t cp;
-        size_t n = text_decode(text + i, len - i, &cp);
-        if (n == 0)
-            break;
+        uint32_t cp = (unsigned char)text[i];
+        size_t n = 1;
+        if (cp >= 0x80)
+            n = text_decode(text + i, len - i, &cp);
+        BUG_IF(n == 0);
         bool inner = (cp == '.' || cp == ',') && is_digit(w.last) && i + n < len &&
                      is_digit((unsigned char)text[i + n]);
         if (is_mark(cp))

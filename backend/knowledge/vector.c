@@ -85,11 +85,16 @@ static struct know__vector quantise(const float v[KNOW_DIM])
 {
     struct know__vector q = {0};
     float largest = 0;
-    for (int i = 0; i < KNOW_DIM; i++)
-        largest = fmaxf(largest, fabsf(v[i]));
+    for (int i = 0; i < KNOW_DIM; i++) {
+        float size = v[i] < 0 ? -v[i] : v[i];
+        largest = size > largest ? size : largest;
+    }
+    if (largest <= 0)
+        return q;
     q.scale = largest / 127;
-    for (int i = 0; i < KNOW_DIM && largest > 0; i++)
-        q.cells[i] = (int8_t)lrintf(v[i] / q.scale);
+    float by = 127 / largest;
+    for (int i = 0; i < KNOW_DIM; i++) /* rounded by hand: lrintf is a call each */
+        q.cells[i] = (int8_t)(v[i] * by + (v[i] < 0 ? -0.5f : 0.5f));
     return q;
 }
 
