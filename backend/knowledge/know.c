@@ -11,6 +11,8 @@ static const double LANGUAGE_SHARE = 0.5;
 /* What a word of the same idea, and of a thing that goes with it, is worth against the word itself.
  */
 static const double SAME_IDEA = 0.85, RELATED_IDEA = 0.4;
+/* How much of a met word's worth depends on its place in the description. */
+static const double PLACE_SHARE = 0.15;
 
 struct know *know_new(const struct embed_file *builtin, const char *folder, struct error *e)
 {
@@ -114,31 +116,37 @@ static void map_stem(void *arg, const char *stem, size_t len)
     know__map_put(arg, stem, len);
 }
 
-static bool any_in(const struct know__ideas *ideas, const uint32_t *list,
-                   const struct know__map *met)
+/* Where one of the stems first stands among the description's distinct stems, or KNOW__NONE. */
+static uint32_t first_of(const struct know__ideas *ideas, const uint32_t *list,
+                         const struct know__map *description)
 {
+    uint32_t first = KNOW__NONE;
     for (; *list != KNOW__NONE; list++) {
         size_t len;
         const char *stem = know__map_name(&ideas->stems, *list, &len);
-        if (know__map_find(met, stem, len) != KNOW__NONE)
-            return true;
+        uint32_t at = know__map_find(description, stem, len);
+        first = at < first ? at : first;
     }
-    return false;
+    return first;
+}
+
+/* A met stem's worth: descriptions name their main subject first, so an early one is worth more. */
+static double worth(double value, uint32_t at)
+{
+    return at == KNOW__NONE ? 0 : value * (1 - PLACE_SHARE + PLACE_SHARE / (1 + at / 8.0));
 }
 
 /* How well one stem of the question is met by the description's stems, 0..1. */
 static double met_by(const struct know__ideas *ideas, const char *stem, size_t len,
                      const struct know__map *description)
 {
-    if (know__map_find(description, stem, len) != KNOW__NONE)
-        return 1;
+    double best = worth(1, know__map_find(description, stem, len));
     const int16_t *same = know__ideas_of(ideas, stem, len);
-    double best = 0;
     for (int i = 0; same != NULL && i < KNOW__IDEAS_PER_STEM && same[i] >= 0; i++) {
-        if (any_in(ideas, ideas->members[same[i]], description))
-            return SAME_IDEA;
-        if (any_in(ideas, ideas->related[same[i]], description))
-            best = RELATED_IDEA;
+        double idea = worth(SAME_IDEA, first_of(ideas, ideas->members[same[i]], description));
+        double near = worth(RELATED_IDEA, first_of(ideas, ideas->related[same[i]], description));
+        best = idea > best ? idea : best;
+        best = near > best ? near : best;
     }
     return best;
 }

@@ -1,11 +1,12 @@
 /* Runbooks: normalise, chunk, index, retrieve. Documents are Markdown with an optional head of
- * `title:`, `tags:`, `lang:` lines between `---` lines; a chunk is a section (heading path and
- * text).
+ * `title:`, `tags:`, `lang:` lines between `---` lines; a chunk is a section (heading path, text).
  *
  * Two ways to rank, both without a neural net:
  *   lexical  BM25 (Robertson, Zaragoza 2009; k1 1.2, b 0.75) over Snowball stems, English and
- * Russian vector   cosine of hashed TF-IDF vectors of stems and character trigrams (KNOW_DIM signed
- * buckets, feature hashing: Weinberger 2009), heading words weighted */
+ *            Russian; words of the same idea count a little
+ *   vector   cosine of hashed TF-IDF vectors of stems, ideas (synonyms of both languages) and
+ *            character trigrams (KNOW_DIM signed cells, feature hashing: Weinberger 2009), heading
+ *            words weighted */
 #ifndef KNOWLEDGE_H
 #define KNOWLEDGE_H
 

@@ -12,7 +12,8 @@ struct idea {
 /* Words are given as written; what is compared are stems, so one form of each is enough, except
  * where the stemmer does not bring forms together. */
 static const struct idea table[] = {
-    {"disk disks filesystem filesystems storage volume partition mount hdd ssd nvme диск диски "
+    {"disk disks diskspace filesystem filesystems storage volume partition mount hdd ssd nvme диск "
+     "диски "
      "диска "
      "дисковый файловый раздел том хранилище винт",
      "space inodes iops"},
@@ -28,7 +29,7 @@ static const struct idea table[] = {
     {"slow slowly sluggish lag laggy lags hangs hang freezes stuck unresponsive slowness медленно "
      "медленный медленная тормозит тормозят тормоза тормоз лагает виснет зависает завис подвисает "
      "долго еле тупит",
-     "load cpu memory pressure disk latency"},
+     "load cpu memory pressure disk"},
     {"load loadavg нагрузка нагружен нагрузки загрузка загружен average", "cpu pressure processes"},
     {"cpu cpus processor processors cores core процессор процессора цп ядер проц",
      "load usage busy"},
@@ -62,7 +63,7 @@ static const struct idea table[] = {
      "error latency"},
     {"fail fails failed failing failure failures broken breaks down crash crashed crashes crashing "
      "упал упала упало упали падает падают сломан сломалось сломался отказ отказал сбой "
-     "не-работает "
+     " "
      "лежит лёг рухнул",
      "error state"},
     {"error errors fault ошибка ошибки ошибок ошибку", NULL},
@@ -76,10 +77,10 @@ static const struct idea table[] = {
      NULL},
     {"cost costs spend spending spent price prices bill billing money expense expenses expensive "
      "budget стоимость стоит стоил стоила стоило расход расходы расходов потратили потратил "
-     "потрачено "
+     "потрачено ушло "
      "траты трат цена цены деньги денег счёт дорого бюджет обошёлся обошлось",
      "tokens calls ledger"},
-    {"today daily сегодня сегодняшний дневной", NULL},
+    {"today daily day сегодня день дня сегодняшний дневной", NULL},
     {"token tokens токен токены токенов", "cost model"},
     {"evidence log chain ledger audit trail hash журнал журнала лог цепочка цепочки цепочку "
      "доказательства доказательство доказательств аудит хеш",
@@ -102,6 +103,9 @@ static const struct idea table[] = {
     {"drift skew wrong off behind ahead сдвиг отстают отстаёт уплыли уплыло расходится спешат "
      "неверное сбились сбилось",
      NULL},
+    {"accurate exact correct right synchronised synchronized точный точные точное точно "
+     "синхронизированы",
+     NULL},
     {"inode inodes инод инода иноды инодов айноды", "disk filesystem"},
     {"file files файл файлы файлов", NULL},
     {"open opened descriptor descriptors fd fds nofile открыт открытых открытые дескриптор "
@@ -112,23 +116,23 @@ static const struct idea table[] = {
      "удалить",
      NULL},
     {"limit limits quota maximum лимит лимиты лимита предел ограничение квота", NULL},
-    {"read readonly чтение чтения чтению читать только-чтение", NULL},
+    {"read readonly чтение чтения чтению читать", NULL},
     {"write writes writing запись записи писать пишет записать", NULL},
-    {"io iops iowait ввод вывод ввода-вывода", "disk"},
+    {"io iops iowait ввод вывод", "disk"},
     {"latency delay delays response задержка задержки отклик ответ отвечает", NULL},
     {"zombie zombies defunct зомби", "process"},
-    {"fork forks thread threads bomb поток потоки потоков форк форк-бомба", "process limit"},
+    {"fork forks thread threads bomb поток потоки потоков форк", "process limit"},
     {"runaway stray сбежавший взбесившийся зациклился зацикленный", "process cpu"},
     {"steal stolen hypervisor vm virtual украденное гипервизор виртуалка виртуальная сосед", "cpu"},
     {"model models llm модель модели моделей", NULL},
     {"unavailable unreachable down offline недоступен недоступна недоступны недоступно", NULL},
     {"answer answers reply replies ответ ответы ответов отвечает отвечают", NULL},
-    {"connector mcp server сервер сервера", NULL},
-    {"host machine server box node computer хост машина машине машины сервер сервере узел узла "
+    {"host machine box node computer хост машина машине машины узел узла "
      "нода "
      "ноды компьютер тачка",
      NULL},
-    {"login log-in logon signin sign ssh access вход войти входит зайти заходит логин доступ "
+    {"server servers сервер сервера сервере", "machine host"},
+    {"login logon signin sign ssh access вход войти входит зайти заходит логин доступ "
      "доступа "
      "пускает ссх",
      NULL},
@@ -174,7 +178,7 @@ static const struct idea table[] = {
     {"noise garbage шум мусор мусорит", NULL},
     {"smart failing dying bad sector sectors сыпется умирает сектор сектора битый", NULL},
     {"temperature hot heat overheat thermal температура греется перегрев", NULL},
-    {"uptime аптайм включена работает-без", NULL},
+    {"uptime аптайм включена", NULL},
     {"compliance score scorecard control controls соответствие контроль контроли контрольные "
      "оценка",
      NULL},

@@ -16,14 +16,20 @@ static const double IDF_POWER = 0.6;
 /* A word that an idea only suggests counts as so much of one asked for. */
 static const float SUGGESTION = 0.25f;
 
-enum { FEATURES_MAX = 1 + KNOW__IDEAS_PER_STEM + KNOW__WORD_MAX + 2 };
+/* A stem or an idea is spread over several cells, so that one collision does not look like a match;
+ * there are so many trigrams that one cell is enough for each. */
+enum { CELLS = 4, FEATURES_MAX = CELLS * (1 + KNOW__IDEAS_PER_STEM) + KNOW__WORD_MAX + 2 };
+_Static_assert(KNOW_DIM <= 1 << 15, "a cell and a sign come from 16 bits of a hash");
 
 struct feature {
     uint16_t cell;
     float value; /* with its sign */
 };
 
-static struct feature feature(char kind, const void *bytes, size_t len, double value)
+/* Spreads a feature over n cells, n at most 4; the squares of the values add up to that of value.
+ */
+static size_t spread(char kind, const void *bytes, size_t len, double value, size_t n,
+                     struct feature *out)
 {
     char key[KNOW__WORD_MAX + 2] = {kind};
     memcpy(key + 1, bytes, len);
@@ -31,8 +37,13 @@ static struct feature feature(char kind, const void *bytes, size_t len, double v
     h ^= h >> 29; /* the low bits of FNV-1a alone are weak for short keys */
     h *= 0xBF58476D1CE4E5B9u;
     h ^= h >> 32;
-    double sign = (h >> 20 & 1) != 0 ? 1 : -1;
-    return (struct feature){(uint16_t)(h % KNOW_DIM), (float)(sign * value)};
+    float each = (float)(value / sqrt((double)n));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t part = h >> 16 * i;
+        out[i] =
+            (struct feature){(uint16_t)(part % KNOW_DIM), (part >> 15 & 1) != 0 ? each : -each};
+    }
+    return n;
 }
 
 /* Trigrams of characters of "^stem$"; stems are valid UTF-8. */
@@ -52,7 +63,7 @@ static size_t trigrams(const char *stem, size_t len, struct feature *out)
     size_t count = n - 2;
     double value = TRIGRAM / sqrt((double)count);
     for (size_t i = 0; i < count; i++)
-        out[i] = feature('t', s + at[i], at[i + 3] - at[i], value);
+        spread('t', s + at[i], at[i + 3] - at[i], value, 1, out + i);
     return count;
 }
 
@@ -60,12 +71,12 @@ static size_t features(const struct know__ideas *ideas, const char *stem, size_t
                        struct feature out[FEATURES_MAX])
 {
     size_t n = 0, count = 0;
-    out[n++] = feature('w', stem, len, STEM);
+    n += spread('w', stem, len, STEM, CELLS, out);
     const int16_t *same = know__ideas_of(ideas, stem, len);
     while (same != NULL && count < KNOW__IDEAS_PER_STEM && same[count] >= 0)
         count++;
     for (size_t i = 0; i < count; i++)
-        out[n++] = feature('i', &same[i], sizeof same[i], IDEA / sqrt((double)count));
+        n += spread('i', &same[i], sizeof same[i], IDEA / sqrt((double)count), CELLS, out + n);
     return n + trigrams(stem, len, out + n);
 }
 

@@ -3,6 +3,7 @@
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/knowledge/internal.h"
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -135,6 +136,9 @@ static void test_hostile_documents(void **state)
     k = one(bytes, sizeof bytes - 1);
     assert_string_equal(text_of(k, 0), "a\uFFFDb\uFFFD[31m\uFFFDz\uFFFD");
     know_free(k);
+    k = one("#\r\nx", 4); /* a heading without a text gives no title */
+    assert_string_equal(k->chunks[0].heading, "some-name");
+    know_free(k);
     k = one("", 0);
     assert_int_equal(know_documents(k), 0);
     assert_null(first(k, KNOW_LEXICAL, "anything", NULL));
@@ -233,17 +237,16 @@ static void test_embedding(void **state)
     know_free(k);
 }
 
+/* The real descriptions of the host's tools, and some of the console's own. */
 static const char *const tools[] = {
-    "Disks and file systems: size, used, free space, inodes, per mount",
-    "Memory: total, available, swap, pressure",
-    "Load averages, CPU use and pressure (PSI)",
-    "Top processes by CPU and memory",
-    "Connector health: state, latency, last error",
-    "Cost and tokens by model and day",
-    "Verify the evidence log: chain integrity",
-    "Network interfaces: traffic, errors, drops",
-    "Failed systemd units",
-    "Kernel messages: out of memory, I/O errors, hung tasks",
+#define TOOL(name, run, title, description, schema) name ". " title ". " description,
+#include "backend/connectors/host_tools.def"
+#undef TOOL
+    "connectors. Connector health. Health of all connectors and MCP servers: healthy or failed, "
+    "last error, latency.",
+    "cost. Cost of models. What was spent today: cost, price, money, tokens and calls by model.",
+    "evidence. Evidence log integrity. Verifies the evidence log: is the hash chain intact, was an "
+    "entry tampered with?",
 };
 enum { TOOLS = sizeof tools / sizeof *tools };
 
@@ -251,48 +254,59 @@ static void test_fit_picks_tools(void **state)
 {
     (void)state;
     static const struct {
-        const char *question;
-        int tool;
+        const char *question, *tool;
     } cases[] = {
-        {"is the disk filling up?", 0},
-        {"что с диском?", 0},
-        {"which process eats memory?", 3},
-        {"какой процесс съел память", 3},
-        {"are all connectors healthy?", 4},
-        {"все ли коннекторы в порядке?", 4},
-        {"what did today cost?", 5},
-        {"сколько мы потратили сегодня?", 5},
-        {"is the evidence intact?", 6},
-        {"цел ли журнал доказательств?", 6},
-        {"which services failed?", 8},
-        {"какие службы упали?", 8},
-        {"any kernel errors?", 9},
-        {"что в журнале ядра?", 9},
-        {"why is this machine slow?", 2},
-        {"почему тормозит машина?", 2},
-        {"is the network dropping packets", 7},
-        {"что с сетью?", 7},
+        {"why is this machine slow?", "overview"},
+        {"почему тормозит машина?", "overview"},
+        {"is the disk filling up?", "disks"},
+        {"что с диском?", "disks"},
+        {"which process eats memory?", "processes"},
+        {"какой процесс съел память?", "processes"},
+        {"is swap used", "memory"},
+        {"что с памятью?", "memory"},
+        {"какая нагрузка?", "load"},
+        {"which services failed?", "units"},
+        {"какие службы упали?", "units"},
+        {"any kernel errors?", "kernel_messages"},
+        {"есть ли ошибки в журнале ядра?", "kernel_messages"},
+        {"is the network dropping packets?", "network"},
+        {"что с сетью?", "network"},
+        {"which ports are open?", "sockets"},
+        {"какие порты открыты?", "sockets"},
+        {"слишком много открытых файлов", "open_files"},
+        {"is the clock right?", "time"},
+        {"часы точные?", "time"},
+        {"are all connectors healthy?", "connectors"},
+        {"все ли коннекторы в порядке?", "connectors"},
+        {"what did today cost?", "cost"},
+        {"сколько мы потратили сегодня?", "cost"},
+        {"is the evidence intact?", "evidence"},
+        {"цел ли журнал доказательств?", "evidence"},
     };
     struct know *k = know_new(embed_runbooks, "", NULL);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
             double fit[TOOLS];
             know_fit(k, (enum know_way)way, cases[i].question, tools, TOOLS, fit);
-            int better = 0;
+            int tool = 0, better = 0;
+            while (strncmp(tools[tool], cases[i].tool, strlen(cases[i].tool)) != 0 ||
+                   tools[tool][strlen(cases[i].tool)] != '.')
+                tool++;
             for (int t = 0; t < TOOLS; t++) {
                 assert_true(fit[t] >= 0 && fit[t] <= 1);
-                better += fit[t] > fit[cases[i].tool];
+                better += fit[t] > fit[tool];
             }
-            if (better > 1 || fit[cases[i].tool] <= 0)
-                fail_msg("%s: way %d gives the tool %.3f, %d are better", cases[i].question, way,
-                         fit[cases[i].tool], better);
+            if (better > 1 || fit[tool] < (way == KNOW_LEXICAL ? 0.5 : 0.16))
+                fail_msg("%s: way %d gives %s %.3f, %d are better", cases[i].question, way,
+                         cases[i].tool, fit[tool], better);
         }
     }
     double fit[TOOLS];
     know_fit(k, KNOW_LEXICAL, "bananas in Paris", tools, TOOLS, fit);
     for (int t = 0; t < TOOLS; t++)
         assert_true(fit[t] == 0);
-    know_fit(NULL, KNOW_LEXICAL, "disk", tools, TOOLS, fit);
+    static const char *const one_tool[] = {"disk"};
+    know_fit(NULL, KNOW_LEXICAL, "disk", one_tool, 1, fit);
     assert_true(fit[0] == 1);
     know_free(k);
 }
@@ -385,6 +399,48 @@ static void test_folder(void **state)
     free(big);
     free(sub);
     free(pipe_path);
+}
+
+struct search_thread {
+    const struct know *k;
+    struct know_passage expected[2];
+    bool same;
+};
+
+static void *search_again(void *arg)
+{
+    struct search_thread *t = arg;
+    t->same = true;
+    for (int i = 0; i < 20; i++) {
+        for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
+            struct know_passage out[1];
+            size_t n = know_search(t->k, (enum know_way)way, "what eats the memory", "en", out, 1);
+            t->same = t->same && n == 1 && out[0].id == t->expected[way].id &&
+                      out[0].score == t->expected[way].score;
+        }
+    }
+    return NULL;
+}
+
+static void test_threads_share_an_index(void **state)
+{
+    (void)state;
+    struct know *k = small_set();
+    struct search_thread t[4] = {0};
+    pthread_t id[4];
+    for (int i = 0; i < 4; i++) {
+        t[i].k = k;
+        for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++)
+            assert_int_equal(know_search(k, (enum know_way)way, "what eats the memory", "en",
+                                         &t[i].expected[way], 1),
+                             1);
+        assert_int_equal(pthread_create(&id[i], NULL, search_again, &t[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(id[i], NULL), 0);
+        assert_true(t[i].same);
+    }
+    know_free(k);
 }
 
 static bool is_one_of(const char *document, const char *expected)
@@ -500,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_fit_picks_tools),
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_threads_share_an_index),
         cmocka_unit_test(test_runbooks),
         cmocka_unit_test(test_golden_questions),
         cmocka_unit_test(test_built_quickly),
