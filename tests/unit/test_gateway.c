@@ -468,7 +468,7 @@ static void wrong_models_are_refused(void **state)
     refused("[model \"a\"]\nkind = openai\nmodel = m\nurl = http://me:pass@h/\n", "url");
     refused("[model \"a\"]\nkind = openai\nmodel = m\nurl = http://me@h/\n", "url");
     refused("[model \"a\"]\nkind = openai\nurl = http://h/\n", "model");
-    refused(A "price_in = 1\n", "price_out");
+    refused(A "price_in = 1\n", "set both prices");
     refused(A "price_in = 1\nprice_out = 1e5\n", "price_out");
     refused(A "price_in = 1\nprice_out = 0.0000000001\n", "price_out");
     refused(A "price_in = 99999999999999999999\nprice_out = 1\n", "price_in");
