@@ -90,7 +90,8 @@ static void rank(struct choosing *c)
         } else {
             u->score = lexical_score(c, u);
         }
-        u->score += (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit;
+        u->score +=
+            (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
         u->fits = speaks_of(c, u);
         any |= u->fits;
     }
@@ -181,6 +182,26 @@ static void choose(struct choosing *c)
         pick(c, GW__FINDING, false, 1, FINDINGS - measured < ASIDES ? FINDINGS - measured : ASIDES);
 }
 
+/* Steps of one source are told in its order; sources come by their best step. */
+static void order_steps(struct choosing *c)
+{
+    for (size_t i = 0; i < c->chosen_len; i++) {
+        struct gw__unit *unit = c->chosen[i];
+        size_t at = i;
+        for (size_t j = 0; j < i && unit->kind >= GW__STEP; j++) {
+            const struct gw__unit *before = c->chosen[j];
+            if (before->kind == unit->kind && before->source == unit->source && unit < before) {
+                at = j;
+                break;
+            }
+            if (before->kind == unit->kind && before->source == unit->source)
+                at = j + 1;
+        }
+        memmove(&c->chosen[at + 1], &c->chosen[at], (i - at) * sizeof *c->chosen);
+        c->chosen[at] = unit;
+    }
+}
+
 void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out)
 {
     struct choosing c = {.r = r, .vectors = vectors};
@@ -192,6 +213,7 @@ void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *ou
     gw__units_collect(&c.units, &c.lexicon, r);
     rank(&c);
     choose(&c);
+    order_steps(&c);
     struct gw__line lines[sizeof c.chosen / sizeof *c.chosen];
     for (size_t i = 0; i < c.chosen_len; i++) {
         const struct gw__unit *u = c.chosen[i];

@@ -125,6 +125,8 @@ uint32_t gw__topics_of(const struct gw__lexicon *x, const struct gw__words *w, b
 /* The words that are not merely "this machine", into *out. */
 void gw__words_special(const struct gw__lexicon *x, const struct gw__words *w,
                        struct gw__words *out);
+/* The same words in the same order, whatever their case and what stands between them. */
+bool gw__same_words(const char *a, const char *b);
 /* How many words negate. */
 size_t gw__negations(const struct gw__lexicon *x, const char *text);
 /* The numbers of a text; "93,4" and "93.4" are the same one. */
@@ -149,6 +151,7 @@ struct gw__unit {
     enum gw__unit_kind kind;
     size_t source; /* index */
     int severity;  /* 0 ok, 1 warn, 2 fail; 0 for what is no finding */
+    double weight; /* of its section, added to the score */
     char *text;    /* quoted */
     char *marks;   /* "[1]", "[1][2]" when two sources say the same */
     struct gw__words words;

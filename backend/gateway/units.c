@@ -15,6 +15,21 @@ enum {
     FLAT_DEPTH = 8
 };
 
+/* Sections of a runbook that are known by name: do their list items tell what to do, and how soon?
+ */
+static const struct section {
+    const char *en, *ru;
+    bool steps;
+    double weight;
+} sections[] = {
+    {"look first", "посмотреть сначала", true, 0.15},
+    {"mend", "исправить", true, 0.1},
+    {"afterwards", "после", true, -0.1},
+    {"symptoms", "симптомы", false, 0},
+    {"likely causes", "вероятные причины", false, 0.1},
+};
+static const struct section other_section = {"", "", true, 0};
+
 struct collecting {
     struct gw__units *u;
     const struct gw__lexicon *x;
@@ -23,11 +38,28 @@ struct collecting {
     uint32_t topics; /* of the source as a whole */
     size_t count;    /* of this source */
     bool russian;
+    const struct section *section; /* of the runbook */
 };
 
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* The section that a heading, or the last part of a path of headings, names. */
+static const struct section *section_of(const char *heading, size_t len)
+{
+    char *name = xstrndup(heading, len);
+    const char *last = name;
+    for (const char *p = name; *p; p++)
+        if (*p == '#' || *p == '>')
+            last = p + 1;
+    const struct section *found = &other_section;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (gw__same_words(last, sections[i].en) || gw__same_words(last, sections[i].ru))
+            found = &sections[i];
+    free(name);
+    return found;
 }
 
 static const struct gw_source *source_of(const struct collecting *c)
@@ -75,6 +107,7 @@ static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uin
                               .source = c->source,
                               .severity = severity,
                               .text = buf_take(&quoted),
+                              .weight = markdown ? c->section->weight : 0,
                               .marks = xasprintf("[%s]", source_of(c)->id)};
     gw__words_of(c->x, unit->text, &unit->words);
     unit->topics = topics | gw__topics_of(c->x, &unit->words, false);
@@ -209,7 +242,8 @@ struct blocks { /* the list item or paragraph that is being read */
 static void end_block(struct blocks *b)
 {
     if (b->text.len)
-        add(b->c, b->item ? GW__STEP : GW__PROSE, 0, b->c->topics, b->text.data, b->text.len);
+        add(b->c, b->item && b->c->section->steps ? GW__STEP : GW__PROSE, 0, b->c->topics,
+            b->text.data, b->text.len);
     buf_clear(&b->text);
     b->item = false;
 }
@@ -245,6 +279,8 @@ static void block_line(void *arg, const char *line, size_t len)
     if (indent == len || line[indent] == '#' || line[indent] == '|') {
         if (!b->item || indent < len)
             end_block(b);
+        if (indent < len && line[indent] == '#')
+            b->c->section = section_of(line, len);
         return; /* a blank line does not end an item: its code may follow */
     }
     if (mark || (b->item && !indent))
@@ -260,6 +296,7 @@ static void block_line(void *arg, const char *line, size_t len)
 static void add_runbook(struct collecting *c)
 {
     struct blocks b = {.c = c};
+    c->section = section_of(source_of(c)->ref, strlen(source_of(c)->ref));
     each_line(source_of(c)->text, block_line, &b);
     end_block(&b);
     buf_release(&b.text);

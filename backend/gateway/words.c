@@ -255,6 +255,23 @@ size_t gw__negations(const struct gw__lexicon *x, const char *text)
     return c.n;
 }
 
+static void join(void *arg, const char *word, size_t len)
+{
+    buf_add(arg, word, len);
+    buf_addc(arg, ' ');
+}
+
+bool gw__same_words(const char *a, const char *b)
+{
+    struct buf x = {0}, y = {0};
+    each_word(a, join, &x);
+    each_word(b, join, &y);
+    bool same = x.len == y.len && (!x.len || memcmp(x.data, y.data, x.len) == 0);
+    buf_release(&x);
+    buf_release(&y);
+    return same;
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
