@@ -14,6 +14,20 @@ static const int64_t max_integer = INT64_C(1) << 53;
 
 static enum err write_value(const json_t *value, struct buf *out, int depth);
 
+/* Adds one to the last digit of "d.ddde+xx"; false if that needs one more digit. */
+static bool step_up(char *text)
+{
+    for (char *p = strchr(text, 'e') - 1; p >= text; p--) {
+        if (*p >= '0' && *p < '9') {
+            (*p)++;
+            return true;
+        }
+        if (*p == '9')
+            *p = '0';
+    }
+    return false;
+}
+
 /* The shortest decimal digits that read back as x (x > 0): fills digits, returns their number and
  * sets *point so that x = 0.DIGITS * 10^point. */
 static int shortest_digits(double x, char digits[20], int *point)
@@ -24,6 +38,10 @@ static int shortest_digits(double x, char digits[20], int *point)
     for (; precision <= 17; precision++) {
         snprintf(text, sizeof text, "%.*e", precision - 1, x);
         if (precision == 17 || strtod(text, NULL) == x)
+            break;
+        /* Below a power of two doubles lie closer than above: the nearest 16 digits may read as
+         * another number although the next ones read as x. */
+        if (precision == 16 && step_up(text) && strtod(text, NULL) == x)
             break;
     }
     int n = 0;

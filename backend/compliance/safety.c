@@ -15,6 +15,8 @@ static const struct risk {
 #undef RISK
 };
 
+enum { LINE = 160, STATEMENT = 1000, WARNING = 40 }; /* how far a match may reach, in bytes */
+
 struct total {
     double safe; /* product of (1 - weight) */
     double most;
@@ -56,7 +58,7 @@ static bool matches(const char *s, const char *pattern)
         if (*pattern == '$' && pattern[1] == '\0')
             return !pol__is_word(*s) && *s != '-' && *s != '/';
         if (*pattern == '*') {
-            for (const char *p = s; *p && *p != '\n'; p++)
+            for (const char *p = s; *p && *p != '\n' && p - s < LINE; p++)
                 if (matches(p, pattern + 1))
                     return true;
             return false;
@@ -72,7 +74,7 @@ static bool is_warned(const char *text, const char *at)
 {
     static const char *const words[] = {"do not ", "don't ",      "never ",  "avoid ", "must not ",
                                         "не ",     "никогда не ", "нельзя ", NULL};
-    const char *from = at - text > 40 ? at - 40 : text;
+    const char *from = at - text > WARNING ? at - WARNING : text;
     for (const char *p = at; p > from; p--)
         if (p[-1] == '\n' || p[-1] == '.' || p[-1] == ';')
             from = p;
@@ -100,7 +102,8 @@ static double pattern_weight(const char *text, const struct risk *r)
 {
     double most = 0;
     size_t head = strcspn(r->pattern, "*$");
-    for (const char *p = text; (p = memmem(p, strlen(p), r->pattern, head)); p++) {
+    const char *end = text + strlen(text);
+    for (const char *p = text; (p = memmem(p, (size_t)(end - p), r->pattern, head)); p++) {
         double w = begins_word(text, p) && matches(p, r->pattern) ? weighed(text, p, r->weight) : 0;
         most = w > most ? w : most;
     }
@@ -138,7 +141,7 @@ static void assess_rm(const char *text, struct total *total)
             continue;
         bool recursive = false;
         const char *word = p + 3;
-        while (*word == '-') {
+        while (*word == '-' && word - p < LINE) {
             size_t len = strcspn(word, " \n");
             bool is_long = word[1] == '-';
             recursive |=
@@ -153,12 +156,14 @@ static void assess_rm(const char *text, struct total *total)
         add(total, most, "deletes files and folders");
 }
 
-/* DELETE FROM without WHERE up to the statement's end. */
+/* DELETE FROM without WHERE up to the end of the statement. */
 static void assess_sql(const char *text, struct total *total)
 {
     double most = 0;
     for (const char *p = text; (p = strstr(p, "delete from ")); p++) {
-        size_t len = strcspn(p, ";");
+        size_t len = strnlen(p, STATEMENT);
+        const char *end = memchr(p, ';', len);
+        len = end ? (size_t)(end - p) : len;
         if (!begins_word(text, p) || memmem(p, len, "where", 5))
             continue;
         double w = weighed(text, p, 0.8);

@@ -65,28 +65,34 @@ static bool has_known_form(const struct pol_text *t)
     return false;
 }
 
-/* header.payload.signature, each base64url; a JSON object's encoding starts with eyJ. */
-static bool has_jwt(const struct pol_text *t)
-{
-    for (const char *p = t->raw; (p = strstr(p, "eyJ")); p++) {
-        size_t n = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
-        const char *dot = memchr(p, '.', n);
-        if (dot && n > 40 && memcmp(dot + 1, "eyJ", 3) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool has_private_key(const struct pol_text *t)
 {
     const char *begin = strstr(t->raw, "-----BEGIN ");
     return begin && strstr(begin, "PRIVATE KEY-----");
 }
 
+enum { LONGEST = 512 }; /* no secret is looked at beyond this */
+
 /* Length of a value up to a blank, a quote or a bracket. */
 static size_t value_len(const char *s)
 {
-    return strcspn(s, " \t\r\n\"'`,;<>()[]{}|");
+    size_t n = 0;
+    while (n < LONGEST && s[n] && !strchr(" \t\r\n\"'`,;<>()[]{}|", s[n]))
+        n++;
+    return n;
+}
+
+/* header.payload.signature, each base64url; a JSON object's encoding starts with eyJ. */
+static bool has_jwt(const struct pol_text *t)
+{
+    for (const char *p = t->raw; (p = strstr(p, "eyJ")); p++) {
+        size_t n = 0;
+        while (n < LONGEST && is_token_char(p[n]))
+            n++;
+        if (n > 15 && strncmp(p + n, ".eyJ", 4) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* A name of a variable, a mask, or an example in place of a value. */
@@ -140,21 +146,23 @@ static bool has_assignment(const struct pol_text *t)
             at += strspn(t->lower + at, "= \t\"'`");
             if (is_secret_value(t, at, 8))
                 return true;
+            p = t->lower + at + value_len(t->lower + at) - 1; /* never before where it was */
         }
     }
     return false;
 }
 
+/* "Authorization: Basic base64" and "Bearer token". */
 static bool has_authorization(const struct pol_text *t)
 {
-    static const char *const schemes[] = {"bearer ", NULL};
-    const char *basic = strstr(t->lower, "authorization: basic ");
-    if (basic && value_len(basic + 21) >= 8 && !is_placeholder(basic + 21, value_len(basic + 21)))
+    static const char basic[] = "authorization: basic ", bearer[] = "bearer ";
+    const char *p = strstr(t->lower, basic);
+    size_t len = p ? value_len(p + sizeof basic - 1) : 0;
+    if (len >= 8 && !is_placeholder(p + sizeof basic - 1, len))
         return true;
-    for (const char *const *s = schemes; *s; s++)
-        for (const char *p = t->lower; (p = strstr(p, *s)); p++)
-            if (is_secret_value(t, (size_t)(p - t->lower) + strlen(*s), 16))
-                return true;
+    for (p = t->lower; (p = strstr(p, bearer)); p++)
+        if (is_secret_value(t, (size_t)(p - t->lower) + sizeof bearer - 1, 16))
+            return true;
     return false;
 }
 

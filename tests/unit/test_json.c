@@ -154,6 +154,8 @@ static void numbers_are_written_as_ecmascript(void **state)
         {0x3fb999999999999a, "0.1"},
         {0x3ff0000000000000, "1"},
         {0x4059000000000000, "100"},
+        {0x0060000000000000, "7.120236347223045e-307"}, /* the nearest 16 digits end in ..44 */
+        {0x0660000000000000, "5.641232424577593e-278"},
         {0x000fffffffffffff, "2.225073858507201e-308"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

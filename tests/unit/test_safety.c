@@ -1,5 +1,6 @@
 /* pol_safety_risk and pol_pii_tags. */
 #include "backend/base/buf.h"
+#include "backend/base/clock.h"
 #include "backend/compliance/compliance.h"
 #include <dirent.h>
 #include <setjmp.h>
@@ -147,6 +148,28 @@ static void tags_are_precise(void **state)
     assert_string_equal(one[0], "email");
 }
 
+/* A quarter of a megabyte of any piece: a square of that would take minutes. */
+static void long_texts_take_linear_time(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {
+        "curl ",          "password=", "eyJ", "a@a",       "7 ",       "rm -r",  "delete from ",
+        "truncate -s 0 ", "://x:",     "sk-", "bearer x1", "\xd0\x98", "token ", "-----BEGIN "};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct buf b = {0};
+        const char *tags[8];
+        while (b.len < 1 << 18)
+            buf_adds(&b, pieces[i]);
+        uint64_t start = clock_mono_ms();
+        pol_pii_tags(b.data, tags, 8);
+        pol_safety_risk(b.data, NULL);
+        uint64_t ms = clock_mono_ms() - start;
+        if (ms > 8000) /* milliseconds by themselves, more under a sanitizer on a busy machine */
+            fail_msg("%s: %d ms", pieces[i], (int)ms);
+        buf_release(&b);
+    }
+}
+
 /* Published texts without personal data have no tag of a number or a secret. */
 static void benign_texts_have_no_tags(void **state)
 {
@@ -177,6 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dangerous_texts_have_a_risk),
         cmocka_unit_test(tags_are_precise),
+        cmocka_unit_test(long_texts_take_linear_time),
         cmocka_unit_test(benign_texts_have_no_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
