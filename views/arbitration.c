@@ -78,7 +78,7 @@ static void list_cell(void *arg, size_t row, int column, struct buf *out, enum t
         buf_adds(out, text);
         break;
     case COL_QUESTION:
-        *role = ROLE_USER;
+        *role = ROLE_TEXT;
         buf_adds(out, json_str(r, "question", "-"));
         break;
     case COL_STATE:
