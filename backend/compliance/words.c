@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* Capital Cyrillic letters have two bytes, as their small forms do: D0 90..9F -> D0 B0..BF,
- * D0 A0..AF -> D1 80..8F, and D0 81 (Ё) -> D0 B5 (е), so that both spellings agree. */
+ * D0 A0..AF -> D1 80..8F, and D0 81 -> D1 91. */
 static void lower_cyrillic(char *s)
 {
     unsigned char c = (unsigned char)s[1];
@@ -14,8 +14,10 @@ static void lower_cyrillic(char *s)
     else if (c >= 0xa0 && c <= 0xaf) {
         s[0] = (char)0xd1;
         s[1] = (char)(c - 0x20);
-    } else if (c == 0x81)
-        s[1] = (char)0xb5;
+    } else if (c == 0x81) {
+        s[0] = (char)0xd1;
+        s[1] = (char)0x91;
+    }
 }
 
 /* Not tolower: a locale must not change what is found. */
