@@ -97,7 +97,7 @@ static struct know__vector quantise(const float v[KNOW_DIM])
     struct know__vector q = {0};
     float largest = 0;
     for (int i = 0; i < KNOW_DIM; i++) {
-        float size = v[i] < 0 ? -v[i] : v[i];
+        float size = fabsf(v[i]);
         largest = size > largest ? size : largest;
     }
     if (largest <= 0)
@@ -105,7 +105,7 @@ static struct know__vector quantise(const float v[KNOW_DIM])
     q.scale = largest / 127;
     float by = 127 / largest;
     for (int i = 0; i < KNOW_DIM; i++) /* rounded by hand: lrintf is a call each */
-        q.cells[i] = (int8_t)(v[i] * by + (v[i] < 0 ? -0.5f : 0.5f));
+        q.cells[i] = (int8_t)(v[i] * by + copysignf(0.5f, v[i]));
     return q;
 }
 

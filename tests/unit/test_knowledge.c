@@ -1,6 +1,5 @@
 /* Runbooks: normalising, chunks, both ways of retrieval, fitting, sentences. */
 #include "backend/base/buf.h"
-#include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/knowledge/internal.h"
 #include <pthread.h>
@@ -10,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -524,21 +524,28 @@ static void test_runbooks(void **state)
     know_free(k);
 }
 
-/* Building the index is on the path of a first answer; the bound is wide for slow, sanitised runs.
- */
+static double cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Building the index is on the path of a first answer: the goal is 15 ms, the bound leaves room for
+ * sanitizers. Processor time, so that a busy machine does not matter. */
 static void test_built_quickly(void **state)
 {
     (void)state;
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 3; i++) {
-        uint64_t begin = clock_mono_ns();
+    double best = 1e9;
+    for (int i = 0; i < 5; i++) {
+        double begin = cpu_ms();
         struct know *k = know_new(embed_runbooks, "", NULL);
-        uint64_t took = clock_mono_ns() - begin;
+        double took = cpu_ms() - begin;
         best = took < best ? took : best;
         know_free(k);
     }
-    print_message("  know_new takes %.1f ms\n", (double)best / 1e6);
-    assert_true(best < 500000000u);
+    print_message("  know_new takes %.1f ms\n", best);
+    assert_true(best < 300);
 }
 
 int main(void)
