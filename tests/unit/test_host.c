@@ -582,6 +582,20 @@ static enum err native(void *arg, const json_t *arguments, json_t **data, char *
     return ERR_OK;
 }
 
+static struct conn_native_reply *pending;
+static void native_later(void *arg, const json_t *arguments, struct conn_native_reply *reply)
+{
+    (void)arg;
+    (void)arguments;
+    pending = reply;
+}
+
+static bool until_pending(struct harness *h)
+{
+    (void)h;
+    return pending;
+}
+
 static void test_native(void **state)
 {
     (void)state;
@@ -589,10 +603,18 @@ static void test_native(void **state)
     struct answer a;
     int count = 0;
     static const struct conn_native_tool tools[] = {
-        {"count", "Count", "counts",
-         "{\"type\":\"object\",\"properties\":{\"fail\":{\"type\":\"boolean\"}}}", native}};
+        {.name = "count",
+         .title = "Count",
+         .description = "counts",
+         .input_schema = "{\"type\":\"object\",\"properties\":{\"fail\":{\"type\":\"boolean\"}}}",
+         .call = native},
+        {.name = "later",
+         .title = "Later",
+         .description = "answers later",
+         .input_schema = "{}",
+         .start = native_later}};
     harness_open(&h, "[console]\nrole = operator\n", "console");
-    conn_add_native(h.registry, "console", tools, 1, &count);
+    conn_add_native(h.registry, "console", tools, 2, &count);
     conn_start(h.registry);
     assert_int_equal(harness_call(&h, "count", "{}", 100, &a), ERR_OK);
     assert_string_equal(a.text, "counted");
@@ -605,7 +627,26 @@ static void test_native(void **state)
     json_t *list = conn_list(h.registry);
     assert_int_equal(json_array_size(list), 2);
     json_decref(list);
+    /* An answer that comes later; one after the time limit; one after the registry is gone. */
+    struct error e = {0};
+    memset(&a, 0, sizeof a);
+    a.h = &h;
+    assert_non_null(conn_call(h.registry, "console", "later", NULL, 1000, harness_done, &a, &e));
+    assert_true(harness_run(&h, until_pending, 100));
+    conn_native_answer(pending, json_pack("{s:i}", "n", 7), strdup("late"), NULL);
+    harness_run(&h, NULL, 1000);
+    assert_int_equal(a.count, 1);
+    assert_string_equal(a.text, "late");
+    answer_release(&a);
+    assert_int_equal(harness_call(&h, "later", "{}", 30, &a), ERR_TIMEOUT);
+    conn_native_answer(pending, NULL, strdup("too late"), NULL);
+    answer_release(&a);
+    a.h = &h;
+    assert_non_null(conn_call(h.registry, "console", "later", NULL, 1000, harness_done, &a, &e));
     harness_shut(&h);
+    assert_int_equal(a.code, ERR_CLOSED);
+    conn_native_answer(pending, NULL, strdup("nobody hears it"), NULL);
+    answer_release(&a);
 }
 
 int main(void)
