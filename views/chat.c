@@ -289,16 +289,21 @@ static void empty_draw(struct tui_area a)
     static const char *const examples[] = {
         "why is this machine slow?", "which process eats memory?", "are all connectors healthy?",
         "what did today cost?", "is the evidence intact?"};
-    int y = 1;
-    tui_put(a, y++, 1, -1, ROLE_STRONG,
-            _("Ask about this machine, its connectors, its cost, its evidence."));
-    tui_put(a, y++, 1, -1, ROLE_DIM,
-            _("Answers come from live figures and runbooks, each with its source."));
-    y++;
-    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]) && y < a.height - 1; i++)
-        tui_put(a, y++, 3, -1, ROLE_TEXT, _(examples[i]));
-    if (y + 1 < a.height)
-        tui_put(a, y + 1, 1, -1, ROLE_DIM, _("Type a question and press Enter."));
+    struct tui_text *t = tui_text_new();
+    tui_text_add(t, ROLE_STRONG, 1, false,
+                 _("Ask about this machine, its connectors, its cost, its evidence."));
+    if (a.height > 12)
+        tui_text_add(t, ROLE_DIM, 1, false,
+                     _("Answers come from live figures and runbooks, each with its source."));
+    tui_text_add(t, ROLE_TEXT, 0, false, "");
+    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++)
+        tui_text_add(t, ROLE_TEXT, 3, false, _(examples[i]));
+    tui_text_add(t, ROLE_TEXT, 0, false, "");
+    tui_text_add(t, ROLE_DIM, 1, false, _("Type a question and press Enter."));
+    struct tui_area inner = a.height > 12 ? tui_sub(a, 1, 0, a.height - 1, a.width) : a;
+    tui_text_lines(t, inner.width);
+    tui_text_draw(t, inner, 0);
+    tui_text_free(t);
 }
 
 static void turns_draw(struct chat *c, struct tui_area a)
@@ -321,16 +326,18 @@ static void turns_draw(struct chat *c, struct tui_area a)
 static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
 {
     tui_fill(a, y, 0, a.width, ROLE_RULE, GLYPH_RULE);
+    int x = 1;
+    if (focused && !c->writing)
+        x += tui_putf(a, y, x, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
     if (!c->follow && c->count) {
         long top, all = lines_all(c, &top);
         char text[64];
         long end = top + c->height < all ? top + c->height : all;
-        snprintf(text, sizeof(text), " %ld-%ld %s %ld%s ", top + 1, end, _("of"), all,
-                 c->more ? "+" : "");
-        tui_put(a, y, a.width > 30 ? a.width - 28 : 0, -1, ROLE_DIM, text);
+        int n = snprintf(text, sizeof(text), " %ld-%ld %s %ld%s ", top + 1, end, _("of"), all,
+                         c->more ? "+" : "");
+        if (x + n < a.width)
+            tui_put(a, y, a.width - n - 1, -1, ROLE_DIM, text);
     }
-    if (focused && !c->writing)
-        tui_putf(a, y, 1, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
 }
 
 static void chat_draw(void *self, struct tui_area a, bool focused)

@@ -190,23 +190,52 @@ static void head_ended(struct chat_turn *t, const json_t *trace)
 
 /* ---- the tail */
 
+/* "3" of a source; ids are numbers or short words. */
+static void source_id(const json_t *source, char out[32])
+{
+    const json_t *id = json_object_get(source, "id");
+    if (json_is_integer(id))
+        snprintf(out, 32, "%lld", (long long)json_integer_value(id));
+    else
+        snprintf(out, 32, "%.31s", json_str(source, "id", "?"));
+}
+
+/* Is "[id]" in the answer? Several may share the brackets: "[1, 3]". */
+static bool cited(const char *answer, const char *id)
+{
+    size_t n = strlen(id);
+    for (const char *open = strchr(answer, '['); open; open = strchr(open + 1, '['))
+        for (const char *p = open; *p && *p != ']'; p++)
+            if ((*p == '[' || *p == ',' || *p == ' ') && !strncmp(p + 1, id, n) &&
+                strchr("],", p[n + 1]) && p[n + 1])
+                return true;
+    return false;
+}
+
+/* A line for each source that is cited; of the others only the numbers. */
 static void tail_sources(struct chat_turn *t, const json_t *trace)
 {
-    const json_t *sources = json_object_get(trace, "sources");
+    const char *answer = json_str(trace, "answer", "");
+    struct buf rest = {0};
     size_t i;
     json_t *s;
-    json_array_foreach(sources, i, s)
+    json_array_foreach(json_object_get(trace, "sources"), i, s)
     {
-        const json_t *id = json_object_get(s, "id");
-        struct buf b = {0};
-        if (json_is_integer(id))
-            buf_addf(&b, "[%lld] ", (long long)json_integer_value(id));
-        else
-            buf_addf(&b, "[%s] ", json_str(s, "id", "?"));
-        buf_addf(&b, "%s %s", json_str(s, "kind", ""), json_str(s, "ref", ""));
-        tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false, b.data);
-        buf_release(&b);
+        char id[32];
+        source_id(s, id);
+        if (!cited(answer, id)) {
+            buf_addf(&rest, " [%s]", id);
+            continue;
+        }
+        const char *kind = json_str(s, "kind", ""), *ref = json_str(s, "ref", "");
+        if (!strcmp(kind, "runbook") && !strncmp(ref, "runbooks/", 9))
+            ref += 9;
+        tui_text_addf(t->tail, ROLE_DIM, QUESTION_INDENT, false, "[%s] %s %s", id, kind, ref);
     }
+    if (rest.len)
+        tui_text_addf(t->tail, ROLE_DIM, QUESTION_INDENT, false, "%s%s", _("read, not cited:"),
+                      rest.data);
+    buf_release(&rest);
 }
 
 static void tail_make(struct chat_turn *t, const json_t *trace)
