@@ -104,6 +104,12 @@ void tui__keys_start(void)
     define_key("\033[F", KEY_END);
 }
 
+void tui__keys_stop(void)
+{
+    buf_release(&keys.paste);
+    keys.pasting = false;
+}
+
 bool tui__keys_pasting(void)
 {
     return keys.pasting;

@@ -48,6 +48,7 @@ uint32_t tui__key_parse(const char *name);
 void tui__key_show(uint32_t key, char out[16]);
 /* Tells curses of the sequences it does not know by itself. After each start of curses. */
 void tui__keys_start(void);
+void tui__keys_stop(void);
 /* The next thing that was typed, without waiting (25 ms at most, behind an ESC). */
 bool tui__keys_read(struct tui__event *ev);
 /* True while a paste is under way: read again soon, its end may be lost. */

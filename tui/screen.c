@@ -264,7 +264,9 @@ static enum err term_find(struct error *e)
         int status;
         if (setupterm(names[i], STDOUT_FILENO, &status) != OK)
             continue;
-        if (!capability("cup") || capability("cup") == (char *)-1)
+        bool cup = capability("cup") && capability("cup") != (char *)-1;
+        del_curterm(cur_term); /* newterm makes its own */
+        if (!cup)
             return err_set(
                 e, ERR_UNSUPPORTED,
                 "the terminal %s cannot place the cursor; `mcp-console ask TEXT` works there",
@@ -329,6 +331,9 @@ void tui__screen_stop(void)
     screen.taken = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.before);
     signals_stop();
+    delwin(screen.cell);
+    delscreen(screen.screen);
+    tui__keys_stop();
     release_errors();
 }
 

@@ -178,7 +178,7 @@ static void head_ended(struct chat_turn *t, const json_t *trace)
     json_t *c;
     json_array_foreach(json_object_get(trace, "candidates"), i, c) candidate_words(c, i == 0, &b);
     if (json_is_number(json_object_get(verdict, "D")))
-        buf_addf(&b, "%sD %.2f", DOT, json_num(verdict, "D", 0));
+        buf_addf(&b, "%sD=%.2f", DOT, json_num(verdict, "D", 0));
     if (json_flag(verdict, "weak", false))
         buf_addf(&b, "%s%s %s", DOT, tui_glyph(GLYPH_WARN), _("weak"));
     usage_words(trace, &b);
