@@ -38,19 +38,22 @@ typedef void conn_done(void *arg, const struct conn_result *result);
 typedef void conn_changed(void *arg, const char *name, enum conn_state from, enum conn_state to,
                           const char *error);
 
-/* A tool of the console itself (cost, health, evidence), implemented above this room: exactly one of
- * `call`, which answers at once (*data is taken over, *text is freed by the registry), and `start`,
- * which answers later by exactly one conn_native_answer. */
+/* A tool of the console itself (cost, health, evidence), implemented above this room: exactly one
+ * of `call`, which answers at once (*data is taken over, *text is freed by the registry), and
+ * `start`, which answers later by exactly one conn_native_answer. */
 struct conn_native_reply;
 struct conn_native_tool {
     const char *name, *title, *description;
     const char *input_schema; /* JSON text */
-    enum err (*call)(void *arg, const json_t *arguments, json_t **data, char **text, struct error *e);
+    enum err (*call)(void *arg, const json_t *arguments, json_t **data, char **text,
+                     struct error *e);
     void (*start)(void *arg, const json_t *arguments, struct conn_native_reply *reply);
 };
-/* Ends a started native call: data and text are taken (data may be NULL), or e says why there is none.
- * Fine after the call timed out, was cancelled or the registry was freed: then nobody hears it. */
-void conn_native_answer(struct conn_native_reply *reply, json_t *data, char *text, const struct error *e);
+/* Ends a started native call: data and text are taken (data may be NULL), or e says why there is
+ * none. Fine after the call timed out, was cancelled or the registry was freed: then nobody hears
+ * it. */
+void conn_native_answer(struct conn_native_reply *reply, json_t *data, char *text,
+                        const struct error *e);
 
 /* Builds every configured connector; a `host` one is made if none is configured. Nothing is started
  * yet. NULL with *e (CONFIG). */

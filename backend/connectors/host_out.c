@@ -101,9 +101,9 @@ struct host_figure host__decimal(double value, int digits)
 
 struct host_figure host__percent(double value)
 {
-    struct host_figure f = host__decimal(value, value < 9.95 && value > 0.04 ? 1 : 0);
-    strncat(f.en, "%", sizeof f.en - strlen(f.en) - 1);
-    strncat(f.ru, "%", sizeof f.ru - strlen(f.ru) - 1);
+    struct host_figure number = host__decimal(value, value < 9.95 && value > 0.04 ? 1 : 0), f;
+    snprintf(f.en, sizeof f.en, "%.30s%%", number.en);
+    snprintf(f.ru, sizeof f.ru, "%.30s%%", number.ru);
     return f;
 }
 
