@@ -304,7 +304,7 @@ static void the_two_models_choose_differently(void **state)
 {
     (void)state;
     static const char steps[] = "- Check the disk full alarm of the disk.\n"
-                                "- Check the disk full alarm of the disks again.\n"
+                                "- Check the disk full alarm of the disks again tomorrow.\n"
                                 "- Find large files on a disk.\n"
                                 "- Ask which diskette is filled.\n"
                                 "- See whether inodes ran out: `df -i`.\n"
