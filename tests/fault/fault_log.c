@@ -192,7 +192,7 @@ static bool one_round(const char *dir, struct acks *acks, int after_ms, int64_t 
     pid_t checker = fork();
     if (checker == 0) {
         size_t recent = acks->count > 2000 ? 2000 : acks->count;
-        run_checker(dir, acks->list + acks->count - recent, recent);
+        run_checker(dir, recent ? acks->list + acks->count - recent : NULL, recent);
     }
     waitpid(checker, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
