@@ -128,6 +128,22 @@ static float flush_tally(struct know *k)
     return length;
 }
 
+/* Most lines that are not blank, and two at least, hold code between backquotes or fences. */
+static bool holds_commands(const char *text)
+{
+    size_t lines = 0, code = 0;
+    bool fenced = false;
+    for (const char *s = text; *s != '\0'; s += *s == '\n') {
+        size_t len = strcspn(s, "\n");
+        bool fence = strncmp(s, "```", 3) == 0;
+        fenced = fence ? !fenced : fenced;
+        lines += len > 0;
+        code += len > 0 && (fenced || memchr(s, '`', len) != NULL);
+        s += len;
+    }
+    return code >= 2 && code * 2 > lines;
+}
+
 static void add_chunk(struct know *k, const struct know__document *d, struct know__section *section)
 {
     if (k->chunk_count == k->chunk_cap) {
@@ -146,6 +162,7 @@ static void add_chunk(struct know *k, const struct know__document *d, struct kno
                                              : xasprintf("%s > %s", d->title, section->heading);
     c->text = section->text; /* taken over */
     section->text = NULL;
+    c->commands = holds_commands(c->text);
     c->length = flush_tally(k);
     k->count_start[k->chunk_count] = k->count_len;
 }

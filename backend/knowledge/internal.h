@@ -94,7 +94,8 @@ struct know__file { /* a document */
 struct know__chunk {
     uint32_t file;
     char *heading, *text;
-    float length; /* weighted stems */
+    float length;  /* weighted stems */
+    bool commands; /* most lines hold code: steps to take */
 };
 struct know__vector { /* quantised: value = cells * scale */
     int8_t cells[KNOW_DIM];

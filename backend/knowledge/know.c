@@ -4,8 +4,11 @@
 #include <string.h>
 
 /* Passages below this cosine are noise of the hashing: two unrelated texts have a cosine of about
- * 0 +- 1/sqrt(KNOW_DIM), so this is three times that. */
-static const double COSINE_FLOOR = 0.07;
+ * 0 +- 1/sqrt(KNOW_DIM), so this is five times that. */
+static const double COSINE_FLOOR = 0.12;
+/* Who asks wants to act: a section of commands counts so much more than one that only describes,
+ * which is shorter and therefore ranks before it otherwise. */
+static const double COMMANDS_FACTOR = 1.3;
 /* A passage in the wanted language that scores below this share of the best one does not fit. */
 static const double LANGUAGE_SHARE = 0.5;
 /* What a word of the same idea, and of a thing that goes with it, is worth against the word itself.
@@ -87,9 +90,11 @@ size_t know_search(const struct know *k, enum know_way way, const char *question
         know__lexical(k, question, scores);
     else
         know__vector_scores(k, question, scores);
-    for (uint32_t c = 0; c < k->chunk_count; c++)
+    for (uint32_t c = 0; c < k->chunk_count; c++) {
+        double factor = k->chunks[c].commands ? COMMANDS_FACTOR : 1;
         if (scores[c] > (way == KNOW_LEXICAL ? 0 : COSINE_FLOOR))
-            hits[n++] = (struct hit){scores[c], c};
+            hits[n++] = (struct hit){scores[c] * factor, c};
+    }
     if (lang != NULL)
         n = prefer_language(k, hits, n, lang);
     qsort(hits, n, sizeof *hits, best_first);

@@ -199,6 +199,21 @@ static void test_search(void **state)
     know_free(k);
 }
 
+static void test_commands_come_first(void **state)
+{
+    (void)state;
+    struct know *k = know__begin();
+    add(k, "a.md",
+        "# Disk full\n## Why\nLogs made the disk too small.\n## Steps\n1. Disk: `df`.\n2. Full: "
+        "`du`.\n");
+    know__finish(k);
+    for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++)
+        assert_string_equal(first(k, (enum know_way)way, "disk full", NULL)->heading,
+                            "Disk full > Steps");
+    assert_false(k->chunks[0].commands);
+    know_free(k);
+}
+
 static void test_bm25_formula(void **state)
 {
     (void)state;
@@ -558,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_head_without_end_is_text),
         cmocka_unit_test(test_hostile_documents),
         cmocka_unit_test(test_search),
+        cmocka_unit_test(test_commands_come_first),
         cmocka_unit_test(test_bm25_formula),
         cmocka_unit_test(test_embedding),
         cmocka_unit_test(test_fit_picks_tools),
