@@ -1,6 +1,5 @@
 /* pol_safety_risk and pol_pii_tags. */
 #include "backend/base/buf.h"
-#include "backend/base/clock.h"
 #include "backend/compliance/compliance.h"
 #include <dirent.h>
 #include <setjmp.h>
@@ -8,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -160,10 +160,10 @@ static void long_texts_take_linear_time(void **state)
         const char *tags[8];
         while (b.len < 1 << 16)
             buf_adds(&b, pieces[i]);
-        uint64_t start = clock_mono_ms();
+        clock_t start = clock(); /* of the processor: the machine may be busy */
         pol_pii_tags(b.data, tags, 8);
         pol_safety_risk(b.data, NULL);
-        uint64_t ms = clock_mono_ms() - start;
+        long ms = (clock() - start) / (CLOCKS_PER_SEC / 1000);
         if (ms > 4000) /* a tenth of it under a sanitizer on a busy machine */
             fail_msg("%s: %d ms", pieces[i], (int)ms);
         buf_release(&b);
