@@ -1,15 +1,15 @@
 #!/bin/sh
 # Calls real MCP servers through the console's connector: installs pinned versions under build/peers with
 # npm (Node 18 or newer), then runs the program given, once for each server, with MCPC_REAL_COMMAND,
-# MCPC_REAL_TOOL and MCPC_REAL_ARGUMENTS set. Prints SKIP and ends with 0 where that is not possible.
-# usage: tests/peers/real_servers.sh build/asan/tests/peers/mcp_real
+# MCPC_REAL_TOOL and MCPC_REAL_ARGUMENTS set. Prints SKIP and ends with 77 where that is not possible.
+# usage: tests/peers/real_servers.sh [PROGRAM]; tests/check runs it as real_servers.test
 set -u
-program=${1:?usage: real_servers.sh PROGRAM}
+program=${1:-${MCPC_TOOLS:-build/asan/tests}/peers/mcp_real}
 dir=build/peers
 everything=@modelcontextprotocol/server-everything@2026.8.31
 filesystem=@modelcontextprotocol/server-filesystem@2026.8.31
 
-skip() { echo "SKIP real MCP servers: $1"; exit 0; }
+skip() { echo "SKIP real MCP servers: $1"; exit 77; }
 command -v node >/dev/null 2>&1 || skip "node is not installed"
 command -v npm >/dev/null 2>&1 || skip "npm is not installed"
 major=$(node -p 'process.versions.node.split(".")[0]' 2>/dev/null) || skip "node does not run"
