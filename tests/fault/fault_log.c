@@ -172,6 +172,10 @@ static bool one_round(const char *dir, struct acks *acks, int after_ms, int64_t 
         run_writer(dir, pipes[1], number);
     }
     close(pipes[1]);
+    /* Mostly from its first acknowledgement on; sometimes while it is still starting. */
+    struct pollfd first = {pipes[0], POLLIN, 0};
+    if (after_ms % 5)
+        poll(&first, 1, 10000);
     uint64_t until = clock_mono_ms() + (uint64_t)after_ms;
     for (uint64_t now; (now = clock_mono_ms()) < until;) {
         struct pollfd p = {pipes[0], POLLIN, 0};
@@ -221,8 +225,9 @@ int main(int argc, char **argv)
         return 2;
     if (good < rounds)
         printf("what it left is in %s\n", dir);
+    bool had_acks = acks.count > 0;
     free(command);
     free(dir);
     free(acks.list);
-    return good == rounds ? 0 : 1;
+    return good == rounds && (rounds < 10 || had_acks) ? 0 : 1;
 }
