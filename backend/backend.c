@@ -149,7 +149,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
             return err_set(e, ERR_CONFIG, "--role %s: the roles are operator, reviewer and demo",
                            b->role_option);
         if (wanted > b->max_role)
-            return err_set(e, ERR_DENIED, "--role %s: the configuration gives this console at most %s",
+            return err_set(e, ERR_DENIED,
+                           "--role %s: the configuration gives this console at most %s",
                            b->role_option, bus_role_name(b->max_role));
         b->max_role = wanted;
     }

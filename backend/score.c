@@ -93,7 +93,7 @@ static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_e
         if (n == MAX_ENDPOINTS || strcmp(json_str(row, "state", ""), "disabled") == 0)
             continue;
         const char *name = json_str(row, "name", "");
-        bool own = strcmp(name, "console") == 0;
+        bool own = strcmp(name, CONN_OWN_NAME) == 0;
         out[n++] = (struct pol_endpoint){
             .name = name,
             .what = "connector",

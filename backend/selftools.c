@@ -240,5 +240,5 @@ static const struct conn_native_tool TOOLS[] = {
 
 void backend__add_selftools(struct backend *b)
 {
-    conn_add_native(b->conn, "console", TOOLS, sizeof TOOLS / sizeof *TOOLS, b);
+    conn_add_native(b->conn, CONN_OWN_NAME, TOOLS, sizeof TOOLS / sizeof *TOOLS, b);
 }

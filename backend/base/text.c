@@ -302,3 +302,18 @@ unsigned text_distance(const char *a, const char *b, unsigned max)
     }
     return row[nb] <= max ? row[nb] : max + 1;
 }
+
+const char *text_nearest(const char *word, const char *const *words, size_t n)
+{
+    enum { NEAR = 4 };
+    const char *nearest = NULL;
+    unsigned best = NEAR;
+    for (size_t i = 0; i < n; i++) {
+        unsigned d = text_distance(word, words[i], best);
+        if (d < best) {
+            best = d;
+            nearest = words[i];
+        }
+    }
+    return nearest;
+}

@@ -59,5 +59,7 @@ bool text_is_russian(const char *s);
 /* Levenshtein distance in bytes, for "did you mean"; max + 1 when it is larger than max or a text is
  * longer than 64 bytes. */
 unsigned text_distance(const char *a, const char *b, unsigned max);
+/* The nearest of n words within a distance of 3, for "did you mean"; NULL if none is near. */
+const char *text_nearest(const char *word, const char *const *words, size_t n);
 
 #endif

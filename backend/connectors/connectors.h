@@ -14,6 +14,9 @@
 #include "backend/base/json.h"
 #include "backend/base/loop.h"
 
+/* The name of the connector for the console's own tools: no configured one may have it. */
+#define CONN_OWN_NAME "console"
+
 struct conn_registry;
 struct conn_call;
 

@@ -14,6 +14,7 @@
  * armed: the first while up, the second while down. R3 The n-th restart in a row waits min(500 ms *
  * 2^n, 30 s) * 0.8..1.2; n is reset by STABLE_MS of life. */
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
 #include <stdlib.h>
 #include <string.h>
@@ -272,6 +273,18 @@ static bool name_is_fine(const char *name)
     return true;
 }
 
+static enum err unknown_kind(const struct conf *conf, const char *name, const char *kind,
+                             struct error *e)
+{
+    const char *names[sizeof kinds / sizeof *kinds];
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        names[i] = kinds[i]->kind;
+    const char *near = text_nearest(kind, names, sizeof names / sizeof *names);
+    return err_set(e, ERR_CONFIG, "%s: [connector \"%s\"]: kind \"%s\" is not known%s%s%s",
+                   conf_where(conf, "connector", name, "kind"), name, kind,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 static enum err add_configured(struct conn_registry *r, const struct conf *conf, const char *name,
                                struct error *e)
 {
@@ -280,8 +293,10 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
     while (k < sizeof kinds / sizeof *kinds && strcmp(kinds[k]->kind, kind) != 0)
         k++;
     if (k == sizeof kinds / sizeof *kinds)
-        return err_set(e, ERR_CONFIG, "%s: connector \"%s\": kind %s is not known",
-                       conf_where(conf, "connector", name, "kind"), name, kind);
+        return unknown_kind(conf, name, kind, e);
+    if (strcmp(name, CONN_OWN_NAME) == 0)
+        return err_set(e, ERR_CONFIG, "%s: [connector \"%s\"]: that name is the console's own",
+                       conf_where(conf, "connector", name, "kind"), name);
     if (!name_is_fine(name))
         return err_set(
             e, ERR_CONFIG,
@@ -329,7 +344,9 @@ struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_cha
     if (!host && !conn__find(r, "host")) {
         struct conn *c = conn__add(r, "host", &conn__host_ops);
         set_text(&c->about, "this machine: /proc, /sys, systemd, kernel messages");
-        set_text(&c->data, "metrics");
+        set_text(&c->region, "local");
+        set_text(&c->data, "metrics processes");
+        set_text(&c->owner, "this console");
         c->self = c->ops->make(c, NULL, e);
     }
     return r;

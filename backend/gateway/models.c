@@ -172,6 +172,20 @@ static enum err add_builtin(struct gw *g, const struct conf *conf, const char *n
     return ERR_OK;
 }
 
+static enum err unknown_kind(const struct conf *conf, const char *name, const char *kind,
+                             struct error *e)
+{
+    static const char *const KINDS[] = {
+#define MODEL_API(api, ops) api,
+#include "backend/gateway/models.def"
+#undef MODEL_API
+    };
+    const char *near = text_nearest(kind, KINDS, sizeof KINDS / sizeof *KINDS);
+    return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: kind \"%s\" is not known%s%s%s",
+                   conf_where(conf, "model", name, "kind"), name, kind,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 static enum err add_configured(struct gw *g, const struct conf *conf, const char *name,
                                struct error *e)
 {
@@ -184,6 +198,8 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
                        conf_where(conf, "model", name, "kind"), name);
     if (g->count + 2 >= MODELS_MAX)
         return err_set(e, ERR_CONFIG, "more than %d models", MODELS_MAX - 4);
+    if (!api_of(kind))
+        return unknown_kind(conf, name, kind, e);
     if (strcmp(kind, "builtin") == 0)
         return add_builtin(g, conf, name, e);
     if (!*url && strcmp(kind, "ollama") == 0)

@@ -70,6 +70,24 @@ static bool begins_lower(const char *s, size_t len)
     return (cp >= 'a' && cp <= 'z') || (cp >= 0x430 && cp <= 0x45F);
 }
 
+/* The index behind source marks such as " [2][3]" at n: they belong to the sentence before them. */
+static size_t citations(const char *s, size_t len, size_t n)
+{
+    for (;;) {
+        size_t i = n;
+        while (i < len && is_space(s[i]))
+            i++;
+        if (i == len || s[i] != '[')
+            return n;
+        size_t digits = i + 1;
+        while (digits < len && is_digit(s[digits]))
+            digits++;
+        if (digits == i + 1 || digits == len || s[digits] != ']')
+            return n;
+        n = digits + 1;
+    }
+}
+
 /* If the sentence ends with the marks at i: the index behind them and closing quotes, else 0. *run
  * is how many bytes the marks have. */
 static size_t ends_at(const char *s, size_t len, size_t i, size_t *run)
@@ -91,6 +109,7 @@ static size_t ends_at(const char *s, size_t len, size_t i, size_t *run)
     while (n < len &&
            (strchr("\"')]*_", s[n]) != NULL || (len - n >= 2 && memcmp(s + n, "»", 2) == 0)))
         n += s[n] == "»"[0] ? 2 : 1;
+    n = citations(s, len, n);
     if (n < len && !is_space(s[n]))
         return 0;
     size_t next = n;

@@ -108,36 +108,36 @@ static void sum_usage(struct trace *t)
     json_put(t->doc, "usage", usage);
 }
 
-static void on_answer_logged(void *arg, int64_t seq, const struct error *e)
-{
-    struct trace *t = arg;
-    (void)seq;
-    t->writes--;
-    if (e->code != ERR_OK && strcmp(json_str(t->doc, "state", ""), "failed") != 0) {
-        /* O1: an answer that is not in the log is no answer */
-        json_puts(t->doc, "state", "failed");
-        json_puts(t->doc, "answer", "");
-        char *what = xasprintf("the answer could not be logged: %s", orch__error_words(e));
-        json_puts(t->doc, "error", what);
-        free(what);
-    }
-    t->phase = TRACE_ENDED;
-    orch__tell(t, "turn");
-    orch__settle(t);
-}
-
 struct answer_done {
     struct trace *trace;
+    const char *state;
     void *projection;
 };
+
+/* O1: an answer that is not in the log is no answer. */
+static void withdraw(struct trace *t, const struct error *e)
+{
+    char *what = xasprintf("the answer could not be logged: %s", orch__error_words(e));
+    json_puts(t->doc, "state", "failed");
+    json_puts(t->doc, "answer", "");
+    json_puts(t->doc, "error", what);
+    free(what);
+}
 
 static void on_final(void *arg, int64_t seq, const struct error *e)
 {
     struct answer_done *d = arg;
     struct trace *t = d->trace;
+    (void)seq;
+    json_puts(t->doc, "state", d->state);
+    if (e->code != ERR_OK)
+        withdraw(t, e);
     orch__store_trace_free(d->projection);
     free(d);
-    on_answer_logged(t, seq, e);
+    t->writes--;
+    t->phase = TRACE_ENDED;
+    orch__tell(t, "turn");
+    orch__settle(t);
 }
 
 /* Writes the last entry (answer or stop) with the projection. */
@@ -151,6 +151,7 @@ static void end_trace(struct trace *t, const char *type, const char *actor, cons
     json_puti(t->doc, "elapsed_ms", (int64_t)(clock_mono_ms() - t->started_ms));
     struct answer_done *d = xcalloc(1, sizeof *d);
     d->trace = t;
+    d->state = state;
     t->writes++;
     d->projection = orch__store_trace_arg(t, state);
     orch__log(t, type, actor, parents, n, payload, on_final, d, orch__store_trace, d->projection);

@@ -228,6 +228,21 @@ static void mark_interrupted(json_t *doc)
     }
 }
 
+static bool take_entry(void *arg, const struct store_row *row)
+{
+    json_array_append_new(arg, json_integer(store_int(row, 0)));
+    return true;
+}
+
+/* What the log holds of an ended trace, its last entry included. */
+static json_t *entries_of(struct orch *o, const char *trace_id)
+{
+    json_t *entries = json_array();
+    store_query(store_reader(o->rooms.store), NULL, take_entry, entries,
+                "SELECT seq FROM entries WHERE trace_id = ? ORDER BY seq", "s", trace_id);
+    return entries;
+}
+
 /* columns: rowid, trace_id, session, sealed, at */
 static bool take_row(void *arg, const struct store_row *row)
 {
@@ -253,6 +268,8 @@ static bool take_row(void *arg, const struct store_row *row)
             json_puts(doc, "error", e.detail[0] ? e.detail : err_text(e.code));
         }
         mark_interrupted(doc);
+        if (r->whole)
+            json_put(doc, "entries", entries_of(r->o, id));
     }
     json_puti(doc, "rowid", store_int(row, 0));
     if (!r->whole)

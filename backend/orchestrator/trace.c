@@ -166,9 +166,11 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     s->state = state;
     if (clock_parse(json_str(t->doc, "at", ""), &s->at) < 0)
         s->at = clock_real_ms();
-    json_puts(t->doc, "state", state);
+    json_puts(t->doc, "state",
+              state); /* in the row; for everybody else not before it is durable (O1) */
     if (prov_seal(t->orch->rooms.prov, t->doc, &s->sealed) != ERR_OK)
         buf_clear(&s->sealed);
+    json_puts(t->doc, "state", "running");
     return s;
 }
 

@@ -1,4 +1,4 @@
-/* Prints docs/configuration.md from backend/base/conf.def. */
+/* Prints docs/configuration.md from backend/base/conf.def and the tables of kinds. */
 #include <stddef.h>
 #include <stdio.h>
 
@@ -49,5 +49,11 @@ int main(void)
 #define KEY(kind, name, type, otherwise, help) key(name, type, otherwise, help);
 #define CHOICE(kind, name, values, otherwise, help) choice(name, values, otherwise, help);
 #include "backend/base/conf.def"
+    puts("\n## Kinds of models\n");
+#define MODEL_API(kind, ops) puts("- `" kind "`");
+#include "backend/gateway/models.def"
+    puts("\n## Kinds of connectors\n");
+#define CONNECTOR(kind, ops, help) puts("- `" kind "`: " help);
+#include "backend/connectors/connectors.def"
     return 0;
 }
