@@ -69,8 +69,16 @@ static void start_indexing(struct backend *b)
 static void on_orch_event(void *arg, const char *type, const json_t *data)
 {
     struct backend *b = arg;
-    bus_event(b->bus, type, (json_t *)data);
-    if (strcmp(type, "turn") == 0 && strcmp(json_str(data, "state", ""), "running") != 0) {
+    bool turn = strcmp(type, "turn") == 0;
+    bus_event_for(b->bus, turn || strcmp(type, "token") == 0 ? BUS_REVIEWER : BUS_NONE,
+                  BUS_OPERATOR, type, (json_t *)data);
+    if (turn) { /* an audience sees that something was said, not what */
+        json_t *withheld = json_deep_copy(data);
+        backend__withhold(withheld);
+        bus_event_for(b->bus, BUS_NONE, BUS_DEMO, type, withheld);
+        json_decref(withheld);
+    }
+    if (turn && strcmp(json_str(data, "state", ""), "running") != 0) {
         json_t *summary =
             cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
         if (summary)

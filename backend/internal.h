@@ -51,6 +51,8 @@ struct backend {
 /* methods.c, methods_log.c: on_<id> for every row of wire.def */
 extern bus_handler *const backend__handlers[WIRE_COUNT];
 json_t *backend__status(struct backend *b);
+/* Takes the texts out of a trace, for the demo role. */
+void backend__withhold(json_t *trace);
 /* Tells clients the status and the score soon if they changed; cheap, may be called often. */
 void backend__changed(struct backend *b);
 /* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed;

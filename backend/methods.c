@@ -58,7 +58,7 @@ static void withhold(json_t *object, const char *key)
         json_puts(object, key, "withheld: role demo");
 }
 
-static void withhold_trace(json_t *trace)
+void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
     withhold(trace, "question");
@@ -79,7 +79,7 @@ static void withhold_traces(const struct bus_call *c, json_t *traces)
     json_t *trace;
     if (bus_session(c)->role >= BUS_REVIEWER)
         return;
-    json_array_foreach(traces, i, trace) withhold_trace(trace);
+    json_array_foreach(traces, i, trace) backend__withhold(trace);
 }
 
 /* ---- status */
@@ -312,7 +312,7 @@ void on_traces_get(struct bus_call *c, void *arg)
         return;
     json_t *trace = orch_trace(b->orch, id, &e);
     if (trace && bus_session(c)->role < BUS_REVIEWER)
-        withhold_trace(trace);
+        backend__withhold(trace);
     method_answer(c, trace, &e);
 }
 

@@ -69,5 +69,8 @@ void bus_fail(struct bus_call *c, const struct error *e);
 /* Puts an event in the ring and wakes long polls; data is borrowed (deep copies are not made: do
  * not change it afterwards). */
 void bus_event(struct bus *b, const char *type, json_t *data);
+/* The same for sessions of the roles from..to only: what the others may see is another event. */
+void bus_event_for(struct bus *b, enum bus_role from, enum bus_role to, const char *type,
+                   json_t *data);
 
 #endif

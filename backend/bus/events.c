@@ -18,15 +18,18 @@ static struct bus__event *at(struct bus__events *v, int64_t seq)
 }
 
 /* Appends the result of a poll. */
-static void write_result(struct bus__events *v, int64_t after, size_t max, struct buf *out)
+static void write_result(struct bus__events *v, enum bus_role role, int64_t after, size_t max,
+                         struct buf *out)
 {
     bool resync = after < v->first - 1 || after >= v->next;
     int64_t last = resync ? v->next - 1 : after;
     buf_adds(out, "\"result\":{\"events\":[");
-    for (size_t n = 0; !resync && n < max && last + 1 < v->next && out->len < REPLY_BYTES; n++) {
-        if (n)
-            buf_addc(out, ',');
+    for (size_t n = 0; !resync && n < max && last + 1 < v->next && out->len < REPLY_BYTES;) {
         struct bus__event *e = at(v, ++last);
+        if (role < e->from || role > e->to)
+            continue;
+        if (n++)
+            buf_addc(out, ',');
         buf_add(out, e->json, e->size);
     }
     buf_addf(out, "],\"next\":%lld,\"resync\":%s}", (long long)last, resync ? "true" : "false");
@@ -35,7 +38,7 @@ static void write_result(struct bus__events *v, int64_t after, size_t max, struc
 static void answer(struct bus_call *c)
 {
     struct buf text = {0};
-    write_result(&c->bus->events, c->after, c->max, &text);
+    write_result(&c->bus->events, bus_session(c)->role, c->after, c->max, &text);
     bus__call_end(c, text.data);
     buf_release(&text);
 }
@@ -80,6 +83,12 @@ void bus__events_release(struct bus *b)
 
 void bus_event(struct bus *b, const char *type, json_t *data)
 {
+    bus_event_for(b, BUS_NONE, BUS_OPERATOR, type, data);
+}
+
+void bus_event_for(struct bus *b, enum bus_role from, enum bus_role to, const char *type,
+                   json_t *data)
+{
     struct bus__events *v = &b->events;
     if (b->closed)
         return;
@@ -90,7 +99,7 @@ void bus_event(struct bus *b, const char *type, json_t *data)
     json_put(event, "data", data ? json_incref(data) : json_null());
     char *text = json_write(event);
     json_decref(event);
-    struct bus__event e = {.json = text, .size = strlen(text)};
+    struct bus__event e = {.from = from, .to = to, .json = text, .size = strlen(text)};
     while (v->first < v->next &&
            (v->next - v->first == BUS_RING || v->bytes + e.size > BUS_RING_BYTES))
         forget_first(v);

@@ -73,7 +73,8 @@ void bus__key_answer(struct bus__session *s, struct bus__key *k, const char *rep
 /* events.c */
 
 struct bus__event {
-    char *json; /* {"seq":..,"type":..,"at":..,"data":..} */
+    enum bus_role from, to; /* sessions of these roles see it */
+    char *json;             /* {"seq":..,"type":..,"at":..,"data":..} */
     size_t size;
 };
 struct bus__events {

@@ -39,11 +39,16 @@ int main(void)
     puts("<!-- Made from backend/base/conf.def by `make docs`. -->\n# Configuration\n\n"
          "`mcp-console.conf` is read from `--config FILE`, else "
          "`$XDG_CONFIG_HOME/mcp-console/mcp-console.conf`,\n"
-         "else the system's. Lines are `key = value`; comments begin with `#`, or with ` ;` behind a "
-         "value. An unknown\nkey or a bad value is an error that names file, line, key and the nearest "
-         "valid one.\n\nEach setting of a section without a name can be set by a variable, which wins "
-         "over the file:\n`MCP_CONSOLE_<SECTION>_<KEY>`, for example `MCP_CONSOLE_CONSOLE_THEME=light`. "
-         "`MODEL_BACKENDS`\n(for example `ollama,openai`, kinds or names of models) chooses the models "
+         "else the system's. Lines are `key = value`; comments begin with `#`, or with ` ;` behind "
+         "a "
+         "value. An unknown\nkey or a bad value is an error that names file, line, key and the "
+         "nearest "
+         "valid one.\n\nEach setting of a section without a name can be set by a variable, which "
+         "wins "
+         "over the file:\n`MCP_CONSOLE_<SECTION>_<KEY>`, for example "
+         "`MCP_CONSOLE_CONSOLE_THEME=light`. "
+         "`MODEL_BACKENDS`\n(for example `ollama,openai`, kinds or names of models) chooses the "
+         "models "
          "that answer.");
 #define SECTION(kind, named, help) section(kind, named, help);
 #define KEY(kind, name, type, otherwise, help) key(name, type, otherwise, help);

@@ -1,4 +1,5 @@
-/* Arbitration is pure: crafted answers and sources in, scores and verdicts out (spec AR-2, AR-3). */
+/* Arbitration is pure: crafted answers and sources in, scores and verdicts out (spec AR-2, AR-3).
+ */
 #include "backend/orchestrator/arbitrate.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,8 +43,9 @@ static void grounded_beats_ungrounded(void **state)
 {
     (void)state;
     struct orch_score s[2];
-    struct orch_verdict v = judge("/ is 12% full and the disk is fine.",
-                                  "/ is 87% full, 31 GiB free. [1]\n\n- Find what grew with du. [2]\n", s);
+    struct orch_verdict v =
+        judge("/ is 12% full and the disk is fine.",
+              "/ is 87% full, 31 GiB free. [1]\n\n- Find what grew with du. [2]\n", s);
     assert_int_equal(v.winner, 1);
     assert_true(s[1].reasoning > 0.99);
     assert_true(s[0].reasoning < 0.01);
@@ -78,7 +80,8 @@ static void different_answers_diverge(void **state)
 {
     (void)state;
     struct orch_score s[2];
-    struct orch_verdict v = judge("/ is 87% full. [1]", "Replace the network cable and restart bind. [2]", s);
+    struct orch_verdict v =
+        judge("/ is 87% full. [1]", "Replace the network cable and restart bind. [2]", s);
     assert_true(v.D > LIMITS.divergence);
     assert_true(v.diverges);
     json_decref(v.disputed);
@@ -88,8 +91,9 @@ static void safer_answer_wins_above_the_gap(void **state)
 {
     (void)state;
     struct orch_score s[2];
-    struct orch_verdict v = judge("/ is 87% full. [1]\n- Run rm -rf / --no-preserve-root to free space. [2]",
-                                  "I see a full disk.", s);
+    struct orch_verdict v =
+        judge("/ is 87% full. [1]\n- Run rm -rf / --no-preserve-root to free space. [2]",
+              "I see a full disk.", s);
     assert_true(s[0].safety_risk > s[1].safety_risk + LIMITS.safety_gap);
     assert_true(v.safer);
     assert_int_equal(v.winner, 1);

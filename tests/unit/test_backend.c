@@ -1,9 +1,10 @@
-/* The backend whole, over the bus, on a real state directory: a question becomes a logged answer (O1..O4),
- * roles hold, a failed start says why (K2), stopping is quick (K3). */
+/* The backend whole, over the bus, on a real state directory: a question becomes a logged answer
+ * (O1..O4), roles hold, a failed start says why (K2), stopping is quick (K3). */
 #include "backend/backend.h"
 #include "backend/base/clock.h"
 #include "backend/bus/client.h"
 #include <ftw.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,8 +118,8 @@ static void question_is_answered_from_live_figures(void **state)
     bool disks = false;
     size_t i;
     json_t *source;
-    json_array_foreach (json_object_get(trace, "sources"), i, source)
-        disks = disks || strcmp(json_str(source, "ref", ""), "host/disks") == 0;
+    json_array_foreach(json_object_get(trace, "sources"), i, source) disks =
+        disks || strcmp(json_str(source, "ref", ""), "host/disks") == 0;
     assert_true(disks);
     const json_t *verdict = json_object_get(trace, "verdict");
     assert_true(*json_str(verdict, "winner", ""));
@@ -159,7 +160,8 @@ static void answer_and_ledger_survive_a_restart(void **state)
     char *dir = new_dir();
     struct console c = console_start(dir, NULL, "operator");
     json_t *trace = ask(&c, "which process eats memory?");
-    char *id = xstrdup(json_str(trace, "trace_id", "")), *answer = xstrdup(json_str(trace, "answer", ""));
+    char *id = xstrdup(json_str(trace, "trace_id", "")),
+         *answer = xstrdup(json_str(trace, "answer", ""));
     json_decref(trace);
     console_stop(&c, true);
     c = console_start(dir, NULL, "operator");
@@ -198,6 +200,48 @@ static void the_demo_role_reads_and_sees_no_texts(void **state)
     console_stop(&c, false);
 }
 
+struct audience {
+    int turns, tokens;
+    bool ended, leaked;
+};
+
+static void on_audience_event(void *arg, const char *type, int64_t at, const json_t *data)
+{
+    struct audience *a = arg;
+    (void)at;
+    a->tokens += strcmp(type, "token") == 0;
+    if (strcmp(type, "turn") != 0)
+        return;
+    char *text = json_write(data);
+    a->leaked = a->leaked || strstr(text, "filling up");
+    free(text);
+    a->turns++;
+    a->ended = a->ended || strcmp(json_str(data, "state", ""), "running") != 0;
+}
+
+static void a_demo_session_beside_an_operator_hears_no_texts(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    struct audience a = {0};
+    struct busc *demo = busc_new(c.address, "audience", "demo", NULL);
+    busc_events(demo, on_audience_event, NULL, &a);
+    json_decref(busc_wait(demo, WIRE_status_get, NULL, WAIT_MS, NULL));
+    json_decref(ask(&c, "is the disk filling up?"));
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (!a.ended && clock_mono_ms() < until) {
+        struct pollfd p = {.fd = busc_fd(demo), .events = POLLIN};
+        poll(&p, 1, 50);
+        busc_dispatch(demo);
+    }
+    assert_true(a.ended);
+    assert_true(a.turns >= 2);
+    assert_int_equal(a.tokens, 0);
+    assert_false(a.leaked);
+    busc_free(demo);
+    console_stop(&c, false);
+}
+
 static void bad_parameters_are_named(void **state)
 {
     (void)state;
@@ -208,8 +252,10 @@ static void bad_parameters_are_named(void **state)
     assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"\"}", detail), ERR_INVALID);
     assert_int_equal(refused(&c, WIRE_traces_list, "{\"limit\": 100000}", detail), ERR_INVALID);
     assert_non_null(strstr(detail, "500"));
-    assert_int_equal(refused(&c, WIRE_traces_get, "{\"trace_id\": \"nope\"}", detail), ERR_NOT_FOUND);
-    assert_int_equal(refused(&c, WIRE_chat_stop, "{\"trace_id\": \"nope\"}", detail), ERR_NOT_FOUND);
+    assert_int_equal(refused(&c, WIRE_traces_get, "{\"trace_id\": \"nope\"}", detail),
+                     ERR_NOT_FOUND);
+    assert_int_equal(refused(&c, WIRE_chat_stop, "{\"trace_id\": \"nope\"}", detail),
+                     ERR_NOT_FOUND);
     console_stop(&c, false);
 }
 
@@ -279,7 +325,8 @@ static void score_and_doctor_answer(void **state)
     assert_true(json_array_size(json_object_get(card, "controls")) >= 12);
     size_t i;
     json_t *control;
-    json_array_foreach (json_object_get(card, "controls"), i, control) {
+    json_array_foreach(json_object_get(card, "controls"), i, control)
+    {
         assert_true(*json_str(control, "law", ""));
         assert_true(*json_str(control, "reason", ""));
     }
@@ -297,6 +344,7 @@ int main(void)
         cmocka_unit_test(russian_question_gets_a_russian_answer),
         cmocka_unit_test(answer_and_ledger_survive_a_restart),
         cmocka_unit_test(the_demo_role_reads_and_sees_no_texts),
+        cmocka_unit_test(a_demo_session_beside_an_operator_hears_no_texts),
         cmocka_unit_test(bad_parameters_are_named),
         cmocka_unit_test(second_console_is_told_about_the_first),
         cmocka_unit_test(unwritable_state_and_broken_configuration_are_named),
