@@ -80,6 +80,19 @@ static size_t prefer_language(const struct know *k, struct hit *hits, size_t n, 
     return kept;
 }
 
+static struct know_passage passage_of(const struct know *k, uint32_t chunk, double score)
+{
+    const struct know__chunk *c = &k->chunks[chunk];
+    const struct know__file *f = file_of(k, chunk);
+    return (struct know_passage){.document = f->name,
+                                 .title = f->title,
+                                 .heading = c->heading,
+                                 .text = c->text,
+                                 .lang = f->lang,
+                                 .id = chunk,
+                                 .score = score};
+}
+
 size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
                    struct know_passage *out, size_t max)
 {
@@ -100,19 +113,22 @@ size_t know_search(const struct know *k, enum know_way way, const char *question
     qsort(hits, n, sizeof *hits, best_first);
     if (n > max)
         n = max;
-    for (size_t i = 0; i < n; i++) {
-        const struct know__chunk *c = &k->chunks[hits[i].chunk];
-        const struct know__file *f = file_of(k, hits[i].chunk);
-        out[i] = (struct know_passage){.document = f->name,
-                                       .title = f->title,
-                                       .heading = c->heading,
-                                       .text = c->text,
-                                       .lang = f->lang,
-                                       .id = hits[i].chunk,
-                                       .score = hits[i].score};
-    }
+    for (size_t i = 0; i < n; i++)
+        out[i] = passage_of(k, hits[i].chunk, hits[i].score);
     free(scores);
     free(hits);
+    return n;
+}
+
+size_t know_steps(const struct know *k, unsigned id, struct know_passage *out, size_t max)
+{
+    BUG_IF(id >= k->chunk_count);
+    const struct know__file *f = file_of(k, id);
+    size_t n = 0;
+    for (uint32_t c = f->first; c < f->first + f->chunks && n < max; c++) {
+        if (k->chunks[c].commands)
+            out[n++] = passage_of(k, c, 0);
+    }
     return n;
 }
 

@@ -23,7 +23,7 @@ static size_t sources_for(const struct orch_candidate *c, struct gw_source *out)
         double fit = c->model->builtin       ? s->fit[c->way]
                      : s->fit[0] > s->fit[1] ? s->fit[0]
                                              : s->fit[1];
-        if (fit < 0)
+        if (fit < 0 || !s->text)
             continue;
         out[n++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, fit};
     }

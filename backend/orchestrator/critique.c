@@ -8,10 +8,12 @@ static void arbitrate(struct trace *t, size_t *map, size_t *count)
     struct orch_answer answers[ORCH_CANDIDATES];
     struct orch_score scores[ORCH_CANDIDATES];
     struct gw_source sources[ORCH_SOURCES];
-    size_t n = 0;
-    for (size_t i = 0; i < t->source_count; i++)
-        sources[i] = (struct gw_source){t->sources[i].id,   t->sources[i].kind, t->sources[i].ref,
-                                        t->sources[i].text, t->sources[i].data, 1};
+    size_t n = 0, given = 0;
+    for (size_t i = 0; i < t->source_count; i++) {
+        const struct orch_source *s = &t->sources[i];
+        if (s->text)
+            sources[given++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, 1};
+    }
     for (size_t i = 0; i < t->candidate_count; i++) {
         if (t->candidates[i].state != CAND_DONE)
             continue;
@@ -20,8 +22,8 @@ static void arbitrate(struct trace *t, size_t *map, size_t *count)
             (struct orch_answer){t->candidates[i].model->name, t->candidates[i].text.data};
     }
     json_decref(t->verdict.disputed);
-    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, n, sources, t->source_count,
-                   scores, &t->verdict);
+    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, n, sources, given, scores,
+                   &t->verdict);
     for (size_t i = 0; i < n; i++) {
         struct orch_candidate *c = &t->candidates[map[i]];
         c->score = scores[i];

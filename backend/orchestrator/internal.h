@@ -21,7 +21,7 @@ enum {
 struct orch_source {
     char id[8];
     const char *kind; /* "tool", "runbook" */
-    char *ref, *text; /* owned */
+    char *ref, *text; /* owned; text NULL: not there (yet), given to nobody */
     json_t *data;     /* owned, or NULL */
     double fit[2];    /* by know_way; < 0: that way did not choose it */
     int64_t entry;    /* where it was logged */
@@ -33,6 +33,7 @@ struct orch_tool_step {
     json_t *arguments;
     double fit[2];
     int64_t call_entry;
+    struct orch_source *source; /* where its result goes */
     struct conn_call *call; /* under way, or NULL */
     size_t stage;
     bool ended;

@@ -181,8 +181,8 @@ static void pick_tools(struct trace *t)
 
 /* ---- sources */
 
-static struct orch_source *add_source(struct trace *t, const char *kind, char *ref,
-                                      const char *text, const json_t *data)
+/* Takes the next number; what has no text yet is given to nobody. */
+static struct orch_source *new_source(struct trace *t, const char *kind, char *ref)
 {
     if (t->source_count == ORCH_SOURCES) {
         free(ref);
@@ -194,20 +194,30 @@ static struct orch_source *add_source(struct trace *t, const char *kind, char *r
     free(id);
     s->kind = kind;
     s->ref = ref;
-    size_t len = strlen(text);
+    s->entry = -1;
+    s->fit[0] = s->fit[1] = -1;
+    return s;
+}
+
+static void fill_source(struct trace *t, struct orch_source *s, const char *text,
+                        const json_t *data, int64_t entry)
+{
+    size_t len = strlen(text), at = 0;
     s->text = len <= ORCH_SOURCE_BYTES
                   ? xstrdup(text)
                   : xasprintf("%.*s\n[cut: %zu of %zu bytes]", (int)ORCH_SOURCE_BYTES, text,
                               (size_t)ORCH_SOURCE_BYTES, len);
     s->data = data ? json_deep_copy(data) : NULL;
-    s->fit[0] = s->fit[1] = -1;
-    json_t *doc = json_object();
+    s->entry = entry;
+    json_t *doc = json_object(), *all = json_object_get(t->doc, "sources");
     json_puts(doc, "id", s->id);
-    json_puts(doc, "kind", kind);
-    json_puts(doc, "ref", ref);
+    json_puts(doc, "kind", s->kind);
+    json_puts(doc, "ref", s->ref);
     json_put(doc, "text", json_text(s->text, strlen(s->text)));
-    json_array_append_new(json_object_get(t->doc, "sources"), doc);
-    return s;
+    /* tools answer in any order; the list is in the order of the numbers */
+    for (const struct orch_source *other = t->sources; other < s; other++)
+        at += other->text != NULL;
+    json_array_insert_new(all, at, doc);
 }
 
 static struct orch_source *find_passage(struct trace *t, const char *ref)
@@ -219,53 +229,81 @@ static struct orch_source *find_passage(struct trace *t, const char *ref)
     return NULL;
 }
 
-static void retrieve(struct trace *t)
+/* BM25 has no upper bound: x / (x + 8) maps a good hit near 0.6. */
+static double fit_of(enum know_way way, double score)
 {
-    struct orch *o = t->orch;
+    return way == KNOW_LEXICAL ? score / (score + 8) : score;
+}
+
+/* What a search found, best first, and behind it the steps of the best document. */
+static size_t find_passages(const struct orch *o, enum know_way way, const struct trace *t,
+                            struct know_passage *found)
+{
+    /* a section of steps counts a little less than the passage that led to it */
+    static const double STEPS_SHARE = 0.9;
     size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "passages");
     max = max > ORCH_PASSAGES ? ORCH_PASSAGES : max;
-    for (int way = 0; way < 2; way++) {
-        size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
-        struct know_passage found[ORCH_PASSAGES];
-        size_t n = know_search(o->rooms.know, (enum know_way)way, t->question, t->lang, found, max);
-        json_t *payload = json_object(), *passages = json_array();
-        for (size_t i = 0; i < n; i++) {
-            char *ref = xasprintf("%s#%s", found[i].document, found[i].heading);
-            char score[32];
-            uint8_t hash[VAULT_HASH];
-            char hex[2 * VAULT_HASH + 1];
-            snprintf(score, sizeof score, "%.4f", found[i].score);
-            vault_sha256(found[i].text, strlen(found[i].text), NULL, 0, hash);
-            vault_hex(hash, sizeof hash, hex);
-            json_t *passage = json_object();
-            json_puts(passage, "ref", ref);
-            json_puts(passage, "score", score);
-            json_puts(passage, "sha256", hex);
-            json_array_append_new(passages, passage);
-            struct orch_source *s = find_passage(t, ref);
-            if (s)
-                free(ref);
-            else
-                s = add_source(t, "runbook", ref, found[i].text, NULL);
-            /* BM25 has no upper bound: x / (x + 8) maps a good hit near 0.6 */
-            if (s)
-                s->fit[way] =
-                    way == KNOW_LEXICAL ? found[i].score / (found[i].score + 8) : found[i].score;
-        }
-        json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
-        json_puts(payload, "query", t->question);
-        json_put(payload, "passages", passages);
-        int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL,
-                                  NULL, NULL, NULL);
-        for (size_t i = 0; i < t->source_count; i++) {
-            if (t->sources[i].fit[way] >= 0 && strcmp(t->sources[i].kind, "runbook") == 0 &&
-                !t->sources[i].entry)
-                t->sources[i].entry = entry;
-        }
-        char note[64];
-        snprintf(note, sizeof note, "%zu passages", n);
-        orch__stage_end(t, stage, "done", note);
+    size_t n = know_search(o->rooms.know, way, t->question, t->lang, found, max);
+    if (!n)
+        return 0;
+    struct know_passage steps[ORCH_PASSAGES];
+    size_t more = know_steps(o->rooms.know, found[0].id, steps, ORCH_PASSAGES);
+    for (size_t i = 0; i < more && n < ORCH_PASSAGES; i++) {
+        bool known = false;
+        for (size_t j = 0; j < n; j++)
+            known = known || found[j].id == steps[i].id;
+        steps[i].score = found[0].score * STEPS_SHARE;
+        if (!known)
+            found[n++] = steps[i];
     }
+    return n;
+}
+
+static json_t *passage_doc(const struct know_passage *p, const char *ref)
+{
+    char score[32], hex[2 * VAULT_HASH + 1];
+    uint8_t hash[VAULT_HASH];
+    snprintf(score, sizeof score, "%.4f", p->score);
+    vault_sha256(p->text, strlen(p->text), NULL, 0, hash);
+    vault_hex(hash, sizeof hash, hex);
+    json_t *doc = json_object();
+    json_puts(doc, "ref", ref);
+    json_puts(doc, "score", score);
+    json_puts(doc, "sha256", hex);
+    return doc;
+}
+
+static void retrieve(struct trace *t, enum know_way way)
+{
+    size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
+    struct know_passage found[ORCH_PASSAGES];
+    size_t n = find_passages(t->orch, way, t, found);
+    json_t *payload = json_object(), *passages = json_array();
+    char *refs[ORCH_PASSAGES];
+    for (size_t i = 0; i < n; i++) {
+        refs[i] = xasprintf("%s#%s", found[i].document, found[i].heading);
+        json_array_append_new(passages, passage_doc(&found[i], refs[i]));
+    }
+    json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
+    json_puts(payload, "query", t->question);
+    json_put(payload, "passages", passages);
+    int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL, NULL,
+                              NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        struct orch_source *s = find_passage(t, refs[i]);
+        if (s) {
+            free(refs[i]);
+        } else {
+            s = new_source(t, "runbook", refs[i]);
+            if (s)
+                fill_source(t, s, found[i].text, NULL, entry);
+        }
+        if (s)
+            s->fit[way] = fit_of(way, found[i].score);
+    }
+    char note[64];
+    snprintf(note, sizeof note, "%zu passages", n);
+    orch__stage_end(t, stage, "done", note);
 }
 
 /* ---- running tools */
@@ -307,15 +345,8 @@ static void on_result(void *arg, const struct conn_result *r)
     int64_t entry =
         orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
     free(actor);
-    if (r->error.code == ERR_OK) {
-        struct orch_source *source =
-            add_source(t, "tool", xasprintf("%s/%s", s->connector, s->tool), r->text, r->data);
-        if (source) {
-            source->fit[0] = s->fit[0];
-            source->fit[1] = s->fit[1];
-            source->entry = entry;
-        }
-    }
+    if (r->error.code == ERR_OK && s->source)
+        fill_source(t, s->source, r->text, r->data, entry);
     orch__stage_end(t, s->stage, ok ? "done" : "failed",
                     ok ? ""
                     : r->error.code != ERR_OK
@@ -383,7 +414,9 @@ void orch__plan(struct trace *t)
         struct orch_tool_step *s = &t->tools[i];
         char *label = xasprintf("%s/%s", s->connector, s->tool);
         s->stage = orch__stage_begin(t, "tools", label);
-        free(label);
+        s->source = new_source(t, "tool", label); /* what is measured has the first numbers */
+        s->source->fit[0] = s->fit[0];
+        s->source->fit[1] = s->fit[1];
         json_t *payload = json_object();
         json_puts(payload, "connector", s->connector);
         json_puts(payload, "tool", s->tool);
@@ -396,6 +429,7 @@ void orch__plan(struct trace *t)
         s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload,
                                   on_call_logged, s, NULL, NULL);
     }
-    retrieve(t);
+    retrieve(t, KNOW_LEXICAL);
+    retrieve(t, KNOW_VECTOR);
     tools_over(t);
 }
