@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 200, SIDE_WIDTH = 104, STACK_HEIGHT = 7, LABEL = 11 };
+enum { PAGE = 200, SIDE_WIDTH = 104, STACK_HEIGHT = 7, LABEL_SHORT = 11, LABEL_LONG = 16 };
 
 struct arbitration {
     struct tui_list *list;
@@ -73,7 +73,7 @@ static void list_cell(void *arg, size_t row, int column, struct buf *out, enum t
     char text[32];
     switch (column) {
     case COL_TIME:
-        view_clock(json_int(r, "at", 0), text);
+        view_clock(view_at(r, "at"), text);
         *role = ROLE_DIM;
         buf_adds(out, text);
         break;
@@ -114,7 +114,7 @@ static double sort_value(const json_t *r, int column)
     const json_t *u = json_object_get(r, "usage");
     switch (column) {
     case COL_TIME:
-        return json_num(r, "at", 0);
+        return (double)view_at(r, "at");
     case COL_D:
         return json_num(json_object_get(r, "verdict"), "D", -1);
     case COL_TOKENS:
@@ -345,7 +345,7 @@ static void draw_head(struct arbitration *v, struct view_page *p)
 {
     const json_t *d = v->detail;
     char clock[16], took[16], tokens[32], cost[48], line[160];
-    view_clock(json_int(d, "at", 0), clock);
+    view_clock(view_at(d, "at"), clock);
     tui_duration(json_num(d, "elapsed_ms", -1), took);
     tokens_of(d, tokens);
     cost_of(d, cost);
@@ -398,14 +398,15 @@ static void draw_stage(struct view_page *p, const json_t *s, double end)
                          : !strcmp(json_str(s, "name", ""), "model") ? ROLE_CHART
                                                                      : ROLE_CHART_ALT;
     int width = p->area.width, notes = width >= 64 ? width * 2 / 5 : width >= 48 ? width / 3 : 0;
-    int bar = width - LABEL - 1 - 9 - (notes ? notes + 1 : 0);
+    int name = width >= 58 ? LABEL_LONG : LABEL_SHORT,
+        bar = width - name - 1 - 9 - (notes ? notes + 1 : 0);
     double from = json_num(s, "start_ms", 0), ms = json_num(s, "ms", 0);
     char took[16];
-    tui_put(p->area, p->y, 0, LABEL, failed ? ROLE_FAIL : ROLE_TEXT, label);
+    tui_put(p->area, p->y, 0, name, failed ? ROLE_FAIL : ROLE_TEXT, label);
     if (bar > 3)
-        tui_span(p->area, p->y, LABEL + 1, bar, role, from / end, (from + ms) / end);
+        tui_span(p->area, p->y, name + 1, bar, role, from / end, (from + ms) / end);
     tui_duration(running ? -1 : json_num(s, "ms", -1), took);
-    tui_put_right(p->area, p->y, LABEL + 1 + bar, 8, ROLE_TEXT, took);
+    tui_put_right(p->area, p->y, name + 1 + bar, 8, ROLE_TEXT, took);
     if (notes)
         tui_put(p->area, p->y, width - notes, notes, failed ? ROLE_FAIL : ROLE_DIM,
                 failed && !*json_str(s, "note", "") ? _("failed") : json_str(s, "note", ""));

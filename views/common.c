@@ -177,6 +177,15 @@ void view_keep_error(char **text, const struct error *e)
                          : NULL;
 }
 
+int64_t view_at(const json_t *object, const char *member)
+{
+    const json_t *at = json_object_get(object, member);
+    int64_t ms = 0;
+    if (json_is_string(at))
+        return clock_parse(json_string_value(at), &ms) ? 0 : ms;
+    return json_is_number(at) ? (int64_t)json_number_value(at) : 0;
+}
+
 void view_clock(int64_t at_ms, char out[16])
 {
     time_t s = (time_t)(at_ms / 1000);

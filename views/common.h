@@ -44,6 +44,8 @@ double *view_values(const json_t *array, const char *member, size_t *n);
 void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint);
 /* Keeps an error's words; text is freed and set. */
 void view_keep_error(char **text, const struct error *e);
+/* A time as milliseconds, from a number or from RFC 3339 text; 0 if there is none. */
+int64_t view_at(const json_t *object, const char *member);
 /* "03:12:44" local time. */
 void view_clock(int64_t at_ms, char out[16]);
 

@@ -46,8 +46,8 @@ static void note(const json_t *r, struct buf *out, enum tui_role *role)
         *role = !strcmp(state, "fail") ? ROLE_FAIL : ROLE_WARN;
         double retry = json_num(r, "retry_in_ms", -1);
         buf_adds(out, error);
-        if (json_int(r, "last_error_at", 0) > 0) {
-            tui_ago(json_int(r, "last_error_at", 0), text);
+        if (view_at(r, "last_error_at") > 0) {
+            tui_ago(view_at(r, "last_error_at"), text);
             buf_addf(out, "  %s", text);
         }
         if (retry >= 0) {
@@ -318,13 +318,13 @@ static void draw_detail(struct connectors *c, struct tui_area a, bool focused)
     draw_latency(&p, r);
     view_number(json_object_get(r, "restarts"), 0, line);
     pair(&p, _("restarts"), line);
-    tui_ago(json_int(r, "last_success_at", 0), ago);
-    pair(&p, _("last success"), json_int(r, "last_success_at", 0) > 0 ? ago : "-");
+    tui_ago(view_at(r, "last_success_at"), ago);
+    pair(&p, _("last success"), view_at(r, "last_success_at") > 0 ? ago : "-");
     if (*json_str(r, "last_error", "")) {
-        tui_ago(json_int(r, "last_error_at", 0), ago);
+        tui_ago(view_at(r, "last_error_at"), ago);
         snprintf(line, sizeof(line), _("last error %s"), ago);
         tui_put(p.area, p.y, 0, 15, ROLE_DIM, _("last error"));
-        int used = json_int(r, "last_error_at", 0) > 0
+        int used = view_at(r, "last_error_at") > 0
                        ? tui_putf(p.area, p.y, 16, -1, ROLE_DIM, "%s  ", ago)
                        : 0;
         tui_put(p.area, p.y++, 16 + used, -1, ROLE_FAIL, json_str(r, "last_error", ""));

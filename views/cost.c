@@ -68,7 +68,7 @@ static void list_cell(void *arg, size_t row, int column, struct buf *out, enum t
     char text[48];
     switch (column) {
     case COL_TIME:
-        view_clock(json_int(r, "at", 0), text);
+        view_clock(view_at(r, "at"), text);
         *role = ROLE_DIM;
         buf_adds(out, text);
         break;
@@ -108,7 +108,7 @@ static double sort_value(const json_t *r, int column)
 {
     switch (column) {
     case COL_TIME:
-        return json_num(r, "at", 0);
+        return (double)view_at(r, "at");
     case COL_TOKENS:
         return (double)line_tokens(r);
     case COL_AMOUNT:
@@ -241,12 +241,16 @@ static int draw_days(const struct cost_view *v, struct tui_area a, int y, int ro
             high = values[i] > high ? values[i] : high;
         }
         int width = a.width > 64 ? 60 : a.width;
-        if (rows == 1)
+        if (!(high > 0))
+            tui_putf(a, y, 0, -1, ROLE_DIM, _("nothing was charged in %zu days"), n);
+        else if (rows == 1)
             tui_sparkline(a, y, 0, width - 24 > 7 ? width - 24 : width, ROLE_CHART, values, n);
         else
             tui_chart(tui_sub(a, y, 0, rows - 1, width), ROLE_CHART, values, n, high);
         char text[80];
         snprintf(text, sizeof(text), _("%zu d  min %.2f  max %.2f"), n, isnan(low) ? 0 : low, high);
+        if (!(high > 0))
+            *text = 0;
         if (rows > 1)
             tui_put(a, y + rows - 1, 0, width, ROLE_DIM, text);
         else if (width - 24 > 7)
@@ -314,6 +318,17 @@ static void draw_line(struct cost_view *v, struct tui_area a, bool focused)
         tui_cursor(a, 0, 0);
 }
 
+static bool charged(const struct cost_view *v)
+{
+    size_t n;
+    double *values = view_values(json_object_get(v->summary, "by_day"), "amount", &n);
+    bool any = false;
+    for (size_t i = 0; i < n; i++)
+        any |= values[i] > 0;
+    free(values);
+    return any;
+}
+
 static void draw_all(struct cost_view *v, struct tui_area a, bool focused)
 {
     struct tui_area in = tui_sub(a, 0, 1, a.height, a.width - 2);
@@ -330,6 +345,8 @@ static void draw_all(struct cost_view *v, struct tui_area a, bool focused)
         models = most > 0 ? most : 0;
     bool airy = a.height >= 14;
     int chart = rest - models - 2 * airy;
+    if (chart > 1 && !charged(v)) /* no picture of nothing */
+        chart = 1;
     if (chart > 10)
         chart = 10;
     if (airy)

@@ -210,12 +210,12 @@ static int draw_head(const struct scorecard *v, struct tui_area a, int y)
             width = a.width - x > 18 + 4 ? a.width - x - 18 : 4;
         tui_sparkline(a, y, x, width, ROLE_CHART, values, n);
         x += width + 2;
-        tui_ago(json_int(json_array_get(json_object_get(v->score, "history"), 0), "at", 0), ago);
+        tui_ago(view_at(json_array_get(json_object_get(v->score, "history"), 0), "at"), ago);
         x += tui_putf(a, y, x, -1, ROLE_DIM, _("since %s"), ago) + 2;
     }
     free(values);
     if (a.width - x > 22) {
-        tui_ago(json_int(v->score, "assessed_at", 0), ago);
+        tui_ago(view_at(v->score, "assessed_at"), ago);
         tui_putf(a, y, x, -1, ROLE_DIM, _("assessed %s%s"), ago,
                  strcmp(ago, _("now")) ? _(" ago") : "");
     }
