@@ -168,7 +168,7 @@ static void marks_and_copies(void **state)
 static void scrolls_with_a_mark(void **state)
 {
     (void)state;
-    static char names[64][8];
+    static char names[64][16];
     struct rows r = {{0}, {0}, 64};
     for (int i = 0; i < 64; i++) {
         snprintf(names[i], sizeof(names[i]), "r%02d", i);
