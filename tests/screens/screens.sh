@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs every script of this folder with the programs of build/VARIANT; says what failed.
-# usage: tests/screens/run [--update] [VARIANT]
+# Runs every script of this folder; says what failed. --update writes the golden files anew.
+# MCPC_TOOLS: where the tests were built (build/release/tests).
 update=
-[ "$1" = --update ] && { update=$1; shift; }
+[ "${1:-}" = --update ] && update=$1
 here=$(dirname "$0")
-drive=$here/../../build/${1:-release}/tests/screens/drive
+drive=${MCPC_TOOLS:-$here/../../build/release/tests}/screens/drive
 failed=0 passed=0
 for script in "$here"/*.script; do
     if "$drive" $update "$script"; then
