@@ -185,8 +185,8 @@ static void mosaic_draw(struct tui__app *app, struct tui_area body)
 static void too_small(struct tui_area a)
 {
     char text[96];
-    snprintf(text, sizeof(text), _("%dx%d: %dx%d is needed"), a.width, a.height, TUI_MIN_WIDTH,
-             TUI_MIN_HEIGHT);
+    snprintf(text, sizeof(text), _("too small: %dx%d, needs %dx%d"), a.width, a.height,
+             TUI_MIN_WIDTH, TUI_MIN_HEIGHT);
     tui_put(a, a.height / 2, 0, -1, ROLE_STRONG, text);
     if (a.height > 1)
         tui_put(a, a.height / 2 + 1, 0, -1, ROLE_DIM, _("make the window larger"));

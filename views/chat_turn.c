@@ -9,7 +9,7 @@
 
 enum { INDENT = 1, QUESTION_INDENT = 3, UNKNOWN_LINES = 6 };
 
-static const char *const DOT = "   "; /* between the parts of a header */
+static const char *const DOT = "  "; /* between the parts of a header */
 
 struct chat_turn *chat_turn_new(const char *trace_id)
 {
@@ -160,7 +160,7 @@ static void usage_words(const json_t *trace, struct buf *out)
              (long long)tokens, _("tok"));
     const json_t *cost = json_object_get(usage, "cost");
     if (json_is_object(cost))
-        buf_addf(out, "%s%s %s", DOT, json_str(cost, "amount", "?"),
+        buf_addf(out, "%s%s%s%s", DOT, json_str(cost, "amount", "?"), tui_ascii() ? " " : "\u00a0",
                  sign(json_str(cost, "currency", "")));
     else
         buf_addf(out, "%s%s", DOT, _("cost unknown"));
@@ -170,9 +170,8 @@ static void head_ended(struct chat_turn *t, const json_t *trace)
 {
     struct buf b = {0};
     head_begin(t);
-    char when[16], took[16];
-    clock_words(t->at, when);
-    buf_addf(&b, "%s  %s", _("copilot"), when);
+    char took[16];
+    buf_adds(&b, _("copilot"));
     const json_t *verdict = json_object_get(trace, "verdict");
     size_t i;
     json_t *c;
