@@ -82,6 +82,18 @@ static void system_facts(struct backend *b, struct pol_facts *f)
     f->notice_number_set = -1;
 }
 
+/* Replaces the row's array of data categories by one text: "metrics logs". */
+static void join_data(json_t *row)
+{
+    struct buf text = {0};
+    size_t i;
+    json_t *word;
+    json_array_foreach(json_object_get(row, "data"), i, word)
+        buf_addf(&text, "%s%s", i ? " " : "", json_string_value(word));
+    json_puts(row, "data", text.data ? text.data : "");
+    buf_release(&text);
+}
+
 /* Endpoints in use: connectors that are enabled, and the models that answer. Strings belong to
  * `rows`. */
 static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_endpoint *out)
@@ -92,16 +104,14 @@ static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_e
     {
         if (n == MAX_ENDPOINTS || strcmp(json_str(row, "state", ""), "disabled") == 0)
             continue;
-        const char *name = json_str(row, "name", "");
-        bool own = strcmp(name, CONN_OWN_NAME) == 0;
-        out[n++] = (struct pol_endpoint){
-            .name = name,
-            .what = "connector",
-            .region = own ? "local" : json_str(row, "region", ""),
-            .allowed = own ? "" : conf_str(b->conf, "connector", name, "allowed_regions"),
-            .data = own ? "metrics" : conf_str(b->conf, "connector", name, "data"),
-            .level = json_str(row, "level", "read"),
-            .owner = own ? "this console" : json_str(row, "owner", "")};
+        join_data(row);
+        out[n++] = (struct pol_endpoint){.name = json_str(row, "name", ""),
+                                         .what = "connector",
+                                         .region = json_str(row, "region", ""),
+                                         .allowed = json_str(row, "allowed_regions", ""),
+                                         .data = json_str(row, "data", ""),
+                                         .level = json_str(row, "level", "read"),
+                                         .owner = json_str(row, "owner", "")};
     }
     for (size_t m = 0; m < gw_count(b->gw) && n < MAX_ENDPOINTS; m++) {
         const struct gw_model *model = gw_model(b->gw, m);

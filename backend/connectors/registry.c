@@ -358,6 +358,9 @@ void conn_add_native(struct conn_registry *r, const char *name,
     BUG_IF(conn__find(r, name)); /* RESERVED_NAME keeps the configuration off it */
     struct conn *c = conn__add(r, name, &conn__native_ops);
     set_text(&c->about, "this console: its own figures");
+    set_text(&c->region, "local");
+    set_text(&c->data, "metrics");
+    set_text(&c->owner, "this console");
     c->self = conn__native_make(c, tools, n, arg);
     if (r->started)
         start_now(c);
