@@ -30,7 +30,6 @@ enum {
     FIRST_CHECK_MS = 50 /* so that a latency is known at once */
 };
 
-#define RESERVED_NAME "console" /* the native connector of conn_add_native */
 
 static const struct conn_ops *const kinds[] = {
 #define CONNECTOR(kind, ops, help) &ops,
@@ -264,7 +263,7 @@ static uint64_t bounded(int64_t value, uint64_t least, uint64_t most)
 static bool name_is_fine(const char *name)
 {
     size_t len = strlen(name);
-    if (len == 0 || len > CONN_MAX_NAME || strcmp(name, RESERVED_NAME) == 0)
+    if (len == 0 || len > CONN_MAX_NAME || strcmp(name, CONN_OWN_NAME) == 0)
         return false;
     for (size_t i = 0; i < len; i++) {
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
@@ -294,13 +293,10 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
         k++;
     if (k == sizeof kinds / sizeof *kinds)
         return unknown_kind(conf, name, kind, e);
-    if (strcmp(name, CONN_OWN_NAME) == 0)
-        return err_set(e, ERR_CONFIG, "%s: [connector \"%s\"]: that name is the console's own",
-                       conf_where(conf, "connector", name, "kind"), name);
     if (!name_is_fine(name))
         return err_set(
             e, ERR_CONFIG,
-            "%s: a connector's name has 1 to %d printable characters and is not " RESERVED_NAME,
+            "%s: a connector's name has 1 to %d printable characters and is not " CONN_OWN_NAME,
             conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
     struct conn *c = conn__add(r, name, kinds[k]);
     set_text(&c->about, abouts[k]);
@@ -355,7 +351,7 @@ struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_cha
 void conn_add_native(struct conn_registry *r, const char *name,
                      const struct conn_native_tool *tools, size_t n, void *arg)
 {
-    BUG_IF(conn__find(r, name)); /* RESERVED_NAME keeps the configuration off it */
+    BUG_IF(conn__find(r, name)); /* name_is_fine keeps the configuration off it */
     struct conn *c = conn__add(r, name, &conn__native_ops);
     set_text(&c->about, "this console: its own figures");
     set_text(&c->region, "local");
