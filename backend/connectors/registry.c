@@ -30,7 +30,6 @@ enum {
     FIRST_CHECK_MS = 50 /* so that a latency is known at once */
 };
 
-
 static const struct conn_ops *const kinds[] = {
 #define CONNECTOR(kind, ops, help) &ops,
 #include "backend/connectors/connectors.def"
