@@ -72,7 +72,7 @@ json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *sta
 
 /* ---- connectors */
 
-static void wait_settled(struct busc *bus)
+void cli__wait_settled(struct busc *bus)
 {
     uint64_t until = clock_mono_ms() + SETTLE_MS;
     while (clock_mono_ms() < until) {
@@ -88,7 +88,7 @@ static void wait_settled(struct busc *bus)
 static int run_connectors(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
-    wait_settled(bus);
+    cli__wait_settled(bus);
     json_t *answer = cli__call(bus, WIRE_connectors_list, NULL, &status), *row;
     const json_t *rows = json_object_get(answer, "connectors");
     size_t i;
@@ -234,7 +234,7 @@ static int run_doctor(struct cli *c, struct busc *bus)
     check_terminal(checks);
     json_t *hello = busc_wait(bus, WIRE_connectors_settled, NULL, CALL_MS, &e);
     if (hello) {
-        wait_settled(bus);
+        cli__wait_settled(bus);
         json_t *answer = cli__call(bus, WIRE_doctor_run, NULL, &status);
         json_array_extend(checks, json_object_get(answer, "checks"));
         json_decref(answer);

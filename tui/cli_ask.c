@@ -131,6 +131,7 @@ int cli__ask(struct cli *c, struct busc *bus)
     struct asking a = {0};
     json_t *params = json_object();
     json_puts(params, "text", c->text);
+    cli__wait_settled(bus);
     busc_events(bus, on_event, on_resync, &a);
     json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);
     if (!accepted)

@@ -33,6 +33,9 @@ void cli__cell(const char *text, int width);
 /* Calls a method; NULL after the error was printed, *status set. */
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status);
 
+/* Waits, 5 s at most, until every connector has come up or failed. */
+void cli__wait_settled(struct busc *bus);
+
 int cli__ask(struct cli *c, struct busc *bus);      /* cli_ask.c */
 int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
 

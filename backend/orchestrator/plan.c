@@ -401,14 +401,33 @@ static void describe_search(struct trace *t)
              know_documents(t->orch->rooms.know));
 }
 
+/* Connectors that could not be asked: an answer without them says so in its trace. */
+static void add_absent(struct trace *t, struct buf *note)
+{
+    json_t *rows = conn_list(t->orch->rooms.conn), *row;
+    size_t i;
+    bool any = false;
+    json_array_foreach(rows, i, row)
+    {
+        const char *state = json_str(row, "state", "");
+        if (strcmp(state, "starting") != 0 && strcmp(state, "fail") != 0)
+            continue;
+        buf_addf(note, "%s%s (%s)", any ? ", " : "; without ", json_str(row, "name", ""), state);
+        any = true;
+    }
+    json_decref(rows);
+}
+
 void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
     pick_tools(t);
     describe_search(t);
-    char note[64];
-    snprintf(note, sizeof note, "%zu tools", t->tool_count);
-    orch__stage_end(t, stage, "done", note);
+    struct buf note = {0};
+    buf_addf(&note, "%zu tool%s", t->tool_count, t->tool_count == 1 ? "" : "s");
+    add_absent(t, &note);
+    orch__stage_end(t, stage, "done", note.data);
+    buf_release(&note);
     t->phase = TRACE_TOOLS;
     for (size_t i = 0; i < t->tool_count; i++) {
         struct orch_tool_step *s = &t->tools[i];
