@@ -1,7 +1,9 @@
 /* Subcommands: arguments, printing, and the short ones (connectors, cost, score, doctor). */
 #include "tui/cli_internal.h"
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,6 +61,37 @@ int cli_error(const struct error *e)
     default:
         return EXIT_FAILED;
     }
+}
+
+void cli_complain(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    va_start(args, format);
+    BUG_IF(vasprintf(&text, format, args) < 0);
+    va_end(args);
+    char *clean = text_cleaned(text, TEXT_ONE_LINE);
+    fprintf(stderr, "mcp-console: %s\n", clean);
+    free(clean);
+    free(text);
+}
+
+void cli_bad_option(int c, char **argv)
+{
+    const char *what = c == ':' ? "a value is missing behind" : "there is no option";
+    if (c == '?' && optopt > ' ' && optopt < 127)
+        cli_complain("%s `-%c`", what, optopt);
+    else
+        cli_complain("%s `%s`", what, argv[optind - 1]);
+}
+
+int cli_flush(int status)
+{
+    /* A part may have failed long ago: then the last flush has nothing to do and succeeds. */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    cli_complain("writing the answer: %s", strerror(errno));
+    return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status)
@@ -308,9 +341,10 @@ static int usage(const struct cli_command *command, const char *what)
 static bool whole_number(const char *text, int64_t *out)
 {
     char *end;
+    errno = 0;
     long long value = strtoll(text, &end, 10);
     *out = value;
-    return *text && !*end && value >= 0;
+    return *text && !*end && value >= 0 && errno == 0;
 }
 
 static char *read_all(FILE *in)
@@ -365,9 +399,10 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     int64_t seconds;
+    int status;
     bool ok = true;
     optind = 0;
-    for (int o; (o = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
         switch (o) {
         case 'j':
             c->json = true;
@@ -399,8 +434,10 @@ static int take_options(struct cli *c, int argc, char **argv)
             break;
         case 'h':
             printf("usage: mcp-console %s\n", c->command->usage);
-            return -1;
+            status = cli_flush(EXIT_DONE);
+            return status ? status : -1;
         default:
+            cli_bad_option(o, argv);
             return usage(c->command, "see the options below");
         }
         if (!ok)
@@ -422,10 +459,9 @@ struct cli *cli_parse(int argc, char **argv, int *status)
             best = d, near = COMMANDS[i].name;
     }
     if (!command) {
-        fprintf(stderr,
-                "mcp-console: there is no command \"%s\"%s%s%s\nmcp-console --help lists what "
-                "there is\n",
-                argv[0], near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        cli_complain("there is no command \"%s\"%s%s%s", argv[0], near ? "; did you mean \"" : "",
+                     near ? near : "", near ? "\"?" : "");
+        fputs("mcp-console --help lists what there is\n", stderr);
         *status = EXIT_USAGE;
         return NULL;
     }
@@ -445,12 +481,7 @@ struct cli *cli_parse(int argc, char **argv, int *status)
 
 int cli_run(struct cli *c, struct busc *bus)
 {
-    int status = c->command->run(c, bus);
-    if (fflush(stdout) != 0 && status == EXIT_DONE) {
-        perror("mcp-console: writing the answer");
-        status = EXIT_FAILED;
-    }
-    return status;
+    return cli_flush(c->command->run(c, bus));
 }
 
 void cli_free(struct cli *c)

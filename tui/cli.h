@@ -21,5 +21,11 @@ const char *cli_help(void);
 /* Prints an error to stderr: what, where, what to do; returns the exit code for it. Foreign text is
  * cleaned. */
 int cli_error(const struct error *e);
+/* Prints "mcp-console: " and a line to stderr; what comes from outside in it is cleaned. */
+void cli_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says what is wrong with an option at which getopt_long answered c (`?` or `:`). */
+void cli_bad_option(int c, char **argv);
+/* Writes out what was printed; EXIT_FAILED, said on stderr, if any of it could not be written. */
+int cli_flush(int status);
 
 #endif

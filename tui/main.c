@@ -5,11 +5,13 @@
 #include "tui/app.h"
 #include "tui/cli.h"
 #include "tui/screen.h"
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char ADDRESS[] = "inproc://mcp-console";
 
@@ -47,7 +49,7 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
                                             {"help", no_argument, NULL, 'h'},
                                             {NULL, 0, NULL, 0}};
     int c;
-    while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "+:h", options, NULL)) != -1) {
         switch (c) {
         case OPT_CONFIG:
             a->config = optarg;
@@ -57,8 +59,7 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
             break;
         case OPT_ROLE:
             if (bus_role_find(optarg) == BUS_NONE) {
-                fprintf(stderr, "mcp-console: `%s` is no role: operator, reviewer or demo\n",
-                        optarg);
+                cli_complain("`%s` is no role: operator, reviewer or demo", optarg);
                 return EXIT_USAGE;
             }
             a->role = optarg;
@@ -68,12 +69,13 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
             break;
         case OPT_VERSION:
             puts("mcp-console " MCPC_VERSION);
-            return EXIT_DONE;
+            return cli_flush(EXIT_DONE);
         case OPT_HELP:
         case 'h':
             usage(stdout);
-            return EXIT_DONE;
+            return cli_flush(EXIT_DONE);
         default:
+            cli_bad_option(c, argv);
             fputs("`mcp-console --help` lists what there is\n", stderr);
             return EXIT_USAGE;
         }
@@ -159,9 +161,19 @@ static int console_run(const struct arguments *a)
     return e.code ? cli_error(&e) : EXIT_DONE;
 }
 
+/* A standard stream that was closed gets a descriptor that answers nothing and takes nothing.
+ * Otherwise the next file opened, the lock or the database, would be written to by printf. */
+static void streams_hold(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+            BUG("/dev/null cannot stand in for a closed stream");
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = {0};
+    streams_hold();
     tui__locale_start();
     int status = arguments_parse(argc, argv, &a);
     if (status >= 0)
