@@ -214,11 +214,7 @@ static void start(void *arg)
 static void drained(void *arg)
 {
     struct backend *b = arg;
-    struct prov_state s = {0};
-    static const uint64_t LIMIT = DRAIN_MS / DRAIN_STEP_MS;
-    if (b->prov)
-        prov_state(b->prov, &s);
-    if (!b->prov || !prov_pending(b->prov) || (uint64_t)b->told_size++ >= LIMIT)
+    if (!b->prov || !prov_pending(b->prov) || b->drain_steps++ >= DRAIN_MS / DRAIN_STEP_MS)
         loop_quit(b->loop);
 }
 
@@ -226,9 +222,7 @@ static void stop(void *arg)
 {
     struct backend *b = arg;
     b->stopping = true;
-    b->told_size = 0;
-    if (b->prov)
-        backend__verify_forget(b);
+    backend__verify_forget(b);
     bus_close(b->bus);
     if (b->orch)
         orch_close(b->orch);
@@ -274,6 +268,7 @@ static void *run(void *arg)
     b->loop = l;
     pthread_mutex_unlock(&b->lock);
     b->max_role = BUS_OPERATOR;
+    b->verify_entry = -1;
     b->bus = bus_new(l, b->address, backend__handlers, b, b->max_role, "", &e);
     BUG_IF(!b->bus);
     loop_post(l, start, b);

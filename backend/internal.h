@@ -40,12 +40,13 @@ struct backend {
     enum bus_role max_role;
     char *last_status;     /* the status last told, so that nothing is told twice */
     json_t *last_score;    /* statuses last logged */
-    json_t *verify_report; /* of this run, or NULL */
-    int64_t verify_entry;
-    struct verify_wait *verify_waits;
+    json_t *verify_report; /* the last of the whole log, or of a part with problems; or NULL */
+    int64_t verify_entry;  /* of the last one that was logged, -1: none */
+    struct verify_wait *verify_waits; /* oldest first */
     struct prov_verify *verify;
     bool score_due, stopping;
     int64_t told_size;
+    unsigned drain_steps; /* since stop */
 };
 
 /* methods.c, methods_log.c: on_<id> for every row of wire.def */
@@ -55,8 +56,9 @@ json_t *backend__status(struct backend *b);
 void backend__withhold(json_t *trace);
 /* Tells clients the status and the score soon if they changed; cheap, may be called often. */
 void backend__changed(struct backend *b);
-/* Starts a verification, or joins the running one; done (may be NULL) gets the report, borrowed;
- * NULL if the console stops first. */
+/* Verifies the log from entry `from` on as it is now: joins a running verification of the same
+ * entries, otherwise begins when the running one is over. done (may be NULL) gets the report,
+ * borrowed; NULL if the console stops first. */
 typedef void verify_done(void *arg, const json_t *report);
 void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
                      void *arg);

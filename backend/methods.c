@@ -263,13 +263,13 @@ void on_chat_stop(struct bus_call *c, void *arg)
     struct error e = {0};
     if (!method_text(c, "trace_id", false, &trace_id))
         return;
-    size_t before = orch_running(b->orch);
-    if (orch_stop(b->orch, trace_id, &e) != ERR_OK) {
+    size_t stopped;
+    if (orch_stop(b->orch, trace_id, &stopped, &e) != ERR_OK) {
         bus_fail(c, &e);
         return;
     }
     json_t *result = json_object();
-    json_puti(result, "stopped", (int64_t)(before - orch_running(b->orch)));
+    json_puti(result, "stopped", (int64_t)stopped);
     bus_reply(c, result);
 }
 
@@ -459,6 +459,8 @@ static void hand_call_logged(void *arg, int64_t seq, const struct error *e)
     struct error why = *e;
     h->call_entry = seq;
     enum { LIMIT_MS = 30000 };
+    if (h->backend->stopping) /* the connectors may be gone already */
+        err_set(&why, ERR_CLOSED, "the console is stopping");
     if (why.code == ERR_OK && conn_call(h->backend->conn, h->connector, h->tool, h->arguments,
                                         LIMIT_MS, hand_done, h, &why))
         return;

@@ -39,11 +39,15 @@ void on_evidence_get(struct bus_call *c, void *arg)
     method_answer(c, entry, &e);
 }
 
+enum { MAX_VERIFY_WAITS = 64 };
+
 struct verify_wait {
     struct verify_wait *next;
+    int64_t from, size; /* which entries: as asked, and how many there were then */
     verify_done *done;
     void *arg;
     char *actor; /* NULL: not to be logged */
+    bool running;
 };
 
 static void tell_progress(void *arg, int64_t checked, int64_t size)
@@ -63,18 +67,63 @@ static void log_report(struct backend *b, const char *actor, const json_t *repor
     b->verify_entry = prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
 }
 
+static void on_verified(void *arg, json_t *report);
+
+/* Begins a run for the oldest that waits, and for all who ask the same. */
+static void verify_next(struct backend *b)
+{
+    struct verify_wait *first = b->verify_waits;
+    if (!first || b->verify)
+        return;
+    struct prov_state now;
+    prov_state(b->prov, &now);
+    for (struct verify_wait *w = first; w; w = w->next) {
+        w->running = w->from == first->from;
+        w->size = now.size;
+    }
+    b->verify = prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
+}
+
+/* Takes those whom the run that has ended answers out of the list. */
+static struct verify_wait *take_answered(struct backend *b)
+{
+    struct verify_wait *taken = NULL, **end = &taken;
+    for (struct verify_wait **at = &b->verify_waits; *at;) {
+        struct verify_wait *w = *at;
+        if (!w->running) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        w->next = NULL;
+        *end = w;
+        end = &w->next;
+    }
+    return taken;
+}
+
+static void verify_tell(struct verify_wait *w, const json_t *report)
+{
+    if (w->done)
+        w->done(w->arg, report);
+    free(w->actor);
+    free(w);
+}
+
 static void on_verified(void *arg, json_t *report)
 {
     struct backend *b = arg;
     b->verify = NULL;
-    json_decref(b->verify_report);
-    b->verify_report = report;
+    bool counts = json_int(report, "from", 0) == 0 || !json_flag(report, "ok", false);
+    if (counts) { /* a part without problems says nothing of the rest */
+        json_decref(b->verify_report);
+        b->verify_report = json_incref(report);
+    }
     json_t *data = json_object();
     json_put(data, "report", json_incref(report));
     bus_event(b->bus, "verify", data);
     json_decref(data);
-    struct verify_wait *waits = b->verify_waits;
-    b->verify_waits = NULL;
+    struct verify_wait *waits = take_answered(b);
     const char *actor = NULL;
     for (struct verify_wait *w = waits; w; w = w->next)
         actor = w->actor ? w->actor : actor;
@@ -83,11 +132,10 @@ static void on_verified(void *arg, json_t *report)
     while (waits) {
         struct verify_wait *w = waits;
         waits = w->next;
-        if (w->done)
-            w->done(w->arg, report);
-        free(w->actor);
-        free(w);
+        verify_tell(w, report);
     }
+    json_decref(report);
+    verify_next(b);
     b->score_due = true;
     backend__changed(b);
 }
@@ -95,14 +143,25 @@ static void on_verified(void *arg, json_t *report)
 void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
                      void *arg)
 {
-    struct verify_wait *w = xcalloc(1, sizeof *w);
+    struct prov_state now;
+    if (b->stopping) {
+        if (done)
+            done(arg, NULL);
+        return;
+    }
+    prov_state(b->prov, &now);
+    struct verify_wait *w = xcalloc(1, sizeof *w), **end = &b->verify_waits;
+    for (; *end; end = &(*end)->next) {
+        const struct verify_wait *other = *end;
+        w->running |= other->running && other->from == from && other->size == now.size;
+    }
+    *end = w;
+    w->from = from;
+    w->size = now.size;
     w->done = done;
     w->arg = arg;
     w->actor = actor ? xstrdup(actor) : NULL;
-    w->next = b->verify_waits;
-    b->verify_waits = w;
-    if (!b->verify)
-        b->verify = prov_verify_start(b->prov, from, tell_progress, on_verified, b);
+    verify_next(b);
 }
 
 void backend__verify_forget(struct backend *b)
@@ -113,10 +172,7 @@ void backend__verify_forget(struct backend *b)
     while (b->verify_waits) {
         struct verify_wait *w = b->verify_waits;
         b->verify_waits = w->next;
-        if (w->done)
-            w->done(w->arg, NULL);
-        free(w->actor);
-        free(w);
+        verify_tell(w, NULL);
     }
 }
 
@@ -130,8 +186,17 @@ void on_evidence_verify(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
     int64_t from;
+    size_t waiting = 0;
     if (!method_limit(c, "from", 0, 0, INT64_MAX, &from))
         return;
+    for (const struct verify_wait *w = b->verify_waits; w; w = w->next)
+        waiting++;
+    if (waiting >= MAX_VERIFY_WAITS) {
+        struct error e = {0};
+        err_set(&e, ERR_BUSY, "%zu verifications wait already", waiting);
+        bus_fail(c, &e);
+        return;
+    }
     enum bus_role role = bus_session(c)->role;
     const char *actor = role >= BUS_REVIEWER ? bus_role_name(role) : NULL;
     if (json_flag(bus_params(c), "wait", false)) {

@@ -279,24 +279,27 @@ static void on_model_logged(void *arg, int64_t seq, const struct error *e)
 static void on_time_limit(void *arg)
 {
     struct trace *t = arg;
+    t->late = true;
     if (t->phase == TRACE_MODELS) {
         orch__models_cancel(t, CAND_DROPPED);
         orch__compare(t);
     } else if (t->phase == TRACE_CRITIQUE) {
         orch__models_cancel(t, CAND_DROPPED);
-        orch__conclude(t);
+        orch__critiques_end(t);
     }
     orch__settle(t);
 }
 
 void orch__models_cancel(struct trace *t, int state)
 {
+    const char *why = state == CAND_DROPPED ? "later than the time limit" : "stopped";
     for (size_t i = 0; i < t->candidate_count; i++) {
         struct orch_candidate *c = &t->candidates[i];
         struct gw_usage used = {0};
         if (c->critique_call) {
             gw_cancel(c->critique_call, &used);
             c->critique_call = NULL;
+            orch__stage_end(t, c->stage, "failed", why);
             orch__add_usage(c, &used);
             orch__log_output(c, "critique", "", &used,
                              state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
@@ -312,7 +315,7 @@ void orch__models_cancel(struct trace *t, int state)
                              state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
                              (int64_t)(clock_mono_ms() - t->started_ms), -1);
         }
-        candidate_end(c, state, state == CAND_DROPPED ? "later than the time limit" : "stopped");
+        candidate_end(c, state, why);
     }
 }
 

@@ -50,7 +50,8 @@ void orch__compare(struct trace *t)
     else
         snprintf(note, sizeof note, "%zu answer%s", n, n == 1 ? "" : "s");
     orch__stage_end(t, stage, "done", note);
-    if (t->verdict.diverges && conf_flag(t->orch->rooms.conf, "arbitration", "", "critique"))
+    if (t->verdict.diverges && !t->late &&
+        conf_flag(t->orch->rooms.conf, "arbitration", "", "critique"))
         critique_start(t);
     else
         orch__conclude(t);
@@ -65,7 +66,7 @@ static bool critiques_over(const struct trace *t)
     return true;
 }
 
-static void critiques_done(struct trace *t)
+void orch__critiques_end(struct trace *t)
 {
     for (size_t i = 0; i < t->candidate_count; i++) {
         struct orch_candidate *c = &t->candidates[i];
@@ -115,7 +116,7 @@ static void on_critique_done(void *arg, const struct gw_result *r)
         buf_adds(&c->revised, r->text);
     orch__stage_end(t, c->stage, ok ? "done" : "failed", ok ? "" : orch__error_words(&r->error));
     if (t->phase == TRACE_CRITIQUE && critiques_over(t))
-        critiques_done(t);
+        orch__critiques_end(t);
     orch__settle(t);
 }
 

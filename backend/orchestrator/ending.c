@@ -227,10 +227,14 @@ void orch__fail(struct trace *t, const struct error *e)
     end_trace(t, "stop", "backend", "failed", &t->question_entry, 1, payload);
 }
 
-void orch__stop(struct trace *t, const char *by)
+bool orch__stop(struct trace *t, const char *by)
 {
-    if (t->phase >= TRACE_ENDING || t->phase == TRACE_LOGGING)
-        return;
+    if (t->phase >= TRACE_ENDING || t->stopped)
+        return false;
+    if (t->phase == TRACE_LOGGING) {
+        t->stopped = by;
+        return true;
+    }
     orch__tools_cancel(t);
     orch__models_cancel(t, CAND_STOPPED);
     const struct orch_candidate *longest = NULL;
@@ -247,4 +251,5 @@ void orch__stop(struct trace *t, const char *by)
         json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
     }
     end_trace(t, "stop", by, "stopped", &t->question_entry, 1, payload);
+    return true;
 }

@@ -34,7 +34,7 @@ struct orch_tool_step {
     double fit[2];
     int64_t call_entry;
     struct orch_source *source; /* where its result goes */
-    struct conn_call *call; /* under way, or NULL */
+    struct conn_call *call;     /* under way, or NULL */
     size_t stage;
     bool ended;
 };
@@ -88,6 +88,8 @@ struct trace {
     struct loop_timer *timer; /* the phase's time limit */
     unsigned writes;          /* log appends whose done has not come */
     bool critiqued;
+    bool late;           /* the time limit passed: no critique is begun any more (O4) */
+    const char *stopped; /* who stopped it before its question was durable, or NULL */
     struct orch_verdict verdict;
 };
 
@@ -144,10 +146,14 @@ void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
 /* critique.c: from TRACE_MODELS on, when every candidate has ended */
 void orch__compare(struct trace *t);
+/* Takes what the critiques brought and concludes; none is under way any more. */
+void orch__critiques_end(struct trace *t);
 /* ending.c */
 void orch__conclude(struct trace *t);
 void orch__fail(struct trace *t, const struct error *e);
-void orch__stop(struct trace *t, const char *by);
+/* False if it was ending already. One whose question is not durable yet ends when it is. by: a
+ * literal. */
+bool orch__stop(struct trace *t, const char *by);
 /* Frees the trace if it has ended and nothing refers to it any more. */
 void orch__settle(struct trace *t);
 

@@ -117,6 +117,12 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
     t->phase = TRACE_PLANNING;
     orch__stage_end(t, 0, "done", "");
     orch__tell(t, "turn");
+    if (t->stopped) {
+        const char *by = t->stopped;
+        t->stopped = NULL;
+        orch__stop(t, by);
+        return;
+    }
     plan_when_ready(t);
 }
 
@@ -162,26 +168,19 @@ void orch_set_knowledge(struct orch *o, const struct know *k)
     o->rooms.know = k;
 }
 
-enum err orch_stop(struct orch *o, const char *trace_id, struct error *e)
+enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct error *e)
 {
-    size_t n = 0;
+    bool found = false;
+    *stopped = 0;
     for (struct trace *t = o->traces; t; t = t->next) {
         if (trace_id && strcmp(t->id, trace_id) != 0)
             continue;
-        n++;
-        orch__stop(t, "operator");
+        found = true;
+        *stopped += orch__stop(t, "operator");
     }
-    if (trace_id && !n)
+    if (trace_id && !found)
         return err_set(e, ERR_NOT_FOUND, "no answer %s is under way", trace_id);
     return ERR_OK;
-}
-
-size_t orch_running(const struct orch *o)
-{
-    size_t n = 0;
-    for (const struct trace *t = o->traces; t; t = t->next)
-        n += t->phase < TRACE_ENDING;
-    return n;
 }
 
 void orch_close(struct orch *o)

@@ -54,10 +54,9 @@ typedef void orch_accepted(void *arg, const char *trace_id, const char *conversa
                            const struct error *e);
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e);
-/* Stops a trace (NULL: all); what was written so far is kept and marked. */
-enum err orch_stop(struct orch *o, const char *trace_id, struct error *e);
-/* How many questions are being answered now. */
-size_t orch_running(const struct orch *o);
+/* Stops a trace (NULL: all); what was written so far is kept and marked. *stopped: how many this
+ * call stopped; one that was ending already is not counted. ERR_NOT_FOUND: it is not under way. */
+enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct error *e);
 /* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's
  * projection. NULL with *e. Caller owns. */
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);

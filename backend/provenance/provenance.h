@@ -66,7 +66,8 @@ const char *prov_session(const struct prov *p);
 
 struct prov_state {
     int64_t size;     /* durable entries */
-    int64_t verified; /* entries checked by the last verification of this run */
+    int64_t verified; /* entries checked by the last verification of this run; a part of the log
+                         counts only if it has problems */
     enum { PROV_UNCHECKED, PROV_INTACT, PROV_BROKEN } state;
     char head[65]; /* hex SHA-256 of the last durable entry */
     char root[65]; /* hex Merkle root */

@@ -351,8 +351,10 @@ static void finish(struct prov_verify *run)
         p->state = PROV_BROKEN;
     else if (run->from == 0)
         p->state = PROV_INTACT;
-    p->verified = run->checked;
-    p->checked_at = clock_real_ms();
+    if (run->problems.count || run->from == 0) { /* a good part says nothing of the rest */
+        p->verified = run->checked;
+        p->checked_at = clock_real_ms();
+    }
     prov_verified *done = run->done;
     void *arg = run->arg;
     unlink_run(run);
