@@ -36,7 +36,7 @@ struct indexing {
 static void index_work(void *arg)
 {
     struct indexing *i = arg;
-    i->know = know_new(i->builtin, i->folder, &i->warning);
+    i->know = know_new(i->builtin, i->folder, &i->backend->stop_indexing, &i->warning);
 }
 
 static void index_done(void *arg, bool cancelled)
@@ -45,6 +45,7 @@ static void index_done(void *arg, bool cancelled)
     struct backend *b = i->backend;
     if (!cancelled && !b->stopping) {
         b->know = i->know;
+        b->know_warning = i->warning;
         orch_set_knowledge(b->orch, b->know);
         backend__changed(b);
     } else {
@@ -222,6 +223,7 @@ static void stop(void *arg)
 {
     struct backend *b = arg;
     b->stopping = true;
+    __atomic_store_n(&b->stop_indexing, true, __ATOMIC_RELAXED);
     backend__verify_forget(b);
     bus_close(b->bus);
     if (b->orch)
@@ -257,6 +259,16 @@ static void free_rooms(struct backend *b)
     json_decref(b->verify_report);
 }
 
+static void release(struct backend *b)
+{
+    pthread_mutex_destroy(&b->lock);
+    free(b->config_path);
+    free(b->state_option);
+    free(b->role_option);
+    free(b->address);
+    free(b);
+}
+
 static void *run(void *arg)
 {
     struct backend *b = arg;
@@ -274,6 +286,12 @@ static void *run(void *arg)
     loop_post(l, start, b);
     loop_run(l);
     free_rooms(b);
+    pthread_mutex_lock(&b->lock);
+    b->ended = true;
+    bool abandoned = b->abandoned;
+    pthread_mutex_unlock(&b->lock);
+    if (abandoned)
+        release(b);
     return NULL;
 }
 
@@ -324,12 +342,15 @@ void backend_stop(struct backend *b)
     limit.tv_nsec %= 1000000000L;
     if (pthread_timedjoin_np(b->thread, NULL, &limit) == ETIMEDOUT) {
         /* K3: everything acknowledged is durable; what hangs is somebody else's */
-        return;
+        pthread_mutex_lock(&b->lock);
+        b->abandoned = !b->ended;
+        bool abandoned = b->abandoned;
+        if (abandoned)
+            pthread_detach(b->thread);
+        pthread_mutex_unlock(&b->lock);
+        if (abandoned)
+            return;
+        pthread_join(b->thread, NULL);
     }
-    pthread_mutex_destroy(&b->lock);
-    free(b->config_path);
-    free(b->state_option);
-    free(b->role_option);
-    free(b->address);
-    free(b);
+    release(b);
 }

@@ -16,8 +16,8 @@ struct backend_options { /* strings are copied */
 /* Starts the thread and returns at once; the bus answers when it is ready. If starting fails, every
  * request is answered with that error (session.hello carries it), until backend_stop. */
 struct backend *backend_start(const struct backend_options *o);
-/* Stops everything in order and joins; under 300 ms whatever is running (then _exit is the guard).
- */
+/* Stops everything in order and joins. Returns after 300 ms at the latest: what is not over then is
+ * left to end by itself or with the process. */
 void backend_stop(struct backend *b);
 /* The error that starting ended with, ERR_OK while it is fine or still starting. Any thread. */
 enum err backend_error(struct backend *b, struct error *e);

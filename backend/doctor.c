@@ -56,10 +56,12 @@ json_t *backend__doctor(struct backend *b)
         "run `mcp-console evidence verify` and keep a copy of the database",
         xasprintf("%lld entries, %s", (long long)chain.size, CHAIN[chain.state]));
     if (b->know)
-        add(checks, "runbooks", know_documents(b->know) ? "ok" : "warn",
-            "set [knowledge] builtin = yes, or a folder",
-            xasprintf("%zu documents, %zu passages", know_documents(b->know),
-                      know_chunks(b->know)));
+        add(checks, "runbooks",
+            know_documents(b->know) && b->know_warning.code == ERR_OK ? "ok" : "warn",
+            "set [knowledge] builtin = yes, or a folder with files that can be read",
+            xasprintf("%zu documents, %zu passages%s%s", know_documents(b->know),
+                      know_chunks(b->know), *b->know_warning.detail ? "; " : "",
+                      b->know_warning.detail));
     for (size_t i = 0; i < gw_count(b->gw); i++) {
         const struct gw_model *m = gw_model(b->gw, i);
         char *name = xasprintf("model %s", m->name);

@@ -19,7 +19,8 @@
 
 struct backend {
     pthread_t thread;
-    pthread_mutex_t lock; /* guards error and loop */
+    pthread_mutex_t lock;  /* guards the next four */
+    bool ended, abandoned; /* the thread is over; nobody joins it, it frees this itself */
     struct error error;
     struct loop *loop;
     char *config_path, *state_option, *role_option, *address;
@@ -35,6 +36,7 @@ struct backend {
     struct conn_registry *conn;
     struct orch *orch;
     struct know *know;
+    struct error know_warning; /* what of the runbooks could not be read */
     struct loop_timer *tick, *status_timer, *stop_timer;
     uint64_t started_ms;
     enum bus_role max_role;
@@ -45,6 +47,7 @@ struct backend {
     struct verify_wait *verify_waits; /* oldest first */
     struct prov_verify *verify;
     bool score_due, stopping;
+    bool stop_indexing; /* read by a worker, atomically */
     int64_t told_size;
     unsigned drain_steps; /* since stop */
 };

@@ -156,6 +156,8 @@ json_t *backend__status(struct backend *b)
     connector_alerts(b, alerts, counts);
     if (chain.state == PROV_BROKEN)
         add_alert(alerts, "fail", "evidence", "the log does not verify");
+    if (b->know_warning.code != ERR_OK)
+        add_alert(alerts, "warn", "knowledge", b->know_warning.detail);
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));

@@ -167,9 +167,14 @@ static void add_chunk(struct know *k, const struct know__document *d, struct kno
     k->count_start[k->chunk_count] = k->count_len;
 }
 
+bool know__stopped(const struct know *k)
+{
+    return k->stop && __atomic_load_n(k->stop, __ATOMIC_RELAXED);
+}
+
 bool know__add(struct know *k, const char *name, const char *bytes, size_t len)
 {
-    if (k->bytes + len > BYTES_MAX)
+    if (k->bytes + len > BYTES_MAX || know__stopped(k))
         return false;
     struct know__document d;
     know__document_parse(&d, name, bytes, len);
@@ -229,6 +234,7 @@ void know__finish(struct know *k)
     k->count_start = NULL;
     build_free(k->build);
     k->build = NULL;
+    k->stop = NULL;
 }
 
 float know__idf(const struct know *k, const char *stem, size_t len)

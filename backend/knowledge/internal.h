@@ -117,9 +117,11 @@ struct know {
     struct know__vector *chunk_vectors, *file_vectors;
     size_t bytes;              /* of text taken in */
     struct know__build *build; /* NULL after know__finish */
+    const bool *stop;          /* while building: end early, as know_new says; or NULL */
 };
+bool know__stopped(const struct know *k);
 struct know *know__begin(void);
-/* Adds a document; false if the index is full. */
+/* Adds a document; false if the index is full, or it is to end early. */
 bool know__add(struct know *k, const char *name, const char *bytes, size_t len);
 void know__finish(struct know *k);
 

@@ -17,9 +17,11 @@ static const double SAME_IDEA = 0.85, RELATED_IDEA = 0.4;
 /* How much of a met word's worth depends on its place in the description. */
 static const double PLACE_SHARE = 0.15;
 
-struct know *know_new(const struct embed_file *builtin, const char *folder, struct error *e)
+struct know *know_new(const struct embed_file *builtin, const char *folder, const bool *stop,
+                      struct error *e)
 {
     struct know *k = know__begin();
+    k->stop = stop;
     for (const struct embed_file *f = builtin; f != NULL && f->name != NULL; f++) {
         static const char top[] = "backend/knowledge/";
         const char *name = f->name;

@@ -34,8 +34,10 @@ struct know_passage {
 /* Indexes the built-in set (NULL-named end) and, if folder is not "", its *.md files (recursively,
  * at most 20,000 files of at most 1 MiB, 256 MiB and 100,000 chunks in all). What could not be read
  * is counted and named in *e (which is a warning then). Runs on any thread; the result is read-only
- * afterwards and may be shared. */
-struct know *know_new(const struct embed_file *builtin, const char *folder, struct error *e);
+ * afterwards and may be shared. Once *stop (NULL: never) is true, set atomically by another thread,
+ * it ends early: then the result is only to be freed. */
+struct know *know_new(const struct embed_file *builtin, const char *folder, const bool *stop,
+                      struct error *e);
 void know_free(struct know *k);
 size_t know_documents(const struct know *k);
 size_t know_chunks(const struct know *k);

@@ -121,7 +121,7 @@ void know__vector_build(struct know *k)
     struct feature *all = NULL;
     size_t len = 0, cap = 0;
     float *rarity = xcalloc(stems + 1, sizeof *rarity);
-    for (uint32_t s = 0; s < stems; s++) {
+    for (uint32_t s = 0; s < stems && !know__stopped(k); s++) {
         if (len + FEATURES_MAX > cap) {
             cap = (len + FEATURES_MAX) * 2;
             all = xrealloc(all, cap * sizeof *all);
@@ -135,7 +135,7 @@ void know__vector_build(struct know *k)
     start[stems] = len;
     k->chunk_vectors = xcalloc(k->chunk_count + 1, sizeof *k->chunk_vectors);
     k->file_vectors = xcalloc(k->file_count + 1, sizeof *k->file_vectors);
-    for (size_t f = 0; f < k->file_count; f++) {
+    for (size_t f = 0; f < k->file_count && !know__stopped(k); f++) {
         float whole[KNOW_DIM] = {0};
         for (size_t c = k->files[f].first; c < k->files[f].first + k->files[f].chunks; c++) {
             float v[KNOW_DIM] = {0};

@@ -20,7 +20,7 @@ static int set_up(void **state)
 {
     (void)state;
     static const struct embed_file NONE[] = {{NULL, NULL, 0}};
-    know = know_new(NONE, "", NULL);
+    know = know_new(NONE, "", NULL, NULL);
     return know ? 0 : -1;
 }
 

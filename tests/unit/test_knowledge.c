@@ -298,7 +298,7 @@ static void test_fit_picks_tools(void **state)
         {"is the evidence intact?", "evidence"},
         {"цел ли журнал доказательств?", "evidence"},
     };
-    struct know *k = know_new(embed_runbooks, "", NULL);
+    struct know *k = know_new(embed_runbooks, "", NULL, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
             double fit[TOOLS];
@@ -392,7 +392,7 @@ static void test_folder(void **state)
     write_file(folder, "big.md", big, (1 << 20) + 1);
     write_file(sub, "b.MD", "# Pears\nGreen", 13);
     struct error e = {0};
-    struct know *k = know_new(NULL, folder, &e);
+    struct know *k = know_new(NULL, folder, NULL, &e);
     assert_int_equal(know_documents(k), 2);
     assert_int_equal(e.code, ERR_IO); /* a warning: the big one; a pipe is no file at all */
     assert_non_null(strstr(e.detail, "big.md"));
@@ -401,7 +401,7 @@ static void test_folder(void **state)
     assert_string_equal(first(k, KNOW_LEXICAL, "pears", NULL)->document, expected);
     know_free(k);
     memset(&e, 0, sizeof e);
-    k = know_new(NULL, "/nonexistent-folder", &e);
+    k = know_new(NULL, "/nonexistent-folder", NULL, &e);
     assert_int_equal(e.code, ERR_IO);
     assert_int_equal(know_documents(k), 0);
     know_free(k);
@@ -474,7 +474,7 @@ static bool is_one_of(const char *document, const char *expected)
 static void test_golden_questions(void **state)
 {
     (void)state;
-    struct know *k = know_new(embed_runbooks, "", NULL);
+    struct know *k = know_new(embed_runbooks, "", NULL, NULL);
     for (int way = KNOW_LEXICAL; way <= KNOW_VECTOR; way++) {
         FILE *f = fopen("tests/unit/data/questions.tsv", "r");
         if (f == NULL)
@@ -514,7 +514,7 @@ static void test_runbooks(void **state)
     static const char *const sections[2][5] = {
         {"Symptoms", "Look first", "Likely causes", "Mend", "Afterwards"},
         {"Симптомы", "Посмотреть сначала", "Вероятные причины", "Исправить", "После"}};
-    struct know *k = know_new(embed_runbooks, "", NULL);
+    struct know *k = know_new(embed_runbooks, "", NULL, NULL);
     size_t count[2] = {0};
     for (size_t i = 0; i < know_documents(k); i++) {
         const struct know__file *f = &k->files[i];
@@ -554,7 +554,7 @@ static void test_built_quickly(void **state)
     double best = 1e9;
     for (int i = 0; i < 5; i++) {
         double begin = cpu_ms();
-        struct know *k = know_new(embed_runbooks, "", NULL);
+        struct know *k = know_new(embed_runbooks, "", NULL, NULL);
         double took = cpu_ms() - begin;
         best = took < best ? took : best;
         know_free(k);
