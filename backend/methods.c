@@ -42,10 +42,14 @@ void method_answer(struct bus_call *c, json_t *result, const struct error *e)
         bus_fail(c, e);
 }
 
-json_t *method_page(const char *key, json_t *rows, int64_t limit)
+json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_end far)
 {
     json_t *result = json_object();
-    json_put(result, "more", json_boolean((int64_t)json_array_size(rows) >= limit));
+    size_t n = json_array_size(rows);
+    bool more = n > (size_t)limit;
+    if (more)
+        json_array_remove(rows, far == METHOD_FIRST ? 0 : n - 1);
+    json_put(result, "more", json_boolean(more));
     json_put(result, key, rows);
     return result;
 }
@@ -285,10 +289,10 @@ void on_chat_history(struct bus_call *c, void *arg)
         !method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
         !method_limit(c, "limit", 50, 1, 200, &limit))
         return;
-    json_t *turns = orch_turns(b->orch, conversation, before, (size_t)limit, &e);
+    json_t *turns = orch_turns(b->orch, conversation, before, (size_t)limit + 1, &e);
     if (turns)
         withhold_traces(c, turns);
-    method_answer(c, turns ? method_page("turns", turns, limit) : NULL, &e);
+    method_answer(c, turns ? method_page("turns", turns, limit, METHOD_FIRST) : NULL, &e);
 }
 
 void on_traces_list(struct bus_call *c, void *arg)
@@ -299,10 +303,10 @@ void on_traces_list(struct bus_call *c, void *arg)
     if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
         !method_limit(c, "limit", 100, 1, 500, &limit))
         return;
-    json_t *traces = orch_traces(b->orch, before, (size_t)limit, &e);
+    json_t *traces = orch_traces(b->orch, before, (size_t)limit + 1, &e);
     if (traces)
         withhold_traces(c, traces);
-    method_answer(c, traces ? method_page("traces", traces, limit) : NULL, &e);
+    method_answer(c, traces ? method_page("traces", traces, limit, METHOD_LAST) : NULL, &e);
 }
 
 void on_traces_get(struct bus_call *c, void *arg)
@@ -510,8 +514,8 @@ void on_cost_ledger(struct bus_call *c, void *arg)
     if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
         !method_limit(c, "limit", 100, 1, 500, &limit))
         return;
-    json_t *lines = cost_ledger(b->cost, before, (size_t)limit, &e);
-    method_answer(c, lines ? method_page("lines", lines, limit) : NULL, &e);
+    json_t *lines = cost_ledger(b->cost, before, (size_t)limit + 1, &e);
+    method_answer(c, lines ? method_page("lines", lines, limit, METHOD_LAST) : NULL, &e);
 }
 
 /* ---- the table */

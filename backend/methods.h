@@ -16,7 +16,9 @@ bool method_text(struct bus_call *c, const char *key, bool required,
                  const char **out); /* NULL when absent */
 /* Replies with the result (taken), or fails with e when it is NULL. */
 void method_answer(struct bus_call *c, json_t *result, const struct error *e);
-/* {key: rows, more}: rows are taken. */
-json_t *method_page(const char *key, json_t *rows, int64_t limit);
+/* {key: rows, more}: rows, of which limit + 1 were asked for, are taken; `more` if there are so
+ * many, and then one at the far end is left out. */
+enum method_end { METHOD_LAST, METHOD_FIRST };
+json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_end far);
 
 #endif

@@ -19,9 +19,9 @@ void on_evidence_list(struct bus_call *c, void *arg)
         !method_text(c, "trace_id", false, &f.trace_id) ||
         !method_text(c, "session", false, &f.session))
         return;
-    f.limit = (size_t)limit;
+    f.limit = (size_t)limit + 1;
     json_t *entries = prov_list(b->prov, &f, &e);
-    method_answer(c, entries ? method_page("entries", entries, limit) : NULL, &e);
+    method_answer(c, entries ? method_page("entries", entries, limit, METHOD_LAST) : NULL, &e);
 }
 
 void on_evidence_get(struct bus_call *c, void *arg)

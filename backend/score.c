@@ -21,6 +21,9 @@ static bool take_recent(void *arg, const struct store_row *row)
     return r->n < RECENT;
 }
 
+/* -1 when it cannot be read: such a fact is not assessed. */
+#define COUNT(db, sql) store_scalar(db, -1, sql, "")
+
 static void log_facts(struct backend *b, struct pol_facts *f, struct recent *recent)
 {
     struct store_db *db = store_reader(b->store);
@@ -33,28 +36,24 @@ static void log_facts(struct backend *b, struct pol_facts *f, struct recent *rec
     f->verify_entry = b->verify_entry;
     /* Every call leaves a line in the ledger or a result in the log; each must lead back to an
      * entry that was written before the call was made. */
-    f->model_calls =
-        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'model.output'", "");
-    f->model_calls_in_ledger = store_scalar(db, 0, "SELECT count(DISTINCT entry) FROM ledger", "");
-    int64_t results =
-        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.result'", "");
-    int64_t calls =
-        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'tool.call'", "");
-    int64_t ledger = store_scalar(db, 0, "SELECT count(*) FROM ledger", "");
-    int64_t ledger_chained = store_scalar(db, 0,
-                                          "SELECT count(*) FROM ledger JOIN entries ON entries.seq "
-                                          "= ledger.entry AND entries.type = 'model.call'",
-                                          "");
-    f->actions = results + ledger;
-    f->actions_chained = (results < calls ? results : calls) + ledger_chained;
-    f->answers = store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'answer'", "");
+    f->model_calls = COUNT(db, "SELECT count(*) FROM entries WHERE type IN ('model.output', "
+                               "'critique')");
+    f->model_calls_in_ledger = COUNT(db, "SELECT count(*) FROM ledger");
+    int64_t results = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'tool.result'");
+    int64_t calls = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'tool.call'");
+    int64_t chained = COUNT(db, "SELECT count(*) FROM ledger JOIN entries ON entries.seq = "
+                                "ledger.entry AND entries.type = 'model.call'");
+    bool known = results >= 0 && calls >= 0 && chained >= 0 && f->model_calls_in_ledger >= 0;
+    f->actions = known ? results + f->model_calls_in_ledger : -1;
+    f->actions_chained = known ? (results < calls ? results : calls) + chained : -1;
+    f->answers = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'answer'");
     f->answers_with_sources = -1;
-    f->sessions =
-        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.start'", "") - 1;
-    f->sessions_sealed =
-        store_scalar(db, 0, "SELECT count(*) FROM entries WHERE type = 'session.seal'", "");
-    f->oldest_payload_at = store_scalar(db, -1, "SELECT min(ts) FROM entries", "");
+    int64_t begun = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'session.start'");
+    f->sessions = begun > 0 ? begun - 1 : -1;
+    f->sessions_sealed = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'session.seal'");
+    f->oldest_payload_at = COUNT(db, "SELECT coalesce(min(ts), 0) FROM entries");
     f->personal_data_entries = -1;
+    /* Only seqs to cite: fewer of them say nothing wrong. */
     store_query(db, NULL, take_recent, recent,
                 "SELECT seq FROM entries WHERE type IN ('tool.call', 'model.call') ORDER BY seq "
                 "DESC LIMIT 8",
@@ -158,9 +157,11 @@ json_t *backend__scorecard(struct backend *b)
     clock_format(f.now, at);
     json_puts(card, "assessed_at", at);
     struct history h = {json_array()};
-    store_query(store_reader(b->store), NULL, take_score, &h,
-                "SELECT at, score FROM scores ORDER BY at DESC LIMIT 120", "");
-    json_put(card, "history", h.out);
+    bool read =
+        store_query(store_reader(b->store), NULL, take_score, &h,
+                    "SELECT at, score FROM scores ORDER BY at DESC LIMIT 120", "") == ERR_OK;
+    json_put(card, "history", read ? json_incref(h.out) : json_null());
+    json_decref(h.out);
     return card;
 }
 

@@ -21,7 +21,7 @@ struct cost_line {
     const char *price_version;          /* "builtin", "config", a date */
     const char *outcome;                /* "ok", "error", "cancelled", "dropped" */
     int64_t elapsed_ms, first_token_ms; /* first_token_ms -1: none came */
-    int64_t entry;                      /* seq of the model.output entry */
+    int64_t entry;                      /* seq of the model.call entry it was made by */
 };
 
 /* Prices of one million tokens, decimal text as in the configuration ("0.15"); empty: unknown.

@@ -125,7 +125,6 @@ static const struct gw_ops CRITIQUE_OPS = {.delta = on_critique_delta, .done = o
 static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 {
     struct trace *t = arg;
-    (void)seq;
     t->writes--;
     if (t->phase != TRACE_CRITIQUE) {
         orch__settle(t);
@@ -143,6 +142,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
     }
     for (size_t i = 0; n == 2 && i < 2; i++) {
         struct error why = {0};
+        two[i]->call_entry = seq; /* what its next output comes from */
         two[i]->stage = orch__stage_begin(t, "critique", two[i]->model->name);
         two[i]->critique_call = orch__call_model(two[i], GW_CRITIQUE, two[i]->text.data,
                                                  two[1 - i]->text.data, &CRITIQUE_OPS, &why);

@@ -237,9 +237,12 @@ static bool take_entry(void *arg, const struct store_row *row)
 static json_t *entries_of(struct orch *o, const char *trace_id)
 {
     json_t *entries = json_array();
-    store_query(store_reader(o->rooms.store), NULL, take_entry, entries,
-                "SELECT seq FROM entries WHERE trace_id = ? ORDER BY seq", "s", trace_id);
-    return entries;
+    if (store_query(store_reader(o->rooms.store), NULL, take_entry, entries,
+                    "SELECT seq FROM entries WHERE trace_id = ? ORDER BY seq", "s",
+                    trace_id) == ERR_OK)
+        return entries;
+    json_decref(entries);
+    return json_null(); /* not known, which is not the same as none */
 }
 
 /* columns: rowid, trace_id, session, sealed, at */

@@ -39,6 +39,12 @@ static bool take_entry_hash(void *arg, const struct store_row *row)
     return false;
 }
 
+static bool take_number(void *arg, const struct store_row *row)
+{
+    *(int64_t *)arg = store_int(row, 0);
+    return false;
+}
+
 struct node_query {
     uint8_t *out;
     bool found;
@@ -51,25 +57,27 @@ static bool take_node(void *arg, const struct store_row *row)
     return false;
 }
 
-/* The edge of a tree of `size` leaves from the stored nodes; false if one is missing. */
-static bool load_edge(struct store_db *db, int64_t size, struct prov__edge *edge)
+/* The edge of a tree of `size` leaves from the stored nodes; *whole: none is missing. */
+static enum err load_edge(struct store_db *db, int64_t size, struct prov__edge *edge, bool *whole,
+                          struct error *e)
 {
+    enum err code = ERR_OK;
     edge->size = size;
-    for (int k = 0; k < PROV__LEVELS; k++) {
+    *whole = true;
+    for (int k = 0; code == ERR_OK && k < PROV__LEVELS; k++) {
         if (!(size >> k & 1))
             continue;
         struct node_query q = {edge->node[k], false};
         if (k == 0)
-            store_query(db, NULL, take_node, &q, "SELECT leaf FROM entries WHERE seq = ?", "i",
-                        size - 1);
+            code = store_query(db, e, take_node, &q, "SELECT leaf FROM entries WHERE seq = ?", "i",
+                               size - 1);
         else
-            store_query(db, NULL, take_node, &q,
-                        "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii", (int64_t)k,
-                        (size >> k) - 1);
-        if (!q.found)
-            return false;
+            code = store_query(db, e, take_node, &q,
+                               "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii",
+                               (int64_t)k, (size >> k) - 1);
+        *whole = *whole && q.found;
     }
-    return true;
+    return code;
 }
 
 struct rebuild {
@@ -98,18 +106,26 @@ static enum err mend_tail(struct store_db *db, struct ends *ends, struct prov__t
 {
     enum { FAR = 1000000 }; /* a number that is further out than this was made up */
     static const uint8_t none[VAULT_HASH];
-    int64_t near = FAR + store_scalar(db, 0, "SELECT count(*) FROM entries WHERE seq >= 0", "");
+    int64_t near = 0;
+    enum err code =
+        store_query(db, e, take_number, &near, "SELECT count(*) FROM entries WHERE seq >= 0", "");
+    near += FAR;
     if (ends->size < 0 || ends->size > near)
         ends->size = 0;
-    ends->entries =
-        1 +
-        store_scalar(db, -1, "SELECT max(seq) FROM entries WHERE seq BETWEEN 0 AND ?", "i", near);
-    ends->payloads =
-        1 +
-        store_scalar(db, -1, "SELECT max(seq) FROM payloads WHERE seq BETWEEN 0 AND ?", "i", near);
+    if (code == ERR_OK)
+        code = store_query(db, e, take_number, &ends->entries,
+                           "SELECT coalesce(max(seq), -1) + 1 FROM entries"
+                           " WHERE seq BETWEEN 0 AND ?",
+                           "i", near);
+    if (code == ERR_OK)
+        code = store_query(db, e, take_number, &ends->payloads,
+                           "SELECT coalesce(max(seq), -1) + 1 FROM payloads"
+                           " WHERE seq BETWEEN 0 AND ?",
+                           "i", near);
+    if (code != ERR_OK)
+        return code;
     int64_t size = ends->size > ends->entries ? ends->size : ends->entries;
     memcpy(tail->head, ends->head, VAULT_HASH);
-    enum err code = ERR_OK;
     if (size != ends->size)
         code = store_query(db, e, take_entry_hash, tail->head,
                            "SELECT entry FROM entries WHERE seq = ?", "i", ends->entries - 1);
@@ -134,15 +150,22 @@ enum err prov__tail_load(struct prov *p, bool *fits, struct error *e)
     if (code == ERR_OK)
         code = store_query(db, e, take_entry_hash, last,
                            "SELECT entry FROM entries ORDER BY seq DESC LIMIT 1", "");
+    if (code == ERR_OK)
+        code = store_query(db, e, take_number, &ends.entries,
+                           "SELECT coalesce(max(seq), -1) + 1 FROM entries", "");
+    if (code == ERR_OK)
+        code = store_query(db, e, take_number, &ends.payloads,
+                           "SELECT coalesce(max(seq), -1) + 1 FROM payloads", "");
     if (code != ERR_OK)
         return code;
-    ends.entries = 1 + store_scalar(db, -1, "SELECT max(seq) FROM entries", "");
-    ends.payloads = 1 + store_scalar(db, -1, "SELECT max(seq) FROM payloads", "");
     memcpy(p->durable.head, ends.head, VAULT_HASH);
     *fits = ends.head_ok && ends.size >= 0 && ends.size == ends.entries &&
-            ends.size == ends.payloads && memcmp(last, ends.head, VAULT_HASH) == 0 &&
-            load_edge(db, ends.size, &p->durable.log);
-    return *fits ? ERR_OK : mend_tail(db, &ends, &p->durable, e);
+            ends.size == ends.payloads && memcmp(last, ends.head, VAULT_HASH) == 0;
+    if (*fits)
+        code = load_edge(db, ends.size, &p->durable.log, fits, e);
+    if (code == ERR_OK && !*fits)
+        code = mend_tail(db, &ends, &p->durable, e);
+    return code;
 }
 
 /* ---- sessions that were left unsealed by a crash ---- */

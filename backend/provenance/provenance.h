@@ -84,7 +84,7 @@ struct prov_filter {
     int64_t before, after; /* exclusive; -1: open. With before (or neither) newest first, with after
                               oldest first */
     const char *type, *trace_id, *session; /* NULL: any */
-    size_t limit;                          /* 1..1000 */
+    size_t limit;                          /* 1..1001: a page, and one to see if there are more */
 };
 /* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, hash}. Caller owns.
  */

@@ -80,8 +80,8 @@ json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e)
                                           {BY_SEQ("DESC"), BY_SEQ("ASC")}};
     int by = f->trace_id ? 0 : f->type ? 1 : f->session ? 2 : 3;
     bool forward = f->after >= 0 && f->before < 0;
-    if (f->limit < 1 || f->limit > 1000) {
-        err_set(e, ERR_INVALID, "limit is %zu, not 1 to 1000", f->limit);
+    if (f->limit < 1 || f->limit > 1001) {
+        err_set(e, ERR_INVALID, "limit is %zu, not 1 to 1001", f->limit);
         return NULL;
     }
     json_t *rows = json_array();

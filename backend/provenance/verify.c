@@ -187,10 +187,13 @@ static void grow_tree(struct prov_verify *run, struct verify__slice *s)
     int count = prov__edge_push(&run->edge, VERIFY__LEVEL, s->fold[0], done);
     for (int i = 0; i < count; i++) {
         struct stored st = {done[i].hash, false, false};
-        store_query(store_reader(run->prov->store), NULL, compare, &st,
-                    "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii",
-                    (int64_t)done[i].level, done[i].idx);
-        if (!st.same)
+        struct error e = {0};
+        enum err code = store_query(store_reader(run->prov->store), &e, compare, &st,
+                                    "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii",
+                                    (int64_t)done[i].level, done[i].idx);
+        if (code != ERR_OK)
+            verify__add(&run->problems, done[i].idx << done[i].level, "unreadable", "%s", e.detail);
+        else if (!st.same)
             verify__add(&run->problems, done[i].idx << done[i].level, "tree",
                         "the tree's node at level %d, index %lld is not %s", done[i].level,
                         (long long)done[i].idx, st.found ? "what its entries give" : "stored");
@@ -209,12 +212,15 @@ static bool take_node(void *arg, const struct store_row *row)
 
 static void load_edge(struct prov_verify *run)
 {
+    struct error e = {0};
     run->edge.size = run->from;
-    for (int k = VERIFY__LEVEL; k < PROV__LEVELS; k++)
-        if (run->from >> k & 1)
-            store_query(store_reader(run->prov->store), NULL, take_node, run->edge.node[k],
+    for (int k = VERIFY__LEVEL; k < PROV__LEVELS; k++) {
+        if (run->from >> k & 1 &&
+            store_query(store_reader(run->prov->store), &e, take_node, run->edge.node[k],
                         "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii", (int64_t)k,
-                        (run->from >> k) - 1);
+                        (run->from >> k) - 1) != ERR_OK)
+            verify__add(&run->problems, ((run->from >> k) - 1) << k, "unreadable", "%s", e.detail);
+    }
 }
 
 /* ---- the end ---- */

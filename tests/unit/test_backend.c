@@ -2,6 +2,7 @@
  * (O1..O4), roles hold, a failed start says why (K2), stopping is quick (K3). */
 #include "tests/unit/console_harness.h"
 #include <poll.h>
+#include <sqlite3.h>
 
 static void question_is_answered_from_live_figures(void **state)
 {
@@ -212,6 +213,127 @@ static void stopping_while_questions_run_is_quick_and_leaves_a_good_log(void **s
     console_stop(&c, false);
 }
 
+/* The turns that a page of history holds, as "2 1", and whether there are more. */
+static void assert_page(struct console *c, enum wire_method m, const char *key, int64_t before,
+                        int limit, int rows, bool more, int64_t *cursor)
+{
+    char *params = xasprintf("{\"before\": %lld, \"limit\": %d}", (long long)before, limit);
+    json_t *page = call(c, m, params), *row;
+    size_t i;
+    *cursor = INT64_MAX;
+    assert_int_equal(json_array_size(json_object_get(page, key)), rows);
+    assert_int_equal(json_flag(page, "more", !more), more);
+    json_array_foreach(json_object_get(page, key), i, row)
+    {
+        int64_t id = json_int(row, "rowid", json_int(row, "id", json_int(row, "seq", -1)));
+        *cursor = id < *cursor ? id : *cursor;
+    }
+    free(params);
+    json_decref(page);
+}
+
+static void pages_tell_truly_whether_there_are_more(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    for (int i = 0; i < 3; i++)
+        json_decref(ask(&c, "is the disk filling up?"));
+    static const struct {
+        enum wire_method method;
+        const char *key;
+    } LISTS[] = {{WIRE_chat_history, "turns"}, {WIRE_traces_list, "traces"}};
+    for (size_t i = 0; i < 2; i++) {
+        int64_t cursor;
+        assert_page(&c, LISTS[i].method, LISTS[i].key, -1, 2, 2, true, &cursor);
+        assert_page(&c, LISTS[i].method, LISTS[i].key, cursor, 2, 1, false, &cursor);
+        assert_page(&c, LISTS[i].method, LISTS[i].key, -1, 3, 3, false, &cursor);
+        assert_page(&c, LISTS[i].method, LISTS[i].key, cursor, 3, 0, false, &cursor);
+    }
+    int64_t cursor;
+    assert_page(&c, WIRE_evidence_list, "entries", 4, 4, 4, false, &cursor);
+    assert_page(&c, WIRE_evidence_list, "entries", 5, 4, 4, true, &cursor);
+    assert_page(&c, WIRE_evidence_list, "entries", cursor, 1000, 1, false, &cursor);
+    assert_page(&c, WIRE_cost_ledger, "lines", -1, 5, 5, true, &cursor);
+    assert_page(&c, WIRE_cost_ledger, "lines", cursor, 1, 1, false, &cursor);
+    console_stop(&c, false);
+}
+
+static const char *status_of(const json_t *card, const char *id)
+{
+    size_t i;
+    json_t *control;
+    json_array_foreach(json_object_get(card, "controls"), i, control)
+    {
+        if (strcmp(json_str(control, "id", ""), id) == 0)
+            return json_str(control, "status", "");
+    }
+    return "";
+}
+
+static void what_cannot_be_read_is_not_assessed(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_decref(ask(&c, "is the disk filling up?"));
+    json_t *card = call(&c, WIRE_score_get, NULL);
+    assert_string_equal(status_of(card, "calls-in-ledger"), "pass");
+    assert_string_equal(status_of(card, "actions-chained"), "pass");
+    json_decref(card);
+    sqlite3 *db;
+    char *path = xasprintf("%s/console.db", c.dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE ledger RENAME TO gone", NULL, NULL, NULL), 0);
+    sqlite3_close(db);
+    free(path);
+    card = call(&c, WIRE_score_get, NULL);
+    assert_string_equal(status_of(card, "calls-in-ledger"), "not assessed");
+    assert_string_equal(status_of(card, "actions-chained"), "not assessed");
+    json_decref(card);
+    console_stop(&c, false);
+}
+
+static void a_part_that_verifies_says_nothing_of_the_whole(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    for (int i = 0; i < 110; i++) { /* over 1024 entries, so that there are two parts */
+        json_decref(call(&c, WIRE_tools_call, "{\"connector\": \"console\", \"tool\": \"cost\"}"));
+        for (int j = 0; j < 4; j++)
+            busc_call(c.bus, WIRE_tools_call,
+                      json_pack("{s:s, s:s}", "connector", "console", "tool", "cost"), NULL, NULL);
+    }
+    json_decref(call(&c, WIRE_tools_call, "{\"connector\": \"console\", \"tool\": \"cost\"}"));
+    sqlite3 *db;
+    char *path = xasprintf("%s/console.db", c.dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, "UPDATE entries SET ts = ts + 1 WHERE seq = 3", 0, 0, 0), 0);
+    sqlite3_close(db);
+    free(path);
+    json_t *part = call(&c, WIRE_evidence_verify, "{\"from\": 1024, \"wait\": true}");
+    assert_int_equal(json_int(part, "from", -1), 1024);
+    assert_true(json_flag(part, "ok", false));
+    json_decref(part);
+    /* Asked together, the two get what each asked for. */
+    struct busc *second = busc_new(c.address, "second", "operator", NULL);
+    busc_call(second, WIRE_evidence_verify, json_pack("{s:b, s:i}", "wait", 1, "from", 1024), NULL,
+              NULL);
+    json_t *whole = call(&c, WIRE_evidence_verify, "{\"wait\": true}");
+    assert_int_equal(json_int(whole, "from", -1), 0);
+    assert_false(json_flag(whole, "ok", true));
+    json_decref(whole);
+    part = busc_wait(second, WIRE_evidence_verify, json_pack("{s:b, s:i}", "wait", 1, "from", 1024),
+                     WAIT_MS, NULL);
+    assert_true(json_flag(part, "ok", false));
+    json_decref(part);
+    json_t *card = call(&c, WIRE_score_get, NULL);
+    assert_string_equal(status_of(card, "chain-intact"), "fail");
+    json_decref(card);
+    busc_free(second);
+    console_stop(&c, false);
+}
+
 static void score_and_doctor_answer(void **state)
 {
     (void)state;
@@ -245,6 +367,9 @@ int main(void)
         cmocka_unit_test(second_console_is_told_about_the_first),
         cmocka_unit_test(unwritable_state_and_broken_configuration_are_named),
         cmocka_unit_test(stopping_while_questions_run_is_quick_and_leaves_a_good_log),
+        cmocka_unit_test(pages_tell_truly_whether_there_are_more),
+        cmocka_unit_test(what_cannot_be_read_is_not_assessed),
+        cmocka_unit_test(a_part_that_verifies_says_nothing_of_the_whole),
         cmocka_unit_test(score_and_doctor_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,7 +201,8 @@ static void good_facts_pass_and_unknown_ones_are_not_assessed(void **state)
     CASE("level-least", POL_WARN, x.endpoints[1].level = "execute")                                \
     CASE("retention", POL_FAIL, x.f.retention_days = 0)                                            \
     CASE("retention", POL_FAIL, x.f.retention_days = 28)                                           \
-    CASE("retention", POL_PASS, x.f.oldest_payload_at = -1)                                        \
+    CASE("retention", POL_NOT_ASSESSED, x.f.oldest_payload_at = -1)                                \
+    CASE("retention", POL_PASS, x.f.oldest_payload_at = 0)                                         \
     CASE("config-secrets", POL_FAIL, x.f.secrets_in_config = 1)                                    \
     CASE("clock", POL_FAIL, x.f.clock_synchronised = 0)                                            \
     CASE("disk-space", POL_WARN, x.f.disk_free_percent = 9)                                        \

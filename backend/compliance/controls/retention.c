@@ -6,15 +6,17 @@ static const int64_t day_ms = 86400000;
 
 static void assess(const struct pol_facts *f, struct pol_finding *out)
 {
-    int64_t days = f->oldest_payload_at < 0 ? 0 : (f->now - f->oldest_payload_at) / day_ms;
+    int64_t days = f->oldest_payload_at <= 0 ? 0 : (f->now - f->oldest_payload_at) / day_ms;
     if (f->retention_days < 0)
         pol__found(out, POL_NOT_ASSESSED, "the time of retention is not known");
     else if (f->retention_days == 0)
         pol__found(out, POL_FAIL, "no time of retention is set");
+    else if (f->oldest_payload_at < 0)
+        pol__found(out, POL_NOT_ASSESSED, "the age of the oldest payload is not known");
     else if (days > f->retention_days)
         pol__found(out, POL_FAIL, "the oldest payload is %lld days old; %lld days are set",
                    (long long)days, (long long)f->retention_days);
-    else if (f->oldest_payload_at < 0)
+    else if (f->oldest_payload_at == 0)
         pol__found(out, POL_PASS, "%lld days are set; no payload is stored",
                    (long long)f->retention_days);
     else
