@@ -8,8 +8,12 @@ VARIANT   ?= release
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# All processors, unless -j says otherwise.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
 Q := $(if $(V),,@)
-B         := build/$(if $(findstring clang,$(CC)),clang-)$(VARIANT)
+B := build/$(if $(findstring clang,$(CC)),clang-)$(VARIANT)
 PKGS := ncursesw libcurl jansson sqlite3 libsodium libcrypto inih
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lcmark-gfm -lcmark-gfm-extensions -lstemmer -lm -lpthread
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
@@ -19,7 +23,10 @@ OPT_tsan := -O1 -g -fsanitize=thread
 OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 OPT := $(OPT_$(VARIANT))
 HARDEN_release := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-CPPFLAGS_ := -D_GNU_SOURCE -DMCPC_VERSION='"$(VERSION)"' -DMCPC_SYSCONFDIR='"$(SYSCONFDIR)"' -DMCPC_LOCALEDIR='"$(PREFIX)/share/locale"' -I. -I$(B)/gen
+CPPFLAGS_ := -D_GNU_SOURCE -DMCPC_VERSION='"$(VERSION)"' -I.
+# Only these know where things are installed: another PREFIX compiles them anew and nothing else.
+PATHS := -DMCPC_SYSCONFDIR='"$(SYSCONFDIR)"' -DMCPC_LOCALEDIR='"$(PREFIX)/share/locale"'
+PATHS_OBJS := $(B)/tui/screen.o $(B)/backend/base/paths.o
 CFLAGS_ := -std=gnu17 -pthread $(WARN) $(OPT) $(HARDEN_$(VARIANT)) $(CFLAGS)
 
 SRCS := $(filter-out tui/main.c,$(wildcard tui/*.c views/*.c backend/*.c backend/*/*.c backend/*/*/*.c))
@@ -31,6 +38,11 @@ DATA_prices   := $(sort $(wildcard backend/cost/prices/*.json))
 DATA_conf     := mcp-console.conf
 DATA_SETS     := runbooks themes prices conf
 DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
+# What objects depend on besides files: written anew only when it changed.
+STAMP_flags   := $(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) $(LDFLAGS) $(LIBS)
+STAMP_paths   := $(PATHS)
+STAMP_sources := $(SRCS)
+STAMP_data    := $(foreach set,$(DATA_SETS),$(DATA_$(set)))
 LIB := $(B)/libconsole.a
 BIN := $(B)/mcp-console
 TEST_SRCS := $(wildcard tests/unit/test_*.c)
@@ -43,19 +55,19 @@ FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
 all: $(BIN)
 
 run:
-	@.ci/deps run
+	@CC='$(CC)' .ci/deps run
 	@$(MAKE) --no-print-directory -s all && exec $(BIN) $(ARGS)
 
 check:
-	@.ci/deps check
+	@CC='$(CC)' .ci/deps check
 	@CC='$(CC)' tests/check
 
 lint:
-	@.ci/deps lint
+	@CC='$(CC)' .ci/deps lint
 	@CC='$(CC)' tests/lint/lint
 
 bench:
-	@.ci/deps bench
+	@CC='$(CC)' .ci/deps bench
 	@$(MAKE) --no-print-directory -s all tools VARIANT=release
 	@tests/bench/bench
 
@@ -67,17 +79,28 @@ fuzzers: $(FUZZERS)
 $(BIN): $(B)/tui/main.o $(LIB) $(DATA_OBJS)
 	$(Q)$(CC) $(CFLAGS_) -o $@ $^ $(LDFLAGS) $(LIBS)
 
-$(LIB): $(OBJS)
+$(LIB): $(OBJS) $(B)/sources.stamp
 	@rm -f $@
-	@$(AR) rcs $@ $^
+	@$(AR) rcs $@ $(OBJS)
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/flags.stamp | $(B)/deps.stamp
 	@mkdir -p $(@D)
 	@echo '  CC $<'
-	$(Q)$(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS_) $(CPPFLAGS) $(if $(filter $(PATHS_OBJS),$@),$(PATHS)) $(CFLAGS_) -MMD -MP -c -o $@ $<
+$(PATHS_OBJS): $(B)/paths.stamp
+
+$(B)/%.stamp: FORCE
+	@mkdir -p $(@D)
+	$(file >$@.new,$(STAMP_$*))
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+# Once a build directory: names what is missing before the compiler stumbles over it.
+$(B)/deps.stamp: .ci/deps
+	@mkdir -p $(@D)
+	@CC='$(CC)' .ci/deps --only-name run
+	@touch $@
 
 define EMBED
-$(B)/gen/embed_$(1).S: $$(DATA_$(1)) backend/base/embed.sh Makefile
+$(B)/gen/embed_$(1).S: $$(DATA_$(1)) backend/base/embed.sh $(B)/data.stamp
 	@mkdir -p $$(@D)
 	@backend/base/embed.sh $(1) $$(DATA_$(1)) > $$@
 $(B)/gen/embed_$(1).o: $(B)/gen/embed_$(1).S
@@ -103,7 +126,6 @@ install: all
 	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console
 	install -Dm644 mcp-console.conf $(DESTDIR)$(SYSCONFDIR)/mcp-console/mcp-console.conf
 	install -Dm644 docs/mcp-console.1 $(DESTDIR)$(PREFIX)/share/man/man1/mcp-console.1
-	for f in themes/*.theme; do install -Dm644 $$f $(DESTDIR)$(PREFIX)/share/mcp-console/$$f || exit 1; done
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
@@ -120,7 +142,8 @@ help:
 	@echo 'make install   PREFIX=/usr/local DESTDIR='
 	@echo 'make clean     remove build/'
 
--include $(OBJS:.o=.d) $(B)/tui/main.d $(TESTS:=.d) $(TOOLS:=.d)
-.PHONY: all lib run check lint bench tests tools fuzzers docs install format clean help
+-include $(OBJS:.o=.d) $(B)/tui/main.d $(TESTS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)
+FORCE:
+.PHONY: FORCE all lib run check lint bench tests tools fuzzers docs install format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,6 +3,7 @@
 #include "backend/base/clock.h"
 #include "backend/base/loop.h"
 // clang-format off
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -152,7 +153,7 @@ static void surroundings_are_clean(void **state)
     child_setup(&c);
     const char *script = "ls /proc/self/fd | tr '\\n' ' '; "
                          "grep -E 'SigBlk|SigIgn' /proc/self/status | tr -d '\\n\\t'; "
-                         "echo \" $PWD $A ${MCPC_TEST_OLD-none}\"; ps -o pgid= -p $$ | tr -d ' '";
+                         "echo \" $PWD $A ${MCPC_TEST_OLD-none}\"; cut -d ' ' -f 5 /proc/$$/stat";
     c.proc = proc_start(
         c.loop,
         &(struct proc_options){.argv = (const char *const[]){"sh", "-c", script, NULL},
@@ -165,6 +166,14 @@ static void surroundings_are_clean(void **state)
                                "\n%d\n",
                                (int)proc_pid(c.proc)); /* 3 is the folder that ls reads */
     loop_run(c.loop);
+    /* Signals 32 and 33 are the C library's own: it lets nobody set them, so what an ancestor left
+     * stays. */
+    char *ignored = strstr(c.out.data, "SigIgn:");
+    assert_non_null(ignored);
+    char digits[17];
+    uint64_t left = strtoull(ignored + 7, NULL, 16) & ~((uint64_t)3 << 31);
+    snprintf(digits, sizeof digits, "%016" PRIx64, left);
+    memcpy(ignored + 7, digits, 16);
     assert_string_equal(c.out.data, expected);
     free(expected);
     signal(SIGINT, SIG_DFL);
