@@ -90,8 +90,7 @@ $(B)/%.o: %.c $(B)/flags.stamp | $(B)/deps.stamp
 $(PATHS_OBJS): $(B)/paths.stamp
 
 $(B)/%.stamp: FORCE
-	@mkdir -p $(@D)
-	$(file >$@.new,$(STAMP_$*))
+	$(shell mkdir -p $(@D))$(file >$@.new,$(STAMP_$*))
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 # Once a build directory: names what is missing before the compiler stumbles over it.
 $(B)/deps.stamp: .ci/deps
