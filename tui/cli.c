@@ -2,6 +2,7 @@
 #include "tui/cli_internal.h"
 #include <errno.h>
 #include <getopt.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,18 +13,47 @@ enum { CALL_MS = 30000, SETTLE_MS = 5000 };
 
 /* ---- printing */
 
+/* JSON text with everything that could act on a terminal as \uXXXX (RFC 8259, section 7). Such
+ * characters stand in strings only, but for the line ends, which stay. */
+static void put_escaped(const char *text, FILE *out)
+{
+    size_t len = strlen(text), from = 0;
+    for (size_t at = 0; at < len;) {
+        uint32_t cp;
+        size_t n = text_decode(text + at, len - at, &cp);
+        if (cp != '\n' && !(cp & TEXT_BAD) && text_is_hidden(cp)) {
+            fwrite(text + from, 1, at - from, out);
+            if (cp < 0x10000)
+                fprintf(out, "\\u%04X", (unsigned)cp);
+            else
+                fprintf(out, "\\u%04X\\u%04X", (unsigned)(0xd7c0 + (cp >> 10)),
+                        (unsigned)(0xdc00 | (cp & 0x3ff)));
+            from = at + n;
+        }
+        at += n;
+    }
+    fwrite(text + from, 1, len - from, out);
+}
+
 void cli__print_json(const json_t *value)
 {
     size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY;
     char *text = json_dumps(value, isatty(STDOUT_FILENO) ? flags | JSON_ENSURE_ASCII : flags);
     BUG_IF(!text);
-    puts(text);
+    put_escaped(text, stdout);
+    putchar('\n');
     free(text);
+}
+
+/* A terminal that does not read UTF-8 would take the bytes 80..9F of its sequences for C1. */
+static int flags_for(int fd)
+{
+    return isatty(fd) && strcmp(nl_langinfo(CODESET), "UTF-8") != 0 ? TEXT_ASCII : 0;
 }
 
 void cli__put(const char *text, bool keep_lines)
 {
-    char *clean = text_cleaned(text, keep_lines ? 0 : TEXT_ONE_LINE);
+    char *clean = text_cleaned(text, flags_for(STDOUT_FILENO) | (keep_lines ? 0 : TEXT_ONE_LINE));
     fputs(clean, stdout);
     free(clean);
 }
@@ -31,7 +61,7 @@ void cli__put(const char *text, bool keep_lines)
 void cli__cell(const char *text, int width)
 {
     int room = width < 0 ? -width : width, used;
-    char *clean = text_cleaned(text, TEXT_ONE_LINE);
+    char *clean = text_cleaned(text, flags_for(STDOUT_FILENO) | TEXT_ONE_LINE);
     size_t len = strlen(clean), fits = text_fit(clean, len, room, &used);
     bool cut = fits < len;
     if (cut)
@@ -47,11 +77,9 @@ void cli__cell(const char *text, int width)
 
 int cli_error(const struct error *e)
 {
-    char *detail = text_cleaned(e->detail, TEXT_ONE_LINE);
-    fprintf(stderr, "mcp-console: %s%s%s\n", err_text(e->code), *detail ? ": " : "", detail);
+    cli_complain("%s%s%s", err_text(e->code), *e->detail ? ": " : "", e->detail);
     if (*err_hint(e->code))
         fprintf(stderr, "  what to do: %s\n", err_hint(e->code));
-    free(detail);
     switch (e->code) {
     case ERR_DENIED:
     case ERR_BLOCKED:
@@ -70,7 +98,7 @@ void cli_complain(const char *format, ...)
     va_start(args, format);
     BUG_IF(vasprintf(&text, format, args) < 0);
     va_end(args);
-    char *clean = text_cleaned(text, TEXT_ONE_LINE);
+    char *clean = text_cleaned(text, flags_for(STDERR_FILENO) | TEXT_ONE_LINE);
     fprintf(stderr, "mcp-console: %s\n", clean);
     free(clean);
     free(text);
@@ -167,7 +195,8 @@ static int run_cost(struct cli *c, struct busc *bus)
         cli__print_json(answer);
     } else if (answer) {
         const json_t *today = json_object_get(answer, "today");
-        const char *currency = json_str(answer, "currency", "");
+        char *currency = text_cleaned(json_str(answer, "currency", ""),
+                                      flags_for(STDOUT_FILENO) | TEXT_ONE_LINE);
         printf("today  %s %s  %lld calls", json_str(today, "amount", "-"), currency,
                (long long)json_int(today, "calls", 0));
         if (json_int(today, "unknown", 0))
@@ -191,6 +220,7 @@ static int run_cost(struct cli *c, struct busc *bus)
                        (long long)json_int(row, "calls", 0), json_str(row, "amount", "-"),
                        currency);
         }
+        free(currency);
     }
     json_decref(answer);
     return status;

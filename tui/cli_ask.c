@@ -116,12 +116,14 @@ static void print_answer(const json_t *answer)
         putchar('\n');
     }
     const json_t *cost = json_object_get(usage, "cost");
-    printf("  %s%lld tokens in, %s%lld out, cost %s %s, %lld ms, trace %s\n",
-           json_flag(usage, "estimated", false) ? "~" : "",
+    printf("  %s%lld tokens in, %s%lld out, cost ", json_flag(usage, "estimated", false) ? "~" : "",
            (long long)json_int(usage, "input_tokens", 0),
            json_flag(usage, "estimated", false) ? "~" : "",
-           (long long)json_int(usage, "output_tokens", 0), json_str(cost, "amount", "unknown"),
-           json_str(cost, "currency", ""), (long long)json_int(answer, "elapsed_ms", 0),
+           (long long)json_int(usage, "output_tokens", 0));
+    cli__put(json_str(cost, "amount", "unknown"), false);
+    putchar(' ');
+    cli__put(json_str(cost, "currency", ""), false);
+    printf(", %lld ms, trace %s\n", (long long)json_int(answer, "elapsed_ms", 0),
            json_str(answer, "trace_id", ""));
 }
 

@@ -90,8 +90,11 @@ static int verify(struct cli *c, struct busc *bus)
         printf("%s: %lld of %lld entries checked in %lld ms\n", ok ? "intact" : "TAMPERED",
                (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
                (long long)json_int(report, "elapsed_ms", 0));
-        printf("head   %s\nroot   %s\nproved ", json_str(report, "head", ""),
-               json_str(report, "root", ""));
+        printf("head   ");
+        cli__put(json_str(report, "head", ""), false);
+        printf("\nroot   ");
+        cli__put(json_str(report, "root", ""), false);
+        printf("\nproved ");
         cli__put(json_str(report, "proved", ""), false);
         putchar('\n');
         size_t i;

@@ -120,6 +120,11 @@ static bool is_marked(uint32_t cp)
     return (cp & 0xfffe) == 0xfffe || IN(cp, marked);
 }
 
+bool text_is_hidden(uint32_t cp)
+{
+    return cp < 0x20 || cp == 0x7f || (cp & TEXT_BAD) || is_marked(cp);
+}
+
 /* One combining mark: kept, counted, or shown by its number when nothing is there to carry it. */
 static void put_mark(struct text_cleaner *c, uint32_t cp, int flags, struct buf *out)
 {

@@ -45,6 +45,9 @@ void text_clean_end(struct text_cleaner *c, int flags, struct buf *out);
 void text_clean(const char *bytes, size_t len, int flags, struct buf *out);
 /* The same, newly allocated; the caller frees. */
 char *text_cleaned(const char *s, int flags);
+/* True if text_clean shows the code point in another form: a control character, also \n and \t, DEL,
+ * C1, a bidi control, what is invisible or has no agreed meaning. Combining marks are not. */
+bool text_is_hidden(uint32_t cp);
 
 /* Columns of one code point on a terminal: 0, 1 or 2. The one width function of the project (the C
  * library's, as ncurses uses); an unprintable one is 1. */

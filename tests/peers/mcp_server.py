@@ -29,7 +29,10 @@ parser.add_argument("--pages", type=int, default=0, metavar="N", help="N more pa
 parser.add_argument("--bad-names", action="store_true", help="list tools with hostile names")
 parser.add_argument("--ask", action="store_true", help="ask the client roots/list, ping and another method")
 parser.add_argument("--log", metavar="FILE", help="append each message read to FILE")
+parser.add_argument("--hostile", metavar="FILE",
+                    help="put the text of FILE (UTF-8) into names, titles, descriptions, results, errors and stderr")
 args = parser.parse_args()
+HOSTILE = open(args.hostile, encoding="utf-8", newline="").read() if args.hostile else ""
 
 
 def write(text):
@@ -61,6 +64,22 @@ def tools():
         listed += [tool("a\x1b[31mred"), tool("two words"), tool(""), tool("x" * 300), tool("echo"),
                    {"description": "no name"}, tool("new\nline"), tool("good")]
     return listed
+
+
+def hostile_tools():
+    told = "how full each disk is, free space on every disk "
+    return [tool("bad" + HOSTILE), tool("disk_space", title="disk space " + HOSTILE),
+            {"name": "disk_report", "title": "disk report", "description": told + HOSTILE,
+             "inputSchema": {"type": "object", "properties": {"p" + HOSTILE: {"type": "string", "description": HOSTILE}}}},
+            {"name": "disk_fails", "title": "disk failures", "description": told, "inputSchema": {"type": "object"}},
+            {"name": "disk_refuses", "title": "disk refusals", "description": told, "inputSchema": {"type": "object"}}]
+
+
+def hostile_call(name):
+    if name == "disk_refuses":
+        return None
+    return text("The disk is 97% full, the disk said " + HOSTILE + "\nand on a line of its own\n" + HOSTILE,
+                isError=name == "disk_fails", structuredContent={"disk " + HOSTILE: HOSTILE, "percent": 97})
 
 
 def text(value, **more):
@@ -96,7 +115,7 @@ def list_tools(params):
     for _ in range(args.storm):
         send({"method": "notifications/tools/list_changed"})
     page = int(params.get("cursor") or 0)
-    result = {"tools": tools() if page == 0 else [tool("page%d" % page)]}
+    result = {"tools": hostile_tools() if HOSTILE else tools() if page == 0 else [tool("page%d" % page)]}
     if page < args.pages:
         result["nextCursor"] = str(page + 1)
     return result
@@ -117,7 +136,12 @@ def handle(message):
         write("debug: handling %s\n\n{broken\n[1, 2]\n\x1b[31mred\x1b[0m\n" % method)
     if method == "initialize":
         send({"id": ident, "result": {"protocolVersion": args.version, "capabilities": {"tools": {"listChanged": True}},
-                                      "serverInfo": {"name": "test-server", "version": "1.2.3"}}})
+                                      "serverInfo": {"name": "test-server" + HOSTILE[:40], "version": "1.2.3" + HOSTILE}}})
+        if HOSTILE:
+            sys.stderr.buffer.write(b"\x9b31;7777m\xff\xc0\x80 stderr " + HOSTILE.encode() + b"\n")
+            sys.stderr.flush()
+            sys.stdout.buffer.write(b"\x9b31;7777m\xff\xc0\x80 noise " + HOSTILE.replace("\n", " ").encode() + b"\n")
+            sys.stdout.flush()
     elif method == "tools/list":
         send({"id": ident, "result": list_tools(params)})
     elif method == "ping":
@@ -126,7 +150,10 @@ def handle(message):
         if args.bad_json:
             write('{"jsonrpc":"2.0","id":%d,"result":{\n' % ident)
             return
-        result = call(params)
+        result = hostile_call(params.get("name")) if HOSTILE else call(params)
+        if result is None:
+            send({"id": ident, "error": {"code": -32000, "message": "refused: " + HOSTILE}})
+            return
         if args.wrong_ids:
             send({"id": ident + 1000, "result": text("not this one")})
             send({"id": "%d" % ident, "result": text("nor this one")})

@@ -17,6 +17,8 @@ the model in the request says how it behaves:
     longline    a line of 2 MiB                    echo-key       401 that repeats the key
     crlf        CRLF, comments, multi-line data    linger         end mark, then the connection stays
     huge        text without an end                keepalive      comments only, for ever
+    hostile     the text of the file named on the command line, byte by byte
+    hostile-500, hostile-mid   that text in an error, before or in the stream
 
 GET /log answers what happened: a list of {model, path, body, headers, disconnected}.
 """
@@ -28,6 +30,7 @@ import time
 
 LOG = []
 LOCK = threading.Lock()
+HOSTILE = open(sys.argv[1], encoding="utf-8", newline="").read() if len(sys.argv) > 1 else ""
 PIECES = ["Disk is ", "93.5% full", " [1]. Диск."]
 
 
@@ -126,6 +129,9 @@ def behave(t, model, headers):
     if model == "hang":
         t.wait_gone()
         return False
+    if model == "hostile-500":
+        t.error(500, "no, since " + HOSTILE)
+        return True
     if model in ("500", "401"):
         t.error(int(model), f"broken in the mock with {model}\n\x1b[31m")
         return True
@@ -146,7 +152,7 @@ def behave(t, model, headers):
             {"choices": [{"message": {"content": "".join(PIECES)}, "finish_reason": "stop"}],
              "usage": {"prompt_tokens": 5, "completion_tokens": 6}}))
         return True
-    t.one_by_one = model == "bytes"
+    t.one_by_one = model in ("bytes", "hostile")
     t.stream()
     if model == "silent-head":
         t.wait_gone()
@@ -165,6 +171,13 @@ def behave(t, model, headers):
             words = "the card fell out"
             t.send(json.dumps({"error": words}) + "\n" if t.ollama else
                    "event: error\ndata: " + json.dumps({"error": {"message": words}}) + "\n\n")
+    elif model == "hostile":
+        for text in HOSTILE:
+            t.piece(text)
+        t.end()
+    elif model == "hostile-mid":
+        t.piece("The disk is full ")
+        t.send(json.dumps({"error": "it fell over: " + HOSTILE}) + "\n")
     elif model == "longline":
         t.send("data: " + "x" * (2 << 20) + "\n")
     elif model == "huge":
