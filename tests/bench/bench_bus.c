@@ -1,7 +1,11 @@
 /* The bus's round trip over inproc, with the server on a thread of its own as in the console.
- * Prints one JSON object a line: {"name", "value", "unit"}. */
+ * Beside it nng alone: a request and its reply of the same size between two threads that do nothing
+ * else. Prints one JSON object a line: {"name", "value", "unit"}. */
 #include "backend/base/clock.h"
 #include "backend/bus/client.h"
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -84,6 +88,47 @@ static void measure_wakes(struct wakes *w)
     report("bus_event", w->us, w->count);
 }
 
+/* ---- the reference */
+
+static const char RAW_REQUEST[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status.get\","
+                                  "\"params\":{\"session\":\"0123456789\"}}";
+static const char RAW_REPLY[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}";
+
+static void *raw_serve(void *arg)
+{
+    nng_socket s = *(nng_socket *)arg;
+    nng_msg *m;
+    while (!nng_recvmsg(s, &m, 0)) {
+        nng_msg_clear(m);
+        nng_msg_append(m, RAW_REPLY, sizeof RAW_REPLY);
+        if (nng_sendmsg(s, m, 0))
+            nng_msg_free(m);
+    }
+    return NULL;
+}
+
+static void measure_raw(double *us)
+{
+    nng_socket rep, req;
+    pthread_t thread;
+    BUG_IF(nng_rep0_open(&rep) || nng_listen(rep, "inproc://raw", NULL, 0) || nng_req0_open(&req) ||
+           nng_dial(req, "inproc://raw", NULL, 0));
+    pthread_create(&thread, NULL, raw_serve, &rep);
+    for (int i = -WARM; i < ROUNDS; i++) {
+        uint64_t before = clock_mono_ns();
+        nng_msg *m;
+        BUG_IF(nng_msg_alloc(&m, 0) || nng_msg_append(m, RAW_REQUEST, sizeof RAW_REQUEST) ||
+               nng_sendmsg(req, m, 0) || nng_recvmsg(req, &m, 0));
+        nng_msg_free(m);
+        if (i >= 0)
+            us[i] = (double)(clock_mono_ns() - before) / 1000;
+    }
+    nng_close(rep);
+    nng_close(req);
+    pthread_join(thread, NULL);
+    report("nng_round_trip", us, ROUNDS);
+}
+
 int main(void)
 {
     static double us[ROUNDS];
@@ -116,6 +161,7 @@ int main(void)
     busc_free(c);
     loop_quit(s.loop);
     pthread_join(thread, NULL);
+    measure_raw(us);
     bus_library_end();
     return 0;
 }

@@ -19,6 +19,7 @@ the model in the request says how it behaves:
     huge        text without an end                keepalive      comments only, for ever
     hostile     the text of the file named on the command line, byte by byte
     hostile-500, hostile-mid   that text in an error, before or in the stream
+    paced       LONG: 16 characters every 20 ms, the same stream for every client
 
 GET /log answers what happened: a list of {model, path, body, headers, disconnected}.
 """
@@ -32,6 +33,42 @@ LOG = []
 LOCK = threading.Lock()
 HOSTILE = open(sys.argv[1], encoding="utf-8", newline="").read() if len(sys.argv) > 1 else ""
 PIECES = ["Disk is ", "93.5% full", " [1]. Диск."]
+PACE_CHARS, PACE_SECONDS = 16, 0.02
+
+
+def long_text(length=3145):
+    """Markdown of exactly so many ASCII characters: headings, lists, code, emphasis, a table, prose."""
+    part = """## Step {n}: find what fills the volume
+
+The file system **/var** grew by *{n}.4 GB* since yesterday. Most of it is the journal, which keeps
+every message until a limit is reached; the limit is not set on this host, so it is a tenth of the disk.
+
+1. Look at the largest folders first, one level at a time.
+2. Compare with the history of `disk_used` before anything is removed.
+   - a steady slope is a log, a step is a backup or a core dump
+
+```sh
+du -x --max-depth=1 /var | sort -n | tail -n {n}
+journalctl --disk-usage
+```
+
+| folder | size | trend |
+|---|---|---|
+| /var/log/journal | {n}.1 GB | rising |
+| /var/lib/docker | 2{n}.0 GB | steady |
+
+> A deleted file that a process still holds is freed only when the process closes it.
+
+"""
+    text = ""
+    n = 1
+    while len(text) < length:
+        text += part.format(n=n)
+        n += 1
+    return text[:length]
+
+
+LONG = long_text()
 
 
 class Gone(Exception):
@@ -183,6 +220,13 @@ def behave(t, model, headers):
     elif model == "huge":
         while True:
             t.piece("y" * 60000)
+    elif model == "paced":
+        due = time.monotonic()
+        for i in range(0, len(LONG), PACE_CHARS):
+            t.piece(LONG[i:i + PACE_CHARS])
+            due += PACE_SECONDS
+            time.sleep(max(0, due - time.monotonic()))
+        t.end(usage=(31, len(LONG) // 4))
     elif model == "keepalive":
         while True:
             t.send(": still there\n\n" if not t.ollama else "\n")
