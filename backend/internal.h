@@ -17,6 +17,14 @@
 #include "backend/vault/vault.h"
 #include <pthread.h>
 
+/* What the scorecard counts in the log and the ledger. Both only grow, so each assessment counts
+ * what came since the last; a verification of the log begins from nothing again. */
+struct score_tally {
+    int64_t seq, line; /* the last counted */
+    int64_t outputs, results, calls, answers, starts, seals, oldest;
+    int64_t lines, lines_chained;
+};
+
 struct backend {
     pthread_t thread;
     pthread_mutex_t lock;  /* guards the next four */
@@ -42,6 +50,7 @@ struct backend {
     enum bus_role max_role;
     char *last_status;     /* the status last told, so that nothing is told twice */
     json_t *last_score;    /* statuses last logged */
+    struct score_tally tally;
     json_t *verify_report; /* the last of the whole log, or of a part with problems; or NULL */
     int64_t verify_entry;  /* of the last one that was logged, -1: none */
     struct verify_wait *verify_waits; /* oldest first */
@@ -69,6 +78,7 @@ void backend__verify_forget(struct backend *b); /* at stop */
 
 /* score.c */
 json_t *backend__scorecard(struct backend *b);
+void backend__score_recount(struct backend *b);
 void backend__score_tell(struct backend *b); /* event and entry, if it changed */
 
 /* selftools.c: the tools of the console itself, as connector "console" */

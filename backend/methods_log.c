@@ -136,6 +136,7 @@ static void on_verified(void *arg, json_t *report)
     }
     json_decref(report);
     verify_next(b);
+    backend__score_recount(b);
     b->score_due = true;
     backend__changed(b);
 }

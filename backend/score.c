@@ -21,14 +21,68 @@ static bool take_recent(void *arg, const struct store_row *row)
     return r->n < RECENT;
 }
 
-/* -1 when it cannot be read: such a fact is not assessed. */
-#define COUNT(db, sql) store_scalar(db, -1, sql, "")
+static bool take_type(void *arg, const struct store_row *row)
+{
+    struct score_tally *t = arg;
+    const char *type = store_text(row, 0);
+    const struct {
+        const char *type;
+        int64_t *count;
+    } counted[] = {{"model.output", &t->outputs}, {"critique", &t->outputs},
+                   {"tool.result", &t->results},  {"tool.call", &t->calls},
+                   {"answer", &t->answers},       {"session.start", &t->starts},
+                   {"session.seal", &t->seals}};
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+        if (strcmp(type, counted[i].type) == 0)
+            *counted[i].count += store_int(row, 1);
+    if (store_int(row, 2) > t->seq)
+        t->seq = store_int(row, 2);
+    if (store_int(row, 3) < t->oldest)
+        t->oldest = store_int(row, 3);
+    return true;
+}
+
+static bool take_lines(void *arg, const struct store_row *row)
+{
+    struct score_tally *t = arg;
+    t->lines += store_int(row, 0);
+    t->lines_chained += store_int(row, 1);
+    if (store_int(row, 2) > t->line)
+        t->line = store_int(row, 2);
+    return true;
+}
+
+void backend__score_recount(struct backend *b)
+{
+    b->tally = (struct score_tally){.seq = -1, .oldest = INT64_MAX};
+}
+
+/* False when it cannot be read: then what was counted is not known. */
+static bool tally_move(struct backend *b)
+{
+    struct score_tally *t = &b->tally;
+    struct store_db *db = store_reader(b->store);
+    if (!t->oldest)
+        backend__score_recount(b);
+    if (store_query(db, NULL, take_type, t,
+                    "SELECT type, count(*), max(seq), min(ts) FROM entries WHERE seq > ? GROUP BY "
+                    "type",
+                    "i", t->seq) == ERR_OK &&
+        store_query(db, NULL, take_lines, t,
+                    "SELECT count(*), sum(EXISTS(SELECT 1 FROM entries WHERE seq = l.entry AND "
+                    "type = 'model.call')), max(id) FROM ledger AS l WHERE id > ?",
+                    "i", t->line) == ERR_OK)
+        return true;
+    backend__score_recount(b);
+    return false;
+}
 
 static void log_facts(struct backend *b, struct pol_facts *f, struct recent *recent)
 {
-    struct store_db *db = store_reader(b->store);
     struct prov_state chain;
+    const struct score_tally *t = &b->tally;
     prov_state(b->prov, &chain);
+    bool known = tally_move(b);
     f->chain_size = chain.size;
     f->chain_problems = b->verify_report ? json_int(b->verify_report, "problem_count", -1) : -1;
     f->chain_checked = b->verify_report ? json_int(b->verify_report, "checked", -1) : -1;
@@ -36,25 +90,19 @@ static void log_facts(struct backend *b, struct pol_facts *f, struct recent *rec
     f->verify_entry = b->verify_entry;
     /* Every call leaves a line in the ledger or a result in the log; each must lead back to an
      * entry that was written before the call was made. */
-    f->model_calls = COUNT(db, "SELECT count(*) FROM entries WHERE type IN ('model.output', "
-                               "'critique')");
-    f->model_calls_in_ledger = COUNT(db, "SELECT count(*) FROM ledger");
-    int64_t results = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'tool.result'");
-    int64_t calls = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'tool.call'");
-    int64_t chained = COUNT(db, "SELECT count(*) FROM ledger JOIN entries ON entries.seq = "
-                                "ledger.entry AND entries.type = 'model.call'");
-    bool known = results >= 0 && calls >= 0 && chained >= 0 && f->model_calls_in_ledger >= 0;
-    f->actions = known ? results + f->model_calls_in_ledger : -1;
-    f->actions_chained = known ? (results < calls ? results : calls) + chained : -1;
-    f->answers = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'answer'");
+    f->model_calls = known ? t->outputs : -1;
+    f->model_calls_in_ledger = known ? t->lines : -1;
+    f->actions = known ? t->results + t->lines : -1;
+    f->actions_chained =
+        known ? (t->results < t->calls ? t->results : t->calls) + t->lines_chained : -1;
+    f->answers = known ? t->answers : -1;
     f->answers_with_sources = -1;
-    int64_t begun = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'session.start'");
-    f->sessions = begun > 0 ? begun - 1 : -1;
-    f->sessions_sealed = COUNT(db, "SELECT count(*) FROM entries WHERE type = 'session.seal'");
-    f->oldest_payload_at = COUNT(db, "SELECT coalesce(min(ts), 0) FROM entries");
+    f->sessions = known && t->starts > 0 ? t->starts - 1 : -1;
+    f->sessions_sealed = known ? t->seals : -1;
+    f->oldest_payload_at = !known ? -1 : t->oldest == INT64_MAX ? 0 : t->oldest;
     f->personal_data_entries = -1;
     /* Only seqs to cite: fewer of them say nothing wrong. */
-    store_query(db, NULL, take_recent, recent,
+    store_query(store_reader(b->store), NULL, take_recent, recent,
                 "SELECT seq FROM entries WHERE type IN ('tool.call', 'model.call') ORDER BY seq "
                 "DESC LIMIT 8",
                 "");

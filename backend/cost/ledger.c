@@ -61,16 +61,28 @@ enum err cost_insert(struct store_db *db, void *arg, struct error *e)
     char day[16];
     clock_local_day(l->at, day);
     BUG_IF(l->priced && l->amount_nano < 0);
+    int64_t input = tokens(l->input_tokens), output = tokens(l->output_tokens),
+            estimated = l->estimated, priced = l->priced, amount = l->priced ? l->amount_nano : 0;
+    enum err code =
+        store_exec(db, e,
+                   "INSERT INTO ledger (at, day, trace_id, model, provider, connector, "
+                   "input_tokens, output_tokens, estimated, priced, amount_nano, currency, "
+                   "price_version, outcome, elapsed_ms, first_token_ms, entry) "
+                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   "isssssiiiiisssiii", l->at, day, l->trace_id, l->model, l->provider,
+                   l->connector, input, output, estimated, priced, amount, l->currency,
+                   l->price_version, l->outcome, l->elapsed_ms, l->first_token_ms, l->entry);
+    if (code != ERR_OK)
+        return code;
     return store_exec(db, e,
-                      "INSERT INTO ledger (at, day, trace_id, model, provider, connector, "
-                      "input_tokens, output_tokens, estimated, priced, amount_nano, currency, "
-                      "price_version, outcome, elapsed_ms, first_token_ms, entry) "
-                      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      "isssssiiiiisssiii", l->at, day, l->trace_id, l->model, l->provider,
-                      l->connector, tokens(l->input_tokens), tokens(l->output_tokens),
-                      (int64_t)l->estimated, (int64_t)l->priced,
-                      l->priced ? l->amount_nano : INT64_C(0), l->currency, l->price_version,
-                      l->outcome, l->elapsed_ms, l->first_token_ms, l->entry);
+                      "INSERT INTO ledger_days VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) "
+                      "ON CONFLICT DO UPDATE SET calls = calls + 1, "
+                      "estimated = estimated + excluded.estimated, "
+                      "input_tokens = input_tokens + excluded.input_tokens, "
+                      "output_tokens = output_tokens + excluded.output_tokens, "
+                      "units = units + excluded.units, nano = nano + excluded.nano",
+                      "sssssiiiiii", day, l->model, l->provider, l->outcome, l->currency, priced,
+                      estimated, input, output, amount / 1000000000, amount % 1000000000);
 }
 
 void cost__put_text(json_t *o, const char *key, const struct store_row *row, int column)

@@ -8,12 +8,14 @@
 enum { MAX_DAYS = 366 };
 static const int64_t nano_per_unit = 1000000000, day_ms = 86400000;
 
-/* ?1 is the currency, ?2 and ?3 the first and the last day. */
-#define SUMS                                                                             \
-    "COUNT(*), SUM(priced = 0), SUM(estimated), SUM(input_tokens), SUM(output_tokens), " \
-    "SUM(CASE WHEN priced AND currency = ?1 THEN amount_nano / 1000000000 ELSE 0 END), " \
-    "SUM(CASE WHEN priced AND currency = ?1 THEN amount_nano % 1000000000 ELSE 0 END) "
-#define WINDOW "FROM ledger WHERE day BETWEEN ?2 AND ?3 "
+/* ?1 is the currency, ?2 and ?3 the first and the last day. The totals by day are as exact as the
+ * lines they are made of, and as many as there are models, not calls. */
+#define SUMS                                                                    \
+    "SUM(calls), SUM(CASE WHEN priced THEN 0 ELSE calls END), SUM(estimated), " \
+    "SUM(input_tokens), SUM(output_tokens), "                                   \
+    "SUM(CASE WHEN priced AND currency = ?1 THEN units ELSE 0 END), "           \
+    "SUM(CASE WHEN priced AND currency = ?1 THEN nano ELSE 0 END) "
+#define WINDOW "FROM ledger_days WHERE day BETWEEN ?2 AND ?3 "
 
 struct sums {
     int64_t calls, unknown, estimated, input, output, units, nano;
@@ -204,16 +206,15 @@ static json_t *summarise(struct summary *s)
     json_t *models = none ? rows_of(s, take_model,
                                     "SELECT model, provider, " SUMS WINDOW
                                     "GROUP BY model, provider ORDER BY SUM(CASE WHEN priced AND "
-                                    "currency = ?1 THEN amount_nano / 1e9 ELSE 0 END) DESC, "
-                                    "COUNT(*) DESC, model")
+                                    "currency = ?1 THEN units + nano / 1e9 ELSE 0 END) DESC, "
+                                    "SUM(calls) DESC, model")
                           : NULL;
     json_t *outcomes = models ? rows_of(s, take_outcome,
-                                        "SELECT outcome, COUNT(*) " WINDOW
+                                        "SELECT outcome, SUM(calls) " WINDOW
                                         "AND ?1 IS NOT NULL GROUP BY outcome ORDER BY 2 DESC, 1")
                               : NULL;
     json_t *others = outcomes ? rows_of(s, take_currency,
-                                        "SELECT currency, COUNT(*), SUM(amount_nano / 1000000000), "
-                                        "SUM(amount_nano % 1000000000) " WINDOW
+                                        "SELECT currency, SUM(calls), SUM(units), SUM(nano) " WINDOW
                                         "AND priced AND currency <> ?1 GROUP BY 1 ORDER BY 1")
                               : NULL;
     json_decref(none);

@@ -35,6 +35,16 @@ static const char *const steps[] = {
     " outcome TEXT NOT NULL, elapsed_ms INTEGER, first_token_ms INTEGER, entry INTEGER) STRICT;"
     "CREATE INDEX ledger_day ON ledger(day);"
     "CREATE INDEX ledger_model ON ledger(model);",
+    /* 2: the ledger's totals by day, so that no total reads all lines. Kept by cost_insert. */
+    "CREATE TABLE ledger_days(day TEXT NOT NULL, model TEXT NOT NULL, provider TEXT NOT NULL,"
+    " outcome TEXT NOT NULL, currency TEXT NOT NULL, priced INTEGER NOT NULL,"
+    " calls INTEGER NOT NULL, estimated INTEGER NOT NULL, input_tokens INTEGER NOT NULL,"
+    " output_tokens INTEGER NOT NULL, units INTEGER NOT NULL, nano INTEGER NOT NULL,"
+    " PRIMARY KEY(day, model, provider, outcome, currency, priced)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO ledger_days SELECT day, model, ifnull(provider, ''), outcome,"
+    " ifnull(currency, ''), priced <> 0, count(*), sum(estimated), sum(input_tokens),"
+    " sum(output_tokens), sum(ifnull(amount_nano, 0) / 1000000000),"
+    " sum(ifnull(amount_nano, 0) % 1000000000) FROM ledger GROUP BY 1, 2, 3, 4, 5, 6;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

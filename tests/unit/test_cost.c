@@ -300,6 +300,41 @@ static void the_ledger_is_paged_from_the_newest(void **state)
     json_decref(page);
 }
 
+/* A database of before the totals by day: the lines are there, the totals are not. */
+static enum err make_old(struct store_db *db, void *arg, struct error *e)
+{
+    (void)arg;
+    enum err code = store_exec(db, e, "DROP TABLE ledger_days", "");
+    return code == ERR_OK ? store_exec(db, e, "PRAGMA user_version=1", "") : code;
+}
+
+static void made_old(void *arg, const struct error *e)
+{
+    assert_int_equal(e->code, ERR_OK);
+    loop_quit(arg);
+}
+
+static void an_older_ledger_gets_the_same_totals(void **state)
+{
+    struct bench *b = *state;
+    struct error e = {0};
+    json_t *before = cost_summary(b->cost, "RUB", 60, &e);
+    assert_true(json_int(json_object_get(before, "total"), "calls", 0) > 5);
+    store_write(b->store, make_old, made_old, b->loop);
+    loop_run(b->loop);
+    assert_null(cost_summary(b->cost, "RUB", 60, &e));
+    cost_free(b->cost);
+    store_close(b->store);
+    store_free(b->store);
+    b->store = store_open(b->loop, b->dir, false, &e);
+    assert_non_null(b->store);
+    b->cost = cost_new(b->store);
+    json_t *after = cost_summary(b->cost, "RUB", 60, &e);
+    assert_true(json_equal(before, after));
+    json_decref(before);
+    json_decref(after);
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
@@ -313,6 +348,7 @@ int main(void)
         cmocka_unit_test(totals_are_right),
         cmocka_unit_test(amounts_that_overflow_a_sum_are_summed),
         cmocka_unit_test(the_ledger_is_paged_from_the_newest),
+        cmocka_unit_test(an_older_ledger_gets_the_same_totals),
     };
     int failed = cmocka_run_group_tests(money, NULL, NULL);
     return failed + cmocka_run_group_tests(ledger, open_bench, close_bench);
