@@ -58,6 +58,12 @@ void tui_dirty_in(unsigned ms)
         the_app->wake_at = at;
 }
 
+void tui_answering(size_t n)
+{
+    if (the_app)
+        the_app->answering = n;
+}
+
 /* ---- views */
 
 const struct view_ops *tui__app_ops(const struct tui__app *app)
@@ -142,11 +148,19 @@ void tui__app_focus(struct tui__app *app, int view)
     app->dirty = true;
 }
 
-void tui_show(const char *view)
+void tui_show_item(const char *view, const char *id)
 {
     for (int i = 0; i < VIEW_COUNT; i++)
-        if (!strcmp(tui__views[i].ops->name, view))
+        if (!strcmp(tui__views[i].ops->name, view)) {
             tui__app_focus(the_app, i);
+            if (id && tui__views[i].ops->show)
+                tui__views[i].ops->show(the_app->views[i].self, id);
+        }
+}
+
+void tui_show(const char *view)
+{
+    tui_show_item(view, NULL);
 }
 
 /* ---- the bus */
@@ -213,13 +227,29 @@ static void next_pane(struct tui__app *app, int step)
     tui__app_focus(app, (app->focus + step + VIEW_COUNT) % VIEW_COUNT);
 }
 
+bool tui__app_searches(const struct tui__app *app)
+{
+    return app->overlay || (tui__app_ops(app)->find && !tui__app_typing(app));
+}
+
+/* Goes to a place of the text in what is read; says so when there is none. */
+static bool find(struct tui__app *app, const char *text, int step)
+{
+    bool found = app->overlay ? tui__overlay_find(app, text, step)
+                              : tui__app_ops(app)->find(focused_self(app), text, step);
+    if (!found && *text)
+        tui_say(_("nowhere %s: %s"), step < 0 ? _("before") : _("behind"), text);
+    app->dirty = true;
+    return found;
+}
+
 static void filter_open(struct tui__app *app)
 {
-    struct tui_list *list = tui__app_list(app);
-    if (!list)
+    struct tui_list *list = app->overlay ? NULL : tui__app_list(app);
+    if (!list && !tui__app_searches(app))
         return;
     app->mode = MODE_FILTER;
-    const char *now = tui_list_filter(list);
+    const char *now = list ? tui_list_filter(list) : "";
     size_t n = now && strlen(now) < TUI_PROMPT_MAX ? strlen(now) : 0;
     memcpy(app->prompt, now ? now : "", n);
     app->prompt[n] = 0;
@@ -294,6 +324,16 @@ static bool do_global(struct tui__app *app, enum tui_action action)
 bool tui__app_do(struct tui__app *app, enum tui_action action)
 {
     app->dirty = true;
+    bool step = action == ACTION_FIND_NEXT || action == ACTION_FIND_PREV;
+    if ((step || action == ACTION_FILTER) && tui__app_searches(app)) {
+        if (!step)
+            filter_open(app);
+        else if (*app->found)
+            find(app, app->found, action == ACTION_FIND_NEXT ? 1 : -1);
+        else
+            tui_say("%s", _("/ says what to look for"));
+        return true;
+    }
     if (app->overlay && tui__overlay_action(app, action))
         return true;
     const struct view_ops *ops = tui__app_ops(app);
@@ -333,8 +373,28 @@ static enum tui_action key_action(const struct tui__app *app, uint32_t key, bool
     return ACTION_NONE;
 }
 
+/* The same prompt over a text: Enter goes to the first place at or behind what is shown. */
+static void find_key(struct tui__app *app, const struct tui__event *ev)
+{
+    if (ev->type == EVENT_KEY && (ev->key == TKEY_ENTER || ev->key == '\n')) {
+        app->mode = MODE_VIEW;
+        memcpy(app->found, app->prompt, sizeof(app->found));
+        find(app, app->found, 0);
+    } else if (ev->type == EVENT_KEY && (ev->key == TKEY_ESC || ev->key == 3)) {
+        app->mode = MODE_VIEW;
+        app->found[0] = 0;
+        find(app, "", 0);
+    } else {
+        tui__prompt_key(app, ev);
+    }
+}
+
 static void filter_key(struct tui__app *app, const struct tui__event *ev)
 {
+    if (app->overlay || !tui__app_list(app)) {
+        find_key(app, ev);
+        return;
+    }
     struct tui_list *list = tui__app_list(app);
     if (ev->type == EVENT_KEY && (ev->key == TKEY_ENTER || ev->key == '\n')) {
         app->mode = MODE_VIEW;
@@ -355,6 +415,8 @@ static void key(struct tui__app *app, const struct tui__event *ev)
     bool typing = tui__app_typing(app);
     const struct view_ops *ops = tui__app_ops(app);
     enum tui_action action = key_action(app, ev->key, typing);
+    if (action == ACTION_NONE && !typing) /* a key of the Russian layout: by where it lies */
+        action = key_action(app, tui__key_latin(ev->key), typing);
     if (action != ACTION_NONE) {
         tui__app_do(app, action);
     } else if (typing && tui__key_is_text(ev->key) && ops->text) {

@@ -12,7 +12,7 @@ enum tui__view {
 #undef VIEW
     VIEW_COUNT
 };
-enum tui__place { PLACE_LEFT, PLACE_FULL, PLACE_HALF };
+enum tui__place { PLACE_LEFT, PLACE_FULL, PLACE_TALL, PLACE_HALF };
 struct tui__view_row {
     const struct view_ops *ops;
     const char *title;
@@ -54,6 +54,7 @@ struct tui__app {
     struct tui__theme theme;
     bool mouse;
 
+    char found[TUI_PROMPT_MAX];  /* what `/` looked for last in a text */
     char prompt[TUI_PROMPT_MAX]; /* what is typed into the filter or the palette */
     int palette_at;              /* the selected row */
     char *question;              /* MODE_CONFIRM */
@@ -66,8 +67,9 @@ struct tui__app {
     char *overlay_title;
     struct tui_text *overlay; /* NULL: none is open */
     size_t overlay_top, overlay_lines;
-    int overlay_height;
+    int overlay_height, overlay_width;
 
+    size_t answering; /* answers that are being given */
     struct tui__hint hints[TUI_HINTS_MAX];
     size_t hint_count;
 
@@ -99,6 +101,8 @@ bool tui__app_typing(const struct tui__app *app);
 /* Is the action of use in the focused view as it is now? */
 bool tui__app_offers(const struct tui__app *app, enum tui_action action);
 const struct view_ops *tui__app_ops(const struct tui__app *app);
+/* Is there something `/` can search: an overlay, or a view with texts? */
+bool tui__app_searches(const struct tui__app *app);
 struct tui_list *tui__app_list(const struct tui__app *app);
 
 /* ---- parts of the screen */
@@ -111,6 +115,8 @@ void tui__palette_key(struct tui__app *app, const struct tui__event *ev);
 void tui__overlay_draw(struct tui__app *app, struct tui_area body); /* overlay.c */
 bool tui__overlay_action(struct tui__app *app, enum tui_action action);
 void tui__overlay_scroll(struct tui__app *app, long rows);
+/* Goes to the next place of the text in the overlay, as view_ops.find. */
+bool tui__overlay_find(struct tui__app *app, const char *text, int step);
 void tui__overlay_close(struct tui__app *app);
 void tui__help_open(struct tui__app *app);                          /* help.c */
 void tui__error_draw(struct tui__app *app, struct tui_area screen); /* notice.c */

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CLOCK_WIDTH = 6 };
+enum { CLOCK_WIDTH = 7 };
 
 static void clock_draw(struct tui_area line)
 {
@@ -25,7 +25,9 @@ static bool hint_draw(struct tui__app *app, struct tui_area line, int *x, enum t
     if (!code)
         return true;
     tui__key_show(code, key);
-    const char *word = _(tui__action(action)->footer);
+    const char *word = action == ACTION_FILTER && tui__app_searches(app)
+                           ? _("find")
+                           : _(tui__action(action)->footer);
     int width = (int)strlen(key) + 1;
     for (const char *p = word; *p; p++)
         width += ((unsigned char)*p & 0xc0) != 0x80;
@@ -45,14 +47,20 @@ static void hints_draw(struct tui__app *app, struct tui_area line)
     bool typing = tui__app_typing(app);
     int x = 1;
     struct tui_area room = line;
-    room.width -= 9; /* "? help", drawn last */
+    room.width -= 8; /* "? help", drawn last */
+    if (app->answering)
+        hint_draw(app, room, &x, ACTION_STOP, typing);
+    if (!typing && !app->overlay && tui__app_offers(app, ACTION_OPEN))
+        hint_draw(app, room, &x, ACTION_OPEN, typing);
     for (size_t s = 0; s < sizeof(order) / sizeof(order[0]); s++)
         for (int a = 1; a < ACTION_COUNT; a++) {
             enum tui_action action = (enum tui_action)a;
             if (tui__action(action)->scope != order[s] || !*tui__action(action)->footer ||
-                action == ACTION_HELP || !tui__app_offers(app, action))
+                action == ACTION_HELP || action == ACTION_STOP || action == ACTION_OPEN ||
+                !tui__app_offers(app, action))
                 continue;
-            if (app->overlay && action != ACTION_BACK && action != ACTION_COPY)
+            if (app->overlay && action != ACTION_BACK && action != ACTION_COPY &&
+                action != ACTION_FILTER)
                 continue;
             hint_draw(app, room, &x, action, typing);
         }
@@ -85,7 +93,9 @@ void tui__footer_draw(struct tui__app *app, struct tui_area line)
         break;
     }
     case MODE_FILTER:
-        prompt_draw(line, "/", app->prompt, _("Enter keep  Esc clear"));
+        prompt_draw(line, "/", app->prompt,
+                    tui__app_searches(app) ? _("Enter find  n N next, previous  Esc back")
+                                           : _("Enter keep  Esc clear"));
         break;
     case MODE_PALETTE:
         prompt_draw(line, ":", app->prompt, _("Enter run  Esc back"));

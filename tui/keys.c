@@ -293,6 +293,27 @@ bool tui__keys_read(struct tui__event *ev)
     }
 }
 
+/* ---- the Russian layout */
+
+uint32_t tui__key_latin(uint32_t key)
+{
+    static const struct {
+        const char *russian, *latin;
+    } rows_of_keys[] = {
+        {"йцукенгшщзхъфывапролджэячсмитьбю.", "qwertyuiop[]asdfghjkl;'zxcvbnm,./"},
+        {"ЙЦУКЕНГШЩЗХЪФЫВАПРОЛДЖЭЯЧСМИТЬБЮ,", "QWERTYUIOP{}ASDFGHJKL:\"ZXCVBNM<>?"}};
+    for (size_t r = 0; r < sizeof(rows_of_keys) / sizeof(rows_of_keys[0]); r++) {
+        const char *p = rows_of_keys[r].russian;
+        for (size_t i = 0; *p; i++) {
+            uint32_t cp;
+            p += text_decode(p, strlen(p), &cp);
+            if (cp == key)
+                return (uint32_t)rows_of_keys[r].latin[i];
+        }
+    }
+    return key;
+}
+
 /* ---- actions */
 
 static const struct tui__action_row rows[ACTION_COUNT] = {

@@ -64,6 +64,8 @@ const struct tui__action_row *tui__action(enum tui_action a);
 bool tui__action_has_key(enum tui_action a, uint32_t key);
 /* The first of the action's keys, which is no single character when typing is true; 0: none. */
 uint32_t tui__action_key(enum tui_action a, bool typing);
+/* The key of the Latin layout where this one of the Russian layout lies; others as they are. */
+uint32_t tui__key_latin(uint32_t key);
 /* A printable character without Alt: text where text is being typed. */
 bool tui__key_is_text(uint32_t key);
 /* Each key of a row's keys in turn: 0 at the end. */

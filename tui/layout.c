@@ -25,24 +25,26 @@ static int title_draw(const struct tui__app *app, struct tui_area a, int y, int 
                       bool word)
 {
     char badge[BADGE_MAX];
-    enum tui_role role, title = view == app->focus ? ROLE_TITLE_FOCUS : ROLE_TITLE;
+    bool focus = view == app->focus;
+    enum tui_role role, title = focus ? ROLE_TITLE_FOCUS : ROLE_TITLE;
     badge_of(app, view, badge, &role);
-    int used = tui_putf(a, y, x, -1, title, word ? " %d %s " : " %d ", view + 1,
-                        _(tui__views[view].title));
-    if (*badge && word) {
-        used += tui_put(a, y, x + used, -1, role, badge);
-        used += tui_put(a, y, x + used, -1, ROLE_TEXT, " ");
+    int used = tui_putf(a, y, x, -1, title, " %d ", view + 1);
+    if (word)
+        used += tui_putf(a, y, x + used, -1, title, "%s ", _(tui__views[view].title));
+    if (*badge) {
+        used += tui_put(a, y, x + used, -1, focus ? title : role, badge);
+        used += tui_put(a, y, x + used, -1, title, " ");
     }
     return used;
 }
 
-static int title_width(const struct tui__app *app, int view)
+static int title_width(const struct tui__app *app, int view, bool word)
 {
     char badge[BADGE_MAX], text[128];
     enum tui_role role;
     badge_of(app, view, badge, &role);
-    snprintf(text, sizeof(text), " %d %s %s%s", view + 1, _(tui__views[view].title), badge,
-             *badge ? " " : "");
+    snprintf(text, sizeof(text), " %d %s%s%s%s", view + 1, word ? _(tui__views[view].title) : "",
+             word ? " " : "", badge, *badge ? " " : "");
     int columns = 0;
     for (const char *p = text; *p; p++)
         columns +=
@@ -55,7 +57,7 @@ static void tabs_draw(struct tui__app *app, struct tui_area line)
 {
     int all = 0;
     for (int i = 0; i < VIEW_COUNT; i++)
-        all += title_width(app, i);
+        all += title_width(app, i, true);
     int x = 0;
     for (int i = 0; i < VIEW_COUNT; i++) {
         app->tab_x[i] = x;
@@ -103,6 +105,11 @@ static int rows_of(struct row rows[ROWS_MAX])
         }
     }
     return n;
+}
+
+static int row_weight(const struct row *row)
+{
+    return tui__views[row->views[0]].place == PLACE_FULL ? 2 : 3;
 }
 
 static void column(struct tui_area body, int x, int top, int bottom)
@@ -170,9 +177,12 @@ static void mosaic_draw(struct tui__app *app, struct tui_area body)
             pane_rule(app, i, tui_sub(left, 0, 0, 1, left.width));
             pane_draw(app, i, tui_sub(left, 1, 0, left.height - 1, left.width));
         }
-    int y = 0;
+    int y = 0, all = 0, weight = 0;
+    for (int i = 0; i < n; i++)
+        all += row_weight(&rows[i]);
     for (int i = 0; i < n; i++) {
-        int end = right.height * (i + 1) / n;
+        weight += row_weight(&rows[i]);
+        int end = right.height * weight / all;
         row_draw(app, tui_sub(right, y, 0, end - y, right.width), &rows[i]);
         y = end;
     }
@@ -187,9 +197,12 @@ static void too_small(struct tui_area a)
     char text[96];
     snprintf(text, sizeof(text), _("too small: %dx%d, needs %dx%d"), a.width, a.height,
              TUI_MIN_WIDTH, TUI_MIN_HEIGHT);
-    tui_put(a, a.height / 2, 0, -1, ROLE_STRONG, text);
-    if (a.height > 1)
-        tui_put(a, a.height / 2 + 1, 0, -1, ROLE_DIM, _("make the window larger"));
+    struct tui_text *t = tui_text_new();
+    tui_text_add(t, ROLE_STRONG, 0, false, text);
+    tui_text_add(t, ROLE_DIM, 0, false, _("make the window larger"));
+    int rows = (int)tui_text_lines(t, a.width), y = (a.height - rows) / 2;
+    tui_text_draw(t, tui_sub(a, y > 0 ? y : 0, 0, a.height, a.width), 0);
+    tui_text_free(t);
 }
 
 void tui__frame_draw(struct tui__app *app)

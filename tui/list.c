@@ -8,10 +8,9 @@
 #include "backend/base/buf.h"
 #include "backend/base/errors.h"
 #include "backend/base/text.h"
-#include "tui/tui.h"
+#include "tui/find.h"
 #include <stdlib.h>
 #include <string.h>
-#include <wctype.h>
 
 enum { GAP = 2, GUTTER = 2, LEAST_FLEXIBLE = 8, COLUMNS_MAX = 32 };
 
@@ -79,35 +78,6 @@ static void cell_text(const struct tui_list *l, size_t row, int column, struct b
     l->ops->cell(l->arg, row, column, out, role);
 }
 
-static uint32_t folded(const char *s, size_t len, size_t *n)
-{
-    uint32_t cp = 0;
-    *n = text_decode(s, len, &cp);
-    return cp & TEXT_BAD ? cp : (uint32_t)towlower((wint_t)cp);
-}
-
-/* Where needle occurs in text at or behind `from`, letters of either case; *end: behind it. */
-static bool find_folded(const char *text, size_t len, size_t from, const char *needle, size_t *at,
-                        size_t *end)
-{
-    size_t needle_len = strlen(needle), step;
-    for (size_t i = from; i < len; i += step) {
-        folded(text + i, len - i, &step);
-        size_t a = i, b = 0, n, m;
-        while (b < needle_len && a < len &&
-               folded(text + a, len - a, &n) == folded(needle + b, needle_len - b, &m)) {
-            a += n;
-            b += m;
-        }
-        if (b == needle_len) {
-            *at = i;
-            *end = a;
-            return needle_len > 0;
-        }
-    }
-    return false;
-}
-
 static bool passes(const struct tui_list *l, size_t row, struct buf *scratch)
 {
     bool inverse = l->filter[0] == '!';
@@ -118,7 +88,7 @@ static bool passes(const struct tui_list *l, size_t row, struct buf *scratch)
         enum tui_role role = ROLE_TEXT;
         cell_text(l, row, (int)c, scratch, &role);
         size_t at, end;
-        if (scratch->len && find_folded(scratch->data, scratch->len, 0, needle, &at, &end))
+        if (scratch->len && tui_find(scratch->data, scratch->len, 0, needle, &at, &end))
             return !inverse;
     }
     return inverse;
@@ -140,7 +110,7 @@ static int compare_texts(const char *a, const char *b)
         return x < y ? -1 : 1;
     size_t la = strlen(a), lb = strlen(b), n, m;
     while (la && lb) {
-        uint32_t ca = folded(a, la, &n), cb = folded(b, lb, &m);
+        uint32_t ca = tui__fold(a, la, &n), cb = tui__fold(b, lb, &m);
         if (ca != cb)
             return ca < cb ? -1 : 1;
         a += n, la -= n;
@@ -367,7 +337,7 @@ static void draw_header(const struct tui_list *l, struct tui_area a, bool titles
     int width = text_width(b.data, b.len);
     if (width > a.width)
         width = a.width;
-    tui_put(a, 0, a.width - width, width, ROLE_ACCENT, b.data);
+    tui_put(a, 0, a.width - width - (width < a.width), width, ROLE_ACCENT, b.data);
     buf_release(&b);
 }
 
@@ -385,7 +355,7 @@ static void draw_matches(const struct tui_list *l, struct tui_area a, int y, siz
         x += room - whole;
     size_t visible = whole <= room ? clean.len : text_fit(clean.data, clean.len, room - 1, &used);
     for (size_t from = 0, at, end;
-         clean.len && find_folded(clean.data, clean.len, from, needle, &at, &end); from = end) {
+         clean.len && tui_find(clean.data, clean.len, from, needle, &at, &end); from = end) {
         if (end > visible)
             break;
         tui_put_clean(a, y, x + text_width(clean.data, at), ROLE_MATCH, clean.data + at, end - at);
@@ -441,7 +411,7 @@ void tui_list_draw(struct tui_list *l, struct tui_area a, bool focused, bool hea
         return;
     keep_visible(l);
     bool scrolls = l->count > (size_t)l->height;
-    lay_columns(l, a.width - GUTTER - (scrolls ? 2 : 0));
+    lay_columns(l, a.width - GUTTER - (scrolls ? 2 : 1)); /* a free column at the right */
     if (top_line)
         draw_header(l, tui_sub(a, 0, 0, 1, a.width), header);
     struct tui_area body = tui_sub(a, l->first_row, 0, l->height, a.width - (scrolls ? 1 : 0));
@@ -483,15 +453,27 @@ static void sort_next(struct tui_list *l)
     l->reverse = false;
 }
 
+void tui_list_select(struct tui_list *l, const char *id)
+{
+    refresh(l);
+    for (size_t i = 0; i < l->count; i++)
+        if (!strcmp(l->ops->id(l->arg, l->shown[i]), id)) {
+            move_to(l, (long)i);
+            return;
+        }
+}
+
 bool tui_list_action(struct tui_list *l, enum tui_action action)
 {
     refresh(l);
     long page = l->height > 2 ? l->height - 1 : 1, at = (long)l->cursor;
     switch (action) {
     case ACTION_UP:
+    case ACTION_FIND_PREV:
         move_to(l, at - 1);
         break;
     case ACTION_DOWN:
+    case ACTION_FIND_NEXT: /* among the rows that the filter lets through */
         move_to(l, at + 1);
         break;
     case ACTION_PAGE_UP:

@@ -36,12 +36,25 @@ void tui__overlay_scroll(struct tui__app *app, long rows)
     app->dirty = true;
 }
 
+bool tui__overlay_find(struct tui__app *app, const char *text, int step)
+{
+    tui_text_match(app->overlay, text);
+    long from = (long)app->overlay_top + step, width = app->overlay_width;
+    long line = tui_text_find(app->overlay, (int)width, text, from, step < 0 ? -1 : 1);
+    if (line < 0 && step == 0)
+        line = tui_text_find(app->overlay, (int)width, text, 0, 1);
+    if (line >= 0)
+        app->overlay_top = (size_t)line;
+    return line >= 0;
+}
+
 void tui__overlay_draw(struct tui__app *app, struct tui_area body)
 {
     tui_clear(body, ROLE_TEXT);
     tui_fill(body, 0, 0, body.width, ROLE_RULE, GLYPH_RULE);
     struct tui_area inner = tui_sub(body, 1, MARGIN, body.height - 1, body.width - 2 * MARGIN);
     app->overlay_height = inner.height;
+    app->overlay_width = inner.width;
     app->overlay_lines = tui_text_lines(app->overlay, inner.width);
     if (app->overlay_top > last_top(app))
         app->overlay_top = last_top(app);

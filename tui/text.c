@@ -50,7 +50,8 @@ struct tui_text {
     size_t cell_at; /* column of the row being written */
     size_t cell_start;
     size_t wrapped;
-    int width;
+    int width, tight;
+    char *needle; /* shown as a match where it occurs, or NULL */
     struct tui__paper_stream stream;
 };
 
@@ -94,6 +95,7 @@ void tui_text_free(struct tui_text *t)
     free(t->lines);
     free(t->tables);
     free(t->columns);
+    free(t->needle);
     free(t);
 }
 
@@ -324,9 +326,21 @@ static void add_line(struct tui_text *t, size_t para, size_t start, size_t end)
     t->lines[t->line_count++] = (struct line){para, start, end};
 }
 
+/* Does this paragraph only keep others apart, where the present tightness does not? */
+static bool left_out(const struct tui_text *t, size_t index)
+{
+    const struct para *p = &t->paras[index], *next = p + 1;
+    if (!t->tight || p->kind != PAPER_WORDS || p->end > p->start || p->rest_at > p->first_at)
+        return false;
+    return t->tight > 1 || index + 1 == t->para_count || next->kind == PAPER_CODE ||
+           next->rest_at > next->first_at;
+}
+
 static void wrap_para(struct tui_text *t, size_t index)
 {
     const struct para *p = &t->paras[index];
+    if (left_out(t, index))
+        return;
     if (p->kind == PAPER_ROW || p->kind == PAPER_RULE || p->end == p->start) {
         add_line(t, index, p->start, p->end);
         return;
@@ -342,6 +356,14 @@ static void wrap_para(struct tui_text *t, size_t index)
         at = next;
         first = false;
     }
+}
+
+void tui_text_tight(struct tui_text *t, int level)
+{
+    if (t->tight == level)
+        return;
+    t->tight = level;
+    t->line_count = t->wrapped = 0;
 }
 
 size_t tui_text_lines(struct tui_text *t, int width)
@@ -445,6 +467,15 @@ static void draw_row(const struct tui_text *t, const struct para *p, struct tui_
     }
 }
 
+/* Matches of the needle in from..to, over what was drawn there. */
+static void draw_matches(const struct tui_text *t, size_t from, size_t to, struct tui_area a, int y,
+                         int x)
+{
+    const char *s = t->bytes.data + from;
+    for (size_t at, end, i = 0; tui_find(s, to - from, i, t->needle, &at, &end); i = end)
+        tui_put_clean(a, y, x + text_width(s, at), ROLE_MATCH, s + at, end - at);
+}
+
 static void draw_line(const struct tui_text *t, const struct line *line, struct tui_area a, int y)
 {
     const struct para *p = &t->paras[line->para];
@@ -465,6 +496,31 @@ static void draw_line(const struct tui_text *t, const struct line *line, struct 
         tui_fill(a, y, x, room, ROLE_RULE, GLYPH_RULE);
     else
         draw_piece(t, p, line->start, line->end, a, y, x, room);
+    if (t->needle && p->table < 0 && line->end > line->start)
+        draw_matches(t, line->start, line->end, tui_sub(a, 0, 0, a.height, x + room), y, x);
+}
+
+void tui_text_match(struct tui_text *t, const char *needle)
+{
+    free(t->needle);
+    t->needle = needle && *needle ? xstrdup(needle) : NULL;
+}
+
+long tui_text_find(struct tui_text *t, int width, const char *needle, long from, int step)
+{
+    long n = (long)tui_text_lines(t, width);
+    for (long i = from; *needle && i >= 0 && i < n; i += step) {
+        const struct line *l = &t->lines[i];
+        const struct para *p = &t->paras[l->para];
+        /* A match may begin in this line and end in the next one. */
+        size_t at, end,
+            stop = i + 1 < n && t->lines[i + 1].para == l->para ? t->lines[i + 1].end : l->end;
+        if (p->end > p->start &&
+            tui_find(t->bytes.data + l->start, stop - l->start, 0, needle, &at, &end) &&
+            l->start + at < l->end)
+            return i;
+    }
+    return -1;
 }
 
 void tui_text_draw(struct tui_text *t, struct tui_area a, size_t first_line)

@@ -39,15 +39,16 @@ struct tui_area { /* a rectangle of the screen, in cells */
     int y, x, height, width;
 };
 struct tui_area tui_sub(struct tui_area a, int y, int x, int height, int width); /* clipped to a */
-/* Puts text at y, x of the area, at most width columns (-1: to the area's edge); cut with an ellipsis.
- * Foreign text is fine. Returns the columns used. */
+/* Puts text at y, x of the area, at most width columns (-1: to the area's edge); cut with an
+ * ellipsis. Foreign text is fine. Returns the columns used. */
 int tui_put(struct tui_area a, int y, int x, int width, enum tui_role role, const char *text);
-int tui_putf(struct tui_area a, int y, int x, int width, enum tui_role role, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+int tui_putf(struct tui_area a, int y, int x, int width, enum tui_role role, const char *format,
+             ...) __attribute__((format(printf, 6, 7)));
 /* The same, right-aligned in width columns that begin at x. */
 int tui_put_right(struct tui_area a, int y, int x, int width, enum tui_role role, const char *text);
 /* Puts the first len bytes of a text that is already clean and cut (from a tui_text line). */
-int tui_put_clean(struct tui_area a, int y, int x, enum tui_role role, const char *text, size_t len);
+int tui_put_clean(struct tui_area a, int y, int x, enum tui_role role, const char *text,
+                  size_t len);
 const char *tui_glyph(enum tui_glyph g); /* in the present charset */
 int tui_put_glyph(struct tui_area a, int y, int x, enum tui_role role, enum tui_glyph g);
 void tui_fill(struct tui_area a, int y, int x, int width, enum tui_role role, enum tui_glyph g);
@@ -62,11 +63,14 @@ bool tui_ascii(void);
 int tui_put_state(struct tui_area a, int y, int x, const char *state, bool word);
 enum tui_role tui_state_role(const char *state);
 
-/* Charts over n values (negative: a failure, drawn as the FAIL glyph); they scale to the maximum. */
-void tui_sparkline(struct tui_area a, int y, int x, int width, enum tui_role role, const double *values, size_t n);
+/* Charts over n values (negative: a failure, drawn as the FAIL glyph); they scale to the maximum.
+ */
+void tui_sparkline(struct tui_area a, int y, int x, int width, enum tui_role role,
+                   const double *values, size_t n);
 void tui_bar(struct tui_area a, int y, int x, int width, enum tui_role role, double fraction);
 /* From..to of a waterfall row, fractions of the width; at least one cell. */
-void tui_span(struct tui_area a, int y, int x, int width, enum tui_role role, double from, double to);
+void tui_span(struct tui_area a, int y, int x, int width, enum tui_role role, double from,
+              double to);
 /* A Braille (blocks or ASCII where asked) area chart that fills a; the caller labels it. */
 void tui_chart(struct tui_area a, enum tui_role role, const double *values, size_t n, double max);
 
@@ -77,27 +81,39 @@ void tui_text_free(struct tui_text *t);
 void tui_text_clear(struct tui_text *t);
 /* Plain paragraphs; foreign text is fine. indent in columns; bar: a FOREIGN_BAR at the left. */
 void tui_text_add(struct tui_text *t, enum tui_role role, int indent, bool bar, const char *text);
-void tui_text_addf(struct tui_text *t, enum tui_role role, int indent, bool bar, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-/* Markdown (GFM) with the FOREIGN roles. For a stream: settled blocks are kept as they are, only the
- * open last block is parsed anew: linear in the length. */
+void tui_text_addf(struct tui_text *t, enum tui_role role, int indent, bool bar, const char *format,
+                   ...) __attribute__((format(printf, 5, 6)));
+/* Markdown (GFM) with the FOREIGN roles. For a stream: settled blocks are kept as they are, only
+ * the open last block is parsed anew: linear in the length. */
 void tui_text_add_markdown(struct tui_text *t, int indent, bool bar, const char *markdown);
 struct tui_markdown_stream;
 struct tui_markdown_stream *tui_markdown_begin(struct tui_text *t, int indent, bool bar);
 void tui_markdown_feed(struct tui_markdown_stream *m, const char *text, size_t len);
 void tui_markdown_end(struct tui_markdown_stream *m); /* frees it */
-/* Lines at a width (wrapping is kept until the width or the text changes; only new text is wrapped). */
+/* Lines at a width (wrapping is kept until the width or the text changes; only new text is
+ * wrapped). */
 size_t tui_text_lines(struct tui_text *t, int width);
 void tui_text_draw(struct tui_text *t, struct tui_area a, size_t first_line);
+/* Fewer blank lines where there is little room. 0: all; 1: none before items and code; 2: none. */
+void tui_text_tight(struct tui_text *t, int level);
+/* The first line from `from` on, downwards (step 1) or upwards (-1), that holds the needle; -1:
+ * none. Letters of either case are the same. */
+long tui_text_find(struct tui_text *t, int width, const char *needle, long from, int step);
+/* Every place of the needle stands out from now on; "" ends that. */
+void tui_text_match(struct tui_text *t, const char *needle);
 /* The text as plain characters, for copying; the caller frees. */
 char *tui_text_plain(const struct tui_text *t);
+
+/* Where needle occurs in text at or behind `from`, letters of either case; *end: behind it. */
+bool tui_find(const char *text, size_t len, size_t from, const char *needle, size_t *at,
+              size_t *end);
 
 /* ---- lists (tui/list.c): one widget for every list: filter, sort, mark, scroll, mouse */
 struct tui_column {
     const char *title;
-    int width;     /* columns; 0: what is left; negative: the same, but at least that many */
-    bool right;    /* right-aligned */
-    int drop;      /* 0: always shown; otherwise the higher, the sooner left out when narrow */
+    int width;  /* columns; 0: what is left; negative: the same, but at least that many */
+    bool right; /* right-aligned */
+    int drop;   /* 0: always shown; otherwise the higher, the sooner left out when narrow */
 };
 struct tui_list;
 struct tui_list_ops {
@@ -113,28 +129,36 @@ struct tui_list_ops {
     /* The text that COPY takes; NULL: the id. */
     void (*copy)(void *arg, size_t row, struct buf *out);
 };
-struct tui_list *tui_list_new(const struct tui_column *columns, size_t n, const struct tui_list_ops *ops, void *arg);
+struct tui_list *tui_list_new(const struct tui_column *columns, size_t n,
+                              const struct tui_list_ops *ops, void *arg);
 void tui_list_free(struct tui_list *l);
 void tui_list_changed(struct tui_list *l); /* rows were added, removed or changed */
 void tui_list_draw(struct tui_list *l, struct tui_area a, bool focused, bool header);
-bool tui_list_action(struct tui_list *l, enum tui_action action); /* false: not for lists */
+bool tui_list_action(struct tui_list *l, enum tui_action action);  /* false: not for lists */
 bool tui_list_click(struct tui_list *l, int y, int x, bool twice); /* cell of its area */
 void tui_list_wheel(struct tui_list *l, int rows);
-long tui_list_selected(const struct tui_list *l); /* row number for ops, -1: none */
+long tui_list_selected(const struct tui_list *l);         /* row number for ops, -1: none */
+void tui_list_select(struct tui_list *l, const char *id); /* nothing where no such row is shown */
 void tui_list_set_filter(struct tui_list *l, const char *text); /* "" shows all */
 const char *tui_list_filter(const struct tui_list *l);
 
 /* ---- the rest of the console */
 struct busc *tui_bus(void);
-void tui_dirty(void);                      /* something changed: draw again soon */
+void tui_dirty(void); /* something changed: draw again soon */
+/* How many answers are being given: the bottom line then says how to stop them. */
+void tui_answering(size_t n);
 /* Draw again after that time, for elapsed times; of several calls the soonest counts. */
 void tui_dirty_in(unsigned ms);
-void tui_say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a message in the footer, 4 s */
-void tui_error(const struct error *e, const char *where); /* stays until a key is pressed: what, where, what to do */
+void tui_say(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* a message in the footer, 4 s */
+void tui_error(const struct error *e,
+               const char *where); /* stays until a key is pressed: what, where, what to do */
 /* Asks "question [y/N]" in the footer; answer(arg) runs on y only. */
 void tui_confirm(const char *question, void (*answer)(void *arg), void *arg);
 void tui_copy(const char *text); /* OSC 52, at most 74,994 bytes; says so in the footer */
 void tui_show(const char *view); /* focus a view by name */
+/* The same, and the view is to show the thing with that id. */
+void tui_show_item(const char *view, const char *id);
 /* Text in a full-pane overlay with scrolling and Esc; takes the text. */
 void tui_overlay(const char *title, struct tui_text *text);
 /* "4 m", "2 h", "now" from a real time; out has 16 bytes. */

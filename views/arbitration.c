@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 200, SIDE_WIDTH = 104, STACK_HEIGHT = 7, LABEL_SHORT = 11, LABEL_LONG = 16 };
+enum { PAGE = 200, SIDE_WIDTH = 104, STACK_HEIGHT = 7, TWO_WIDTH = 100 };
 
 struct arbitration {
     struct tui_list *list;
@@ -322,21 +322,28 @@ static void call_detail(struct arbitration *v)
     tui_call(v, WIRE_traces_get, json_pack("{s:s}", "trace_id", v->texts_of), got_detail);
 }
 
+/* Another trace becomes the one at hand; NULL: none. doc: what is known of it, or NULL. */
+static void detail_of(struct arbitration *v, const char *id, const json_t *doc)
+{
+    char *copy = id ? xstrdup(id) : NULL;
+    free(v->texts_of);
+    v->texts_of = copy;
+    json_decref(v->detail);
+    v->detail = doc ? json_deep_copy(doc) : NULL;
+    texts_make(v);
+    v->scroll.top = 0;
+    v->ask_detail.last = 0; /* what a key asked for does not wait */
+    if (id && view_ask_now(&v->ask_detail))
+        call_detail(v);
+}
+
 /* Asks for the selected trace when it is not the one at hand. */
 static void follow_selection(struct arbitration *v)
 {
     const char *id = selected_id(v);
     if (id && v->texts_of && !strcmp(id, v->texts_of))
         return;
-    free(v->texts_of);
-    v->texts_of = id ? xstrdup(id) : NULL;
-    json_decref(v->detail);
-    v->detail = id ? json_deep_copy(row_at(v, (size_t)tui_list_selected(v->list))) : NULL;
-    texts_make(v);
-    v->scroll.top = 0;
-    v->ask_detail.last = 0; /* what a key asked for does not wait */
-    if (id && view_ask_now(&v->ask_detail))
-        call_detail(v);
+    detail_of(v, id, id ? row_at(v, (size_t)tui_list_selected(v->list)) : NULL);
 }
 
 /* ---- drawing the detail */
@@ -387,7 +394,42 @@ static bool stage_shown(const json_t *stages, size_t index, int rows)
     return false;
 }
 
-static void draw_stage(struct view_page *p, const json_t *s, double end)
+/* Columns for the longest label, as far as there are some to spare. */
+static int label_width(const json_t *stages, int width)
+{
+    int longest = 0, most = width >= 58 ? width / 3 : width * 2 / 5;
+    size_t i;
+    const json_t *s;
+    json_array_foreach(stages, i, s)
+    {
+        const char *label =
+            *json_str(s, "label", "") ? json_str(s, "label", "") : json_str(s, "name", "-");
+        int wide = text_width(label, strlen(label));
+        longest = wide > longest ? wide : longest;
+    }
+    return longest > most ? most : longest;
+}
+
+/* What a stage has to say; a model's: its composite, and whether it was chosen. */
+static void stage_note(const json_t *d, const json_t *s, struct buf *out)
+{
+    const json_t *list = json_object_get(d, "candidates"), *c;
+    size_t i;
+    json_array_foreach(list, i, c)
+    {
+        if (strcmp(json_str(s, "name", ""), "model") ||
+            strcmp(json_str(c, "model", ""), json_str(s, "label", "")) ||
+            !json_is_number(json_object_get(c, "composite")))
+            continue;
+        buf_addf(out, "%.2f", json_num(c, "composite", 0));
+        if (json_flag(c, "chosen", false))
+            buf_addf(out, " %s %s", tui_glyph(GLYPH_OK), _("chosen"));
+    }
+    if (!out->len)
+        buf_adds(out, json_str(s, "note", ""));
+}
+
+static void draw_stage(struct view_page *p, const json_t *d, const json_t *s, double end, int name)
 {
     const char *state = json_str(s, "state", "done");
     const char *label =
@@ -397,11 +439,12 @@ static void draw_stage(struct view_page *p, const json_t *s, double end)
                          : running                                   ? ROLE_ACCENT
                          : !strcmp(json_str(s, "name", ""), "model") ? ROLE_CHART
                                                                      : ROLE_CHART_ALT;
-    int width = p->area.width, notes = width >= 64 ? width * 2 / 5 : width >= 48 ? width / 3 : 0;
-    int name = width >= 58 ? LABEL_LONG : LABEL_SHORT,
-        bar = width - name - 1 - 9 - (notes ? notes + 1 : 0);
+    int width = p->area.width, notes = width >= 64 ? width / 3 : width >= 44 ? width / 4 : 0;
+    int bar = width - name - 1 - 9 - (notes ? notes + 1 : 0);
     double from = json_num(s, "start_ms", 0), ms = json_num(s, "ms", 0);
     char took[16];
+    struct buf note = {0};
+    stage_note(d, s, &note);
     tui_put(p->area, p->y, 0, name, failed ? ROLE_FAIL : ROLE_TEXT, label);
     if (bar > 3)
         tui_span(p->area, p->y, name + 1, bar, role, from / end, (from + ms) / end);
@@ -409,7 +452,10 @@ static void draw_stage(struct view_page *p, const json_t *s, double end)
     tui_put_right(p->area, p->y, name + 1 + bar, 8, ROLE_TEXT, took);
     if (notes)
         tui_put(p->area, p->y, width - notes, notes, failed ? ROLE_FAIL : ROLE_DIM,
-                failed && !*json_str(s, "note", "") ? _("failed") : json_str(s, "note", ""));
+                failed && !note.len ? _("failed")
+                : note.len          ? note.data
+                                    : "");
+    buf_release(&note);
     p->y++;
 }
 
@@ -417,17 +463,18 @@ static void draw_stages(struct view_page *p, const json_t *d, int rows)
 {
     const json_t *stages = json_object_get(d, "stages"), *s;
     double end = stages_end(stages);
+    int name = label_width(stages, p->area.width);
     size_t i;
     json_array_foreach(stages, i, s)
     {
         if (stage_shown(stages, i, rows))
-            draw_stage(p, s, end);
+            draw_stage(p, d, s, end, name);
     }
 }
 
-/* "name 0.82 bar words": one figure between 0 and 1. */
+/* "name 0.82 bar words": one figure between 0 and 1; its limit, if it has one, as a mark. */
 static void draw_figure(struct view_page *p, int indent, const char *name, const json_t *number,
-                        enum tui_role role, const char *words)
+                        enum tui_role role, double limit, const char *words)
 {
     char text[32];
     int width = p->area.width, left = indent + 12;
@@ -437,6 +484,8 @@ static void draw_figure(struct view_page *p, int indent, const char *name, const
     tui_put_right(p->area, p->y, left, 5, ROLE_TEXT, text);
     if (json_is_number(number) && bar > 2)
         tui_bar(p->area, p->y, left + 6, bar, role, json_number_value(number));
+    if (json_is_number(number) && bar > 2 && limit > 0 && limit < 1)
+        tui_put_glyph(p->area, p->y, left + 6 + (int)(limit * bar), ROLE_DIM, GLYPH_VRULE);
     if (width - left - 6 - bar - 2 > 4)
         tui_put(p->area, p->y, left + 6 + bar + 2, -1, ROLE_DIM, words);
     p->y++;
@@ -454,14 +503,19 @@ static void draw_thresholds(struct view_page *p, const json_t *verdict)
     else
         snprintf(words, sizeof(words),
                  over ? _("over %.2f: they diverge") : _("under %.2f: they agree"), d_max);
-    draw_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, words);
+    draw_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, d_max, words);
+    const json_t *after = json_object_get(verdict, "D_after");
+    if (json_is_number(after))
+        draw_figure(p, 0, _("after it"), after,
+                    json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
+                    _("divergence after the critique turn"));
     over = json_number_value(s) > s_max;
     if (!json_is_number(s))
         snprintf(words, sizeof(words), "-");
     else
         snprintf(words, sizeof(words),
                  over ? _("over %.2f: the safer one wins") : _("under %.2f: equally safe"), s_max);
-    draw_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, words);
+    draw_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, s_max, words);
 }
 
 static void draw_components(struct view_page *p, const json_t *c, const json_t *verdict)
@@ -475,7 +529,7 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
         *words = 0;
     else
         snprintf(words, sizeof(words), _("threshold %.2f"), limit);
-    draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, words);
+    draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, limit, words);
     static const char *const names[][2] = {
         {"overlap", "semantic"}, {"safety", "safety"}, {"reasoning", "reasoning"}};
     for (size_t i = 0; i < 3; i++) {
@@ -485,7 +539,7 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
         else
             snprintf(words, sizeof(words), _("weight %.2f"), weight);
         draw_figure(p, 2, _(names[i][0]), i == 1 ? safety : json_object_get(c, names[i][0]),
-                    ROLE_CHART_ALT, words);
+                    ROLE_CHART_ALT, NAN, words);
     }
     json_decref(safety);
 }
@@ -508,6 +562,30 @@ static void draw_candidate(struct arbitration *v, struct view_page *p, size_t i,
         view_page_text(p, v->answers[i]);
 }
 
+/* Side by side where it is wide, otherwise one after the other. */
+static void draw_candidates(struct arbitration *v, struct view_page *p, bool texts)
+{
+    size_t n = json_array_size(json_object_get(v->detail, "candidates"));
+    bool two = p->area.width >= TWO_WIDTH;
+    int half = (p->area.width - 3) / 2;
+    for (size_t i = 0; i < n; i += two ? 2 : 1) {
+        p->y++;
+        if (!two || i + 1 == n) {
+            draw_candidate(v, p, i, texts);
+            continue;
+        }
+        struct view_page left = {tui_sub(p->area, 0, 0, p->area.height, half), p->y};
+        struct view_page right = {
+            tui_sub(p->area, 0, half + 3, p->area.height, p->area.width - half - 3), p->y};
+        draw_candidate(v, &left, i, texts);
+        draw_candidate(v, &right, i + 1, texts);
+        int end = left.y > right.y ? left.y : right.y;
+        for (int y = p->y < 0 ? 0 : p->y; y < end && y < p->area.height; y++)
+            tui_put_glyph(p->area, y, half + 1, ROLE_RULE, GLYPH_VRULE);
+        p->y = end;
+    }
+}
+
 static void draw_detail(struct arbitration *v, struct tui_area a, bool whole)
 {
     struct view_scroll still = {0};
@@ -519,17 +597,16 @@ static void draw_detail(struct arbitration *v, struct tui_area a, bool whole)
         draw_head(v, &p);
     if (a.height > 16)
         p.y++;
-    draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - 1);
-    if (whole || a.height > 10)
+    if (whole || a.height > 10) {
+        view_page_text(&p, v->verdict);
+        if (json_is_object(verdict))
+            draw_thresholds(&p, verdict);
         p.y++;
-    view_page_text(&p, v->verdict);
-    if (json_is_object(verdict))
-        draw_thresholds(&p, verdict);
-    size_t n = json_array_size(json_object_get(d, "candidates"));
-    for (size_t i = 0; i < n; i++) {
-        p.y++;
-        draw_candidate(v, &p, i, whole || a.height > 30);
     }
+    draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - (a.height <= 10));
+    if (!whole && a.height <= 10)
+        view_page_text(&p, v->verdict);
+    draw_candidates(v, &p, whole || a.height > 30);
     if (whole)
         view_page_text(&p, v->rest);
     if (whole)
@@ -600,7 +677,9 @@ static void view_draw(void *self, struct tui_area a, bool focused)
         follow_selection(v);
     if (v->texts_of && view_ask_due(&v->ask_detail))
         call_detail(v);
-    if (v->open && v->detail) {
+    if (v->open && !v->detail && v->texts_of) {
+        view_note(a, ROLE_DIM, _("Waiting for the trace."), NULL);
+    } else if (v->open && v->detail) {
         draw_detail(v, tui_sub(a, 0, 1, a.height, a.width - 1), true);
         if (focused)
             tui_cursor(a, 0, 0);
@@ -615,6 +694,17 @@ static void view_draw(void *self, struct tui_area a, bool focused)
     } else {
         draw_both(v, a, focused);
     }
+}
+
+static void view_show(void *self, const char *id)
+{
+    struct arbitration *v = self;
+    if (!v->texts_of || strcmp(v->texts_of, id))
+        detail_of(v, id, NULL);
+    tui_list_select(v->list, id);
+    v->open = true;
+    v->scroll = (struct view_scroll){0};
+    tui_dirty();
 }
 
 static bool copy_detail(struct arbitration *v)
@@ -762,4 +852,5 @@ const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .event = view_event,
                                               .resync = view_resync,
                                               .badge = view_badge,
+                                              .show = view_show,
                                               .list = view_list};

@@ -3,10 +3,12 @@
  * C1 `turns` are in the order of the log, oldest first; the last may not have a trace yet.
  * C2 Only turns near what is shown hold their texts; the others keep their number of lines and are
  * asked for again when they are scrolled to. C3 What is shown begins at line `top_line` of turn
- * `top`; while `follow` is set the end is kept in sight. Then the text is moved up by a third of
- * the pane at a time: a stream of tokens so writes each line about once, not with every line that
- * comes. */
+ * `top`. While `follow` is set that is chosen for the user: an answer that is finished and taller
+ * than the pane shows its question and first lines; one that streams is moved up by half a pane at
+ * a time, so that a stream of tokens writes each line about once. Who scrolled is never moved;
+ * at the end (`at_end`) what is new is followed again. */
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include "views/chat_input.h"
 #include "views/chat_turn.h"
 #include "views/view.h"
@@ -14,7 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_TURNS = 50, LOADED_MAX = 120, INPUT_ROWS_MAX = 6, TICK_MS = 1000 };
+enum {
+    PAGE_TURNS = 50,
+    LOADED_MAX = 120,
+    INPUT_ROWS_MAX = 6,
+    TICK_MS = 1000,
+    ROOMY = 24,
+    TIGHT = 12
+};
 
 struct chat {
     struct chat_input input;
@@ -23,14 +32,19 @@ struct chat {
     struct chat_turn **turns;
     size_t count;
     char conversation[40];
-    bool follow;
+    bool follow, at_end;
+    char *needle;              /* what `/` looked for, or NULL */
+    struct chat_turn *code_of; /* whose code was copied last, and how much of it */
+    size_t code_at;
     size_t top;
     int top_line;
     int height, width; /* of the text at the last draw */
     int input_y;       /* row of the area where the input begins */
 };
 
-static const enum tui_action actions[] = {ACTION_WRITE, ACTION_COPY, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_WRITE,     ACTION_SOURCES,   ACTION_TRACE,
+                                          ACTION_FILTER,    ACTION_COPY,      ACTION_COPY_CODE,
+                                          ACTION_TURN_NEXT, ACTION_TURN_PREV, ACTION_NONE};
 
 /* ---- turns */
 
@@ -46,6 +60,15 @@ static void turn_append(struct chat *c, struct chat_turn *t)
 {
     c->turns = xrealloc(c->turns, (c->count + 1) * sizeof(*c->turns));
     c->turns[c->count++] = t;
+    c->follow |= c->at_end;
+}
+
+static void count_running(const struct chat *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->count; i++)
+        n += c->turns[i]->running;
+    tui_answering(n);
 }
 
 static void on_trace(void *self, const json_t *result, const struct error *e)
@@ -101,6 +124,8 @@ static void turn_remove(struct chat *c, struct chat_turn *t)
         if (c->turns[i] == t) {
             memmove(c->turns + i, c->turns + i + 1, (c->count - i - 1) * sizeof(*c->turns));
             c->count--;
+            if (c->code_of == t)
+                c->code_of = NULL;
             chat_turn_free(t);
             return;
         }
@@ -109,6 +134,22 @@ static void turn_remove(struct chat *c, struct chat_turn *t)
 /* ---- history */
 
 static void history_ask(struct chat *c, int64_t before);
+
+/* By time, where what was missed while the link was down came last (C1); what is shown stays. */
+static void turns_sort(struct chat *c)
+{
+    struct chat_turn *shown = c->top < c->count ? c->turns[c->top] : NULL;
+    for (size_t i = 1; i < c->count; i++) {
+        struct chat_turn *t = c->turns[i];
+        size_t at = i;
+        for (; at > 0 && c->turns[at - 1]->at > t->at; at--)
+            c->turns[at] = c->turns[at - 1];
+        c->turns[at] = t;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        if (c->turns[i] == shown)
+            c->top = i;
+}
 
 /* Puts a page of turns before those that are there; of what is known already only the texts are
  * taken. */
@@ -134,6 +175,7 @@ static void history_take(struct chat *c, const json_t *turns)
     c->count += fresh;
     c->top += fresh;
     free(older);
+    turns_sort(c);
 }
 
 static void on_history(void *self, const json_t *result, const struct error *e)
@@ -195,6 +237,7 @@ static void on_asked(void *self, const json_t *result, const struct error *e)
     if (!result) {
         if (t)
             chat_turn_fail(t, e);
+        count_running(c);
         tui_error(e, "chat.ask");
         return;
     }
@@ -218,7 +261,8 @@ static void ask(struct chat *c)
         json_puts(params, "conversation", c->conversation);
     turn_append(c, chat_turn_asked(text));
     chat_input_store(&c->input);
-    c->follow = true;
+    c->follow = c->at_end = true;
+    count_running(c);
     tui_call(c, WIRE_chat_ask, params, on_asked);
     tui_dirty_in(TICK_MS);
 }
@@ -250,13 +294,16 @@ static void top_set(struct chat *c, long line)
     c->top_line = (int)line;
 }
 
-/* Keeps the end in sight (C3). */
+/* Chooses what is shown (C3). */
 static void top_follow(struct chat *c)
 {
     long top, all = lines_all(c, &top), height = c->height;
-    bool running = c->count && c->turns[c->count - 1]->running;
-    if (all > top + height)
-        top = running ? all - height + height / 2 : all - height;
+    const struct chat_turn *last = c->turns[c->count - 1];
+    long start = all - last->lines; /* of the newest question */
+    if (!last->running)
+        top = last->lines > height ? start : all - height;
+    else if (all > top + height)
+        top = all - start <= height ? start : all - height + height / 2;
     else if (all < top + height / 2)
         top = all - height;
     top_set(c, top);
@@ -265,14 +312,13 @@ static void top_follow(struct chat *c)
 static void scroll(struct chat *c, long rows)
 {
     long top, all = lines_all(c, &top), last = all - c->height > 0 ? all - c->height : 0;
-    bool blank_below =
-        top > last; /* the room that following left: going down stays, going up leaves it */
+    bool blank_below = top > last; /* the room that following left: going down stays there */
     long want = top + rows;
-    if (want >= last) {
-        c->follow = true;
+    c->follow = false;
+    c->at_end = want >= last;
+    if (c->at_end) {
         want = blank_below && rows > 0 ? top : last;
-    } else {
-        c->follow = false;
+        c->follow = c->count && c->turns[c->count - 1]->running;
     }
     if (want < 0)
         want = 0;
@@ -280,6 +326,66 @@ static void scroll(struct chat *c, long rows)
     if (want < c->height && c->more && c->count)
         history_ask(c, c->turns[0]->rowid);
     tui_dirty();
+}
+
+/* The turn that is being read: of those in sight the one with the most lines, the lower of two. */
+static struct chat_turn *turn_read(const struct chat *c)
+{
+    struct chat_turn *best = NULL;
+    long most = 0, y = -(long)c->top_line;
+    for (size_t i = c->top; i < c->count && y < c->height; i++) {
+        long from = y < 0 ? 0 : y, to = y + c->turns[i]->lines;
+        to = to > c->height ? c->height : to;
+        if (to - from >= most) {
+            most = to - from;
+            best = c->turns[i];
+        }
+        y += c->turns[i]->lines;
+    }
+    return best;
+}
+
+/* To the next question, or to the one before. */
+static void turn_step(struct chat *c, int step)
+{
+    long rows = 0;
+    if (!c->count)
+        return;
+    if (step < 0 && c->top_line > 0)
+        rows = -c->top_line;
+    else if (step < 0 && c->top > 0)
+        rows = -chat_turn_lines(c->turns[c->top - 1], c->width);
+    else if (step > 0)
+        rows = chat_turn_lines(c->turns[c->top], c->width) - c->top_line;
+    scroll(c, rows);
+}
+
+/* Loads what is searched: the texts of turns far away may have been forgotten (C2). */
+static bool chat_find(void *self, const char *text, int step)
+{
+    struct chat *c = self;
+    free(c->needle);
+    c->needle = *text ? xstrdup(text) : NULL;
+    int way = step < 0 ? -1 : 1;
+    for (size_t n = 0; c->needle && n <= c->count && c->count; n++) {
+        /* Without a step the search goes on from the first turn when the end was reached. */
+        long at = (long)c->top + way * (long)n;
+        if (step == 0)
+            at %= (long)c->count;
+        if (at < 0 || at >= (long)c->count)
+            break;
+        struct chat_turn *t = c->turns[at];
+        long from = n ? (way > 0 ? 0 : chat_turn_lines(t, c->width)) : c->top_line + step;
+        long line = chat_turn_find(t, c->width, text, from, way);
+        if (line < 0)
+            continue;
+        c->follow = c->at_end = false;
+        c->top = (size_t)at;
+        c->top_line = (int)line;
+        tui_dirty();
+        return true;
+    }
+    return false;
 }
 
 /* ---- drawing */
@@ -306,15 +412,19 @@ static void empty_draw(struct tui_area a)
     tui_text_free(t);
 }
 
-static void turns_draw(struct chat *c, struct tui_area a)
+static void turns_draw(struct chat *c, struct tui_area a, const struct chat_turn *marked)
 {
     bool running = false;
     int y = 0;
     for (size_t i = c->top; i < c->count && y < a.height; i++) {
-        int first = i == c->top ? c->top_line : 0;
-        if (!c->turns[i]->loaded)
-            turn_fetch(c, c->turns[i]);
-        y += chat_turn_draw(c->turns[i], tui_sub(a, y, 0, a.height - y, a.width), first);
+        struct chat_turn *t = c->turns[i];
+        int first = i == c->top ? c->top_line : 0, at = y;
+        if (!t->loaded)
+            turn_fetch(c, t);
+        chat_turn_match(t, c->needle);
+        y += chat_turn_draw(t, tui_sub(a, y, 0, a.height - y, a.width), first);
+        if (t == marked)
+            tui_put_glyph(a, at, 0, ROLE_ACCENT, GLYPH_RUNNING);
     }
     for (size_t i = 0; i < c->count; i++)
         running |= c->turns[i]->running;
@@ -322,22 +432,25 @@ static void turns_draw(struct chat *c, struct tui_area a)
         tui_dirty_in(TICK_MS);
 }
 
-/* On the rule above the input: where what is shown stands in the whole. */
+/* On the rule above the input: how much there is above and below what is shown. */
 static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
 {
     tui_fill(a, y, 0, a.width, ROLE_RULE, GLYPH_RULE);
     int x = 1;
     if (focused && !c->writing)
         x += tui_putf(a, y, x, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
-    if (!c->follow && c->count) {
-        long top, all = lines_all(c, &top);
-        char text[64];
-        long end = top + c->height < all ? top + c->height : all;
-        int n = snprintf(text, sizeof(text), " %ld-%ld %s %ld%s ", top + 1, end, _("of"), all,
-                         c->more ? "+" : "");
-        if (x + n < a.width)
-            tui_put(a, y, a.width - n - 1, -1, ROLE_DIM, text);
-    }
+    long top, all = lines_all(c, &top), below = all - top - c->height;
+    struct buf b = {0};
+    if (top > 0 && !c->follow)
+        buf_addf(&b, " %s %ld%s ", tui_glyph(GLYPH_MORE_UP), top, c->more ? "+" : "");
+    if (below > 0)
+        buf_addf(&b, " %s %ld %s ", tui_glyph(GLYPH_MORE_DOWN), below, _("more, PgDn"));
+    int width = b.len ? text_width(b.data, b.len) : 0;
+    if (width && x + width < a.width - 1)
+        tui_put(a, y, a.width - width - 1, -1, below > 0 ? ROLE_ACCENT : ROLE_DIM, b.data);
+    else if (width && below > 0)
+        tui_putf(a, y, a.width - 8, 7, ROLE_ACCENT, " %s %ld ", tui_glyph(GLYPH_MORE_DOWN), below);
+    buf_release(&b);
 }
 
 static void chat_draw(void *self, struct tui_area a, bool focused)
@@ -348,9 +461,12 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
     if (rows > most)
         rows = most < 1 ? 1 : most;
     c->height = a.height - rows - 1;
-    c->width = a.width;
+    c->width = a.width - 1;
     c->input_y = a.height - rows;
-    struct tui_area text = tui_sub(a, 0, 0, c->height, a.width);
+    struct tui_area text = tui_sub(a, 0, 0, c->height, c->width);
+    int level = a.height >= ROOMY ? 0 : a.height >= TIGHT ? 1 : 2;
+    for (size_t i = 0; i < c->count; i++)
+        chat_turn_tighten(c->turns[i], level);
     if (c->count == 0) {
         if (c->opened)
             empty_draw(text);
@@ -362,7 +478,7 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
             top_follow(c);
         else if (c->top < c->count && c->top_line >= chat_turn_lines(c->turns[c->top], c->width))
             c->top_line = c->turns[c->top]->lines - 1;
-        turns_draw(c, text);
+        turns_draw(c, text, focused && !c->writing ? turn_read(c) : NULL);
         texts_trim(c);
     }
     rule_draw(c, a, c->height, focused);
@@ -375,18 +491,53 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
 
 static void copy_answer(struct chat *c)
 {
-    int y = 0;
-    struct chat_turn *last = NULL; /* the lowest turn in sight */
-    for (size_t i = c->top; i < c->count && y < c->height; i++) {
-        last = c->turns[i];
-        y += last->lines - (i == c->top ? c->top_line : 0);
-    }
-    char *text = last ? chat_turn_plain(last) : xstrdup("");
+    struct chat_turn *t = turn_read(c);
+    char *text = t ? chat_turn_plain(t) : xstrdup("");
     if (*text)
         tui_copy(text);
     else
         tui_say("%s", _("there is no answer here to copy"));
     free(text);
+}
+
+/* The answer's commands one after the other. */
+static void copy_code(struct chat *c)
+{
+    struct chat_turn *t = turn_read(c);
+    size_t count = 0;
+    c->code_at = t && t == c->code_of ? c->code_at + 1 : 0;
+    c->code_of = t;
+    char *code = t ? chat_turn_code(t, c->code_at, &count) : NULL;
+    if (!code && count) {
+        c->code_at = 0;
+        code = chat_turn_code(t, 0, &count);
+    }
+    if (code) {
+        tui_copy(code);
+        tui_say(_("copied %zu of %zu: %s"), c->code_at + 1, count, code);
+    } else {
+        tui_say("%s", _("there is no command in this answer"));
+    }
+    free(code);
+}
+
+static void sources_open(struct chat *c)
+{
+    struct chat_turn *t = turn_read(c);
+    struct tui_text *text = t ? chat_turn_sources(t) : NULL;
+    if (text)
+        tui_overlay(_("Sources"), text);
+    else
+        tui_say("%s", _("there are no sources here"));
+}
+
+static void trace_open(struct chat *c)
+{
+    struct chat_turn *t = turn_read(c);
+    if (t && t->trace_id[0])
+        tui_show_item("arbitration", t->trace_id);
+    else
+        tui_say("%s", _("there is no answer here"));
 }
 
 /* What scrolls; false: another action. */
@@ -433,9 +584,24 @@ static bool chat_action(void *self, enum tui_action action)
     case ACTION_COPY:
         copy_answer(c);
         return true;
+    case ACTION_COPY_CODE:
+        copy_code(c);
+        return true;
+    case ACTION_SOURCES:
+        sources_open(c);
+        return true;
+    case ACTION_TRACE:
+        trace_open(c);
+        return true;
+    case ACTION_TURN_NEXT:
+    case ACTION_TURN_PREV:
+        turn_step(c, action == ACTION_TURN_NEXT ? 1 : -1);
+        return true;
     case ACTION_BACK:
-        if (!c->writing)
+        if (!c->writing && !c->needle)
             return false;
+        if (!c->writing)
+            chat_find(c, "", 0);
         c->writing = false; /* the text stays where it is */
         return true;
     case ACTION_QUIT:
@@ -465,8 +631,9 @@ static bool chat_typing(void *self)
 static bool chat_click(void *self, int y, int x, bool twice)
 {
     struct chat *c = self;
-    (void)twice;
     c->writing = true;
+    if (twice && y < c->height)
+        sources_open(c);
     if (y >= c->input_y)
         chat_input_click(&c->input, y - c->input_y, x);
     return true;
@@ -499,6 +666,7 @@ static void chat_event(void *self, const char *type, int64_t at, const json_t *d
     } else {
         return;
     }
+    count_running(c);
     tui_dirty();
 }
 
@@ -517,7 +685,7 @@ static void chat_open(void *self)
 {
     struct chat *c = self;
     c->writing = true;
-    c->follow = true;
+    c->follow = c->at_end = true;
     history_ask(c, 0);
 }
 
@@ -527,6 +695,7 @@ static void chat_close(void *self)
     for (size_t i = 0; i < c->count; i++)
         chat_turn_free(c->turns[i]);
     free(c->turns);
+    free(c->needle);
     chat_input_release(&c->input);
 }
 
@@ -554,6 +723,7 @@ const struct view_ops view_chat_ops = {
     .typing = chat_typing,
     .click = chat_click,
     .wheel = chat_wheel,
+    .find = chat_find,
     .event = chat_event,
     .resync = chat_resync,
     .badge = chat_badge,

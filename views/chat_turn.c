@@ -2,14 +2,15 @@
  * foreign bar, the tail has what is disputed, the sources and errors. */
 #include "views/chat_turn.h"
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include "views/common.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { INDENT = 1, QUESTION_INDENT = 3, UNKNOWN_LINES = 6 };
-
-static const char *const DOT = "  "; /* between the parts of a header */
+enum { INDENT = 1, QUESTION_INDENT = 3, UNKNOWN_LINES = 6, PART_GAP = 2 };
 
 struct chat_turn *chat_turn_new(const char *trace_id)
 {
@@ -27,8 +28,16 @@ static void parts_make(struct chat_turn *t)
         t->head = tui_text_new();
         t->body = tui_text_new();
         t->tail = tui_text_new();
+        tui_text_tight(t->body, t->level > 1 ? t->level : 1);
     }
     t->loaded = true;
+}
+
+static void parts_clear(struct chat_turn *t)
+{
+    for (size_t i = 0; i < t->part_count; i++)
+        free(t->parts[i].text);
+    t->part_count = 0;
 }
 
 void chat_turn_unload(struct chat_turn *t)
@@ -40,10 +49,13 @@ void chat_turn_unload(struct chat_turn *t)
     tui_text_free(t->body);
     tui_text_free(t->tail);
     t->head = t->body = t->tail = NULL;
+    parts_clear(t);
     free(t->question);
-    t->question = NULL;
+    free(t->failure);
+    t->question = t->failure = NULL;
     json_decref(t->stages);
-    t->stages = NULL;
+    json_decref(t->trace);
+    t->stages = t->trace = NULL;
     t->loaded = false;
 }
 
@@ -83,17 +95,41 @@ static const char *sign(const char *currency)
 
 /* ---- the head */
 
+/* A part of the line about the answer; the higher drop, the sooner left out; 0: never. */
+static void part(struct chat_turn *t, enum tui_role role, int drop, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void part(struct chat_turn *t, enum tui_role role, int drop, const char *format, ...)
+{
+    if (t->part_count == CHAT_PARTS)
+        return;
+    struct buf b = {0};
+    va_list args;
+    va_start(args, format);
+    buf_vaddf(&b, format, args);
+    va_end(args);
+    t->parts[t->part_count++] = (struct chat_part){role, drop, buf_take(&b)};
+}
+
 static void head_begin(struct chat_turn *t)
 {
     char when[16];
+    const char *question = t->question ? t->question : "";
     clock_words(t->at, when);
     tui_text_clear(t->head);
-    tui_text_addf(t->head, ROLE_DIM, INDENT, false, "%s  %s", _("you"), when);
-    tui_text_add(t->head, ROLE_USER, QUESTION_INDENT, false, t->question ? t->question : "");
-    tui_text_add(t->head, ROLE_TEXT, 0, false, "");
+    parts_clear(t);
+    if (t->level > 0) {
+        tui_text_addf(t->head, ROLE_USER, INDENT, false, "%s  %s", _("you"), question);
+    } else {
+        tui_text_addf(t->head, ROLE_DIM, INDENT, false, "%s  %s", _("you"), when);
+        tui_text_add(t->head, ROLE_USER, QUESTION_INDENT, false, question);
+        tui_text_add(t->head, ROLE_TEXT, 0, false, "");
+    }
+    part(t, ROLE_DIM, 0, "%s", _("copilot"));
+    if (t->level > 0)
+        part(t, ROLE_DIM, 8, "%s", when);
 }
 
-static void stage_words(const json_t *stage, struct buf *out)
+static void stage_part(struct chat_turn *t, const json_t *stage)
 {
     const char *name = json_str(stage, "name", ""), *state = json_str(stage, "state", "");
     const char *label = !strcmp(name, "model") || !strcmp(name, "critique")
@@ -101,28 +137,23 @@ static void stage_words(const json_t *stage, struct buf *out)
                             : name;
     char ms[16];
     tui_duration(json_num(stage, "ms", 0), ms);
-    buf_adds(out, DOT);
     if (!strcmp(state, "running"))
-        buf_addf(out, "%s %s", tui_glyph(GLYPH_RUNNING), label);
+        part(t, ROLE_DIM, 3, "%s %s", tui_glyph(GLYPH_RUNNING), label);
     else if (!strcmp(state, "failed"))
-        buf_addf(out, "%s %s", tui_glyph(GLYPH_FAIL), label);
+        part(t, ROLE_FAIL, 1, "%s %s", tui_glyph(GLYPH_FAIL), label);
     else
-        buf_addf(out, "%s %s", label, ms);
+        part(t, ROLE_DIM, 6, "%s %s", label, ms);
 }
 
-/* "copilot  2 s   draft of lexical   plan 12 ms   > vector". */
+/* "copilot  2 s  draft of lexical  plan 12 ms  > vector". */
 static void head_running(struct chat_turn *t)
 {
-    struct buf b = {0};
     uint64_t s = (clock_mono_ms() - t->since) / 1000;
     head_begin(t);
-    buf_adds(&b, _("copilot"));
     if (s)
-        buf_addf(&b, "  %llu s", (unsigned long long)s);
-    if (t->draft_model[0]) {
-        buf_adds(&b, DOT);
-        buf_addf(&b, _("draft of %s"), model_short(t->draft_model));
-    }
+        part(t, ROLE_TEXT, 0, "%llu s", (unsigned long long)s);
+    if (t->draft_model[0])
+        part(t, ROLE_DIM, 2, _("draft of %s"), model_short(t->draft_model));
     size_t i;
     json_t *stage;
     json_array_foreach(t->stages, i, stage)
@@ -130,61 +161,59 @@ static void head_running(struct chat_turn *t)
         const char *name = json_str(stage, "name", "");
         if (strcmp(name, "log") &&
             (strcmp(json_str(stage, "state", ""), "done") || strcmp(name, "tools")))
-            stage_words(stage, &b);
+            stage_part(t, stage);
     }
     if (!t->stages)
-        buf_addf(&b, "%s%s", DOT, t->trace_id[0] ? _("working") : _("sent"));
-    tui_text_add(t->head, ROLE_DIM, INDENT, false, b.data);
-    buf_release(&b);
+        part(t, ROLE_DIM, 1, "%s", t->trace_id[0] ? _("working") : _("sent"));
 }
 
-static void candidate_words(const json_t *c, bool first, struct buf *out)
+static void candidate_part(struct chat_turn *t, const json_t *c)
 {
-    const char *state = json_str(c, "state", "");
-    buf_addf(out, "%s%s", first ? DOT : ", ", model_short(json_str(c, "model", "?")));
+    const char *state = json_str(c, "state", ""), *name = model_short(json_str(c, "model", "?"));
+    bool chosen = json_flag(c, "chosen", false), done = !strcmp(state, "done");
+    char composite[16] = "";
     if (json_is_number(json_object_get(c, "composite")))
-        buf_addf(out, " %.2f", json_num(c, "composite", 0));
-    if (json_flag(c, "chosen", false))
-        buf_addf(out, " %s %s", tui_glyph(GLYPH_OK), _("chosen"));
-    else if (strcmp(state, "done"))
-        buf_addf(out, " %s %s", tui_glyph(GLYPH_FAIL), _(state));
+        snprintf(composite, sizeof(composite), " %.2f", json_num(c, "composite", 0));
+    if (chosen)
+        part(t, ROLE_OK, 0, "%s%s %s %s", name, composite, tui_glyph(GLYPH_OK), _("chosen"));
+    else if (!done)
+        part(t, ROLE_FAIL, 1, "%s %s %s", name, tui_glyph(GLYPH_FAIL), _(state));
+    else
+        part(t, ROLE_DIM, 4, "%s%s", name, composite);
 }
 
-static void usage_words(const json_t *trace, struct buf *out)
+static void usage_parts(struct chat_turn *t)
 {
-    const json_t *usage = json_object_get(trace, "usage");
+    const json_t *usage = json_object_get(t->trace, "usage");
     if (!json_is_object(usage))
         return;
     int64_t tokens = json_int(usage, "input_tokens", 0) + json_int(usage, "output_tokens", 0);
-    buf_addf(out, "%s%s%lld %s", DOT, json_flag(usage, "estimated", false) ? "~" : "",
-             (long long)tokens, _("tok"));
+    part(t, ROLE_DIM, 5, "%s%lld %s", json_flag(usage, "estimated", false) ? "~" : "",
+         (long long)tokens, _("tok"));
     const json_t *cost = json_object_get(usage, "cost");
     if (json_is_object(cost))
-        buf_addf(out, "%s%s%s%s", DOT, json_str(cost, "amount", "?"), tui_ascii() ? " " : "\u00a0",
-                 sign(json_str(cost, "currency", "")));
+        part(t, ROLE_DIM, 3, "%s %s", json_str(cost, "amount", "?"),
+             sign(json_str(cost, "currency", "")));
     else
-        buf_addf(out, "%s%s", DOT, _("cost unknown"));
+        part(t, ROLE_DIM, 3, "%s", _("cost unknown"));
 }
 
-static void head_ended(struct chat_turn *t, const json_t *trace)
+static void head_ended(struct chat_turn *t)
 {
-    struct buf b = {0};
-    head_begin(t);
     char took[16];
-    buf_adds(&b, _("copilot"));
-    const json_t *verdict = json_object_get(trace, "verdict");
+    const json_t *verdict = json_object_get(t->trace, "verdict");
     size_t i;
     json_t *c;
-    json_array_foreach(json_object_get(trace, "candidates"), i, c) candidate_words(c, i == 0, &b);
-    if (json_is_number(json_object_get(verdict, "D")))
-        buf_addf(&b, "%sD=%.2f", DOT, json_num(verdict, "D", 0));
+    head_begin(t);
+    json_array_foreach(json_object_get(t->trace, "candidates"), i, c) candidate_part(t, c);
     if (json_flag(verdict, "weak", false))
-        buf_addf(&b, "%s%s %s", DOT, tui_glyph(GLYPH_WARN), _("weak"));
-    usage_words(trace, &b);
-    tui_duration(json_num(trace, "elapsed_ms", -1), took);
-    buf_addf(&b, "%s%s", DOT, took);
-    tui_text_add(t->head, ROLE_DIM, INDENT, false, b.data);
-    buf_release(&b);
+        part(t, ROLE_WARN, 1, "%s %s", tui_glyph(GLYPH_WARN), _("weak"));
+    if (json_is_number(json_object_get(verdict, "D")))
+        part(t, ROLE_DIM, 7, "D %.2f", json_num(verdict, "D", 0));
+    usage_parts(t);
+    tui_duration(json_num(t->trace, "elapsed_ms", -1), took);
+    if (json_is_number(json_object_get(t->trace, "elapsed_ms")))
+        part(t, ROLE_DIM, 2, "%s", took);
 }
 
 /* ---- the tail */
@@ -211,14 +240,15 @@ static bool cited(const char *answer, const char *id)
     return false;
 }
 
-/* A line for each source that is cited; of the others only the numbers. */
-static void tail_sources(struct chat_turn *t, const json_t *trace)
+/* A line for each source that is cited, or all of them in one paragraph; of the others only the
+ * numbers. */
+static void tail_sources(struct chat_turn *t)
 {
-    const char *answer = json_str(trace, "answer", "");
-    struct buf rest = {0};
+    const char *answer = json_str(t->trace, "answer", "");
+    struct buf rest = {0}, all = {0}, label = {0};
     size_t i;
     json_t *s;
-    json_array_foreach(json_object_get(trace, "sources"), i, s)
+    json_array_foreach(json_object_get(t->trace, "sources"), i, s)
     {
         char id[32];
         source_id(s, id);
@@ -226,39 +256,72 @@ static void tail_sources(struct chat_turn *t, const json_t *trace)
             buf_addf(&rest, " [%s]", id);
             continue;
         }
-        const char *kind = json_str(s, "kind", ""), *ref = json_str(s, "ref", "");
-        if (!strcmp(kind, "runbook") && !strncmp(ref, "runbooks/", 9))
-            ref += 9;
-        tui_text_addf(t->tail, ROLE_DIM, QUESTION_INDENT, false, "[%s] %s %s", id, kind, ref);
+        buf_clear(&label);
+        buf_addf(&label, "[%s] ", id);
+        view_source_label(s, t->level == 0, &label);
+        if (t->level == 0)
+            tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false, label.data);
+        else
+            buf_addf(&all, "%s%s", all.len ? "   " : "", label.data);
     }
-    if (rest.len)
+    if (rest.len && t->level == 0)
         tui_text_addf(t->tail, ROLE_DIM, QUESTION_INDENT, false, "%s%s", _("read, not cited:"),
                       rest.data);
+    if (all.len)
+        tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false, all.data);
     buf_release(&rest);
+    buf_release(&all);
+    buf_release(&label);
 }
 
-static void tail_make(struct chat_turn *t, const json_t *trace)
+static void tail_make(struct chat_turn *t)
 {
+    const json_t *trace = t->trace;
     tui_text_clear(t->tail);
     size_t i;
     json_t *d;
     json_array_foreach(json_object_get(json_object_get(trace, "verdict"), "disputed"), i, d)
         tui_text_addf(t->tail, ROLE_WARN, INDENT, true, "%s %s: %s", tui_glyph(GLYPH_WARN),
                       _("disputed"), json_is_string(d) ? json_string_value(d) : "?");
-    const char *state = json_str(trace, "state", "");
+    const char *state = t->running ? "" : json_str(trace, "state", "");
     const char *error = json_str(trace, "error", "");
-    if (!strcmp(state, "stopped"))
+    if (t->failure) {
+        tui_text_add(t->tail, ROLE_FAIL, INDENT, false, t->failure);
+    } else if (!strcmp(state, "stopped")) {
         tui_text_addf(t->tail, ROLE_WARN, INDENT, false, "%s %s%s%s", tui_glyph(GLYPH_STOPPED),
                       _("stopped"), *error ? ": " : "", error);
-    else if (!strcmp(state, "failed")) {
+    } else if (!strcmp(state, "failed")) {
         tui_text_addf(t->tail, ROLE_FAIL, INDENT, false, "%s %s: %s", tui_glyph(GLYPH_FAIL),
                       _("no answer"), *error ? error : _("the reason is not known"));
         tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false,
-                     _("see the arbitration pane (2) for what each model said, and the connectors "
-                       "pane (3)"));
+                     _("^T shows what each model said; the connectors are in pane 3"));
     }
-    tail_sources(t, trace);
-    tui_text_add(t->tail, ROLE_TEXT, 0, false, "");
+    if (!t->running)
+        tail_sources(t);
+    if (t->level < 2)
+        tui_text_add(t->tail, ROLE_TEXT, 0, false, "");
+}
+
+static void head_make(struct chat_turn *t)
+{
+    if (t->running)
+        head_running(t);
+    else if (t->trace)
+        head_ended(t);
+    else
+        head_begin(t);
+}
+
+void chat_turn_tighten(struct chat_turn *t, int level)
+{
+    if (t->level == level)
+        return;
+    t->level = level;
+    if (!t->loaded)
+        return;
+    tui_text_tight(t->body, level > 1 ? level : 1);
+    head_make(t);
+    tail_make(t);
 }
 
 /* ---- from the backend */
@@ -282,19 +345,24 @@ void chat_turn_set(struct chat_turn *t, const json_t *trace)
     free(t->question);
     t->question = xstrdup(json_str(trace, "question", ""));
     t->running = !strcmp(json_str(trace, "state", ""), "running");
+    json_decref(t->trace);
+    t->trace = json_incref((json_t *)trace); /* nobody changes it */
+    free(t->failure);
+    t->failure = NULL;
     if (t->running) {
         chat_turn_stages(t, json_object_get(trace, "stages"));
+        tail_make(t);
         return;
     }
     draft_end(t);
     json_decref(t->stages);
     t->stages = NULL;
-    head_ended(t, trace);
+    head_make(t);
     tui_text_clear(t->body);
     const char *answer = json_str(trace, "answer", "");
     if (*answer)
         tui_text_add_markdown(t->body, INDENT, true, answer);
-    tail_make(t, trace);
+    tail_make(t);
 }
 
 struct chat_turn *chat_turn_asked(const char *question)
@@ -303,21 +371,20 @@ struct chat_turn *chat_turn_asked(const char *question)
     parts_make(t);
     t->question = xstrdup(question);
     t->running = true;
-    head_running(t);
-    tui_text_add(t->tail, ROLE_TEXT, 0, false, "");
+    head_make(t);
+    tail_make(t);
     return t;
 }
 
 void chat_turn_fail(struct chat_turn *t, const struct error *e)
 {
     t->running = false;
-    head_begin(t);
-    tui_text_clear(t->tail);
-    tui_text_addf(t->tail, ROLE_FAIL, INDENT, false, "%s %s: %s%s%s", tui_glyph(GLYPH_FAIL),
-                  _("not asked"), _(err_text(e->code)), e->detail[0] ? ": " : "", e->detail);
-    if (*err_hint(e->code))
-        tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false, _(err_hint(e->code)));
-    tui_text_add(t->tail, ROLE_TEXT, 0, false, "");
+    free(t->failure);
+    t->failure = xasprintf("%s %s: %s%s%s%s%s", tui_glyph(GLYPH_FAIL), _("not asked"),
+                           _(err_text(e->code)), e->detail[0] ? ": " : "", e->detail,
+                           *err_hint(e->code) ? ". " : "", _(err_hint(e->code)));
+    head_make(t);
+    tail_make(t);
 }
 
 void chat_turn_token(struct chat_turn *t, const char *model, const char *text)
@@ -355,11 +422,31 @@ void chat_turn_tick(struct chat_turn *t)
 int chat_turn_lines(struct chat_turn *t, int width)
 {
     if (t->loaded) {
-        t->lines = (int)(tui_text_lines(t->head, width) + tui_text_lines(t->body, width) +
+        t->lines = (int)(tui_text_lines(t->head, width) + 1 + tui_text_lines(t->body, width) +
                          tui_text_lines(t->tail, width));
         t->width = width;
     }
     return t->lines;
+}
+
+/* The line about the answer: parts are left out until the others fit. */
+static void info_draw(const struct chat_turn *t, struct tui_area a, int y)
+{
+    int total = INDENT, most = 0, x = INDENT;
+    for (size_t i = 0; i < t->part_count; i++) {
+        total += text_width(t->parts[i].text, strlen(t->parts[i].text)) + PART_GAP;
+        most = t->parts[i].drop > most ? t->parts[i].drop : most;
+    }
+    int limit = most + 1;
+    while (total - PART_GAP > a.width && limit > 1) {
+        limit--;
+        for (size_t i = 0; i < t->part_count; i++)
+            if (t->parts[i].drop == limit)
+                total -= text_width(t->parts[i].text, strlen(t->parts[i].text)) + PART_GAP;
+    }
+    for (size_t i = 0; i < t->part_count; i++)
+        if (t->parts[i].drop < limit)
+            x += tui_put(a, y, x, -1, t->parts[i].role, t->parts[i].text) + PART_GAP;
 }
 
 int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first)
@@ -371,12 +458,15 @@ int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first)
         used = lines - first;
         return used < a.height ? used : a.height;
     }
-    struct tui_text *parts[] = {t->head, t->body, t->tail};
+    struct tui_text *parts[] = {t->head, NULL, t->body, t->tail};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && used < a.height; i++) {
-        int n = (int)tui_text_lines(parts[i], a.width);
+        int n = parts[i] ? (int)tui_text_lines(parts[i], a.width) : 1;
         if (first < n) {
             int rows = n - first < a.height - used ? n - first : a.height - used;
-            tui_text_draw(parts[i], tui_sub(a, used, 0, rows, a.width), (size_t)first);
+            if (parts[i])
+                tui_text_draw(parts[i], tui_sub(a, used, 0, rows, a.width), (size_t)first);
+            else
+                info_draw(t, a, used);
             used += rows;
             first = 0;
         } else {
@@ -386,7 +476,98 @@ int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first)
     return used;
 }
 
+/* ---- searching and taking */
+
+long chat_turn_find(struct chat_turn *t, int width, const char *needle, long from, int step)
+{
+    if (!t->loaded)
+        return -1;
+    struct tui_text *parts[] = {t->head, NULL, t->body, t->tail};
+    long start[4], n[4], found = -1, at = 0;
+    for (int i = 0; i < 4; i++) {
+        start[i] = at;
+        n[i] = parts[i] ? (long)tui_text_lines(parts[i], width) : 1;
+        at += n[i];
+    }
+    for (int k = 0; k < 4 && found < 0; k++) {
+        int i = step > 0 ? k : 3 - k;
+        long line = from - start[i];
+        if (!parts[i] || (step > 0 ? line >= n[i] : line < 0))
+            continue;
+        line = line < 0 ? 0 : line >= n[i] ? n[i] - 1 : line;
+        found = tui_text_find(parts[i], width, needle, line, step);
+        found = found < 0 ? -1 : found + start[i];
+    }
+    return found;
+}
+
+void chat_turn_match(struct chat_turn *t, const char *needle)
+{
+    if (!t->loaded)
+        return;
+    tui_text_match(t->head, needle);
+    tui_text_match(t->body, needle);
+    tui_text_match(t->tail, needle);
+}
+
 char *chat_turn_plain(const struct chat_turn *t)
 {
     return t->loaded ? tui_text_plain(t->body) : xstrdup("");
+}
+
+/* From behind an opening mark to the closing one. */
+static bool code_next(const char **at, const char **from, size_t *len)
+{
+    const char *open = strchr(*at, '`');
+    if (!open)
+        return false;
+    bool fence = !strncmp(open, "```", 3);
+    const char *begin = fence ? strchr(open, '\n') : open + 1;
+    const char *end = begin ? strstr(begin, fence ? "```" : "`") : NULL;
+    if (!end)
+        return false;
+    *from = fence ? begin + 1 : begin;
+    *len = end > *from ? (size_t)(end - *from) : 0;
+    *at = end + (fence ? 3 : 1);
+    return true;
+}
+
+char *chat_turn_code(const struct chat_turn *t, size_t index, size_t *count)
+{
+    const char *at = json_str(t->trace, "answer", ""), *from, *found = NULL;
+    size_t len, found_len = 0;
+    for (*count = 0; code_next(&at, &from, &len); ++*count)
+        if (*count == index) {
+            found = from;
+            found_len = len;
+        }
+    return found ? xstrndup(found, found_len) : NULL;
+}
+
+struct tui_text *chat_turn_sources(const struct chat_turn *t)
+{
+    const json_t *list = json_object_get(t->trace, "sources"), *s;
+    if (!json_array_size(list))
+        return NULL;
+    struct tui_text *text = tui_text_new();
+    struct buf label = {0};
+    size_t i;
+    json_array_foreach((json_t *)list, i, s)
+    {
+        char id[32];
+        source_id(s, id);
+        buf_clear(&label);
+        view_source_label(s, true, &label);
+        if (i)
+            tui_text_add(text, ROLE_TEXT, 0, false, "");
+        tui_text_addf(text, ROLE_ACCENT, 0, false, "[%s] %s", id, label.data);
+        if (!strcmp(json_str(s, "kind", ""), "runbook")) {
+            tui_text_add(text, ROLE_DIM, 4, false, json_str(s, "ref", ""));
+            tui_text_add_markdown(text, 2, true, json_str(s, "text", ""));
+        } else {
+            tui_text_add(text, ROLE_FOREIGN, 2, true, json_str(s, "text", ""));
+        }
+    }
+    buf_release(&label);
+    return text;
 }

@@ -4,6 +4,15 @@
 
 #include "tui/tui.h"
 
+enum { CHAT_PARTS = 16 };
+
+/* A word of the line about the answer. */
+struct chat_part {
+    enum tui_role role;
+    int drop; /* the higher, the sooner left out where it is narrow; 0: never */
+    char *text;
+};
+
 struct chat_turn {
     char trace_id[40]; /* empty until chat.ask is answered */
     int64_t rowid;     /* cursor of chat.history; 0: unknown */
@@ -17,6 +26,11 @@ struct chat_turn {
     char draft_model[64]; /* whose tokens are shown; empty: none yet */
     char *question;       /* NULL while not loaded */
     json_t *stages;       /* of a running one, or NULL */
+    json_t *trace;        /* what the backend said last, or NULL */
+    char *failure;        /* why it was not asked, or NULL */
+    int level;            /* how tight: 0 roomy, 1, 2 with no blank line */
+    struct chat_part parts[CHAT_PARTS];
+    size_t part_count;
     struct tui_text *head, *body, *tail;
     struct tui_markdown_stream *stream;
 };
@@ -32,10 +46,18 @@ void chat_turn_token(struct chat_turn *t, const char *model, const char *text);
 void chat_turn_stages(struct chat_turn *t, const json_t *stages);
 /* Writes the elapsed time anew; once a second is enough. */
 void chat_turn_tick(struct chat_turn *t);
-void chat_turn_unload(struct chat_turn *t); /* keeps the number of lines */
+void chat_turn_unload(struct chat_turn *t);             /* keeps the number of lines */
+void chat_turn_tighten(struct chat_turn *t, int level); /* see level */
 int chat_turn_lines(struct chat_turn *t, int width);
 /* Draws from the turn's line `first` into the area; returns the rows used. */
 int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first);
+/* The line at or behind (step 1), at or before (-1) `from` that holds the needle; -1: none. */
+long chat_turn_find(struct chat_turn *t, int width, const char *needle, long from, int step);
+void chat_turn_match(struct chat_turn *t, const char *needle); /* as tui_text_match */
+/* Code of the answer, blocks and words alike, by its number; NULL: none. The caller frees. */
+char *chat_turn_code(const struct chat_turn *t, size_t index, size_t *count);
+/* The sources with their whole texts, for an overlay; NULL: there are none. */
+struct tui_text *chat_turn_sources(const struct chat_turn *t);
 char *chat_turn_plain(const struct chat_turn *t); /* the answer, for copying; the caller frees */
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ASK_EVERY_MS = 1000 };
+enum { ASK_EVERY_MS = 1000, LABEL_WHOLE = 48 };
 
 struct view_page view_page_begin(struct view_scroll *s, struct tui_area a)
 {
@@ -112,6 +112,38 @@ void view_ask_done(struct view_ask *a)
     a->under_way = false;
 }
 
+void view_source_label(const json_t *source, bool kind, struct buf *out)
+{
+    const char *ref = json_str(source, "ref", "-"), *what = json_str(source, "kind", "");
+    const char *hash = strchr(ref, '#'), *end = hash ? hash : ref + strlen(ref);
+    struct buf b = {0};
+    if (!strcmp(what, "runbook")) { /* folders, language and .md say nothing to the reader */
+        for (const char *p = ref; p < end; p++)
+            if (*p == '/')
+                ref = p + 1;
+        size_t n = (size_t)(end - ref);
+        if (n > 3 && !strncmp(end - 3, ".md", 3))
+            n -= 3;
+        if (n > 3 && (!strncmp(ref + n - 3, ".en", 3) || !strncmp(ref + n - 3, ".ru", 3)))
+            n -= 3;
+        buf_add(&b, ref, n);
+        const char *section = hash ? hash + 1 : "", *last = strstr(section, " > ");
+        if (*section) /* the first heading only repeats the name */
+            buf_addf(&b, " %s %s", tui_ascii() ? ">" : "›", last ? last + 3 : section);
+    } else {
+        buf_adds(&b, ref);
+    }
+    bool whole = !kind && !tui_ascii() && b.len < LABEL_WHOLE;
+    if (kind && *what)
+        buf_addf(out, "%s ", _(what));
+    for (size_t i = 0; i < b.len; i++)
+        if (b.data[i] == ' ' && whole)
+            buf_adds(out, "\u00a0");
+        else
+            buf_addc(out, b.data[i]);
+    buf_release(&b);
+}
+
 void view_number(const json_t *number, int decimals, char out[32])
 {
     if (!json_is_number(number))
@@ -142,7 +174,8 @@ void view_money(const char *amount, const char *currency, bool estimated, char o
         return;
     }
     const char *sign = !strcmp(currency, "RUB") && !tui_ascii() ? "₽" : currency;
-    snprintf(out, 48, "%s%.24s %.8s", estimated ? "~" : "", amount, sign);
+    bool zero = strspn(amount, "0.-") == strlen(amount); /* nothing is exactly nothing */
+    snprintf(out, 48, "%s%.24s %.8s", estimated && !zero ? "~" : "", amount, sign);
 }
 
 double *view_values(const json_t *array, const char *member, size_t *n)

@@ -31,6 +31,10 @@ bool view_ask_now(struct view_ask *a);  /* true: ask (and it is noted); false: l
 bool view_ask_due(struct view_ask *a);  /* in draw: what was put off is due now */
 void view_ask_done(struct view_ask *a); /* a reply came */
 
+/* What a source is, to read: "tool host/disks", "runbook disk-full › Look first"; without its kind
+ * the spaces do not break. */
+void view_source_label(const json_t *source, bool kind, struct buf *out);
+
 /* Figures; out has 32 bytes; what is not a number gives "-". */
 void view_number(const json_t *number, int decimals, char out[32]);
 /* "1 234 567", grouped by narrow spaces of ASCII kind. */

@@ -13,13 +13,17 @@ struct connectors {
     struct view_ask ask, ask_detail;
     struct view_scroll scroll;
     struct tui_text *text; /* tools, stderr, noise of the detail */
+    bool focused;          /* at the last draw */
+    int early;             /* times asked while something has no latency yet */
+    int list_rows;         /* where the list was drawn, for clicks */
     char *restart;         /* name that the question in the footer is about */
 };
 
 enum { COL_STATE, COL_NAME, COL_HISTORY, COL_LATENCY, COL_NOTE, COL_REGION, COL_VERSION };
 static const struct tui_column columns[] = {
-    {"state", 10, false, 0}, {"name", 12, false, 0},  {"latency", 8, false, 4}, {"now", 7, true, 5},
-    {"", -10, false, 0},     {"region", 6, false, 7}, {"version", 10, false, 8}};
+    {"state", 10, false, 0}, {"name", 12, false, 0},  {"latency", 10, true, 4}, {"now", 7, true, 1},
+    {"note", -20, false, 2}, {"region", 6, false, 6}, {"version", 10, false, 7}};
+enum { PANEL_LEAST = 4, EARLY_MOST = 8, EARLY_MS = 1000 };
 
 static const json_t *row_at(const struct connectors *c, size_t row)
 {
@@ -261,6 +265,24 @@ static void view_close(void *self)
     free(c->restart);
 }
 
+/* The first checks end a moment after the start: until each has a latency, ask once a second. */
+static void ask_early(struct connectors *c, bool focused)
+{
+    bool came = focused && !c->focused, unknown = false;
+    c->focused = focused;
+    for (size_t i = 0; i < json_array_size(c->rows); i++)
+        unknown |= json_num(json_array_get(c->rows, i), "latency_ms", -1) < 0;
+    if (came && c->rows)
+        c->early = 0;
+    if (came && c->rows && view_ask_now(&c->ask))
+        tui_call(c, WIRE_connectors_list, NULL, got_rows);
+    else if (unknown && c->early < EARLY_MOST && !c->ask.under_way && !c->ask.wanted) {
+        c->early++;
+        c->ask.wanted = true;
+        tui_dirty_in(EARLY_MS);
+    }
+}
+
 static void pair(struct view_page *p, const char *label, const char *value)
 {
     tui_put(p->area, p->y, 0, 15, ROLE_DIM, label);
@@ -286,8 +308,9 @@ static void draw_latency(struct view_page *p, const json_t *r)
         tui_sparkline(p->area, p->y++, 16, width, ROLE_CHART, values, n);
         tui_duration(low, now);
         tui_duration(high, p95);
-        tui_putf(p->area, p->y++, 16, -1, ROLE_DIM, _("min %s  max %s  last %d checks"), now, p95,
-                 width);
+        tui_putf(p->area, p->y++, 16, -1, ROLE_DIM,
+                 width == 1 ? _("min %s  max %s  %d check") : _("min %s  max %s  last %d checks"),
+                 now, p95, width);
     }
     free(values);
 }
@@ -337,11 +360,58 @@ static void draw_detail(struct connectors *c, struct tui_area a, bool focused)
         tui_cursor(a, 0, 0);
 }
 
+/* Below the list, where there is room: the selected connector in a few lines. */
+static void draw_panel(struct connectors *c, struct tui_area a)
+{
+    long row = tui_list_selected(c->list);
+    const json_t *r = row >= 0 ? row_at(c, (size_t)row) : NULL;
+    struct view_page p = {tui_sub(a, 1, 2, a.height - 1, a.width - 3), 0};
+    if (!r)
+        return;
+    tui_fill(a, 0, 0, a.width, ROLE_RULE, GLYPH_RULE);
+    int x = tui_put(p.area, p.y, 0, -1, ROLE_STRONG, json_str(r, "name", "-")) + 2;
+    x += tui_put_state(p.area, p.y, x, json_str(r, "state", "unknown"), true) + 2;
+    struct buf b = {0};
+    buf_addf(&b, "%s  %s  %s  %s", json_str(r, "kind", ""), json_str(r, "level", ""),
+             json_str(r, "region", ""), json_str(r, "version", ""));
+    tui_put(p.area, p.y++, x, -1, ROLE_DIM, b.data);
+    buf_clear(&b);
+    enum tui_role role = ROLE_DIM;
+    note(r, &b, &role);
+    struct tui_text *t = tui_text_new();
+    if (*json_str(r, "last_error", "") && role != ROLE_DIM)
+        tui_text_add(t, role, 0, true, b.data);
+    else if (*json_str(r, "about", ""))
+        tui_text_add(t, ROLE_DIM, 0, false, json_str(r, "about", ""));
+    int lines = (int)tui_text_lines(t, p.area.width);
+    lines = lines > p.area.height - 2 ? p.area.height - 2 : lines;
+    if (lines > 0)
+        tui_text_draw(t, tui_sub(p.area, p.y, 0, lines, p.area.width), 0);
+    p.y += lines > 0 ? lines : 0;
+    tui_text_free(t);
+    buf_release(&b);
+    if (p.area.height - p.y >= 4)
+        draw_latency(&p, r);
+}
+
+static void draw_rows(struct connectors *c, struct tui_area a, bool focused)
+{
+    bool header = a.height > 5;
+    int rows = (int)json_array_size(c->rows) + header;
+    if (*tui_list_filter(c->list) && !header)
+        rows++;
+    c->list_rows = a.height - rows >= PANEL_LEAST ? rows : a.height;
+    tui_list_draw(c->list, tui_sub(a, 0, 0, c->list_rows, a.width), focused, header);
+    if (c->list_rows < a.height)
+        draw_panel(c, tui_sub(a, c->list_rows, 0, a.height - c->list_rows, a.width));
+}
+
 static void view_draw(void *self, struct tui_area a, bool focused)
 {
     struct connectors *c = self;
     if (view_ask_due(&c->ask))
         tui_call(c, WIRE_connectors_list, NULL, got_rows);
+    ask_early(c, focused);
     if (c->open && view_ask_due(&c->ask_detail))
         tui_call(c, WIRE_connectors_get, json_pack("{s:s}", "name", c->open), got_detail);
     if (c->open)
@@ -354,7 +424,7 @@ static void view_draw(void *self, struct tui_area a, bool focused)
         view_note(a, ROLE_DIM, _("No connector is configured."),
                   _("Add a [connector \"name\"] section to mcp-console.conf."));
     else
-        tui_list_draw(c->list, a, focused, a.height > 5);
+        draw_rows(c, a, focused);
 }
 
 static const char *chosen(const struct connectors *c)
@@ -441,7 +511,7 @@ static bool view_action(void *self, enum tui_action action)
 static bool view_click(void *self, int y, int x, bool twice)
 {
     struct connectors *c = self;
-    if (c->open)
+    if (c->open || y >= c->list_rows)
         return false;
     bool took = tui_list_click(c->list, y, x, twice);
     if (took && twice)

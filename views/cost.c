@@ -198,10 +198,45 @@ static bool inexact(const json_t *total)
     return json_int(total, "estimated", 0) > 0 || json_int(total, "unknown", 0) > 0;
 }
 
+/* What the newest days cost together; *days: how many there are of those wanted. */
+static double days_sum(const struct cost_view *v, size_t *days)
+{
+    size_t n;
+    double *values = view_values(json_object_get(v->summary, "by_day"), "amount", &n), sum = 0;
+    for (size_t i = n > *days ? n - *days : 0; i < n; i++)
+        sum += values[i] > 0 ? values[i] : 0;
+    *days = n < *days ? n : *days;
+    free(values);
+    return sum;
+}
+
+static int draw_spans(const struct cost_view *v, struct tui_area a, int y)
+{
+    const json_t *total = json_object_get(v->summary, "total");
+    const char *currency = json_str(v->summary, "currency", "");
+    char money[48], amount[32], calls[32];
+    size_t week = 7;
+    int x = 0;
+    double sum = days_sum(v, &week);
+    if (week > 1) {
+        snprintf(amount, sizeof(amount), "%.2f", sum);
+        view_money(amount, currency, inexact(total), money);
+        x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%zu d %s") : _("%zu days %s"), week,
+                      money) +
+             3;
+    }
+    view_money(json_str(total, "amount", NULL), currency, inexact(total), money);
+    view_count(json_int(total, "calls", 0), calls);
+    x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%d d %s") : _("%d days %s"), DAYS,
+                  money);
+    if (a.width - x > (int)strlen(calls) + 8)
+        tui_putf(a, y, x, -1, ROLE_DIM, _("  %s calls"), calls);
+    return y + 1;
+}
+
 static int draw_today(const struct cost_view *v, struct tui_area a, int y)
 {
     const json_t *today = json_object_get(v->summary, "today");
-    const json_t *total = json_object_get(v->summary, "total");
     const char *currency = json_str(v->summary, "currency", "");
     char money[48], calls[32];
     view_money(json_str(today, "amount", NULL), currency, inexact(today), money);
@@ -212,11 +247,8 @@ static int draw_today(const struct cost_view *v, struct tui_area a, int y)
                       (int)json_int(today, "unknown", 0));
     tui_putf(a, y, x, -1, ROLE_DIM, _("  %s calls"), calls);
     y++;
-    if (a.height > 9) {
-        view_money(json_str(total, "amount", NULL), currency, inexact(total), money);
-        view_count(json_int(total, "calls", 0), calls);
-        tui_putf(a, y++, 0, -1, ROLE_DIM, _("in all %s, %s calls"), money, calls);
-    }
+    if (a.height > 7)
+        y = draw_spans(v, a, y);
     const json_t *others = json_object_get(v->summary, "other_currencies"), *o;
     size_t i;
     json_array_foreach(others, i, o)

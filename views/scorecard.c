@@ -19,8 +19,8 @@ struct scorecard {
 
 enum { COL_GLYPH, COL_STATE, COL_ID, COL_TITLE, COL_LAW, COL_REASON };
 static const struct tui_column columns[] = {
-    {"", 1, false, 0},        {"status", 12, false, 2},      {"control", 12, false, 4},
-    {"title", -24, false, 0}, {"law or rule", 18, false, 3}, {"what was found", -30, false, 1}};
+    {"", 1, false, 0},        {"status", 12, false, 4},      {"control", 12, false, 5},
+    {"title", -36, false, 0}, {"law or rule", 18, false, 2}, {"what was found", -36, false, 3}};
 static const char *const members[] = {"status", "status", "id", "title", "law", "reason"};
 
 static const json_t *row_at(const struct scorecard *v, size_t row)
@@ -242,9 +242,18 @@ static int draw_report(const struct scorecard *v, struct tui_area a, int y)
     view_count(json_int(r, "checked", 0), checked);
     tui_duration(json_num(r, "elapsed_ms", -1), took);
     int x = tui_put_state(a, y, 0, ok ? "intact" : "broken", true) + 2;
-    tui_putf(a, y++, x, -1, ok ? ROLE_TEXT : ROLE_FAIL, _("%s entries in %s, %d problems"), checked,
-             took, (int)json_int(r, "problem_count", 0));
-    return y;
+    struct buf b = {0};
+    buf_addf(&b, _("%s entries in %s"), checked, took);
+    int problems = (int)json_int(r, "problem_count", 0);
+    if (problems)
+        buf_addf(&b, problems == 1 ? _(", %d problem") : _(", %d problems"), problems);
+    x += tui_put(a, y, x, -1, ok ? ROLE_TEXT : ROLE_FAIL, b.data) + 2;
+    buf_release(&b);
+    if (a.width - x > 6) {
+        x += tui_put(a, y, x, -1, ROLE_KEY, "o") + 1;
+        tui_put(a, y, x, -1, ROLE_DIM, a.width - x > 22 ? _("what this proves") : _("proof"));
+    }
+    return y + 1;
 }
 
 /* What the last verification proved and found, for a report with room. */
@@ -296,16 +305,6 @@ static void draw_all(struct scorecard *v, struct tui_area a, bool focused)
     struct tui_area in = tui_sub(a, 0, 1, a.height, a.width - 2);
     int y = draw_head(v, in, 0);
     y = draw_report(v, in, y);
-    if (v->report && !v->progress && a.height >= 20) {
-        struct tui_text *t = tui_text_new();
-        report_text(v, t);
-        int rows = (int)tui_text_lines(t, in.width - 2);
-        if (rows > a.height / 3)
-            rows = a.height / 3;
-        tui_text_draw(t, tui_sub(in, y, 2, rows, in.width - 2), 0);
-        tui_text_free(t);
-        y += rows;
-    }
     if (a.height >= 14)
         y++;
     v->list_top = y;
@@ -373,6 +372,15 @@ static bool view_action(void *self, enum tui_action action)
         v->progress = json_pack("{s:i,s:i}", "checked", 0, "size", 0);
         tui_call(v, WIRE_evidence_verify, NULL, verify_started);
         tui_dirty();
+        return true;
+    case ACTION_PROOF:
+        if (v->report) {
+            struct tui_text *t = tui_text_new();
+            report_text(v, t);
+            tui_overlay(_("What the verification proved"), t);
+        } else {
+            tui_say("%s", _("nothing was verified yet; v does that"));
+        }
         return true;
     case ACTION_OPEN:
         if (!v->open && row >= 0) {
@@ -457,10 +465,14 @@ static void view_badge(void *self, char *out, size_t size, enum tui_role *role)
     *out = 0;
     if (!json_is_number(json_object_get(v->score, "score")))
         return;
-    *role = json_int(counts, "fail", 0)   ? ROLE_FAIL
-            : json_int(counts, "warn", 0) ? ROLE_WARN
-                                          : ROLE_OK;
-    snprintf(out, size, "%d", (int)(json_num(v->score, "score", 0) + 0.5));
+    int fail = (int)json_int(counts, "fail", 0), warn = (int)json_int(counts, "warn", 0);
+    int score = (int)(json_num(v->score, "score", 0) + 0.5);
+    *role = fail ? ROLE_FAIL : warn ? ROLE_WARN : ROLE_DIM;
+    if (fail || warn)
+        snprintf(out, size, "%d %s%d", score, tui_glyph(fail ? GLYPH_FAIL : GLYPH_WARN),
+                 fail ? fail : warn);
+    else
+        snprintf(out, size, "%d", score);
 }
 
 static struct tui_list *view_list(void *self)
@@ -469,8 +481,8 @@ static struct tui_list *view_list(void *self)
     return v->open ? NULL : v->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,   ACTION_FILTER,  ACTION_SORT,
-                                          ACTION_VERIFY, ACTION_REFRESH, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_OPEN,  ACTION_FILTER,  ACTION_SORT, ACTION_VERIFY,
+                                          ACTION_PROOF, ACTION_REFRESH, ACTION_NONE};
 const struct view_ops view_scorecard_ops = {.name = "scorecard",
                                             .size = sizeof(struct scorecard),
                                             .actions = actions,
