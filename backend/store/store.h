@@ -23,7 +23,7 @@ struct store_row; /* the current row of a query, valid in the callback only */
 /* Opens or makes the database and applies migrations. read_only: no lock, no migration, for
  * verification beside a running console; l may be NULL then. NULL with *e: LOCKED, NEWER,
  * READ_ONLY, NO_SPACE, CORRUPT, IO; read_only also NOT_FOUND (no database) and UNSUPPORTED (older
- * schema). */
+ * schema). The loop may be freed before the store; between the two nothing may be written. */
 struct store *store_open(struct loop *l, const char *state_dir, bool read_only, struct error *e);
 /* Does not block; what was queued before is still written. */
 void store_close(struct store *s);

@@ -160,9 +160,9 @@ static void test_loop_first(void **state) /* the loop may be gone before the sto
     struct write writes[2];
     open_store(w);
     write_one(w, &writes[0], 0);
+    write_one(w, &writes[1], 1);
     w->pending = 100;
     loop_free(w->loop);
-    write_one(w, &writes[1], 1);
     store_free(w->store);
     w->store = NULL;
     assert_int_equal(writes[0].error.code, ERR_OK);
