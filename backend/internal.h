@@ -48,8 +48,8 @@ struct backend {
     struct loop_timer *tick, *status_timer, *stop_timer;
     uint64_t started_ms;
     enum bus_role max_role;
-    char *last_status;     /* the status last told, so that nothing is told twice */
-    json_t *last_score;    /* statuses last logged */
+    char *last_status;  /* the status last told, so that nothing is told twice */
+    json_t *last_score; /* statuses last logged */
     struct score_tally tally;
     json_t *verify_report; /* the last of the whole log, or of a part with problems; or NULL */
     int64_t verify_entry;  /* of the last one that was logged, -1: none */

@@ -23,8 +23,8 @@ struct cli_command {
     int (*run)(struct cli *c, struct busc *bus);
 };
 
-/* Prints a value as JSON and a new line: ASCII only where a terminal reads it, UTF-8 otherwise; what
- * could act on a terminal is escaped in both, because a pipe may end at one. */
+/* Prints a value as JSON and a new line: ASCII only where a terminal reads it, UTF-8 otherwise;
+ * what could act on a terminal is escaped in both, because a pipe may end at one. */
 void cli__print_json(const json_t *value);
 /* Prints foreign text, cleaned; keep_lines: its new lines stay. */
 void cli__put(const char *text, bool keep_lines);

@@ -32,18 +32,21 @@ const char *conf_str(const struct conf *c, const char *kind, const char *name, c
 int64_t conf_int(const struct conf *c, const char *kind, const char *name, const char *key);
 double conf_num(const struct conf *c, const char *kind, const char *name, const char *key);
 bool conf_flag(const struct conf *c, const char *kind, const char *name, const char *key);
-/* The file:line where the key was set, "default" or the variable's name; valid until the next call. */
+/* The file:line where the key was set, "default" or the variable's name; valid until the next call.
+ */
 const char *conf_where(const struct conf *c, const char *kind, const char *name, const char *key);
 /* Named sections of a kind in file order: fills up to max names, returns how many there are. */
 size_t conf_names(const struct conf *c, const char *kind, const char **names, size_t max);
 
-/* The configuration file to read: --config if given, else $XDG_CONFIG_HOME/mcp-console/mcp-console.conf,
- * else SYSCONFDIR/mcp-console/mcp-console.conf; NULL if none is there. The caller frees. */
+/* The configuration file to read: --config if given, else
+ * $XDG_CONFIG_HOME/mcp-console/mcp-console.conf, else SYSCONFDIR/mcp-console/mcp-console.conf; NULL
+ * if none is there. The caller frees. */
 char *conf_find(const char *option);
 /* The state directory: --state, else $XDG_STATE_HOME/mcp-console, else ~/.local/state/mcp-console.
  * Made with mode 0700 (parents 0755) if missing. NULL with *e set. The caller frees. */
 char *conf_state_dir(const char *option, struct error *e);
-/* The configuration's directory ($XDG_CONFIG_HOME/mcp-console), which need not exist. The caller frees. */
+/* The configuration's directory ($XDG_CONFIG_HOME/mcp-console), which need not exist. The caller
+ * frees. */
 char *conf_dir(void);
 
 #endif

@@ -31,10 +31,10 @@ enum err err_set(struct error *e, enum err code, const char *format, ...)
 /* Prints to stderr and aborts: a bug, or memory that ran out. */
 _Noreturn void bug(const char *file, int line, const char *what);
 #define BUG(what) bug(__FILE__, __LINE__, what)
-#define BUG_IF(condition)                                                                          \
-    do {                                                                                           \
-        if (condition)                                                                             \
-            bug(__FILE__, __LINE__, #condition);                                                   \
+#define BUG_IF(condition)                        \
+    do {                                         \
+        if (condition)                           \
+            bug(__FILE__, __LINE__, #condition); \
     } while (0)
 
 /* Allocation that cannot fail: out of memory aborts. Free with free(). */

@@ -13,8 +13,8 @@ const char *json_str(const json_t *object, const char *key, const char *otherwis
 int64_t json_int(const json_t *object, const char *key, int64_t otherwise);
 double json_num(const json_t *object, const char *key, double otherwise);
 bool json_flag(const json_t *object, const char *key, bool otherwise);
-/* Parses with bounds (bytes, nesting depth); NULL with *e set. Duplicate keys and trailing bytes are
- * refused. The caller owns the result. */
+/* Parses with bounds (bytes, nesting depth); NULL with *e set. Duplicate keys and trailing bytes
+ * are refused. The caller owns the result. */
 json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, struct error *e);
 /* Compact text, keys in insertion order. The caller frees. Never NULL. */
 char *json_write(const json_t *value);
@@ -23,7 +23,8 @@ char *json_write(const json_t *value);
 enum err jcs_write(const json_t *value, struct buf *out);
 /* Sets object[key] = value, taking the reference; a NULL value is a bug. */
 void json_put(json_t *object, const char *key, json_t *value);
-void json_puts(json_t *object, const char *key, const char *text); /* invalid UTF-8 becomes U+FFFD */
+void json_puts(json_t *object, const char *key,
+               const char *text); /* invalid UTF-8 becomes U+FFFD */
 void json_puti(json_t *object, const char *key, int64_t number);
 /* A string from bytes that may be invalid UTF-8: each bad byte becomes U+FFFD. Never NULL. */
 json_t *json_text(const char *bytes, size_t len);

@@ -27,8 +27,8 @@ void loop_free(struct loop *l);
 void loop_run(struct loop *l);
 /* From any thread, also from a signal-free callback; idempotent. */
 void loop_quit(struct loop *l);
-/* From any thread: fn(arg) runs on the loop, in the order posted. False after loop_quit was handled:
- * then nothing runs and the caller keeps arg. */
+/* From any thread: fn(arg) runs on the loop, in the order posted. False after loop_quit was
+ * handled: then nothing runs and the caller keeps arg. */
 bool loop_post(struct loop *l, loop_fn *fn, void *arg);
 
 /* Timers */
@@ -58,7 +58,8 @@ struct proc;
 struct proc_ops {
     void (*output)(void *arg, const char *bytes, size_t len); /* standard output */
     void (*errors)(void *arg, const char *bytes, size_t len); /* standard error */
-    void (*exited)(void *arg, int status); /* wait status, after both pipes ended or 200 ms later; last call */
+    void (*exited)(void *arg,
+                   int status); /* wait status, after both pipes ended or 200 ms later; last call */
 };
 struct proc_options {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
@@ -69,10 +70,12 @@ struct proc_options {
 /* NULL with *e set if it cannot be started. */
 struct proc *proc_start(struct loop *l, const struct proc_options *o, const struct proc_ops *ops,
                         void *arg, struct error *e);
-/* Queues bytes for its standard input; ERR_TOO_BIG beyond 32 MiB unsent, ERR_CLOSED when it is gone. */
+/* Queues bytes for its standard input; ERR_TOO_BIG beyond 32 MiB unsent, ERR_CLOSED when it is
+ * gone. */
 enum err proc_write(struct proc *p, const void *bytes, size_t len);
 pid_t proc_pid(const struct proc *p);
-/* Does not block: closes its input, SIGTERM to the group after half of grace_ms, SIGKILL after all of it. */
+/* Does not block: closes its input, SIGTERM to the group after half of grace_ms, SIGKILL after all
+ * of it. */
 void proc_close(struct proc *p, uint64_t grace_ms);
 /* Kills the group at once, reaps, frees. No callback runs any more. */
 void proc_free(struct proc *p);
@@ -91,11 +94,13 @@ struct http_options {
 struct http_ops {
     /* status and content type are known; called once before data, may be NULL */
     void (*head)(void *arg, long status, const char *content_type);
-    bool (*data)(void *arg, const char *bytes, size_t len); /* false: stop, done gets ERR_CANCELLED */
-    void (*done)(void *arg, const struct error *e, long status); /* last call; frees the call itself */
+    bool (*data)(void *arg, const char *bytes,
+                 size_t len); /* false: stop, done gets ERR_CANCELLED */
+    void (*done)(void *arg, const struct error *e,
+                 long status); /* last call; frees the call itself */
 };
-struct http_call *http_start(struct loop *l, const struct http_options *o, const struct http_ops *ops,
-                             void *arg, struct error *e);
+struct http_call *http_start(struct loop *l, const struct http_options *o,
+                             const struct http_ops *ops, void *arg, struct error *e);
 /* A header of the response, in head, data and done only; NULL if it has none of that name. */
 const char *http_header(const struct http_call *c, const char *name);
 /* No callback runs any more; the connection is closed at once. */

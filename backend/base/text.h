@@ -35,18 +35,19 @@ enum text_flags {
  *   FEFF) and other invisible format characters, tag characters (E0000..E007F), line and paragraph
  *   separators, private use, noncharacters: <U+XXXX>;
  *   an invalid byte: <XX>; variation selectors are dropped; over 4 combining marks in a row are
- *   dropped (counted once as <+marks>); a mark that opens the text or a line: <U+XXXX>, since it would
- *   be drawn over what stands before the text.
- * What comes out is valid UTF-8 without any control character but \n and \t. */
-void text_clean_feed(struct text_cleaner *c, const char *bytes, size_t len, int flags, struct buf *out);
+ *   dropped (counted once as <+marks>); a mark that opens the text or a line: <U+XXXX>, since it
+ * would be drawn over what stands before the text. What comes out is valid UTF-8 without any
+ * control character but \n and \t. */
+void text_clean_feed(struct text_cleaner *c, const char *bytes, size_t len, int flags,
+                     struct buf *out);
 /* Flushes an unfinished sequence. */
 void text_clean_end(struct text_cleaner *c, int flags, struct buf *out);
 /* The same for a whole string. */
 void text_clean(const char *bytes, size_t len, int flags, struct buf *out);
 /* The same, newly allocated; the caller frees. */
 char *text_cleaned(const char *s, int flags);
-/* True if text_clean shows the code point in another form: a control character, also \n and \t, DEL,
- * C1, a bidi control, what is invisible or has no agreed meaning. Combining marks are not. */
+/* True if text_clean shows the code point in another form: a control character, also \n and \t,
+ * DEL, C1, a bidi control, what is invisible or has no agreed meaning. Combining marks are not. */
 bool text_is_hidden(uint32_t cp);
 
 /* Columns of one code point on a terminal: 0, 1 or 2. The one width function of the project (the C
@@ -59,8 +60,8 @@ size_t text_fit(const char *s, size_t len, int columns, int *used);
 
 /* True if the text holds Cyrillic letters in at least a third of its letters: answer in Russian. */
 bool text_is_russian(const char *s);
-/* Levenshtein distance in bytes, for "did you mean"; max + 1 when it is larger than max or a text is
- * longer than 64 bytes. */
+/* Levenshtein distance in bytes, for "did you mean"; max + 1 when it is larger than max or a text
+ * is longer than 64 bytes. */
 unsigned text_distance(const char *a, const char *b, unsigned max);
 /* The nearest of n words within a distance of 3, for "did you mean"; NULL if none is near. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);

@@ -47,9 +47,9 @@ size_t know_chunks(const struct know *k);
 size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
                    struct know_passage *out, size_t max);
 
-/* The sections with commands (steps to take) of the document that a passage is from, in its order; their
- * score is 0. Who asks wants to act, and the section that best matches a question often only describes.
- * Returns how many (<= max). Thread-safe. */
+/* The sections with commands (steps to take) of the document that a passage is from, in its order;
+ * their score is 0. Who asks wants to act, and the section that best matches a question often only
+ * describes. Returns how many (<= max). Thread-safe. */
 size_t know_steps(const struct know *k, unsigned id, struct know_passage *out, size_t max);
 
 /* The embedding that `vector` uses, L2-normalised; k gives the IDF weights (NULL: none).

@@ -58,8 +58,8 @@ int64_t store_int(const struct store_row *row, int column);
 double store_num(const struct store_row *row, int column);
 const char *store_text(const struct store_row *row, int column);
 const void *store_blob(const struct store_row *row, int column, size_t *len);
-/* A single integer, or `otherwise` when there is no row, it is NULL, or the query fails: for figures
- * that may be unknown. What decides something asks store_query for the error. */
+/* A single integer, or `otherwise` when there is no row, it is NULL, or the query fails: for
+ * figures that may be unknown. What decides something asks store_query for the error. */
 int64_t store_scalar(struct store_db *db, int64_t otherwise, const char *sql, const char *format,
                      ...);
 

@@ -13,8 +13,8 @@
 enum { VAULT_HASH = 32, VAULT_KEY = 32, VAULT_NONCE = 24, VAULT_TAG = 16 };
 enum { VAULT_WRAP = VAULT_NONCE + VAULT_KEY + VAULT_TAG };
 
-struct vault;      /* owned by the backend */
-struct vault_key;  /* a session's data key, in locked memory */
+struct vault;     /* owned by the backend */
+struct vault_key; /* a session's data key, in locked memory */
 
 /* Once a process, any thread, idempotent. */
 void vault_init(void);
@@ -27,8 +27,8 @@ const char *vault_kek_id(const struct vault *v);
 /* True if the key directory and files belong to this user and nobody else may read them. */
 bool vault_permissions_ok(const struct vault *v, struct error *e);
 
-/* A fresh data key, and its wrap under the master key: XChaCha20-Poly1305, nonce || ciphertext || tag,
- * additional data = "session || kek_id || 1". */
+/* A fresh data key, and its wrap under the master key: XChaCha20-Poly1305, nonce || ciphertext ||
+ * tag, additional data = "session || kek_id || 1". */
 struct vault_key *vault_key_new(struct vault *v, const char *session, uint8_t wrap[VAULT_WRAP]);
 /* ERR_NO_KEY or ERR_TAMPERED in *e and NULL if it cannot be unwrapped. */
 struct vault_key *vault_key_unwrap(struct vault *v, const char *session, const uint8_t *wrap,
@@ -40,11 +40,14 @@ void vault_seal(const struct vault_key *k, const void *plain, size_t len, const 
 /* plain has len - 40 bytes. ERR_TAMPERED when it does not authenticate. */
 enum err vault_unseal(const struct vault_key *k, const uint8_t *sealed, size_t len, const void *ad,
                       size_t ad_len, uint8_t *plain);
-/* HMAC-SHA-256 under a key derived from the data key ("commit"): the keyed commitment to a plaintext. */
-void vault_commit(const struct vault_key *k, const void *plain, size_t len, uint8_t out[VAULT_HASH]);
+/* HMAC-SHA-256 under a key derived from the data key ("commit"): the keyed commitment to a
+ * plaintext. */
+void vault_commit(const struct vault_key *k, const void *plain, size_t len,
+                  uint8_t out[VAULT_HASH]);
 
 /* SHA-256 over the concatenation of two parts (the second may be NULL, 0). Thread-safe. */
-void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[VAULT_HASH]);
+void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len,
+                  uint8_t out[VAULT_HASH]);
 /* Lower-case hex; out has 2 * len + 1 bytes. */
 void vault_hex(const void *bytes, size_t len, char *out);
 /* -1 unless text is exactly 2 * len hex digits. */
