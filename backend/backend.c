@@ -169,7 +169,9 @@ static enum err open_rooms(struct backend *b, struct error *e)
     vault_init();
     if (!(b->store = store_open(b->loop, b->state_dir, false, e)))
         return e->code;
-    if (!(b->vault = vault_open(b->state_dir, true, e)))
+    /* A log without its key gets no new one: the old one is to be looked for first. */
+    bool fresh = store_scalar(store_reader(b->store), 1, "SELECT count(*) FROM data_keys", "") == 0;
+    if (!(b->vault = vault_open(b->state_dir, fresh, e)))
         return e->code;
     if (!(b->prov = prov_open(b->loop, b->store, b->vault, e)))
         return e->code;

@@ -587,10 +587,10 @@ static void turn(struct tui__app *app)
         BUG("poll");
     if (n > 0 && fds[1].revents)
         signals(app);
-    if ((n > 0 && fds[0].revents & POLLIN) || tui__keys_pasting())
+    if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL))
+        app->quit = true; /* the terminal is gone, and says POLLIN as well for ever */
+    else if ((n > 0 && fds[0].revents & POLLIN) || tui__keys_pasting())
         read_terminal(app);
-    else if (n > 0 && fds[0].revents)
-        app->quit = true; /* the terminal is gone */
     if (app->urgent && !app->quit)
         draw_now(app); /* the echo before anything else happens */
     if (n > 0 && fds[2].revents && app->bus)

@@ -39,7 +39,7 @@ static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms
 {
     uint64_t until = clock_mono_ms() + limit_ms;
     for (bool look = true;; look = a->resync) {
-        if (look || a->ended) {
+        if (look || a->ended || busc_interrupted(bus)) {
             json_t *trace = trace_now(bus, a->trace_id, status);
             if (!trace || strcmp(json_str(trace, "state", ""), "running") != 0)
                 return trace;

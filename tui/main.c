@@ -89,6 +89,34 @@ static struct backend_options backend_options(const struct arguments *a)
     return o;
 }
 
+/* ---- a subcommand */
+
+/* For the handler below: a process has one set of signals. */
+static struct busc *volatile interrupted_bus;
+static volatile sig_atomic_t interrupted_by;
+
+static void on_interrupt(int number)
+{
+    interrupted_by = number;
+    if (interrupted_bus)
+        busc_interrupt(interrupted_bus);
+}
+
+/* The first of these ends the subcommand in order; the second ends it at once. */
+static void interrupts_catch(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        struct sigaction sa;
+        if (sigaction(numbers[i], NULL, &sa) || sa.sa_handler == SIG_IGN)
+            continue; /* nohup, or a shell's background */
+        memset(&sa, 0, sizeof(sa));
+        sa.sa_handler = on_interrupt;
+        sa.sa_flags = (int)SA_RESETHAND;
+        sigaction(numbers[i], &sa, NULL);
+    }
+}
+
 static int command_run(int argc, char **argv, const struct arguments *a)
 {
     int status = EXIT_DONE;
@@ -98,16 +126,25 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     struct error e = {0};
     struct backend_options o = backend_options(a);
     signal(SIGPIPE, SIG_IGN);
+    interrupts_catch();
     struct backend *backend = backend_start(&o);
     struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
     if (bus) {
+        interrupted_bus = bus;
+        if (interrupted_by) /* between the two lines before */
+            busc_interrupt(bus);
         status = cli_run(cli, bus);
+        interrupted_bus = NULL;
         busc_free(bus);
     } else {
         status = cli_error(&e);
     }
     backend_stop(backend);
     cli_free(cli);
+    if (interrupted_by) { /* whoever waits for this process sees what ended it */
+        signal(interrupted_by, SIG_DFL);
+        raise(interrupted_by);
+    }
     return status;
 }
 

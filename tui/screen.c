@@ -18,11 +18,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { SYNC_LINES = 4, RESTORE_MAX = 256 };
+enum { SYNC_LINES = 4, RESTORE_MAX = 256, FLUSH_MS = 50, ROWS_MAX = 1000, COLUMNS_MAX = 2000 };
 
 /* The terminal is one a process and the handlers of signals need it: no handle can be passed. */
 static struct {
@@ -136,6 +137,22 @@ static void wake(void)
     errno = saved;
 }
 
+/* The main thread may be writing to a terminal that does not read: when it is to end, what waits
+ * there is dropped, again and again until it is through with writing. */
+static void make_room(int number)
+{
+    (void)number;
+    int saved = errno;
+    tcflush(STDOUT_FILENO, TCOFLUSH);
+    errno = saved;
+}
+
+static void flush_timer(int ms) /* a system call and nothing else: fit for handlers */
+{
+    struct itimerval t = {{0, ms * 1000}, {0, ms * 1000}};
+    setitimer(ITIMER_REAL, &t, NULL);
+}
+
 static void on_signal(int number)
 {
     switch (number) {
@@ -150,6 +167,8 @@ static void on_signal(int number)
         break;
     default:
         got_quit = 1;
+        make_room(number);
+        flush_timer(FLUSH_MS);
         break;
     }
     wake();
@@ -204,14 +223,20 @@ static void signals_start(void)
     handle(SIGTSTP, on_signal, SA_RESTART);
     handle(SIGCONT, on_signal, SA_RESTART);
     handle(SIGPIPE, SIG_IGN, 0);
+    handle(SIGALRM, make_room, SA_RESTART);
 }
 
+/* The process ends by itself now, within the time that stopping may take: to be asked once more,
+ * as by a shell and the kernel at a hang-up, must not cut the end of the log short. */
 static void signals_stop(void)
 {
-    static const int all[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGWINCH, SIGTSTP, SIGCONT,
-                              SIGSEGV, SIGBUS, SIGFPE, SIGILL,  SIGABRT,  SIGSYS};
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        handle(all[i], SIG_DFL, 0);
+    static const int ends[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT};
+    static const int others[] = {SIGWINCH, SIGTSTP, SIGCONT, SIGSEGV, SIGBUS,
+                                 SIGFPE,   SIGILL,  SIGABRT, SIGSYS};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        handle(ends[i], SIG_IGN, 0);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        handle(others[i], SIG_DFL, 0);
 }
 
 int tui__signals_fd(void)
@@ -257,9 +282,10 @@ static enum err term_find(struct error *e)
 {
     const char *given = getenv("TERM");
     const char *names[] = {given && *given ? given : "xterm", "xterm", "vt100"};
-    if (given && !strcmp(given, "dumb"))
+    if (given && (!strcmp(given, "dumb") || !strcmp(given, "unknown")))
         return err_set(e, ERR_UNSUPPORTED,
-                       "TERM=dumb cannot show the console; `mcp-console ask TEXT` works there");
+                       "TERM=%s cannot show the console; `mcp-console ask TEXT` works there",
+                       given);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         int status;
         if (setupterm(names[i], STDOUT_FILENO, &status) != OK)
@@ -295,6 +321,33 @@ static void curses_modes(void)
         start_color();
 }
 
+/* The window's size, within what curses bears and a screen can be. False: the terminal does not
+ * say. */
+static bool size_get(int *height, int *width)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_row || !size.ws_col)
+        return false;
+    *height = size.ws_row < ROWS_MAX ? size.ws_row : ROWS_MAX;
+    *width = size.ws_col < COLUMNS_MAX ? size.ws_col : COLUMNS_MAX;
+    return true;
+}
+
+/* curses believes these variables before the terminal: they are ours, or not there. */
+static void size_pin(void)
+{
+    int height, width;
+    char text[16];
+    unsetenv("LINES");
+    unsetenv("COLUMNS");
+    if (!size_get(&height, &width) || (height < ROWS_MAX && width < COLUMNS_MAX))
+        return;
+    snprintf(text, sizeof(text), "%d", height);
+    setenv("LINES", text, 1);
+    snprintf(text, sizeof(text), "%d", width);
+    setenv("COLUMNS", text, 1);
+}
+
 enum err tui__screen_start(const struct tui__screen_options *o, struct error *e)
 {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
@@ -308,11 +361,13 @@ enum err tui__screen_start(const struct tui__screen_options *o, struct error *e)
     screen.mouse = o->mouse;
     screen.sync = strncmp(screen.term, "linux", 5) && strncmp(screen.term, "vt", 2);
     tui__ascii_set(o->charset == CHARSET_ASCII || !screen.utf8);
+    size_pin();
+    signals_start(); /* newterm changes the terminal already */
     screen.screen = newterm(screen.term, stdout, stdin);
     if (!screen.screen)
         return err_set(e, ERR_UNSUPPORTED, "the terminal `%s` could not be started", screen.term);
     restore_prepare();
-    signals_start();
+    signals_start(); /* curses has put handlers of its own */
     hold_errors();
     screen.taken = 1;
     curses_modes();
@@ -326,6 +381,12 @@ void tui__screen_stop(void)
 {
     if (!screen.taken)
         return;
+    if (got_quit) { /* now there is room for what gives the terminal back, and it must arrive */
+        flush_timer(0);
+        make_room(0);
+        if (screen.sync)
+            puts_out("\033[?2026l"); /* its end may be among what was dropped */
+    }
     modes(false);
     endwin();
     screen.taken = 0;
@@ -362,10 +423,9 @@ void tui__screen_continue(void)
 
 void tui__screen_resize(void)
 {
-    struct winsize size;
-    if (!ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
-        (size.ws_row != LINES || size.ws_col != COLS))
-        resizeterm(size.ws_row, size.ws_col);
+    int height, width;
+    if (size_get(&height, &width) && (height != LINES || width != COLS))
+        resizeterm(height, width);
 }
 
 void tui__screen_mouse(bool on)

@@ -289,7 +289,8 @@ enum tui__depth tui__theme_depth(void)
 
 void tui__theme_apply(const struct tui__theme *t, enum tui__depth depth)
 {
-    bool own = depth != DEPTH_NONE && use_default_colors() == OK;
+    /* Also without colours: otherwise curses writes its own white on black for pair 0. */
+    bool own = use_default_colors() == OK && depth != DEPTH_NONE;
     struct {
         short fg, bg;
     } pairs[ROLE_COUNT];

@@ -13,6 +13,7 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -69,6 +70,7 @@ struct busc {
     void *event_arg;
     int64_t cursor;
     bool polling, live;
+    volatile sig_atomic_t interrupted;
     double latency_ms;
 };
 
@@ -426,13 +428,27 @@ static void on_waited(void *arg, const json_t *result, const struct error *e)
     w->error = *e;
 }
 
+void busc_interrupt(struct busc *c)
+{
+    int saved = errno;
+    c->interrupted = 1;
+    ssize_t n = write(c->fd, &(uint64_t){1}, sizeof(uint64_t));
+    (void)n; /* a counter that is full wakes as well */
+    errno = saved;
+}
+
+bool busc_interrupted(const struct busc *c)
+{
+    return c->interrupted;
+}
+
 json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t limit_ms,
                   struct error *e)
 {
     struct waited w = {0};
     uint64_t until = clock_mono_ms() + limit_ms;
     struct call *call = call_make(c, m, params, on_waited, &w);
-    for (uint64_t now; !w.done && (now = clock_mono_ms()) < until;) {
+    for (uint64_t now; !w.done && !c->interrupted && (now = clock_mono_ms()) < until;) {
         struct pollfd ready = {.fd = c->fd, .events = POLLIN};
         uint64_t left = until - now;
         poll(&ready, 1, left < 60000 ? (int)left : 60000);
@@ -441,8 +457,11 @@ json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t l
     }
     if (!w.done) {
         call->fn = NULL; /* its reply, when it comes, is dropped */
-        err_set(&w.error, ERR_TIMEOUT, "%s: no answer within %llu ms", wire_row(m)->name,
-                (unsigned long long)limit_ms);
+        if (c->interrupted)
+            err_set(&w.error, ERR_CANCELLED, "a signal asked for it");
+        else
+            err_set(&w.error, ERR_TIMEOUT, "%s: no answer within %llu ms", wire_row(m)->name,
+                    (unsigned long long)limit_ms);
     }
     if (e)
         *e = w.error;

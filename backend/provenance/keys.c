@@ -14,8 +14,16 @@ static bool unwrap(void *arg, const struct store_row *row)
     struct found *f = arg;
     size_t len;
     const uint8_t *wrap = store_blob(row, 0, &len);
+    const char *kek_id = store_text(row, 1), *here = vault_kek_id(f->keys->vault);
     f->row = true;
-    f->keys->key = vault_key_unwrap(f->keys->vault, f->keys->session, wrap, len, &f->keys->error);
+    /* Another master key is no tampering: the chain and the sealed bytes are checked without it. */
+    if (kek_id && strcmp(kek_id, here) != 0)
+        err_set(&f->keys->error, ERR_NO_KEY,
+                "session %s is sealed under master key %.16s, the one that is here is %s",
+                f->keys->session, kek_id, here);
+    else
+        f->keys->key =
+            vault_key_unwrap(f->keys->vault, f->keys->session, wrap, len, &f->keys->error);
     return false;
 }
 
@@ -27,8 +35,9 @@ const struct vault_key *prov__key(struct prov__keys *k, struct store_db *db, con
     snprintf(k->session, sizeof k->session, "%s", session);
     k->error = (struct error){0};
     struct found f = {k, false};
-    enum err code = store_query(db, &k->error, unwrap, &f,
-                                "SELECT wrap FROM data_keys WHERE session = ?", "s", session);
+    enum err code =
+        store_query(db, &k->error, unwrap, &f,
+                    "SELECT wrap, kek_id FROM data_keys WHERE session = ?", "s", session);
     if (code == ERR_OK && !f.row)
         err_set(&k->error, ERR_NO_KEY, "there is no key of session %s", session);
     if (k->key)

@@ -306,6 +306,9 @@ static json_t *proved(const struct prov_verify *run)
             "the root shown. The sealed payloads are those that were logged; %lld of them were "
             "opened and are what their entries commit to. %lld session seals agree.",
             (long long)run->payloads, (long long)run->seals_checked);
+        if (run->payloads < run->checked)
+            buf_addf(&text, " %lld stay sealed: their keys are not here.",
+                     (long long)(run->checked - run->payloads));
         if (run->from > 0)
             buf_adds(&text, " For the root, the tree of earlier entries was taken as stored.");
     }

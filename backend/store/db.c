@@ -99,6 +99,8 @@ struct store_db *store__db_open(const char *path, enum store__mode mode, int bus
     sqlite3_busy_timeout(db->sqlite, busy_ms);
     /* A database may come from elsewhere: nothing in its schema may run code or load it. */
     sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(db->sqlite, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     if (store__refuse_newer(db, e) != ERR_OK) /* before anything could be changed: S4 */
         goto fail;
     if (store__script(db, mode == STORE__WRITE ? write_pragmas : read_pragmas, e) != ERR_OK)

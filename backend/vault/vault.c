@@ -121,7 +121,8 @@ bool vault_permissions_ok(const struct vault *v, struct error *e)
 static enum err read_key(struct vault *v, struct error *e)
 {
     enum err code = ERR_OK;
-    int fd = open(v->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    /* A pipe of that name must not make us wait. */
+    int fd = open(v->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return err_set(e, ERR_NO_KEY, "%s: %s", v->file, strerror(errno));
     struct stat st;
