@@ -67,18 +67,21 @@ static void start_indexing(struct backend *b)
 
 /* ---- what rooms tell */
 
+static void withhold_stage(json_t *event)
+{
+    backend__withhold_stages(json_object_get(event, "stages"));
+}
+
 static void on_orch_event(void *arg, const char *type, const json_t *data)
 {
     struct backend *b = arg;
     bool turn = strcmp(type, "turn") == 0;
-    bus_event_for(b->bus, turn || strcmp(type, "token") == 0 ? BUS_REVIEWER : BUS_NONE,
-                  BUS_OPERATOR, type, (json_t *)data);
-    if (turn) { /* an audience sees that something was said, not what */
-        json_t *withheld = json_deep_copy(data);
-        backend__withhold(withheld);
-        bus_event_for(b->bus, BUS_NONE, BUS_DEMO, type, withheld);
-        json_decref(withheld);
-    }
+    if (turn) /* an audience sees that something was said, not what */
+        backend__tell(b, type, (json_t *)data, backend__withhold);
+    else if (strcmp(type, "stage") == 0)
+        backend__tell(b, type, (json_t *)data, withhold_stage);
+    else
+        bus_event_for(b->bus, BUS_REVIEWER, BUS_OPERATOR, type, (json_t *)data);
     if (turn && strcmp(json_str(data, "state", ""), "running") != 0) {
         json_t *summary =
             cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
@@ -110,12 +113,14 @@ static void on_conn_changed(void *arg, const char *name, enum conn_state from, e
         prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
         json_decref(payload);
     }
-    json_t *row = b->conn ? conn_describe(b->conn, name) : NULL;
-    if (row) {
-        json_object_del(row, "tools_list");
-        bus_event(b->bus, "health", row);
-        json_decref(row);
+    json_t *rows = b->conn ? conn_list(b->conn) : NULL, *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        if (strcmp(json_str(row, "name", ""), name) == 0)
+            backend__tell(b, "health", row, backend__withhold_connector);
     }
+    json_decref(rows);
     backend__changed(b);
 }
 
@@ -126,7 +131,7 @@ static void on_tick(void *arg)
     struct backend *b = arg;
     json_t *rows = conn_list(b->conn), *row;
     size_t i;
-    json_array_foreach(rows, i, row) bus_event(b->bus, "health", row);
+    json_array_foreach(rows, i, row) backend__tell(b, "health", row, backend__withhold_connector);
     json_decref(rows);
     b->score_due = true;
     backend__changed(b);

@@ -64,8 +64,16 @@ struct backend {
 /* methods.c, methods_log.c: on_<id> for every row of wire.def */
 extern bus_handler *const backend__handlers[WIRE_COUNT];
 json_t *backend__status(struct backend *b);
-/* Takes the texts out of a trace, for the demo role. */
+/* For the demo role: take the texts out of a trace, out of the stages of one, out of a connector's
+ * row or description, out of a status. */
 void backend__withhold(json_t *trace);
+void backend__withhold_stages(json_t *stages);
+void backend__withhold_connector(json_t *row);
+void backend__withhold_status(json_t *status);
+void backend__withhold_checks(json_t *checks); /* of doctor.run */
+/* Tells an event to everybody, to the demo role a copy from which something is withheld. */
+void backend__tell(struct backend *b, const char *type, json_t *data,
+                   void (*withhold_from)(json_t *));
 /* Tells clients the status and the score soon if they changed; cheap, may be called often. */
 void backend__changed(struct backend *b);
 /* Verifies the log from entry `from` on as it is now: joins a running verification of the same

@@ -62,15 +62,77 @@ static void withhold(json_t *object, const char *key)
         json_puts(object, key, "withheld: role demo");
 }
 
+/* What a stage notes is ours, but for why one failed: that is a peer's text. */
+void backend__withhold_stages(json_t *stages)
+{
+    size_t i;
+    json_t *stage;
+    json_array_foreach(stages, i, stage)
+    {
+        if (strcmp(json_str(stage, "state", ""), "failed") == 0)
+            withhold(stage, "note");
+    }
+}
+
+/* Errors, command lines and a server's own words may hold what an audience must not see. */
+void backend__withhold_connector(json_t *row)
+{
+    size_t i;
+    json_t *tool, *tools = json_object_get(row, "tools");
+    withhold(row, "last_error");
+    json_object_del(row, "command");
+    json_object_del(row, "stderr");
+    json_object_del(row, "noise");
+    if (!json_is_array(tools))
+        return;
+    json_array_foreach(tools, i, tool)
+    {
+        withhold(tool, "title");
+        withhold(tool, "description");
+        json_put(tool, "input_schema", json_object());
+    }
+}
+
+void backend__withhold_status(json_t *status)
+{
+    size_t i;
+    json_t *alert;
+    json_array_foreach(json_object_get(status, "alerts"), i, alert) withhold(alert, "text");
+}
+
+/* Paths, addresses and what connectors said last. */
+void backend__withhold_checks(json_t *checks)
+{
+    size_t i;
+    json_t *check;
+    json_array_foreach(checks, i, check) withhold(check, "text");
+}
+
+void backend__tell(struct backend *b, const char *type, json_t *data,
+                   void (*withhold_from)(json_t *))
+{
+    bus_event_for(b->bus, BUS_REVIEWER, BUS_OPERATOR, type, data);
+    json_t *withheld = json_deep_copy(data);
+    withhold_from(withheld);
+    bus_event_for(b->bus, BUS_NONE, BUS_DEMO, type, withheld);
+    json_decref(withheld);
+}
+
 void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
     withhold(trace, "question");
     withhold(trace, "answer");
+    withhold(trace, "error");
+    backend__withhold_stages(json_object_get(trace, "stages"));
     for (size_t l = 0; l < sizeof LISTS / sizeof *LISTS; l++) {
         size_t i;
         json_t *item;
-        json_array_foreach(json_object_get(trace, LISTS[l]), i, item) withhold(item, "text");
+        json_array_foreach(json_object_get(trace, LISTS[l]), i, item)
+        {
+            withhold(item, "text");
+            withhold(item, "error");
+        }
     }
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
@@ -208,7 +270,7 @@ static void tell_status(void *arg)
     if (!b->last_status || strcmp(text, b->last_status) != 0) {
         free(b->last_status);
         b->last_status = text;
-        bus_event(b->bus, "status", status);
+        backend__tell(b, "status", status, backend__withhold_status);
     } else {
         free(text);
     }
@@ -230,6 +292,8 @@ void on_status_get(struct bus_call *c, void *arg)
     json_t *status = backend__status(b);
     json_puts(status, "role", bus_role_name(bus_session(c)->role));
     json_puti(status, "uptime_ms", (int64_t)(clock_mono_ms() - b->started_ms));
+    if (bus_session(c)->role < BUS_REVIEWER)
+        backend__withhold_status(status);
     bus_reply(c, status);
 }
 
@@ -328,7 +392,11 @@ void on_connectors_list(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
     json_t *result = json_object();
-    json_put(result, "connectors", conn_list(b->conn));
+    json_t *rows = conn_list(b->conn), *row;
+    size_t i;
+    if (bus_session(c)->role < BUS_REVIEWER)
+        json_array_foreach(rows, i, row) backend__withhold_connector(row);
+    json_put(result, "connectors", rows);
     bus_reply(c, result);
 }
 
@@ -342,12 +410,8 @@ void on_connectors_get(struct bus_call *c, void *arg)
     json_t *row = conn_describe(b->conn, name);
     if (!row)
         err_set(&e, ERR_NOT_FOUND, "no connector \"%s\"", name);
-    else if (bus_session(c)->role < BUS_REVIEWER) {
-        /* command lines and a server's own words may hold what an audience must not see */
-        json_object_del(row, "command");
-        json_object_del(row, "stderr");
-        json_object_del(row, "noise");
-    }
+    else if (bus_session(c)->role < BUS_REVIEWER)
+        backend__withhold_connector(row);
     method_answer(c, row, &e);
 }
 
@@ -415,8 +479,13 @@ static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload,
 {
     json_puts(payload, "connector", h->connector);
     json_puts(payload, "tool", h->tool);
+    const char *tags[9];
+    char *text = json_write(payload);
+    tags[pol_pii_tags(text, tags, 8)] = NULL;
+    free(text);
     struct prov_entry entry = {.type = type,
                                .actor = h->actor,
+                               .pii_tags = tags,
                                .parents = parent,
                                .parent_count = parent ? 1 : 0,
                                .payload = payload};

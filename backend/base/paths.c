@@ -80,6 +80,11 @@ char *conf_state_dir(const char *option, struct error *e)
         err_set(e, err_from_errno(errno), "%s: %s", dir, strerror(errno));
     else if (!S_ISDIR(st.st_mode))
         err_set(e, ERR_IO, "%s is not a directory", dir);
+    else if (st.st_uid != geteuid()) /* its owner could put other files in the place of ours */
+        err_set(e, ERR_READ_ONLY, "%s belongs to user %ld, not to this one", dir, (long)st.st_uid);
+    else if (st.st_mode & 022)
+        err_set(e, ERR_READ_ONLY, "%s can be written by others (mode %04o): chmod go-w %s", dir,
+                (unsigned)(st.st_mode & 07777), dir);
     else if (access(dir, W_OK | X_OK) != 0)
         err_set(e, ERR_READ_ONLY, "%s: %s", dir, strerror(errno));
     else

@@ -6,6 +6,14 @@
 #include <pthread.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED_BY_CLANG
+#endif
+#endif
 
 /* The algorithm is fetched once a process and a context kept a thread: fetching and allocating cost
  * more than hashing a short entry. Both are written once, under pthread_once. */
@@ -18,8 +26,21 @@ static void free_context(void *context)
     EVP_MD_CTX_free(context);
 }
 
+/* Keys and unsealed payloads are in memory: no core dump may carry them to a disk, and no other
+ * process of the same user may read them out of this one. Children become dumpable again by their
+ * exec. A sanitizer's leak check has to attach to the process, so there only the limit is set. */
+static void forbid_dumps(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none); /* lowering it cannot fail */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(SANITIZED_BY_CLANG)
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+}
+
 static void init(void)
 {
+    forbid_dumps();
     BUG_IF(sodium_init() < 0);
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     BUG_IF(!sha256);

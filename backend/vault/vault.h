@@ -16,7 +16,8 @@ enum { VAULT_WRAP = VAULT_NONCE + VAULT_KEY + VAULT_TAG };
 struct vault;     /* owned by the backend */
 struct vault_key; /* a session's data key, in locked memory */
 
-/* Once a process, any thread, idempotent. */
+/* Once a process, any thread, idempotent. From then on the process leaves no core dump, and other
+ * processes of the same user cannot read its memory (prctl(2), PR_SET_DUMPABLE). */
 void vault_init(void);
 /* NULL with *e: NO_KEY (unreadable, wrong size, permissions wider than the owner's), READ_ONLY, IO.
  * create: make the master key if it is missing. */
