@@ -18,11 +18,6 @@
 
 enum { STOP_MS = 300, DRAIN_STEP_MS = 5, DRAIN_MS = 150, FIRST_VERIFY_MS = 400, TICK_MS = 30000 };
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 /* ---- knowledge: indexed on a worker */
 
 struct indexing {
@@ -305,10 +300,10 @@ static void *run(void *arg)
 struct backend *backend_start(const struct backend_options *o)
 {
     struct backend *b = xcalloc(1, sizeof *b);
-    b->config_path = copy(o->config);
-    b->state_option = copy(o->state);
-    b->role_option = copy(o->role);
-    b->address = copy(o->address);
+    b->config_path = xstrdup_or_null(o->config);
+    b->state_option = xstrdup_or_null(o->state);
+    b->role_option = xstrdup_or_null(o->role);
+    b->address = xstrdup_or_null(o->address);
     pthread_mutex_init(&b->lock, NULL);
     /* The terminal's signals belong to the main thread. */
     sigset_t all, before;

@@ -513,9 +513,7 @@ static void hand_done(void *arg, const struct conn_result *r)
 {
     struct hand_call *h = arg;
     bool ok = r->error.code == ERR_OK && !r->is_error;
-    const char *text = r->error.code == ERR_OK ? r->text
-                       : r->error.detail[0]    ? r->error.detail
-                                               : err_text(r->error.code);
+    const char *text = r->error.code == ERR_OK ? r->text : err_words(&r->error);
     json_t *payload = json_object();
     json_put(payload, "ok", json_boolean(ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);

@@ -434,11 +434,6 @@ void tui__screen_mouse(bool on)
     puts_out(on ? "\033[?1000h\033[?1006h" : "\033[?1006l\033[?1000l");
 }
 
-const char *tui__screen_term(void)
-{
-    return screen.term;
-}
-
 /* ---- writing what was drawn */
 
 /* Compares what is to be shown with what the terminal shows; returns how many lines differ.

@@ -25,7 +25,6 @@ void tui__screen_mouse(bool on);
 void tui__screen_flush(void);
 /* Bytes straight to the terminal (OSC 52). */
 void tui__screen_write(const char *bytes, size_t len);
-const char *tui__screen_term(void); /* the TERM that is used */
 
 /* ---- signals */
 /* Readable when a signal arrived. */

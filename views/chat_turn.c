@@ -411,12 +411,6 @@ void chat_turn_stages(struct chat_turn *t, const json_t *stages)
     head_running(t);
 }
 
-void chat_turn_tick(struct chat_turn *t)
-{
-    if (t->running && t->loaded)
-        head_running(t);
-}
-
 /* ---- lines */
 
 int chat_turn_lines(struct chat_turn *t, int width)

@@ -44,8 +44,6 @@ void chat_turn_set(struct chat_turn *t, const json_t *trace);
 void chat_turn_fail(struct chat_turn *t, const struct error *e);
 void chat_turn_token(struct chat_turn *t, const char *model, const char *text);
 void chat_turn_stages(struct chat_turn *t, const json_t *stages);
-/* Writes the elapsed time anew; once a second is enough. */
-void chat_turn_tick(struct chat_turn *t);
 void chat_turn_unload(struct chat_turn *t);             /* keeps the number of lines */
 void chat_turn_tighten(struct chat_turn *t, int level); /* see level */
 int chat_turn_lines(struct chat_turn *t, int width);

@@ -44,12 +44,6 @@ void view_page_text(struct view_page *p, struct tui_text *t)
     p->y += n;
 }
 
-void view_page_heading(struct view_page *p, const char *title)
-{
-    p->y++;
-    tui_put(p->area, p->y++, 0, -1, ROLE_DIM, title);
-}
-
 void view_scroll_by(struct view_scroll *s, int rows)
 {
     int most = s->rows > s->height ? s->rows - s->height : 0;

@@ -17,8 +17,6 @@ struct view_scroll {
 struct view_page view_page_begin(struct view_scroll *s, struct tui_area a);
 void view_page_end(struct view_scroll *s, const struct view_page *p); /* clamps, draws the mark */
 void view_page_text(struct view_page *p, struct tui_text *t);
-void view_page_heading(struct view_page *p,
-                       const char *title); /* a blank row before it, but on top */
 bool view_scroll_action(struct view_scroll *s, enum tui_action a);
 void view_scroll_by(struct view_scroll *s, int rows);
 

@@ -46,6 +46,8 @@ char *conf_find(const char *option);
  * Made with mode 0700 (parents 0755) if missing. NULL with *e set, also for one that another user owns
  * or may write. The caller frees. */
 char *conf_state_dir(const char *option, struct error *e);
+/* Makes a directory and those above it that are missing, each for its owner only. */
+enum err conf_make_dirs(const char *path, struct error *e);
 /* The configuration's directory ($XDG_CONFIG_HOME/mcp-console), which need not exist. The caller
  * frees. */
 char *conf_dir(void);

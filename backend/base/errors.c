@@ -35,6 +35,11 @@ const char *err_hint(enum err code)
     return row_of(code)->hint;
 }
 
+const char *err_words(const struct error *e)
+{
+    return *e->detail ? e->detail : err_text(e->code);
+}
+
 enum err err_from_name(const char *name)
 {
     for (unsigned i = 0; name && i < ERR_COUNT; i++)
@@ -113,6 +118,12 @@ enum err err_set(struct error *e, enum err code, const char *format, ...)
     return code;
 }
 
+enum err err_set_errno(struct error *e, const char *what, const char *path)
+{
+    int number = errno;
+    return err_set(e, err_from_errno(number), "%s %s: %s", what, path, strerrordesc_np(number));
+}
+
 void bug(const char *file, int line, const char *what)
 {
     fprintf(stderr, "mcp-console: bug at %s:%d: %s\n", file, line, what);
@@ -139,6 +150,11 @@ void *xrealloc(void *p, size_t size)
 char *xstrdup(const char *s)
 {
     return checked(strdup(s));
+}
+
+char *xstrdup_or_null(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
 }
 
 char *xstrndup(const char *s, size_t n)

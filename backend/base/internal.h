@@ -17,7 +17,6 @@ struct slots {
 void slots__add(struct slots *s, void *item);
 void slots__remove(struct slots *s, const void *item);
 void slots__pack(struct slots *s);
-void slots__release(struct slots *s);
 
 struct loop_posted {
     loop_fn *fn;

@@ -60,7 +60,7 @@ void slots__pack(struct slots *s)
     s->gaps = false;
 }
 
-void slots__release(struct slots *s)
+static void slots_release(struct slots *s)
 {
     free(s->at);
     *s = (struct slots){0};
@@ -340,9 +340,9 @@ void loop_free(struct loop *l)
     for (size_t i = 0; i < l->calls.len; i++)
         if (l->calls.at[i])
             http_cancel(l->calls.at[i]);
-    slots__release(&l->procs);
-    slots__release(&l->calls);
-    slots__release(&l->watches);
+    slots_release(&l->procs);
+    slots_release(&l->calls);
+    slots_release(&l->watches);
     free(l->wait_fds);
     free(l->wait_for);
     free(l->heap);

@@ -45,23 +45,19 @@ char *conf_find(const char *option)
     return NULL;
 }
 
-/* Makes dir and what is missing above it. */
-static int make_dirs(const char *dir)
+enum err conf_make_dirs(const char *path, struct error *e)
 {
-    char *path = xstrdup(dir);
-    int result = 0;
-    for (char *p = path + 1; *p && result == 0; p++) {
-        if (*p != '/')
-            continue;
-        *p = '\0';
-        if (mkdir(path, 0755) != 0 && errno != EEXIST && access(path, F_OK) != 0)
-            result = -1;
-        *p = '/';
-    }
-    if (result == 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-        result = -1;
-    free(path);
-    return result;
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return ERR_OK;
+    const char *slash = strrchr(path, '/');
+    if (errno != ENOENT || !slash || slash == path)
+        return err_set_errno(e, "cannot make", path);
+    char *above = xstrndup(path, (size_t)(slash - path));
+    enum err code = conf_make_dirs(above, e);
+    free(above);
+    if (code == ERR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
+        code = err_set_errno(e, "cannot make", path);
+    return code;
 }
 
 char *conf_state_dir(const char *option, struct error *e)
@@ -76,8 +72,10 @@ char *conf_state_dir(const char *option, struct error *e)
     while (len > 1 && dir[len - 1] == '/')
         dir[--len] = '\0';
     struct stat st;
-    if (make_dirs(dir) != 0 || stat(dir, &st) != 0)
-        err_set(e, err_from_errno(errno), "%s: %s", dir, strerror(errno));
+    if (conf_make_dirs(dir, e) != ERR_OK)
+        goto fail;
+    if (stat(dir, &st) != 0)
+        err_set_errno(e, "cannot read", dir);
     else if (!S_ISDIR(st.st_mode))
         err_set(e, ERR_IO, "%s is not a directory", dir);
     else if (st.st_uid != geteuid()) /* its owner could put other files in the place of ours */
@@ -89,6 +87,7 @@ char *conf_state_dir(const char *option, struct error *e)
         err_set(e, ERR_READ_ONLY, "%s: %s", dir, strerror(errno));
     else
         return dir;
+fail:
     free(dir);
     return NULL;
 }

@@ -322,3 +322,64 @@ const char *text_nearest(const char *word, const char *const *words, size_t n)
     }
     return nearest;
 }
+
+void text_hex(const void *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *p = bytes;
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[p[i] >> 4];
+        out[2 * i + 1] = digits[p[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+int text_unhex(const char *text, uint8_t *out, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
+        if (low < 0)
+            return -1;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return text[2 * len] == '\0' ? 0 : -1;
+}
+
+bool text_decimal(const char *text, int64_t *nano)
+{
+    enum { PLACES = 9, UNITS_MAX = 1000000000 };
+    const char *p = text;
+    int64_t units = 0, part = 0;
+    int places = 0;
+    for (; *p >= '0' && *p <= '9'; p++) {
+        units = units * 10 + (*p - '0');
+        if (units > UNITS_MAX)
+            return false;
+    }
+    if (p == text)
+        return false;
+    if (*p == '.') {
+        for (p++; *p >= '0' && *p <= '9' && places < PLACES; p++, places++)
+            part = part * 10 + (*p - '0');
+        if (places == 0)
+            return false;
+    }
+    if (*p)
+        return false;
+    for (; places < PLACES; places++)
+        part *= 10;
+    *nano = units * 1000000000 + part;
+    return true;
+}

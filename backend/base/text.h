@@ -66,4 +66,13 @@ unsigned text_distance(const char *a, const char *b, unsigned max);
 /* The nearest of n words within a distance of 3, for "did you mean"; NULL if none is near. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);
 
+/* Lower-case hex; out has 2 * len + 1 bytes. */
+void text_hex(const void *bytes, size_t len, char *out);
+/* -1 unless text is exactly 2 * len hex digits. */
+int text_unhex(const char *text, uint8_t *out, size_t len);
+/* A decimal number ("0.15") in billionths; false, and *nano as it was, on a text that is none (so
+ * on
+ * "" too), has a sign, over 9 places, or over 1e9 units. */
+bool text_decimal(const char *text, int64_t *nano);
+
 #endif

@@ -8,6 +8,7 @@
  * is never sent again. */
 #include "backend/bus/client.h"
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include <errno.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -476,10 +477,7 @@ struct busc *busc_new(const char *address, const char *client_name, const char *
     struct busc *c = xcalloc(1, sizeof *c);
     unsigned char random[8];
     BUG_IF(getrandom(random, sizeof random, 0) != (ssize_t)sizeof random);
-    for (size_t i = 0; i < sizeof random; i++) {
-        c->key_prefix[2 * i] = "0123456789abcdef"[random[i] >> 4];
-        c->key_prefix[2 * i + 1] = "0123456789abcdef"[random[i] & 15];
-    }
+    text_hex(random, sizeof random, c->key_prefix);
     c->name = xstrdup(client_name);
     c->role = role ? xstrdup(role) : NULL;
     c->latency_ms = -1;

@@ -4,6 +4,7 @@
  * 2 A session that ends takes its answered keys with it; one with a key under way is kept until the
  *   bus is freed or it is answered: bus_call holds a pointer to the key. So ending moves its id to
  *   "", which is never found. */
+#include "backend/base/text.h"
 #include "backend/bus/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,7 @@ static void random_id(char out[33])
 {
     unsigned char bytes[16];
     BUG_IF(getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-        out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 15];
-    }
-    out[32] = '\0';
+    text_hex(bytes, sizeof bytes, out);
 }
 
 static void key_free(struct bus__session *s, struct bus__key *k)

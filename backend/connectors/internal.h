@@ -65,9 +65,6 @@ struct loop *conn__loop(const struct conn *c);
 #undef CONNECTOR
 extern const struct conn_ops conn__native_ops;
 void *conn__native_make(struct conn *c, const struct conn_native_tool *tools, size_t n, void *arg);
-/* Adds a connector without a section in the configuration; self as made by the kind. */
-struct conn *conn__add(struct conn_registry *r, const char *name, const struct conn_ops *ops);
-void conn__set_self(struct conn *c, void *self);
 
 /* schema.c: does value fit the schema (a subset of JSON Schema 2020-12: type, properties, required,
  * additionalProperties, items, enum, const, minimum, maximum, exclusive*, minLength, maxLength,

@@ -57,11 +57,6 @@ struct loop *conn__loop(const struct conn *c)
     return c->registry->loop;
 }
 
-void conn__set_self(struct conn *c, void *self)
-{
-    c->self = self;
-}
-
 struct conn *conn__find(const struct conn_registry *r, const char *name)
 {
     for (struct conn *c = r->first; c; c = c->next) {
@@ -221,7 +216,7 @@ static void on_restart(void *arg)
         start_now(c);
 }
 
-struct conn *conn__add(struct conn_registry *r, const char *name, const struct conn_ops *ops)
+static struct conn *add(struct conn_registry *r, const char *name, const struct conn_ops *ops)
 {
     struct conn *c = xcalloc(1, sizeof *c);
     c->registry = r;
@@ -297,7 +292,7 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
             e, ERR_CONFIG,
             "%s: a connector's name has 1 to %d printable characters and is not " CONN_OWN_NAME,
             conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
-    struct conn *c = conn__add(r, name, kinds[k]);
+    struct conn *c = add(r, name, kinds[k]);
     set_text(&c->about, abouts[k]);
     set_text(&c->region, conf_str(conf, "connector", name, "region"));
     set_text(&c->allowed_regions, conf_str(conf, "connector", name, "allowed_regions"));
@@ -337,7 +332,7 @@ struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_cha
     }
     free(names);
     if (!host && !conn__find(r, "host")) {
-        struct conn *c = conn__add(r, "host", &conn__host_ops);
+        struct conn *c = add(r, "host", &conn__host_ops);
         set_text(&c->about, "this machine: /proc, /sys, systemd, kernel messages");
         set_text(&c->region, "local");
         set_text(&c->data, "metrics processes");
@@ -351,7 +346,7 @@ void conn_add_native(struct conn_registry *r, const char *name,
                      const struct conn_native_tool *tools, size_t n, void *arg)
 {
     BUG_IF(conn__find(r, name)); /* name_is_fine keeps the configuration off it */
-    struct conn *c = conn__add(r, name, &conn__native_ops);
+    struct conn *c = add(r, name, &conn__native_ops);
     set_text(&c->about, "this console: its own figures");
     set_text(&c->region, "local");
     set_text(&c->data, "metrics");

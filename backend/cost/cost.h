@@ -24,9 +24,6 @@ struct cost_line {
     int64_t entry;                      /* seq of the model.call entry it was made by */
 };
 
-/* Prices of one million tokens, decimal text as in the configuration ("0.15"); empty: unknown.
- * Returns false on a text that is no decimal (so on "" too), or has over 9 places or 1e9 units. */
-bool cost_parse_price(const char *text, int64_t *nano_per_million);
 /* tokens_in * price_in + tokens_out * price_out in nano units, rounded half up; INT64_MAX when
  * larger. Nothing may be negative. */
 int64_t cost_amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out);

@@ -9,33 +9,6 @@
 enum { PLACES = 9 };
 static const int64_t nano_per_unit = 1000000000;
 
-bool cost_parse_price(const char *text, int64_t *nano_per_million)
-{
-    const int64_t max_units = 1000000000;
-    const char *p = text;
-    int64_t units = 0, nano = 0;
-    int places = 0;
-    for (; isdigit((unsigned char)*p); p++) {
-        units = units * 10 + (*p - '0');
-        if (units > max_units)
-            return false;
-    }
-    if (p == text)
-        return false;
-    if (*p == '.') {
-        for (p++; isdigit((unsigned char)*p) && places < PLACES; p++, places++)
-            nano = nano * 10 + (*p - '0');
-        if (places == 0)
-            return false;
-    }
-    if (*p)
-        return false;
-    for (; places < PLACES; places++)
-        nano *= 10;
-    *nano_per_million = units * nano_per_unit + nano;
-    return true;
-}
-
 int64_t cost_amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out)
 {
     BUG_IF(in < 0 || nano_in < 0 || out < 0 || nano_out < 0);

@@ -158,7 +158,7 @@ bool gw__delta(struct gw_call *c, const char *text, size_t len)
     return !c->over;
 }
 
-int64_t gw__input_estimate(const struct gw_call *c)
+static int64_t input_estimate(const struct gw_call *c)
 {
     const struct gw_request *r = &c->r;
     int64_t n = 0;
@@ -177,7 +177,7 @@ static struct gw_usage usage_of(const struct gw_call *c)
 {
     struct gw_usage u = {c->input_tokens, c->output_tokens, false};
     if (u.input_tokens < 0) {
-        u.input_tokens = c->sent ? gw__input_estimate(c) : 0;
+        u.input_tokens = c->sent ? input_estimate(c) : 0;
         u.estimated = true;
     }
     if (u.output_tokens < 0) {

@@ -72,7 +72,6 @@ bool gw__delta(struct gw_call *c, const char *text, size_t len);
 /* Ends the call with its one `done`. reason NULL: "stop", or "error" when *e is one. */
 void gw__finish(struct gw_call *c, const struct error *e, const char *reason);
 /* All that a model of this request reads, as tokens. */
-int64_t gw__input_estimate(const struct gw_call *c);
 
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);

@@ -108,33 +108,6 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
     return m;
 }
 
-/* A decimal number in nano units; false if it is none, negative, or finer than nano. */
-static bool price_of(const char *text, int64_t *nano)
-{
-    int64_t value = 0, unit = 1000000000;
-    bool digits = false, fraction = false;
-    for (const char *p = text; *p; p++) {
-        if (*p == '.' && !fraction) {
-            fraction = true;
-            continue;
-        }
-        if (*p < '0' || *p > '9' || (fraction && unit == 1))
-            return false;
-        digits = true;
-        if (fraction)
-            unit /= 10;
-        int64_t part = (*p - '0') * (fraction ? unit : 1000000000);
-        if (!fraction && value > INT64_MAX / 10 - 1)
-            return false;
-        value = fraction ? value : value * 10;
-        if (value > INT64_MAX - part)
-            return false;
-        value += part;
-    }
-    *nano = value;
-    return digits;
-}
-
 static enum err wrong(struct error *e, const struct conf *conf, const char *name, const char *key,
                       const char *what)
 {
@@ -152,9 +125,9 @@ static enum err set_prices(struct gw__model *m, const struct conf *conf, const c
     if (!*in || !*out)
         return wrong(e, conf, name, *in ? "price_in" : "price_out",
                      "set both prices, or neither when they are not known");
-    if (!price_of(in, &m->pub.price_in))
+    if (!text_decimal(in, &m->pub.price_in))
         return wrong(e, conf, name, "price_in", "not a decimal number such as 12.5");
-    if (!price_of(out, &m->pub.price_out))
+    if (!text_decimal(out, &m->pub.price_out))
         return wrong(e, conf, name, "price_out", "not a decimal number such as 12.5");
     m->pub.priced = true;
     return ERR_OK;

@@ -4,20 +4,15 @@
 
 enum { CONNECT_MS = 3000, FIRST_TOKEN_MS = 15000, SILENCE_MS = 10000, TOTAL_MS = 60000 };
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 void gw__request_copy(struct gw_request *to, const struct gw_request *from)
 {
     *to = *from;
     to->question = xstrdup(from->question ? from->question : "");
     to->lang = xstrdup(from->lang ? from->lang : "en");
-    to->mine = copy(from->mine);
-    to->other = copy(from->other);
-    to->looked_at = copy(from->looked_at);
-    to->traceparent = copy(from->traceparent);
+    to->mine = xstrdup_or_null(from->mine);
+    to->other = xstrdup_or_null(from->other);
+    to->looked_at = xstrdup_or_null(from->looked_at);
+    to->traceparent = xstrdup_or_null(from->traceparent);
     struct gw_message *messages = xcalloc(from->message_count + 1, sizeof *messages);
     for (size_t i = 0; i < from->message_count; i++) {
         messages[i].role = xstrdup(from->messages[i].role);

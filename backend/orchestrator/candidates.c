@@ -184,11 +184,6 @@ static void on_delta(void *arg, const char *text, size_t len)
     json_decref(data);
 }
 
-const char *orch__error_words(const struct error *e)
-{
-    return e->detail[0] ? e->detail : err_text(e->code);
-}
-
 static void on_model_done(void *arg, const struct gw_result *r)
 {
     struct orch_candidate *c = arg;
@@ -207,7 +202,7 @@ static void on_model_done(void *arg, const struct gw_result *r)
     else
         candidate_end(c, CAND_FAILED,
                       r->error.code == ERR_OK ? "the model answered nothing"
-                                              : orch__error_words(&r->error));
+                                              : err_words(&r->error));
     if (t->phase == TRACE_MODELS && all_ended(t))
         orch__compare(t);
     orch__settle(t);
@@ -268,7 +263,7 @@ static void on_model_logged(void *arg, int64_t seq, const struct error *e)
     if (!c->call) {
         struct gw_usage none = {0};
         orch__log_output(c, "model.output", "", &none, "error", "error", 0, -1);
-        candidate_end(c, CAND_FAILED, orch__error_words(&why));
+        candidate_end(c, CAND_FAILED, err_words(&why));
         if (all_ended(t))
             orch__compare(t);
     }

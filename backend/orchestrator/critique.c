@@ -114,7 +114,7 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     json_array_append_new(json_object_get(t->doc, "critiques"), critique);
     if (ok)
         buf_adds(&c->revised, r->text);
-    orch__stage_end(t, c->stage, ok ? "done" : "failed", ok ? "" : orch__error_words(&r->error));
+    orch__stage_end(t, c->stage, ok ? "done" : "failed", ok ? "" : err_words(&r->error));
     if (t->phase == TRACE_CRITIQUE && critiques_over(t))
         orch__critiques_end(t);
     orch__settle(t);
@@ -147,7 +147,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
         two[i]->critique_call = orch__call_model(two[i], GW_CRITIQUE, two[i]->text.data,
                                                  two[1 - i]->text.data, &CRITIQUE_OPS, &why);
         if (!two[i]->critique_call)
-            orch__stage_end(t, two[i]->stage, "failed", orch__error_words(&why));
+            orch__stage_end(t, two[i]->stage, "failed", err_words(&why));
     }
     if (critiques_over(t))
         orch__conclude(t);

@@ -117,7 +117,7 @@ struct answer_done {
 /* O1: an answer that is not in the log is no answer. */
 static void withdraw(struct trace *t, const struct error *e)
 {
-    char *what = xasprintf("the answer could not be logged: %s", orch__error_words(e));
+    char *what = xasprintf("the answer could not be logged: %s", err_words(e));
     json_puts(t->doc, "state", "failed");
     json_puts(t->doc, "answer", "");
     json_puts(t->doc, "error", what);
@@ -221,9 +221,9 @@ void orch__fail(struct trace *t, const struct error *e)
         return;
     orch__tools_cancel(t);
     orch__models_cancel(t, CAND_STOPPED);
-    json_puts(t->doc, "error", orch__error_words(e));
+    json_puts(t->doc, "error", err_words(e));
     json_t *payload = json_object();
-    json_puts(payload, "error", orch__error_words(e));
+    json_puts(payload, "error", err_words(e));
     end_trace(t, "stop", "backend", "failed", &t->question_entry, 1, payload);
 }
 

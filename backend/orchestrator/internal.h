@@ -131,8 +131,7 @@ void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS
 void orch__tools_cancel(struct trace *t);
 
 /* candidates.c */
-const char *orch__state_name(int state);              /* of a candidate, as on the wire */
-const char *orch__error_words(const struct error *e); /* its detail, else its text */
+const char *orch__state_name(int state); /* of a candidate, as on the wire */
 /* Starts one gateway call for a candidate; GW_CRITIQUE with mine and other. NULL with *e. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e);

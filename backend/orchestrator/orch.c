@@ -267,7 +267,7 @@ static bool take_row(void *arg, const struct store_row *row)
             json_puts(doc, "at", at);
             json_puts(doc, "question", "");
             json_puts(doc, "state", "failed");
-            json_puts(doc, "error", e.detail[0] ? e.detail : err_text(e.code));
+            json_puts(doc, "error", err_words(&e));
         }
         mark_interrupted(doc);
         if (r->whole)

@@ -3,6 +3,7 @@
  * Each way (lexical, vector) makes its own choice; a tool that both chose runs once. Source numbers
  * are given once for the whole trace, so that every answer cites the same thing by the same number.
  */
+#include "backend/base/text.h"
 #include "backend/orchestrator/internal.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -265,7 +266,7 @@ static json_t *passage_doc(const struct know_passage *p, const char *ref)
     uint8_t hash[VAULT_HASH];
     snprintf(score, sizeof score, "%.4f", p->score);
     vault_sha256(p->text, strlen(p->text), NULL, 0, hash);
-    vault_hex(hash, sizeof hash, hex);
+    text_hex(hash, sizeof hash, hex);
     json_t *doc = json_object();
     json_puts(doc, "ref", ref);
     json_puts(doc, "score", score);
@@ -338,7 +339,7 @@ static void on_result(void *arg, const struct conn_result *r)
     json_put(payload, "ok", json_boolean(ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
     if (r->error.code != ERR_OK)
-        json_puts(payload, "error", r->error.detail[0] ? r->error.detail : err_text(r->error.code));
+        json_puts(payload, "error", err_words(&r->error));
     else
         json_put(payload, "content", json_text(r->text, strlen(r->text)));
     char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
@@ -348,10 +349,9 @@ static void on_result(void *arg, const struct conn_result *r)
     if (r->error.code == ERR_OK && s->source)
         fill_source(t, s->source, r->text, r->data, entry);
     orch__stage_end(t, s->stage, ok ? "done" : "failed",
-                    ok ? ""
-                    : r->error.code != ERR_OK
-                        ? (r->error.detail[0] ? r->error.detail : err_text(r->error.code))
-                        : "the tool reports an error");
+                    ok                        ? ""
+                    : r->error.code != ERR_OK ? (err_words(&r->error))
+                                              : "the tool reports an error");
     tools_over(t);
     orch__settle(t);
 }
@@ -375,7 +375,7 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
     s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, limit, on_result,
                         s, &why);
     if (!s->call) {
-        step_failed(s, why.detail[0] ? why.detail : err_text(why.code));
+        step_failed(s, err_words(&why));
         tools_over(t);
         orch__settle(t);
     }

@@ -158,11 +158,9 @@ struct stored_trace {
 void *orch__store_trace_arg(struct trace *t, const char *state)
 {
     struct stored_trace *s = xcalloc(1, sizeof *s);
-    struct prov_state now;
-    prov_state(t->orch->rooms.prov, &now);
     memcpy(s->id, t->id, sizeof s->id);
     memcpy(s->conversation, t->conversation, sizeof s->conversation);
-    memcpy(s->session, now.session, sizeof s->session);
+    memcpy(s->session, prov_session(t->orch->rooms.prov), sizeof s->session);
     s->state = state;
     if (clock_parse(json_str(t->doc, "at", ""), &s->at) < 0)
         s->at = clock_real_ms();

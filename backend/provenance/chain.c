@@ -12,6 +12,7 @@
  *      submit: next += entry --store--> written: durable += entry
  *                                  '--> failed:  next = durable, generation++
  */
+#include "backend/base/text.h"
 #include "backend/provenance/internal.h"
 
 #include "backend/base/clock.h"
@@ -369,7 +370,7 @@ void prov__seal_session(struct prov *p, const char *session, const char *reason,
     char hex[2 * VAULT_HASH + 1];
     struct error e = {0};
     json_t *payload = json_object();
-    vault_hex(root, VAULT_HASH, hex);
+    text_hex(root, VAULT_HASH, hex);
     json_puts(payload, "session", session);
     json_puts(payload, "reason", reason);
     json_puti(payload, "first", first);
@@ -454,9 +455,9 @@ void prov_state(const struct prov *p, struct prov_state *out)
                                .verified = p->verified,
                                .state = p->state,
                                .checked_at = p->checked_at};
-    vault_hex(p->durable.head, VAULT_HASH, out->head);
+    text_hex(p->durable.head, VAULT_HASH, out->head);
     prov__edge_root(&p->durable.log, root);
-    vault_hex(root, VAULT_HASH, out->root);
+    text_hex(root, VAULT_HASH, out->root);
     memcpy(out->session, p->session, sizeof out->session);
 }
 

@@ -80,7 +80,7 @@ enum err prov__entry_write(const struct prov_entry *entry, const struct prov__wr
         return code;
     char ts[CLOCK_TEXT], prev[2 * VAULT_HASH + 1];
     clock_format(w->ts, ts);
-    vault_hex(w->prev, VAULT_HASH, prev);
+    text_hex(w->prev, VAULT_HASH, prev);
     buf_adds(out, "{\"actor\":");
     add_string(out, entry->actor);
     if (entry->conversation && *entry->conversation)
@@ -112,9 +112,9 @@ void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH]
                       const uint8_t sha256[VAULT_HASH])
 {
     char hex[2 * VAULT_HASH + 1];
-    vault_hex(hmac, VAULT_HASH, hex);
+    text_hex(hmac, VAULT_HASH, hex);
     memcpy(bytes + cut_at + HMAC_AT, hex, 2 * VAULT_HASH);
-    vault_hex(sha256, VAULT_HASH, hex);
+    text_hex(sha256, VAULT_HASH, hex);
     memcpy(bytes + cut_at + SHA_AT, hex, 2 * VAULT_HASH);
 }
 
@@ -157,7 +157,7 @@ static void take_hash(struct reader *r, uint8_t out[VAULT_HASH])
 {
     char hex[2 * VAULT_HASH + 1];
     take_hex(r, 2 * VAULT_HASH, hex);
-    r->bad |= r->bad || vault_unhex(hex, out, VAULT_HASH) != 0;
+    r->bad |= r->bad || text_unhex(hex, out, VAULT_HASH) != 0;
 }
 
 /* A number as JCS writes it, up to 2^53. */

@@ -1,4 +1,5 @@
 /* Data keys of sessions, read from the database and unwrapped. */
+#include "backend/base/text.h"
 #include "backend/provenance/internal.h"
 
 #include <stdio.h>
@@ -57,7 +58,7 @@ void prov__key_id(const struct vault_key *key, char out[17])
     static const char label[] = "mcp-console data key";
     uint8_t hash[VAULT_HASH];
     vault_commit(key, label, sizeof label - 1, hash);
-    vault_hex(hash, 8, out);
+    text_hex(hash, 8, out);
 }
 
 enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct prov__header *h,

@@ -1,4 +1,5 @@
 /* Reading the log: lists, one entry, its payload. */
+#include "backend/base/text.h"
 #include "backend/provenance/internal.h"
 
 #include "backend/base/clock.h"
@@ -27,7 +28,7 @@ static json_t *make_row(int64_t seq, const char *bytes, size_t len, struct prov_
     json_puti(row, "seq", seq);
     const char *problem = prov__entry_read(bytes, len, h);
     vault_sha256(bytes, len, NULL, 0, hash);
-    vault_hex(hash, VAULT_HASH, hex);
+    text_hex(hash, VAULT_HASH, hex);
     if (problem) {
         json_puts(row, "hash", hex);
         json_puts(row, "problem", problem);
@@ -136,7 +137,7 @@ static bool take_one(void *arg, const struct store_row *row)
     }
     if (o->whole) {
         prov__leaf(entry.at, entry.len, leaf);
-        vault_hex(leaf, VAULT_HASH, hex);
+        text_hex(leaf, VAULT_HASH, hex);
         json_put(found, "entry", json_text(entry.at, entry.len));
         json_puts(found, "leaf", hex);
         o->row = json_incref(found);
@@ -164,8 +165,7 @@ json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e
     if (o.content)
         json_put(o.row, "payload", o.content);
     else if (with_payload)
-        json_puts(o.row, "payload_error",
-                  *o.error.detail ? o.error.detail : err_text(o.error.code));
+        json_puts(o.row, "payload_error", err_words(&o.error));
     return o.row;
 }
 

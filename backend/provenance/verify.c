@@ -8,6 +8,7 @@
  * entry).
  */
 #include "backend/provenance/verify.h"
+#include "backend/base/text.h"
 
 #include "backend/base/clock.h"
 #include <pthread.h>
@@ -128,7 +129,7 @@ static void check_seal(struct prov_verify *run, const struct verify__seal *seal)
             found = &run->ended[i];
     if (!found)
         return;
-    vault_hex(found->root, VAULT_HASH, hex);
+    text_hex(found->root, VAULT_HASH, hex);
     run->seals_checked++;
     if (found->first != seal->first || found->entries != seal->entries ||
         strcmp(hex, seal->root) != 0)
@@ -339,10 +340,10 @@ static json_t *make_report(struct prov_verify *run)
     json_puti(report, "payloads_checked", run->payloads);
     json_puti(report, "from", run->from);
     json_puti(report, "size", run->size);
-    vault_hex(run->head, VAULT_HASH, hex);
+    text_hex(run->head, VAULT_HASH, hex);
     json_puts(report, "head", hex);
     prov__edge_root(&run->edge, root);
-    vault_hex(root, VAULT_HASH, hex);
+    text_hex(root, VAULT_HASH, hex);
     json_puts(report, "root", hex);
     json_put(report, "proved", proved(run));
     json_put(report, "problems", problems);

@@ -60,7 +60,7 @@ static enum err code_of(sqlite3 *sqlite, int rc)
     }
 }
 
-enum err store__fail(struct store_db *db, int rc, struct error *e, const char *what)
+static enum err fail(struct store_db *db, int rc, struct error *e, const char *what)
 {
     BUG_IF((rc & 0xff) == SQLITE_NOMEM);
     return err_set(e, code_of(db->sqlite, rc), "%s: %s", what, sqlite3_errmsg(db->sqlite));
@@ -69,7 +69,7 @@ enum err store__fail(struct store_db *db, int rc, struct error *e, const char *w
 enum err store__script(struct store_db *db, const char *sql, struct error *e)
 {
     int rc = sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? ERR_OK : store__fail(db, rc, e, "the database");
+    return rc == SQLITE_OK ? ERR_OK : fail(db, rc, e, "the database");
 }
 
 static const char write_pragmas[] = "PRAGMA journal_mode=WAL;"
@@ -93,7 +93,7 @@ struct store_db *store__db_open(const char *path, enum store__mode mode, int bus
     int rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
     BUG_IF(!db->sqlite);
     if (rc != SQLITE_OK) {
-        store__fail(db, rc, e, path);
+        fail(db, rc, e, path);
         goto fail;
     }
     sqlite3_busy_timeout(db->sqlite, busy_ms);
@@ -164,7 +164,7 @@ static sqlite3_stmt *statement(struct store_db *db, const char *sql, bool *kept,
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     if (rc != SQLITE_OK) {
-        store__fail(db, rc, e, sql);
+        fail(db, rc, e, sql);
         return NULL;
     }
     *kept = slot < CACHE;
@@ -184,9 +184,6 @@ static int bind(sqlite3_stmt *stmt, const char *format, va_list args)
         case 'i':
             rc = sqlite3_bind_int64(stmt, i, va_arg(args, int64_t));
             break;
-        case 'd':
-            rc = sqlite3_bind_double(stmt, i, va_arg(args, double));
-            break;
         case 's':
             rc = sqlite3_bind_text(stmt, i, va_arg(args, const char *), -1, SQLITE_STATIC);
             break;
@@ -198,7 +195,7 @@ static int bind(sqlite3_stmt *stmt, const char *format, va_list args)
             break;
         }
         default:
-            BUG("a parameter's letter is not one of i, d, s, b");
+            BUG("a parameter's letter is not one of i, s, b");
         }
     }
     return rc;
@@ -220,7 +217,7 @@ static enum err query(struct store_db *db, struct error *e, store_row_fn *row, v
             break;
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-        code = store__fail(db, rc, e, sql);
+        code = fail(db, rc, e, sql);
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
     if (!kept)
@@ -269,11 +266,6 @@ int64_t store_scalar(struct store_db *db, int64_t otherwise, const char *sql, co
 int64_t store_int(const struct store_row *row, int column)
 {
     return sqlite3_column_int64(row->stmt, column);
-}
-
-double store_num(const struct store_row *row, int column)
-{
-    return sqlite3_column_double(row->stmt, column);
 }
 
 const char *store_text(const struct store_row *row, int column)

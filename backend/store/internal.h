@@ -9,8 +9,6 @@
 enum store__mode { STORE__WRITE, STORE__READ };
 struct store_db *store__db_open(const char *path, enum store__mode mode, int busy_ms,
                                 struct error *e);
-/* Fills *e from the connection's last failure and returns the code. */
-enum err store__fail(struct store_db *db, int rc, struct error *e, const char *what);
 /* Runs statements that answer nothing. */
 enum err store__script(struct store_db *db, const char *sql, struct error *e);
 /* BEGIN IMMEDIATE, COMMIT, ROLLBACK (only if a transaction is open). */
@@ -33,10 +31,5 @@ void store__writer_add(struct store__writer *w, store_op *op, store_done *done, 
                        const struct error *refused);
 /* Runs what is queued and waits for what runs, then frees; done callbacks run inside. */
 void store__writer_free(struct store__writer *w);
-
-/* Takes the lock (S3); the descriptor, or -1 with *e. */
-int store__lock(const char *state_dir, struct error *e);
-/* mkdir -p, 0700. */
-enum err store__make_directories(const char *path, struct error *e);
 
 #endif

@@ -1,4 +1,5 @@
 /* Opening, locking, closing. The invariants stand in store.h. */
+#include "backend/base/conf.h"
 #include "backend/store/internal.h"
 
 #include <errno.h>
@@ -18,39 +19,19 @@ struct store {
     bool closed;
 };
 
-static enum err set_errno(struct error *e, const char *what, const char *path)
-{
-    int number = errno;
-    return err_set(e, err_from_errno(number), "%s %s: %s", what, path, strerror(number));
-}
-
-enum err store__make_directories(const char *path, struct error *e)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return ERR_OK;
-    const char *slash = strrchr(path, '/');
-    if (errno != ENOENT || !slash || slash == path)
-        return set_errno(e, "cannot make", path);
-    char *above = xstrndup(path, (size_t)(slash - path));
-    enum err code = store__make_directories(above, e);
-    free(above);
-    if (code == ERR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
-        code = set_errno(e, "cannot make", path);
-    return code;
-}
-
-int store__lock(const char *state_dir, struct error *e)
+/* Takes the lock (S3); the descriptor, or -1 with *e. */
+static int take_lock(const char *state_dir, struct error *e)
 {
     char *path = xasprintf("%s/lock", state_dir);
     char text[32] = "";
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        set_errno(e, "cannot open", path);
+        err_set_errno(e, "cannot open", path);
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t n = errno == EWOULDBLOCK ? pread(fd, text, sizeof text - 1, 0) : -1;
         long pid = n > 0 ? strtol(text, NULL, 10) : 0;
         if (n < 0)
-            set_errno(e, "cannot lock", path);
+            err_set_errno(e, "cannot lock", path);
         else if (pid > 0)
             err_set(e, ERR_LOCKED, "process %ld holds %s", pid, path);
         else
@@ -73,17 +54,17 @@ static enum err make_file(const char *path, struct error *e)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        return set_errno(e, "cannot open", path);
+        return err_set_errno(e, "cannot open", path);
     close(fd);
     return ERR_OK;
 }
 
 static enum err open_writing(struct store *s, struct loop *l, const char *dir, struct error *e)
 {
-    enum err code = store__make_directories(dir, e);
+    enum err code = conf_make_dirs(dir, e);
     if (code != ERR_OK)
         return code;
-    s->lock = store__lock(dir, e);
+    s->lock = take_lock(dir, e);
     if (s->lock < 0)
         return e->code;
     code = make_file(s->path, e);

@@ -46,7 +46,7 @@ typedef void store_done(void *arg, const struct error *e);
 void store_write(struct store *s, store_op *op, store_done *done, void *arg);
 
 /* Statements. sql must be a string literal (statements are kept prepared by its address).
- * format has one letter a parameter: i int64_t, d double, s const char * (NULL allowed),
+ * format has one letter a parameter: i int64_t, s const char * (NULL allowed),
  * b const void *, size_t. */
 enum err store_exec(struct store_db *db, struct error *e, const char *sql, const char *format, ...);
 /* Calls row for each row until it returns false. */
@@ -55,7 +55,6 @@ enum err store_query(struct store_db *db, struct error *e, store_row_fn *row, vo
                      const char *sql, const char *format, ...);
 /* Columns from 0. Text and blobs are valid until the callback returns; NULL for SQL NULL. */
 int64_t store_int(const struct store_row *row, int column);
-double store_num(const struct store_row *row, int column);
 const char *store_text(const struct store_row *row, int column);
 const void *store_blob(const struct store_row *row, int column, size_t *len);
 /* A single integer, or `otherwise` when there is no row, it is NULL, or the query fails: for

@@ -1,5 +1,6 @@
 /* Hashing, hex, random bytes. SHA-256 comes from libcrypto, which uses the processor's
  * instructions; everything else from libsodium. */
+#include "backend/base/text.h"
 #include "backend/vault/internal.h"
 
 #include <openssl/evp.h>
@@ -93,40 +94,6 @@ void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t l
     sodium_memzero(inner, sizeof inner);
 }
 
-void vault_hex(const void *bytes, size_t len, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-int vault_unhex(const char *text, uint8_t *out, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = high < 0 ? -1 : hex_digit(text[2 * i + 1]);
-        if (low < 0)
-            return -1;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return text[2 * len] == '\0' ? 0 : -1;
-}
-
 bool vault_equal(const void *a, const void *b, size_t len)
 {
     return sodium_memcmp(a, b, len) == 0;
@@ -142,5 +109,5 @@ void vault_id(char out[33])
 {
     uint8_t bytes[16];
     vault_random(bytes, sizeof bytes);
-    vault_hex(bytes, sizeof bytes, out);
+    text_hex(bytes, sizeof bytes, out);
 }

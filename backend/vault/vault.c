@@ -4,6 +4,8 @@
  * V1 master.key appears whole or not at all: it is written and synced under another name and then
  *    linked to its own, which fails if one is there already.
  * V2 A key that others than its owner can read is not used. */
+#include "backend/base/conf.h"
+#include "backend/base/text.h"
 #include "backend/vault/internal.h"
 
 #include <errno.h>
@@ -14,34 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum err set_errno(struct error *e, const char *what, const char *path)
-{
-    int number = errno;
-    return err_set(e, err_from_errno(number), "%s %s: %s", what, path, strerror(number));
-}
-
-/* Makes a directory and those above it, each for its owner only. */
-static enum err make_directories(const char *path, struct error *e)
-{
-    if (mkdir(path, 0700) == 0 || errno == EEXIST)
-        return ERR_OK;
-    const char *slash = strrchr(path, '/');
-    if (errno != ENOENT || !slash || slash == path)
-        return set_errno(e, "cannot make", path);
-    char *above = xstrndup(path, (size_t)(slash - path));
-    enum err code = make_directories(above, e);
-    free(above);
-    if (code == ERR_OK && mkdir(path, 0700) != 0 && errno != EEXIST)
-        code = set_errno(e, "cannot make", path);
-    return code;
-}
-
 static enum err sync_directory(const char *path, struct error *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return set_errno(e, "cannot open", path);
-    enum err code = fsync(fd) == 0 ? ERR_OK : set_errno(e, "cannot sync", path);
+        return err_set_errno(e, "cannot open", path);
+    enum err code = fsync(fd) == 0 ? ERR_OK : err_set_errno(e, "cannot sync", path);
     close(fd);
     return code;
 }
@@ -67,18 +47,18 @@ static enum err make_key(struct vault *v, struct error *e)
     unlink(fresh); /* left by a process of the same number that died here */
     int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        code = set_errno(e, "cannot make", fresh);
+        code = err_set_errno(e, "cannot make", fresh);
         goto out;
     }
     uint8_t *key = vault__secret_alloc(VAULT_KEY);
     randombytes_buf(key, VAULT_KEY);
     if (write_all(fd, key, VAULT_KEY) != ERR_OK || fsync(fd) != 0)
-        code = set_errno(e, "cannot write", fresh);
+        code = err_set_errno(e, "cannot write", fresh);
     sodium_free(key);
     close(fd);
     /* V1; another process that was faster wins, and its key is read. */
     if (code == ERR_OK && link(fresh, v->file) != 0 && errno != EEXIST)
-        code = set_errno(e, "cannot make", v->file);
+        code = err_set_errno(e, "cannot make", v->file);
     unlink(fresh);
     if (code == ERR_OK)
         code = sync_directory(v->dir, e);
@@ -154,13 +134,13 @@ struct vault *vault_open(const char *state_dir, bool create, struct error *e)
     v->master = vault__secret_alloc(VAULT_KEY);
     struct stat st;
     if (create && lstat(v->file, &st) != 0 && errno == ENOENT &&
-        (make_directories(v->dir, e) != ERR_OK || make_key(v, e) != ERR_OK))
+        (conf_make_dirs(v->dir, e) != ERR_OK || make_key(v, e) != ERR_OK))
         goto fail;
     if (read_key(v, e) != ERR_OK || !vault_permissions_ok(v, e))
         goto fail;
     uint8_t hash[VAULT_HASH];
     vault_sha256(label, sizeof label - 1, v->master, VAULT_KEY, hash);
-    vault_hex(hash, VAULT__KEK_ID / 2, v->kek_id);
+    text_hex(hash, VAULT__KEK_ID / 2, v->kek_id);
     sodium_mprotect_readonly(v->master);
     return v;
 fail:

@@ -49,10 +49,6 @@ void vault_commit(const struct vault_key *k, const void *plain, size_t len,
 /* SHA-256 over the concatenation of two parts (the second may be NULL, 0). Thread-safe. */
 void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len,
                   uint8_t out[VAULT_HASH]);
-/* Lower-case hex; out has 2 * len + 1 bytes. */
-void vault_hex(const void *bytes, size_t len, char *out);
-/* -1 unless text is exactly 2 * len hex digits. */
-int vault_unhex(const char *text, uint8_t *out, size_t len);
 bool vault_equal(const void *a, const void *b, size_t len); /* constant time */
 void vault_random(void *out, size_t len);
 /* A 128-bit random id as 32 hex digits and a NUL. */

@@ -1,4 +1,5 @@
 /* The log: P1..P4 of provenance.h, C1..C4 of chain.c, R1..R3 of verify.c. */
+#include "backend/base/text.h"
 #include "backend/provenance/internal.h"
 
 #include <errno.h>
@@ -245,7 +246,7 @@ static void test_read(void **state)
     uint8_t hash[VAULT_HASH];
     char hex[65];
     vault_sha256(entry, strlen(entry), NULL, 0, hash);
-    vault_hex(hash, VAULT_HASH, hex);
+    text_hex(hash, VAULT_HASH, hex);
     assert_string_equal(json_str(one, "hash", ""), hex);
     assert_string_equal(json_str(json_object_get(one, "payload"), "text", ""),
                         "что с диском? \"\\\n\x01");

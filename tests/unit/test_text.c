@@ -244,6 +244,39 @@ static void distance_is_bounded(void **state)
     assert_int_equal(text_distance(longer, "a", 2), 3);
 }
 
+static void decimals_are_exact(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool ok;
+        int64_t nano;
+    } decimals[] = {
+        {"0.15", true, 150000000},
+        {"12", true, 12000000000},
+        {"0", true, 0},
+        {"0.000000001", true, 1},
+        {"1000000000.999999999", true, 1000000000999999999},
+        {"1000000001", false, 0},
+        {"99999999999999999999999", false, 0},
+        {"0.0000000001", false, 0},
+        {"", false, 0},
+        {".5", false, 0},
+        {"5.", false, 0},
+        {"1,5", false, 0},
+        {"-1", false, 0},
+        {"1e3", false, 0},
+        {" 1", false, 0},
+        {"1 ", false, 0},
+        {"nan", false, 0},
+    };
+    for (size_t i = 0; i < sizeof decimals / sizeof *decimals; i++) {
+        int64_t nano = 0;
+        if (text_decimal(decimals[i].text, &nano) != decimals[i].ok || nano != decimals[i].nano)
+            fail_msg("%s: %lld", decimals[i].text, (long long)nano);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +284,7 @@ int main(void)
         cmocka_unit_test(nothing_unsafe_comes_out),   cmocka_unit_test(every_code_point_is_decided),
         cmocka_unit_test(decoding_follows_table_3_7), cmocka_unit_test(widths_are_columns),
         cmocka_unit_test(language_is_seen),           cmocka_unit_test(distance_is_bounded),
+        cmocka_unit_test(decimals_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

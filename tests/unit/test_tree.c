@@ -1,5 +1,6 @@
 /* The Merkle tree against RFC 6962's own recursive definition, known roots, and published proofs.
  */
+#include "backend/base/text.h"
 #include "backend/provenance/internal.h"
 
 #include <dirent.h>
@@ -50,15 +51,15 @@ static void test_known_roots(void **state)
     uint8_t bytes[16], hash[VAULT_HASH];
     char hex[65];
     prov__edge_root(&edge, hash);
-    vault_hex(hash, VAULT_HASH, hex);
+    text_hex(hash, VAULT_HASH, hex);
     assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t len = strlen(known[i].leaf) / 2;
-        assert_int_equal(vault_unhex(known[i].leaf, bytes, len), 0);
+        assert_int_equal(text_unhex(known[i].leaf, bytes, len), 0);
         prov__leaf(bytes, len, hash);
         prov__edge_push(&edge, 0, hash, NULL);
         prov__edge_root(&edge, hash);
-        vault_hex(hash, VAULT_HASH, hex);
+        text_hex(hash, VAULT_HASH, hex);
         assert_string_equal(hex, known[i].root);
     }
 }

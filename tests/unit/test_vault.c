@@ -1,4 +1,5 @@
 /* The vault: published vectors, sealing, wraps, the key file (V1, V2), secrets. */
+#include "backend/base/text.h"
 #include "backend/vault/internal.h"
 
 #include <errno.h>
@@ -38,7 +39,7 @@ static void hash_is(const char *a, const char *b, const char *want)
     uint8_t hash[VAULT_HASH];
     char text[2 * VAULT_HASH + 1];
     vault_sha256(a, strlen(a), b, b ? strlen(b) : 0, hash);
-    vault_hex(hash, sizeof hash, text);
+    text_hex(hash, sizeof hash, text);
     assert_string_equal(text, want);
 }
 
@@ -61,14 +62,14 @@ static void test_hmac(void **state)
     char text[65];
     memset(key, 0x0b, 20);
     vault__hmac(key, 20, "Hi There", 8, out);
-    vault_hex(out, 32, text);
+    text_hex(out, 32, text);
     assert_string_equal(text, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
     vault__hmac((const uint8_t *)"Jefe", 4, "what do ya want for nothing?", 28, out);
-    vault_hex(out, 32, text);
+    text_hex(out, 32, text);
     assert_string_equal(text, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     memset(key, 0xaa, sizeof key);
     vault__hmac(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54, out);
-    vault_hex(out, 32, text);
+    text_hex(out, 32, text);
     assert_string_equal(text, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
@@ -86,11 +87,11 @@ static void test_aead_vector(void **state)
         key[i] = (uint8_t)(0x80 + i);
     for (size_t i = 0; i < sizeof nonce; i++)
         nonce[i] = (uint8_t)(0x40 + i);
-    assert_int_equal(vault_unhex("50515253c0c1c2c3c4c5c6c7", ad, sizeof ad), 0);
+    assert_int_equal(text_unhex("50515253c0c1c2c3c4c5c6c7", ad, sizeof ad), 0);
     vault__aead_seal(key, nonce, plain, sizeof plain - 1, ad, sizeof ad, out);
-    vault_hex(out, 32, text);
+    text_hex(out, 32, text);
     assert_string_equal(text, want);
-    vault_hex(out + sizeof plain - 1, VAULT_TAG, text);
+    text_hex(out + sizeof plain - 1, VAULT_TAG, text);
     assert_string_equal(text, "c0875924c1c7987947deafd8780acf49");
     assert_int_equal(vault__aead_open(key, nonce, out, sizeof out, ad, sizeof ad, back), 0);
     assert_memory_equal(back, plain, sizeof plain - 1);
@@ -103,7 +104,7 @@ static size_t unhex_member(json_t *object, const char *name, uint8_t *out, size_
     const char *text = json_string_value(json_object_get(object, name));
     size_t len = strlen(text) / 2;
     assert_true(len <= max);
-    assert_int_equal(vault_unhex(text, out, len), 0);
+    assert_int_equal(text_unhex(text, out, len), 0);
     return len;
 }
 
@@ -178,12 +179,12 @@ static void test_hex(void **state)
     (void)state;
     uint8_t out[3];
     char id[33], other[33];
-    assert_int_equal(vault_unhex("00fF7a", out, 3), 0);
+    assert_int_equal(text_unhex("00fF7a", out, 3), 0);
     assert_memory_equal(out, "\x00\xff\x7a", 3);
-    assert_int_equal(vault_unhex("00ff7", out, 3), -1);
-    assert_int_equal(vault_unhex("00ff7a1", out, 3), -1);
-    assert_int_equal(vault_unhex("00ff7g", out, 3), -1);
-    assert_int_equal(vault_unhex("", out, 3), -1);
+    assert_int_equal(text_unhex("00ff7", out, 3), -1);
+    assert_int_equal(text_unhex("00ff7a1", out, 3), -1);
+    assert_int_equal(text_unhex("00ff7g", out, 3), -1);
+    assert_int_equal(text_unhex("", out, 3), -1);
     vault_id(id);
     vault_id(other);
     assert_int_equal(strlen(id), 32);
