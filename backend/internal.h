@@ -91,6 +91,21 @@ void backend__score_tell(struct backend *b); /* event and entry, if it changed *
 
 /* selftools.c: the tools of the console itself, as connector "console" */
 void backend__add_selftools(struct backend *b);
+/* Appends a finding; takes en and ru. */
+void backend__finding(json_t *findings, const char *severity, const char *topic, char *en,
+                      char *ru);
+/* What a tool answers with: takes the references of findings and of figures, which go under key. */
+enum err backend__tool_answer(json_t *findings, json_t *figures, const char *key, json_t **data,
+                              char **text);
+/* A figure as Russian writes it: "0,00". The caller frees. */
+char *backend__figure_ru(const char *figure);
+/* selftools_about.c */
+enum err backend__call_models(void *arg, const json_t *arguments, json_t **data, char **text,
+                              struct error *e);
+enum err backend__call_verdict(void *arg, const json_t *arguments, json_t **data, char **text,
+                               struct error *e);
+enum err backend__call_help(void *arg, const json_t *arguments, json_t **data, char **text,
+                            struct error *e);
 
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);

@@ -60,6 +60,7 @@ struct pol_finding {
 /* A control: one file in controls/ and one row in controls.def. */
 struct pol_control {
     const char *id, *title, *law, *hint; /* hint: what to do when it does not pass */
+    const char *title_ru;                /* NULL: only English */
     int weight;
     /* No member of an endpoint is NULL here; pol_scorecard takes care of that. */
     void (*assess)(const struct pol_facts *facts, struct pol_finding *out);

@@ -37,6 +37,7 @@ static json_t *row_of(const struct pol_control *c, const struct pol_finding *fou
     json_t *o = json_object(), *evidence = json_array();
     json_puts(o, "id", c->id);
     json_puts(o, "title", c->title);
+    json_puts(o, "title_ru", c->title_ru ? c->title_ru : c->title);
     json_puts(o, "law", c->law);
     json_puts(o, "status", pol_status_name(found->status));
     json_puts(o, "reason", found->reason);

@@ -59,8 +59,21 @@ static void say_inodes(struct host_out *o, const char *path, const struct statvf
                         path, p.ru, (unsigned long long)free_inodes));
 }
 
+/* File systems that live in memory, and images that are full by nature: they are told of when they
+ * are over a limit, and do not stand beside disks otherwise. */
+static bool no_disk(const char *type)
+{
+    static const char *const types[] = {"tmpfs",   "ramfs", "devtmpfs", "squashfs",
+                                        "iso9660", "erofs", "cramfs",   "hugetlbfs"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (strcmp(type, types[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void say_mount(const struct host_view *v, struct host_out *o, const struct host_mount *m,
-                      json_t *rows)
+                      bool all, json_t *rows)
 {
     char full[1024];
     struct statvfs fs;
@@ -76,17 +89,19 @@ static void say_mount(const struct host_view *v, struct host_out *o, const struc
                        ft = host__bytes(total);
     char *path = host__clean(m->path);
     enum host_severity s = m->read_only ? HOST_OK : host__judge(HOST_DISK_USED, percent);
+    bool quiet = s == HOST_OK && no_disk(m->type) && !all;
     double kept = (double)(fs.f_bfree - fs.f_bavail) * block;
     struct host_figure fk = host__bytes(kept);
     bool much =
         fs.f_bfree > fs.f_bavail && kept > total / 10; /* otherwise the figures do not add up */
     char *en_note = much ? xasprintf(", %s more reserved for root", fk.en) : xstrdup("");
     char *ru_note = much ? xasprintf(", ещё %s зарезервировано для root", fk.ru) : xstrdup("");
-    host__say(o, s, "disk", percent, "%",
-              xasprintf("%s is %s full, %s of %s free%s%s.", path, p.en, fa.en, ft.en, en_note,
-                        m->read_only ? " (read-only)" : ""),
-              xasprintf("Раздел %s заполнен на %s, свободно %s из %s%s%s.", path, p.ru, fa.ru,
-                        ft.ru, ru_note, m->read_only ? " (только для чтения)" : ""));
+    if (!quiet)
+        host__say(o, s, "disk", percent, "%",
+                  xasprintf("%s is %s full, %s of %s free%s%s.", path, p.en, fa.en, ft.en, en_note,
+                            m->read_only ? " (read-only)" : ""),
+                  xasprintf("Раздел %s заполнен на %s, свободно %s из %s%s%s.", path, p.ru, fa.ru,
+                            ft.ru, ru_note, m->read_only ? " (только для чтения)" : ""));
     free(en_note);
     free(ru_note);
     json_t *row = json_object();
@@ -136,7 +151,12 @@ void host__disks(const struct host_view *v, const json_t *arguments, struct host
     size_t network, n = host__mounts(v->root, mounts, HOST_MAX_MOUNTS, &network);
     json_t *rows = json_array();
     for (size_t i = 0; i < n; i++)
-        say_mount(v, o, &mounts[i], rows);
+        say_mount(v, o, &mounts[i], false, rows);
+    if (n && json_array_size(o->findings) == 0) { /* there is nothing else here */
+        json_array_clear(rows);
+        for (size_t i = 0; i < n; i++)
+            say_mount(v, o, &mounts[i], true, rows);
+    }
     free(mounts);
     json_put(o->data, "disks", rows);
     json_puti(o->data, "network_skipped", (int64_t)network);

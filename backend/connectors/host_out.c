@@ -60,6 +60,10 @@ void host__say(struct host_out *o, enum host_severity s, const char *topic, doub
     json_puts(finding, "ru", ru);
     host__put(finding, "value", value, 3);
     json_puts(finding, "unit", unit);
+    /* shares, times and the load have limits; what is merely counted or told has none */
+    bool judged = isfinite(value) && (strcmp(unit, "%") == 0 || strcmp(unit, "ms") == 0 ||
+                                      strcmp(unit, "h") == 0 || strcmp(topic, "load") == 0);
+    json_put(finding, "judged", json_boolean(judged));
     json_array_append_new(o->findings, finding);
     free(en);
     free(ru);

@@ -13,9 +13,18 @@
 #define MMR_LAMBDA 0.7
 #define LINE_FIT 0.3
 #define FINDING_FIT 0.5
+#define FIRST_SHARE 0.25
 #define SAME 0.8 /* Jaccard of two sentences that say the same */
 
-enum { FINDINGS = 6, FINE_FINDINGS = 3, ASIDES = 2, LINES = 4, STEPS = 5, FINE_STEPS = 2 };
+enum {
+    FINDINGS = 6,
+    FINE_FINDINGS = 3,
+    ASIDES = 2,
+    LINES = 4,
+    STEPS = 5,
+    SECOND_STEPS = 2,
+    PROSES = 2
+};
 
 struct choosing {
     const struct gw_request *r;
@@ -23,9 +32,12 @@ struct choosing {
     struct gw__lexicon lexicon;
     struct gw__words asked, special; /* the question's words; without "this machine" */
     uint32_t topics;                 /* that the question is about, or that turned out bad */
+    bool measured;                   /* something was found to say before the steps */
     bool general;                    /* it asks about everything here */
     struct gw__units units;
-    struct gw__unit *chosen[FINDINGS + LINES + STEPS];
+    const struct gw_source *document; /* steps are picked from it alone; NULL: from any */
+    int order_from, order_to;         /* and from these sections */
+    struct gw__unit *chosen[FINDINGS + LINES + STEPS + SECOND_STEPS];
     size_t chosen_len;
 };
 
@@ -76,6 +88,14 @@ static bool speaks_of(const struct choosing *c, const struct gw__unit *u)
     return (u->topics & c->topics) || gw__words_common(&c->special, &u->words);
 }
 
+static size_t place_in_source(const struct choosing *c, size_t unit)
+{
+    size_t n = 0;
+    while (n < unit && c->units.at[unit - n - 1].source == c->units.at[unit].source)
+        n++;
+    return n;
+}
+
 static void rank(struct choosing *c)
 {
     float asked[GW__DIM];
@@ -90,6 +110,9 @@ static void rank(struct choosing *c)
         } else {
             u->score = lexical_score(c, u);
         }
+        /* tools say first what matters most */
+        if (u->kind == GW__FINDING)
+            u->score += FIRST_SHARE / (1.0 + (double)place_in_source(c, i));
         u->score +=
             (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
         u->fits = speaks_of(c, u);
@@ -123,6 +146,12 @@ static double worth(const struct choosing *c, const struct gw__unit *u)
            (c->vectors ? MMR_LAMBDA * score - (1 - MMR_LAMBDA) * nearest : score);
 }
 
+static bool allowed(const struct choosing *c, const struct gw__unit *u)
+{
+    return !c->document || (gw__same_document(c->document, &c->r->sources[u->source]) &&
+                            u->order >= c->order_from && u->order <= c->order_to);
+}
+
 /* Chooses up to max more units of a kind; returns how many. */
 static size_t pick(struct choosing *c, enum gw__unit_kind kind, bool fits, int severity, size_t max)
 {
@@ -134,7 +163,7 @@ static size_t pick(struct choosing *c, enum gw__unit_kind kind, bool fits, int s
         for (size_t i = 0; i < c->units.len; i++) {
             struct gw__unit *u = &c->units.at[i];
             if (u->taken || u->kind != kind || u->fits != fits || u->severity < severity ||
-                c->r->sources[u->source].fit < FIT_MIN)
+                c->r->sources[u->source].fit < FIT_MIN || !allowed(c, u))
                 continue;
             double value = worth(c, u);
             if (value > most) {
@@ -145,6 +174,7 @@ static size_t pick(struct choosing *c, enum gw__unit_kind kind, bool fits, int s
         if (!best)
             break;
         best->taken = true;
+        best->aside = !fits;
         c->chosen[c->chosen_len++] = best;
     }
     return n;
@@ -161,6 +191,38 @@ static int worst_of(const struct choosing *c, bool fitting_only)
     return worst;
 }
 
+/* The source of the best step that speaks of what is asked; NULL if there is none. */
+static const struct gw_source *best_document(const struct choosing *c,
+                                             const struct gw_source * not )
+{
+    const struct gw__unit *best = NULL;
+    for (size_t i = 0; i < c->units.len; i++) {
+        const struct gw__unit *u = &c->units.at[i];
+        const struct gw_source *s = &c->r->sources[u->source];
+        if (u->kind >= GW__STEP && u->fits && s->fit >= FIT_MIN &&
+            !(not &&gw__same_document(s, not )) && (!best || u->score > best->score))
+            best = u;
+    }
+    return best ? &c->r->sources[best->source] : NULL;
+}
+
+/* Steps of one document: mostly where to look, then what may be mended. */
+static size_t pick_steps(struct choosing *c, const struct gw_source *document, size_t max)
+{
+    c->document = document;
+    size_t mend = max > 2 ? max / 3 : 0;
+    c->order_from = 0, c->order_to = 1;
+    size_t n = pick(c, GW__STEP, true, 0, max - mend);
+    c->order_from = 2, c->order_to = 2;
+    n += pick(c, GW__STEP, true, 0, max > 1 ? max - n : 0);
+    c->order_from = 0, c->order_to = 1;
+    n += pick(c, GW__STEP, true, 0, max - n);
+    if (!n && !c->measured)
+        n = pick(c, GW__PROSE, true, 0, max < PROSES ? max : PROSES);
+    c->document = NULL;
+    return n;
+}
+
 static void choose(struct choosing *c)
 {
     bool fine = worst_of(c, true) == 0;
@@ -173,33 +235,19 @@ static void choose(struct choosing *c)
     for (size_t i = 0; i < c->units.len; i++)
         if (c->units.at[i].kind >= GW__STEP)
             c->units.at[i].fits = speaks_of(c, &c->units.at[i]);
+    struct gw__line so_far[sizeof c->chosen / sizeof *c->chosen];
     size_t measured = c->chosen_len;
-    size_t most = fine && findings ? FINE_STEPS : STEPS;
-    size_t steps = pick(c, GW__STEP, true, 0, most);
-    if (!steps)
-        pick(c, GW__PROSE, true, 0, FINE_STEPS);
+    for (size_t i = 0; i < measured; i++)
+        so_far[i] = gw__line_of(&c->units, c->chosen[i]);
+    size_t most = gw__steps_wanted(c->r, so_far, measured);
+    c->measured = measured > 0;
+    const struct gw_source *first = most ? best_document(c, NULL) : NULL;
+    size_t steps = first ? pick_steps(c, first, most) : 0;
+    const struct gw_source *second = steps && most > 1 && !fine ? best_document(c, first) : NULL;
+    if (second)
+        pick_steps(c, second, SECOND_STEPS);
     if (findings + lines && measured < FINDINGS)
         pick(c, GW__FINDING, false, 1, FINDINGS - measured < ASIDES ? FINDINGS - measured : ASIDES);
-}
-
-/* Steps of one source are told in its order; sources come by their best step. */
-static void order_steps(struct choosing *c)
-{
-    for (size_t i = 0; i < c->chosen_len; i++) {
-        struct gw__unit *unit = c->chosen[i];
-        size_t at = i;
-        for (size_t j = 0; j < i && unit->kind >= GW__STEP; j++) {
-            const struct gw__unit *before = c->chosen[j];
-            if (before->kind == unit->kind && before->source == unit->source && unit < before) {
-                at = j;
-                break;
-            }
-            if (before->kind == unit->kind && before->source == unit->source)
-                at = j + 1;
-        }
-        memmove(&c->chosen[at + 1], &c->chosen[at], (i - at) * sizeof *c->chosen);
-        c->chosen[at] = unit;
-    }
 }
 
 void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out)
@@ -213,12 +261,9 @@ void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *ou
     gw__units_collect(&c.units, &c.lexicon, r);
     rank(&c);
     choose(&c);
-    order_steps(&c);
     struct gw__line lines[sizeof c.chosen / sizeof *c.chosen];
-    for (size_t i = 0; i < c.chosen_len; i++) {
-        const struct gw__unit *u = c.chosen[i];
-        lines[i] = (struct gw__line){u->kind, u->severity, u->text, u->marks};
-    }
+    for (size_t i = 0; i < c.chosen_len; i++)
+        lines[i] = gw__line_of(&c.units, c.chosen[i]);
     gw__render(r, lines, c.chosen_len, out);
     gw__units_release(&c.units);
     gw__words_release(&c.asked);

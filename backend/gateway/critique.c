@@ -16,8 +16,7 @@ struct claim {
     char *text;  /* quoted anew, without its marks */
     char *marks; /* those of the sources that support it */
     struct gw__words words;
-    enum gw__unit_kind kind;
-    int severity;
+    const struct gw__unit *unit; /* that supports it */
 };
 
 struct judging {
@@ -71,12 +70,22 @@ static const struct gw__unit *support(const struct judging *j, size_t source, co
     return best;
 }
 
-static bool covered(const struct judging *j, const struct gw__words *words)
+/* True if the claim was made already: of the same unit, or in the same words and numbers. */
+static bool covered(const struct judging *j, const struct claim *claim, const char *text)
 {
-    for (size_t i = 0; i < j->len; i++)
-        if (gw__words_alike(words, &j->claims[i].words) >= SAME_CLAIM)
-            return true;
-    return false;
+    bool found = false;
+    for (size_t i = 0; i < j->len && !found; i++) {
+        const struct claim *other = &j->claims[i];
+        struct gw__words mine = {0}, theirs = {0};
+        gw__numbers_of(text, &mine);
+        gw__numbers_of(other->text, &theirs);
+        bool numbers = mine.len == theirs.len && gw__words_common(&mine, &theirs) == mine.len;
+        found = gw__words_alike(&claim->words, &other->words) >= SAME_CLAIM &&
+                (numbers || claim->unit == other->unit);
+        gw__words_release(&mine);
+        gw__words_release(&theirs);
+    }
+    return found;
 }
 
 /* A quoted line without the quotation marks that gw__render puts around it again. */
@@ -105,17 +114,16 @@ static void judge(struct judging *j, const struct buf *sentence, const bool *cit
         !gw__quote(sentence->data, sentence->len, CLAIM_MAX, GW__MARKDOWN, &quoted))
         goto out;
     gw__words_of(&j->lexicon, quoted.data, &claim.words);
-    if (!claim.words.len || covered(j, &claim.words))
+    if (!claim.words.len)
         goto out;
     for (size_t i = 0; i < j->r->source_count; i++) {
         const struct gw__unit *u = cited[i] ? support(j, i, quoted.data, &claim.words) : NULL;
         if (!u)
             continue;
-        claim.kind = u->kind;
-        claim.severity = u->severity;
+        claim.unit = u;
         buf_addf(&marks, "[%s]", j->r->sources[i].id);
     }
-    if (marks.len) {
+    if (marks.len && !covered(j, &claim, quoted.data)) {
         claim.text = unquoted(buf_take(&quoted));
         claim.marks = buf_take(&marks);
         j->claims[j->len++] = claim;
@@ -154,6 +162,28 @@ static void take_marks(const struct judging *j, const char *line, size_t *at, bo
     }
 }
 
+/* Where the marks at the end of a line begin, if they are its only ones; then they are the source
+ * of all its sentences. */
+static size_t closing_marks(const struct judging *j, const char *line, bool *cited)
+{
+    size_t n = strlen(line), from = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i;
+        if (line[i] != ' ' && line[i] != '[')
+            continue;
+        take_marks(j, line, &at, cited);
+        if (at == i)
+            continue;
+        if (!from)
+            from = i;
+        size_t rest = at + strspn(line + at, " .!?");
+        if (line[rest] != '\0')
+            from = n; /* there are more sentences behind */
+        i = at - 1;
+    }
+    return from && from < n ? from : 0;
+}
+
 static void judge_line(struct judging *j, const char *line)
 {
     bool *cited = xcalloc(j->r->source_count + 1, sizeof *cited);
@@ -162,6 +192,13 @@ static void judge_line(struct judging *j, const char *line)
     line += strspn(line, " \t");
     if ((*line == '-' || *line == '*' || *line == '+') && line[1] == ' ')
         line += 2;
+    size_t closing = closing_marks(j, line, cited);
+    if (closing) {
+        buf_add(&sentence, line, closing);
+        judge(j, &sentence, cited);
+        goto out;
+    }
+    memset(cited, 0, j->r->source_count * sizeof *cited);
     for (size_t i = 0; line[i];) {
         if (line[i] == '`')
             code = !code;
@@ -183,6 +220,7 @@ static void judge_line(struct judging *j, const char *line)
     }
     if (sentence.len)
         judge(j, &sentence, cited);
+out:
     buf_release(&sentence);
     free(cited);
 }
@@ -213,17 +251,32 @@ static void learn_numbers(struct judging *j)
     }
 }
 
+/* Measurements as they were given; as many steps as an answer over them may have, those to look at
+ * first. */
 static void render(const struct judging *j, struct gw__pieces *out)
 {
     struct gw__line lines[MEASURED_MAX + STEPS_MAX];
     size_t n = 0, measured = 0, steps = 0;
-    for (size_t i = 0; i < j->len; i++) {
+    for (size_t i = 0; i < j->len && measured < MEASURED_MAX; i++) {
         const struct claim *c = &j->claims[i];
-        size_t *count = c->kind >= GW__STEP ? &steps : &measured;
-        if (*count == (c->kind >= GW__STEP ? STEPS_MAX : MEASURED_MAX))
+        if (c->unit->kind >= GW__STEP)
             continue;
-        ++*count;
-        lines[n++] = (struct gw__line){c->kind, c->severity, c->text, c->marks};
+        measured++;
+        lines[n] = gw__line_of(&j->units, c->unit);
+        lines[n].text = c->text;
+        lines[n++].marks = c->marks;
+    }
+    size_t most = gw__steps_wanted(j->r, lines, measured);
+    for (int order = 0; order <= GW__LAST_ORDER; order++) {
+        for (size_t i = 0; i < j->len && steps < most && steps < STEPS_MAX; i++) {
+            const struct claim *c = &j->claims[i];
+            if (c->unit->kind < GW__STEP || c->unit->order != order)
+                continue;
+            steps++;
+            lines[n] = gw__line_of(&j->units, c->unit);
+            lines[n].text = c->text;
+            lines[n++].marks = c->marks;
+        }
     }
     gw__render(j->r, lines, n, out);
 }

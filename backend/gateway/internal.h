@@ -126,6 +126,8 @@ void gw__words_special(const struct gw__lexicon *x, const struct gw__words *w,
                        struct gw__words *out);
 /* The same words in the same order, whatever their case and what stands between them. */
 bool gw__same_words(const char *a, const char *b);
+/* The words in lower case, each with a space behind it; the caller frees. */
+char *gw__plain_words(const char *text);
 /* How many words negate. */
 size_t gw__negations(const struct gw__lexicon *x, const char *text);
 /* The numbers of a text; "93,4" and "93.4" are the same one. */
@@ -145,20 +147,24 @@ enum gw__quote_mode {
 bool gw__quote(const char *text, size_t len, size_t max, enum gw__quote_mode mode, struct buf *out);
 
 /* units.c: the sentences that sources offer. */
+enum { GW__LAST_ORDER = 3, GW__SOURCES_MAX = 64 };
 enum gw__unit_kind { GW__FINDING, GW__LINE, GW__STEP, GW__PROSE };
 struct gw__unit {
     enum gw__unit_kind kind;
     size_t source; /* index */
     int severity;  /* 0 ok, 1 warn, 2 fail; 0 for what is no finding */
     double weight; /* of its section, added to the score */
-    char *text;    /* quoted */
-    char *marks;   /* "[1]", "[1][2]" when two sources say the same */
+    int order;   /* of its section: 0 look first, 1 any other, 2 mend, GW__LAST_ORDER afterwards */
+    bool judged; /* a finding whose figure has a limit */
+    bool told;   /* a finding that no instrument measured: help, models */
+    char *text;  /* quoted */
+    char *marks; /* "[1]", "[1][2]" when two sources say the same */
     struct gw__words words;
     uint32_t topics;
     bool fits;     /* speaks of what is asked */
     double score;  /* how well, by the model's own measure; about 0..1 */
     float *vector; /* NULL for lexical */
-    bool taken;
+    bool taken, aside;
 };
 struct gw__units {
     struct gw__unit *at;
@@ -180,10 +186,25 @@ void gw__pieces_release(struct gw__pieces *p);
 struct gw__line { /* one sentence of an answer */
     enum gw__unit_kind kind;
     int severity;
+    bool judged, told;        /* see struct gw__unit */
+    bool aside;               /* bad, though nobody asked for it */
+    int order;                /* steps: see struct gw__unit */
+    size_t source;            /* index */
+    size_t place;             /* among the units: the order in which the sources say it */
     const char *text, *marks; /* borrowed */
 };
 void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out);
-/* Renders lines (measurements first, then steps) or, with none, says that there is no answer. */
+/* The line of a unit. */
+struct gw__line gw__line_of(const struct gw__units *units, const struct gw__unit *u);
+/* True if the question asks what to do, not only how things are. */
+bool gw__asks_how(const char *question);
+/* True if two sources are sections of one document. */
+bool gw__same_document(const struct gw_source *a, const struct gw_source *b);
+/* How many steps an answer may have: with everything measured well one pointer, unless the
+ * question asks what to do or why; none where nothing that was measured has a limit. */
+size_t gw__steps_wanted(const struct gw_request *r, const struct gw__line *lines, size_t n);
+/* Renders lines (measurements first, then steps by document: what to look at, then what to mend)
+ * or, with none, says that there is no answer. */
 void gw__render(const struct gw_request *r, const struct gw__line *lines, size_t n,
                 struct gw__pieces *out);
 bool gw__russian(const struct gw_request *r);

@@ -15,20 +15,24 @@ enum {
     FLAT_DEPTH = 8
 };
 
+/* A finding that says what the others come to stands first. */
+static const double LEAD = 100;
+
 /* Sections of a runbook that are known by name: do their list items tell what to do, and how soon?
  */
 static const struct section {
     const char *en, *ru;
     bool steps;
     double weight;
+    int order;
 } sections[] = {
-    {"look first", "посмотреть сначала", true, 0.15},
-    {"mend", "исправить", true, 0.1},
-    {"afterwards", "после", true, -0.1},
-    {"symptoms", "симптомы", false, 0},
-    {"likely causes", "вероятные причины", false, 0.1},
+    {"look first", "посмотреть сначала", true, 0.15, 0},
+    {"mend", "исправить", true, 0.1, 2},
+    {"afterwards", "после", true, -0.1, 3},
+    {"symptoms", "симптомы", false, 0, 1},
+    {"likely causes", "вероятные причины", false, 0.1, 1},
 };
-static const struct section other_section = {"", "", true, 0};
+static const struct section other_section = {"", "", true, 0, 1};
 
 struct collecting {
     struct gw__units *u;
@@ -38,6 +42,7 @@ struct collecting {
     uint32_t topics; /* of the source as a whole */
     size_t count;    /* of this source */
     bool russian;
+    bool judged, lead, told;       /* the finding that is being added */
     const struct section *section; /* of the runbook */
 };
 
@@ -107,7 +112,12 @@ static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uin
                               .source = c->source,
                               .severity = severity,
                               .text = buf_take(&quoted),
-                              .weight = markdown ? c->section->weight : 0,
+                              .weight = markdown  ? c->section->weight
+                                        : c->lead ? LEAD
+                                                  : 0,
+                              .order = markdown ? c->section->order : 0,
+                              .judged = c->judged,
+                              .told = c->told,
                               .marks = xasprintf("[%s]", source_of(c)->id)};
     gw__words_of(c->x, unit->text, &unit->words);
     unit->topics = topics | gw__topics_of(c->x, &unit->words, false);
@@ -134,6 +144,9 @@ static bool add_findings(struct collecting *c)
         const char *severity = json_str(finding, "severity", "ok");
         const char *en = json_str(finding, "en", ""), *ru = json_str(finding, "ru", "");
         const char *text = (c->russian && *ru) || !*en ? ru : en;
+        c->judged = json_flag(finding, "judged", false);
+        c->lead = json_flag(finding, "lead", false);
+        c->told = json_flag(finding, "told", false);
         int rank = strcmp(severity, "fail") == 0 ? 2 : strcmp(severity, "warn") == 0 ? 1 : 0;
         add(c, GW__FINDING, rank, topics_of_text(c->x, json_str(finding, "topic", "")), text,
             strlen(text));

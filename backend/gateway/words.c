@@ -261,6 +261,13 @@ static void join(void *arg, const char *word, size_t len)
     buf_addc(arg, ' ');
 }
 
+char *gw__plain_words(const char *text)
+{
+    struct buf words = {0};
+    each_word(text, join, &words);
+    return words.len ? buf_take(&words) : xstrdup("");
+}
+
 bool gw__same_words(const char *a, const char *b)
 {
     struct buf x = {0}, y = {0};

@@ -33,6 +33,7 @@ enum { KNOW__WORD_MAX = 64 }; /* longer words (keys, hashes) are left out: nobod
 typedef void know__word_fn(void *arg, const char *word, size_t len, enum know__script script);
 void know__words(const char *text, size_t len, know__word_fn *fn, void *arg);
 bool know__is_stop(const char *word, size_t len);
+void know__each_stop(know__word_fn *fn, void *arg);
 /* One per call or thread: libstemmer's objects are not thread-safe. */
 struct know__stemmer {
     void *english, *russian;
@@ -58,6 +59,8 @@ struct know__ideas {
 };
 void know__ideas_init(struct know__ideas *ideas, struct know__stemmer *s);
 void know__ideas_release(struct know__ideas *ideas);
+/* Calls fn with every word of the table, and with every longer stop word. */
+void know__each_word(know__word_fn *fn, void *arg);
 /* The ideas of a stem, or NULL. */
 const int16_t *know__ideas_of(const struct know__ideas *ideas, const char *stem, size_t len);
 

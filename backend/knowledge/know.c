@@ -134,6 +134,61 @@ size_t know_steps(const struct know *k, unsigned id, struct know_passage *out, s
     return n;
 }
 
+static bool file_has(const struct know *k, const struct know__file *f, const char *stem, size_t len)
+{
+    uint32_t id = know__map_find(&k->stems, stem, len);
+    if (id == KNOW__NONE)
+        return false;
+    for (size_t i = k->posting_start[id]; i < k->posting_start[id + 1]; i++) {
+        if (k->postings[i].chunk >= f->first && k->postings[i].chunk < f->first + f->chunks)
+            return true;
+    }
+    return false;
+}
+
+static bool file_has_idea(const struct know *k, const struct know__file *f, const char *stem,
+                          size_t len)
+{
+    const int16_t *same = know__ideas_of(&k->ideas, stem, len);
+    for (int i = 0; same != NULL && i < KNOW__IDEAS_PER_STEM && same[i] >= 0; i++) {
+        for (const uint32_t *m = k->ideas.members[same[i]]; *m != KNOW__NONE; m++) {
+            size_t n;
+            const char *name = know__map_name(&k->ideas.stems, *m, &n);
+            if (file_has(k, f, name, n))
+                return true;
+        }
+    }
+    return false;
+}
+
+struct cover {
+    const struct know *k;
+    const struct know__file *file;
+    double met, all;
+};
+
+static void cover_stem(void *arg, const char *stem, size_t len)
+{
+    struct cover *c = arg;
+    double idf = know__idf(c->k, stem, len);
+    c->all += idf;
+    if (file_has(c->k, c->file, stem, len))
+        c->met += idf;
+    else if (file_has_idea(c->k, c->file, stem, len))
+        c->met += SAME_IDEA * idf;
+}
+
+double know_cover(const struct know *k, const char *question, unsigned id)
+{
+    BUG_IF(id >= k->chunk_count);
+    struct know__stemmer stemmer;
+    struct cover c = {.k = k, .file = file_of(k, id)};
+    know__stemmer_init(&stemmer);
+    know__stems(&stemmer, question, strlen(question), cover_stem, &c);
+    know__stemmer_release(&stemmer);
+    return c.all > 0 ? c.met / c.all : 0;
+}
+
 static void map_stem(void *arg, const char *stem, size_t len)
 {
     know__map_put(arg, stem, len);
@@ -174,6 +229,15 @@ static double met_by(const struct know__ideas *ideas, const char *stem, size_t l
     return best;
 }
 
+static bool is_number(const char *stem, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (stem[i] < '0' || stem[i] > '9')
+            return false;
+    }
+    return true;
+}
+
 static void fit_lexical(const struct know *k, const struct know__ideas *ideas,
                         struct know__stemmer *stemmer, const char *question,
                         const char *const *descriptions, size_t n, double *out)
@@ -187,6 +251,8 @@ static void fit_lexical(const struct know *k, const struct know__ideas *ideas,
         for (uint32_t s = 0; s < asked.count; s++) {
             size_t len;
             const char *stem = know__map_name(&asked, s, &len);
+            if (is_number(stem, len))
+                continue; /* a figure of the question says nothing of the tool */
             double weight = know__idf(k, stem, len);
             total += weight;
             met += weight * met_by(ideas, stem, len, &described);

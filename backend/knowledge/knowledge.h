@@ -10,6 +10,7 @@
 #ifndef KNOWLEDGE_H
 #define KNOWLEDGE_H
 
+#include "backend/base/buf.h"
 #include "backend/base/embed.h"
 #include "backend/base/errors.h"
 #include <stdbool.h>
@@ -46,6 +47,15 @@ size_t know_chunks(const struct know *k);
  * when nothing of that language fits), NULL: any. Returns how many (<= max). Thread-safe. */
 size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
                    struct know_passage *out, size_t max);
+
+/* How much of a question a document speaks of, 0..1: the share of the question's stems, weighted by
+ * IDF, that it has, those of the same idea counting 0.8. id is of one of its passages. Thread-safe.
+ */
+double know_cover(const struct know *k, const char *question, unsigned id);
+/* The question with its unknown words read as the nearest words of operations work, in lower case
+ * without punctuation, newly allocated; what was read as what is added to *notes. NULL: nothing to
+ * correct. Thread-safe. */
+char *know_correct(const struct know *k, const char *question, struct buf *notes);
 
 /* The sections with commands (steps to take) of the document that a passage is from, in its order;
  * their score is 0. Who asks wants to act, and the section that best matches a question often only

@@ -30,17 +30,18 @@ static const struct idea table[] = {
      "медленный медленная тормозит тормозят тормоза тормоз лагает виснет зависает завис подвисает "
      "долго еле тупит",
      "load cpu memory pressure disk"},
-    {"load loadavg нагрузка нагружен нагрузки загрузка загружен average", "cpu pressure processes"},
+    {"load loadavg нагрузка нагружен нагрузки загрузка загружен average avg",
+     "cpu pressure processes"},
     {"cpu cpus processor processors cores core процессор процессора цп ядер проц",
      "load usage busy"},
     {"pressure stall psi давление нехватка", "load memory"},
     {"process processes pid task program процесс процессы процессов программа программы задача",
      "cpu "
      "memory"},
-    {"eat eats eating hog hogs consume consumes consuming uses using usage used ест жрёт жрет "
-     "съедает "
-     "съел съела занимает занимают потребляет используется использование занято занял сожрал",
-     "top"},
+    {"eat eats eating hog hogs consume consumes consuming ест жрёт жрет жрут едят съедает съел "
+     "съела сожрал грузит грузят потребляет потребляют",
+     "top process"},
+    {"uses using usage used занимает занимают используется использование занято занял", "top"},
     {"top most biggest largest heaviest больше больший самый самые крупнейший топ", NULL},
     {"network net interface interfaces nic сеть сети сетевой интерфейс интерфейсы сетка",
      "errors drops "
@@ -55,6 +56,7 @@ static const struct idea table[] = {
     {"port ports порт порты портов", "socket"},
     {"socket sockets connection connections соединение соединения сокет сокеты коннект", "tcp"},
     {"connector connectors integration коннектор коннекторы коннекторов подключение подключения "
+     "подключены подключён "
      "интеграция",
      "health state"},
     {"health healthy alive well ok fine state status здоров здоровы здорова здоровье жив живы "
@@ -73,7 +75,7 @@ static const struct idea table[] = {
      "systemd failed"},
     {"start starts starting startup launch boot booting reboot restart restarts restarted запуск "
      "запускается запустить запустился стартует старт перезапуск перезапустить перезапускается "
-     "перезагрузка перезагрузился загружается рестарт",
+     "перезагрузка перезагрузился перезагружали перезагружалась загружается рестарт ребут ребутали",
      NULL},
     {"cost costs spend spending spent price prices bill billing money expense expenses expensive "
      "budget стоимость стоит стоил стоила стоило расход расходы расходов потратили потратил "
@@ -103,7 +105,8 @@ static const struct idea table[] = {
     {"drift skew wrong off behind ahead сдвиг отстают отстаёт уплыли уплыло расходится спешат "
      "неверное сбились сбилось",
      NULL},
-    {"accurate exact correct right synchronised synchronized точный точные точное точно "
+    {"accurate exact correct right synchronised synchronized synced sync точный точные точное "
+     "точно "
      "синхронизированы",
      NULL},
     {"inode inodes инод инода иноды инодов айноды", "disk filesystem"},
@@ -186,6 +189,11 @@ static const struct idea table[] = {
     {"size big large huge размер большой большие огромный", NULL},
     {"free cleanup clean purge prune clear очистить почистить освободить чистить очистка", NULL},
     {"version versions версия версии", NULL},
+    {"uptime аптайм", "running"},
+    {"chosen choose chose selected picked winner verdict arbitration выбран выбрана выбрали выбор "
+     "победил победила вердикт арбитраж",
+     NULL},
+    {"hello hi hey привет здравствуй здравствуйте thanks спасибо помощь хелп умеешь умеете", NULL},
     {"gap route routes routing gateway маршрут маршруты маршрутизация шлюз шлюза", "network"},
     {"ping пинг пингуется", "network"},
     {"count number many количество число", NULL},
@@ -261,6 +269,13 @@ void know__ideas_release(struct know__ideas *ideas)
     free(ideas->same);
     know__map_release(&ideas->stems);
     *ideas = (struct know__ideas){0};
+}
+
+void know__each_word(know__word_fn *fn, void *arg)
+{
+    for (size_t i = 0; i < IDEAS; i++)
+        know__words(table[i].same, strlen(table[i].same), fn, arg);
+    know__each_stop(fn, arg);
 }
 
 const int16_t *know__ideas_of(const struct know__ideas *ideas, const char *stem, size_t len)

@@ -85,6 +85,15 @@ bool know__is_stop(const char *word, size_t len)
                    compare_stop) != NULL;
 }
 
+void know__each_stop(know__word_fn *fn, void *arg)
+{
+    enum { LEAST = 8 }; /* bytes: shorter ones are too near to each other */
+    for (size_t i = 0; i < sizeof stop_words / sizeof *stop_words; i++) {
+        if (strlen(stop_words[i]) >= LEAST)
+            know__words(stop_words[i], strlen(stop_words[i]), fn, arg);
+    }
+}
+
 /* Lower case of Latin and Cyrillic letters (Unicode blocks Latin-1, Latin Extended-A, Cyrillic and
  * its supplement); ё becomes е, as Russian texts write both. */
 static uint32_t lower(uint32_t cp)

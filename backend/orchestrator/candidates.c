@@ -14,15 +14,16 @@ const char *orch__state_name(int state)
 
 /* ---- what a model is sent */
 
-static size_t sources_for(const struct orch_candidate *c, struct gw_source *out)
+/* whole: also what the other way of looking brought. */
+static size_t sources_for(const struct orch_candidate *c, bool whole, struct gw_source *out)
 {
     struct trace *t = c->trace;
     size_t n = 0;
     for (size_t i = 0; i < t->source_count; i++) {
         struct orch_source *s = &t->sources[i];
-        double fit = c->model->builtin       ? s->fit[c->way]
-                     : s->fit[0] > s->fit[1] ? s->fit[0]
-                                             : s->fit[1];
+        double fit = c->model->builtin && !whole ? s->fit[c->way]
+                     : s->fit[0] > s->fit[1]     ? s->fit[0]
+                                                 : s->fit[1];
         if (fit < 0 || !s->text)
             continue;
         out[n++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, fit};
@@ -218,10 +219,10 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     struct gw_source sources[ORCH_SOURCES];
     struct gw_message messages[2];
     struct buf hold = {0};
-    size_t n = sources_for(c, sources);
+    size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     struct gw_request r = {.task = task,
-                           .question = t->question,
+                           .question = c->model->builtin && t->asked ? t->asked : t->question,
                            .lang = t->lang,
                            .sources = sources,
                            .source_count = n,
@@ -362,7 +363,7 @@ void orch__models_start(struct trace *t)
         c->stage = orch__stage_begin(t, "model", c->model->name);
         json_t *payload = json_object(), *given = json_array();
         struct gw_source sources[ORCH_SOURCES];
-        size_t count = sources_for(c, sources);
+        size_t count = sources_for(c, false, sources);
         for (size_t j = 0; j < count; j++)
             json_array_append_new(given, json_text(sources[j].ref, strlen(sources[j].ref)));
         json_puts(payload, "model", c->model->name);

@@ -64,6 +64,7 @@ struct trace {
     struct trace *next;
     char id[33], conversation[33], actor[16];
     char *question;
+    char *asked; /* the question as it was read: slips of the keyboard mended; NULL before the plan */
     const char *lang;
     enum {
         TRACE_LOGGING,

@@ -13,13 +13,9 @@
  * (vector). */
 static const double FIT_FLOOR[2] = {0.34, 0.16};
 /* A tool that fits much worse than the best one is left out as well. */
-static const double FIT_SHARE = 0.55;
-
-static void answer_models(struct trace *t)
-{
-    if (t->phase == TRACE_TOOLS)
-        orch__models_start(t);
-}
+static const double FIT_SHARE = 0.66;
+/* A runbook that speaks of less of the question is about something else. */
+static const double COVER_FLOOR = 0.45;
 
 /* ---- arguments from the question, by the tool's schema */
 
@@ -128,6 +124,24 @@ static void choose(const double *fit, size_t n, enum know_way way, size_t max, b
     }
 }
 
+/* Who asks nothing ("help", "?", "what can you do") is told what can be asked. */
+static size_t help_if_empty(const struct trace *t, const struct conn_tool *tools, size_t n,
+                            struct pick *picks, size_t picked)
+{
+    char *stems = know_stems(t->asked);
+    bool empty = !*stems;
+    for (const char *p = t->asked; *p && empty; p++)
+        empty = !isdigit((unsigned char)*p);
+    free(stems);
+    for (size_t i = 0; empty && i < n; i++) {
+        if (strcmp(tools[i].connector, CONN_OWN_NAME) == 0 && strcmp(tools[i].name, "help") == 0) {
+            picks[0] = (struct pick){i, {1, 1}};
+            return 1;
+        }
+    }
+    return picked;
+}
+
 static void pick_tools(struct trace *t)
 {
     struct orch *o = t->orch;
@@ -151,7 +165,7 @@ static void pick_tools(struct trace *t)
     size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "max_tools");
     max = max > ORCH_TOOLS ? ORCH_TOOLS : max;
     for (int way = 0; way < 2; way++) {
-        know_fit(o->rooms.know, (enum know_way)way, t->question, texts, n, fit[way]);
+        know_fit(o->rooms.know, (enum know_way)way, t->asked, texts, n, fit[way]);
         choose(fit[way], n, (enum know_way)way, (max + 1) / 2 + 1, chosen[way]);
     }
     for (size_t i = 0; i < n; i++) {
@@ -160,10 +174,11 @@ static void pick_tools(struct trace *t)
                 (struct pick){i, {chosen[0][i] ? fit[0][i] : -1, chosen[1][i] ? fit[1][i] : -1}};
     }
     qsort(picks, picked, sizeof *picks, by_best_fit);
+    picked = help_if_empty(t, tools, n, picks, picked);
     for (size_t i = 0; i < picked && t->tool_count < max; i++) {
         const struct conn_tool *tool = &tools[picks[i].tool];
         json_t *arguments = json_object();
-        if (fill_arguments(o, t->question, tool->input_schema, arguments))
+        if (fill_arguments(o, t->asked, tool->input_schema, arguments))
             add_tool(t, tool, picks[i].fit, arguments);
         else
             json_decref(arguments);
@@ -198,6 +213,26 @@ static struct orch_source *new_source(struct trace *t, const char *kind, char *r
     s->entry = -1;
     s->fit[0] = s->fit[1] = -1;
     return s;
+}
+
+/* What a tool found, in the language of the question; NULL if it says nothing in that language. */
+static char *findings_in(const char *lang, const json_t *data)
+{
+    struct buf text = {0};
+    size_t i;
+    json_t *finding;
+    if (strcmp(lang, "en") == 0)
+        return NULL; /* the tool's own text */
+    json_array_foreach(json_object_get(data, "findings"), i, finding)
+    {
+        const char *said = json_str(finding, lang, "");
+        if (*said)
+            buf_addf(&text, "%s%s", text.len ? "\n" : "", said);
+    }
+    if (text.len)
+        return buf_take(&text);
+    buf_release(&text);
+    return NULL;
 }
 
 static void fill_source(struct trace *t, struct orch_source *s, const char *text,
@@ -237,14 +272,35 @@ static double fit_of(enum know_way way, double score)
 }
 
 /* What a search found, best first, and behind it the steps of the best document. */
+/* A runbook about one product is not for who did not name it: "mem?" is no question about Redis. */
+static bool of_other_product(const char *document, const char *question)
+{
+    static const char *const products[][3] = {{"redis", "redis", "редис"},
+                                              {"postgres", "postgres", "постгрес"},
+                                              {"nginx", "nginx", "нжинкс"},
+                                              {"kubernetes", "kube", "кубер"},
+                                              {"docker", "docker", "докер"}};
+    const char *name = strrchr(document, '/') ? strrchr(document, '/') + 1 : document;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) {
+        if (strncmp(name, products[i][0], strlen(products[i][0])) == 0)
+            return !strcasestr(question, products[i][1]) && !strstr(question, products[i][2]);
+    }
+    return false;
+}
+
 static size_t find_passages(const struct orch *o, enum know_way way, const struct trace *t,
-                            struct know_passage *found)
+                            const char *query, struct know_passage *found)
 {
     /* a section of steps counts a little less than the passage that led to it */
     static const double STEPS_SHARE = 0.9;
     size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "passages");
     max = max > ORCH_PASSAGES ? ORCH_PASSAGES : max;
-    size_t n = know_search(o->rooms.know, way, t->question, t->lang, found, max);
+    size_t hits = know_search(o->rooms.know, way, query, t->lang, found, max), n = 0;
+    for (size_t i = 0; i < hits; i++) {
+        if (know_cover(o->rooms.know, query, found[i].id) >= COVER_FLOOR &&
+            !of_other_product(found[i].document, query))
+            found[n++] = found[i];
+    }
     if (!n)
         return 0;
     struct know_passage steps[ORCH_PASSAGES];
@@ -274,11 +330,11 @@ static json_t *passage_doc(const struct know_passage *p, const char *ref)
     return doc;
 }
 
-static void retrieve(struct trace *t, enum know_way way)
+static void retrieve(struct trace *t, enum know_way way, const char *query)
 {
     size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
     struct know_passage found[ORCH_PASSAGES];
-    size_t n = find_passages(t->orch, way, t, found);
+    size_t n = find_passages(t->orch, way, t, query, found);
     json_t *payload = json_object(), *passages = json_array();
     char *refs[ORCH_PASSAGES];
     for (size_t i = 0; i < n; i++) {
@@ -286,7 +342,7 @@ static void retrieve(struct trace *t, enum know_way way)
         json_array_append_new(passages, passage_doc(&found[i], refs[i]));
     }
     json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
-    json_puts(payload, "query", t->question);
+    json_puts(payload, "query", query);
     json_put(payload, "passages", passages);
     int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL, NULL,
                               NULL, NULL);
@@ -299,7 +355,7 @@ static void retrieve(struct trace *t, enum know_way way)
             if (s)
                 fill_source(t, s, found[i].text, NULL, entry);
         }
-        if (s)
+        if (s && fit_of(way, found[i].score) > s->fit[way])
             s->fit[way] = fit_of(way, found[i].score);
     }
     char note[64];
@@ -308,6 +364,45 @@ static void retrieve(struct trace *t, enum know_way way)
 }
 
 /* ---- running tools */
+
+/* What the tools found over a limit, as words to search by: what leads, else every topic. "" if all
+ * is well. The caller frees. */
+static char *complaints(const struct trace *t)
+{
+    struct buf lead = {0}, all = {0};
+    for (size_t i = 0; i < t->tool_count; i++) {
+        size_t j;
+        json_t *f;
+        json_array_foreach(
+            json_object_get(t->tools[i].source ? t->tools[i].source->data : NULL, "findings"), j, f)
+        {
+            const char *severity = json_str(f, "severity", "ok");
+            if (strcmp(severity, "warn") != 0 && strcmp(severity, "fail") != 0)
+                continue;
+            struct buf *to = json_flag(f, "lead", false) ? &lead : &all;
+            if (to->len < 200)
+                buf_addf(to, "%s ", json_str(f, "topic", ""));
+        }
+    }
+    char *words = buf_take(lead.len ? &lead : &all);
+    buf_release(&lead);
+    buf_release(&all);
+    return words;
+}
+
+/* The runbooks for what turned out bad are wanted too, whatever the question's words were. */
+static void answer_models(struct trace *t)
+{
+    if (t->phase != TRACE_TOOLS)
+        return;
+    char *bad = complaints(t);
+    if (*bad) {
+        retrieve(t, KNOW_LEXICAL, bad);
+        retrieve(t, KNOW_VECTOR, bad);
+    }
+    free(bad);
+    orch__models_start(t);
+}
 
 static void tools_over(struct trace *t)
 {
@@ -346,8 +441,11 @@ static void on_result(void *arg, const struct conn_result *r)
     int64_t entry =
         orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
     free(actor);
-    if (r->error.code == ERR_OK && s->source)
-        fill_source(t, s->source, r->text, r->data, entry);
+    if (r->error.code == ERR_OK && s->source) {
+        char *said = findings_in(t->lang, r->data);
+        fill_source(t, s->source, said ? said : r->text, r->data, entry);
+        free(said);
+    }
     orch__stage_end(t, s->stage, ok ? "done" : "failed",
                     ok                        ? ""
                     : r->error.code != ERR_OK ? (err_words(&r->error))
@@ -397,8 +495,13 @@ static void describe_search(struct trace *t)
 {
     for (size_t i = 0; i < t->tool_count; i++)
         buf_addf(&t->looked_at, "%s%s/%s", i ? ", " : "", t->tools[i].connector, t->tools[i].tool);
-    buf_addf(&t->looked_at, "%s%zu runbooks", t->tool_count ? "; " : "",
-             know_documents(t->orch->rooms.know));
+    if (t->tool_count)
+        buf_adds(&t->looked_at, "; ");
+    size_t n = know_documents(t->orch->rooms.know);
+    if (strcmp(t->lang, "ru") == 0)
+        buf_addf(&t->looked_at, "инструкции (%zu)", n);
+    else
+        buf_addf(&t->looked_at, "%zu runbooks", n);
 }
 
 /* Connectors that could not be asked: an answer without them says so in its trace. */
@@ -421,10 +524,15 @@ static void add_absent(struct trace *t, struct buf *note)
 void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
+    struct buf note = {0}, read_as = {0};
+    char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
+    t->asked = corrected ? corrected : xstrdup(t->question);
     pick_tools(t);
     describe_search(t);
-    struct buf note = {0};
     buf_addf(&note, "%zu tool%s", t->tool_count, t->tool_count == 1 ? "" : "s");
+    if (corrected)
+        buf_addf(&note, "; read %s", read_as.data);
+    buf_release(&read_as);
     add_absent(t, &note);
     orch__stage_end(t, stage, "done", note.data);
     buf_release(&note);
@@ -448,7 +556,7 @@ void orch__plan(struct trace *t)
         s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload,
                                   on_call_logged, s, NULL, NULL);
     }
-    retrieve(t, KNOW_LEXICAL);
-    retrieve(t, KNOW_VECTOR);
+    retrieve(t, KNOW_LEXICAL, t->asked);
+    retrieve(t, KNOW_VECTOR, t->asked);
     tools_over(t);
 }

@@ -67,6 +67,7 @@ void orch__trace_free(struct trace *t)
     json_decref(t->verdict.disputed);
     json_decref(t->doc);
     free(t->question);
+    free(t->asked);
     free(t);
 }
 

@@ -12,6 +12,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__actions_chained = {
     .id = "actions-chained",
     .title = "Every model and tool call is in the log",
+    .title_ru = "Каждый вызов модели и инструмента есть в журнале",
     .law = "152-FZ art. 19 p. 2",
     .hint = "look for calls without an entry in the log of the console and report it",
     .weight = 8,

@@ -20,6 +20,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__answers_sourced = {
     .id = "answers-sourced",
     .title = "Answers cite their sources",
+    .title_ru = "Ответы ссылаются на источники",
     .law = "house rule",
     .hint =
         "look at answers without sources in the traces; add runbooks or connectors that cover them",

@@ -10,6 +10,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__calls_in_ledger = {
     .id = "calls-in-ledger",
     .title = "Every model call is in the cost ledger",
+    .title_ru = "Каждый вызов модели есть в книге расходов",
     .law = "house rule",
     .hint = "look for model calls without a ledger line and report it",
     .weight = 3,

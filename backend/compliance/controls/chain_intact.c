@@ -18,6 +18,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__chain_intact = {
     .id = "chain-intact",
     .title = "The log verifies",
+    .title_ru = "Журнал проходит проверку",
     .law = "152-FZ art. 19; FSTEC 21 RSB.7",
     .hint = "keep a copy of the database and look at the verification report in the evidence pane",
     .weight = 10,

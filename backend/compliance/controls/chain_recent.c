@@ -25,6 +25,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__chain_recent = {
     .id = "chain-recent",
     .title = "The last verification is recent",
+    .title_ru = "Последняя проверка была недавно",
     .law = "152-FZ art. 19; FSTEC 21 RSB.7",
     .hint = "verify the log: key v in the evidence pane, or `mcp-console evidence verify`",
     .weight = 4,

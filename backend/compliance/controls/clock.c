@@ -11,6 +11,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__clock = {
     .id = "clock",
     .title = "The clock is synchronised",
+    .title_ru = "Часы синхронизированы",
     .law = "house rule",
     .hint = "start a time service, for example systemd-timesyncd or chrony",
     .weight = 4,

@@ -15,6 +15,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__config_secrets = {
     .id = "config-secrets",
     .title = "No secret stands in the configuration",
+    .title_ru = "В настройках нет секретов",
     .law = "152-FZ art. 19",
     .hint = "write key = env:VARIABLE, and change the secret that was there",
     .weight = 6,

@@ -13,6 +13,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__crypto_certified = {
     .id = "crypto-certified",
     .title = "Cryptography is certified where that is required",
+    .title_ru = "Где требуется, шифрование сертифицировано",
     .law = "FSB order 378",
     .hint = "have an assessor say whether certified tools are required, and use them around the "
             "console",

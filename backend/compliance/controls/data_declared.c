@@ -24,6 +24,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__data_declared = {
     .id = "data-declared",
     .title = "Every connector says which data it handles",
+    .title_ru = "Для каждого коннектора указано, какие данные он обрабатывает",
     .law = "152-FZ art. 22",
     .hint = "set data of each connector in mcp-console.conf, for example data = metrics logs",
     .weight = 4,

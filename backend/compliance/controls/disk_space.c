@@ -17,6 +17,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__disk_space = {
     .id = "disk-space",
     .title = "There is room for the log",
+    .title_ru = "Для журнала есть место",
     .law = "152-FZ art. 19; FSTEC 21 RSB.3",
     .hint = "free space on the file system of the state directory",
     .weight = 4,

@@ -10,6 +10,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__key_permissions = {
     .id = "key-permissions",
     .title = "Only the owner can read the key",
+    .title_ru = "Ключ может прочитать только владелец",
     .law = "152-FZ art. 19 p. 2",
     .hint = "chmod 600 on the key file; its folder 700",
     .weight = 6,

@@ -10,6 +10,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__key_present = {
     .id = "key-present",
     .title = "The key that seals payloads is there",
+    .title_ru = "Ключ, которым запечатываются записи, на месте",
     .law = "152-FZ art. 19 p. 2",
     .hint = "restore the key file from its backup; without it payloads cannot be read",
     .weight = 6,

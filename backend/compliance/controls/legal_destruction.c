@@ -13,6 +13,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__legal_destruction = {
     .id = "legal-destruction",
     .title = "Destruction is done and recorded as the law asks",
+    .title_ru = "Уничтожение выполняется и документируется по закону",
     .law = "152-FZ art. 19 p. 2 cl. 3.1, art. 21; order 179",
     .hint =
         "sign an act of destruction beside the extract of the log, and keep both for three years",

@@ -25,6 +25,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__level_least = {
     .id = "level-least",
     .title = "No connector may act on its own",
+    .title_ru = "Ни один коннектор не действует сам",
     .law = "house rule",
     .hint = "set level = read or level = recommend for that connector",
     .weight = 3,

@@ -31,6 +31,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__localisation = {
     .id = "localisation",
     .title = "Personal data is stored in Russia",
+    .title_ru = "Персональные данные хранятся в России",
     .law = "152-FZ art. 18 p. 5",
     .hint = "move that data to a store in Russia, or check the exceptions of art. 6 p. 1 cl. 2, 3, "
             "4, 8; exposure: KoAP 13.11 p. 8, 1 to 6 million RUB",

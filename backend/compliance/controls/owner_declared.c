@@ -26,6 +26,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__owner_declared = {
     .id = "owner-declared",
     .title = "Every connector has an owner",
+    .title_ru = "У каждого коннектора есть владелец",
     .law = "house rule",
     .hint = "set owner of each connector in mcp-console.conf",
     .weight = 2,

@@ -23,6 +23,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__personal_data = {
     .id = "personal-data",
     .title = "Personal data in the log is known and stays in Russia",
+    .title_ru = "Персональные данные в журнале известны и остаются в России",
     .law = "152-FZ art. 12, art. 18 p. 5",
     .hint = "check that there is a ground for this data; leave models abroad out of use while it "
             "is processed",

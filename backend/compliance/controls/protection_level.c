@@ -11,6 +11,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__protection_level = {
     .id = "protection-level",
     .title = "The level of protection is determined",
+    .title_ru = "Уровень защищённости определён",
     .law = "Decree 1119; FSTEC 21",
     .hint = "determine the level from the kind of data, the threats and the number of people; "
             "reassess every three years",

@@ -47,6 +47,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__regions_allowed = {
     .id = "regions-allowed",
     .title = "Data goes only to allowed countries",
+    .title_ru = "Данные уходят только в разрешённые страны",
     .law = "152-FZ art. 12",
     .hint =
         "name the country in allowed_regions of the connector, or use a model in an allowed one",

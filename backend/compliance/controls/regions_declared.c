@@ -19,6 +19,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__regions_declared = {
     .id = "regions-declared",
     .title = "Every endpoint says its country",
+    .title_ru = "Для каждой точки подключения указана страна",
     .law = "152-FZ art. 18 p. 5",
     .hint = "set region of each connector and model in mcp-console.conf, an ISO 3166 code or local",
     .weight = 6,

@@ -10,6 +10,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__responsible_person = {
     .id = "responsible-person",
     .title = "Policy, audit and a responsible person are there",
+    .title_ru = "Есть политика, аудит и ответственный",
     .law = "152-FZ art. 18.1, 22.1",
     .hint = "keep the policy, the order that names the person and the last audit where the "
             "reviewer finds them",

@@ -27,6 +27,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__retention = {
     .id = "retention",
     .title = "Payloads are kept no longer than set",
+    .title_ru = "Записи хранятся не дольше установленного",
     .law = "152-FZ art. 21",
     .hint = "set retention_days in [evidence] and erase what is older",
     .weight = 5,

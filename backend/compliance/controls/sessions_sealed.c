@@ -9,6 +9,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__sessions_sealed = {
     .id = "sessions-sealed",
     .title = "Ended sessions are sealed",
+    .title_ru = "Завершённые сеансы запечатаны",
     .law = "house rule",
     .hint = "verify the log and seal the sessions that ended without a seal",
     .weight = 3,

@@ -12,6 +12,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__signed_acts = {
     .id = "signed-acts",
     .title = "Acts carry a signature the law accepts",
+    .title_ru = "Акты подписаны подписью, которую признаёт закон",
     .law = "63-FZ",
     .hint = "sign acts with an electronic signature of the kind the law names, outside the console",
     .weight = 1,

@@ -10,6 +10,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__state_permissions = {
     .id = "state-permissions",
     .title = "Only the owner can enter the state directory",
+    .title_ru = "В каталог состояния может войти только владелец",
     .law = "152-FZ art. 19; FSTEC 21 RSB.7",
     .hint = "chmod 700 on the state directory",
     .weight = 5,

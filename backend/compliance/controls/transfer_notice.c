@@ -31,6 +31,7 @@ static void assess(const struct pol_facts *f, struct pol_finding *out)
 const struct pol_control pol__transfer_notice = {
     .id = "transfer-notice",
     .title = "A transfer abroad was notified",
+    .title_ru = "О трансграничной передаче подано уведомление",
     .law = "152-FZ art. 12",
     .hint = "notify the regulator before the transfer and declare the number of the notice, or use "
             "models in Russia",
