@@ -317,8 +317,8 @@ static const struct conn_native_tool TOOLS[] = {
      .title = "Models that answer",
      .input_schema = NO_ARGUMENTS,
      .call = backend__call_models,
-     .description = "Which models (LLM) answer questions here, are used or connected: kind, "
-                    "region, price for tokens."},
+     .description = "Which models (LLM) are connected and used to answer here: kind, region, "
+                    "price for tokens."},
     {.name = "arbitration",
      .title = "The last verdict",
      .input_schema = NO_ARGUMENTS,

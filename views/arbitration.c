@@ -212,6 +212,8 @@ static const char *route_words(const char *route)
         {"agree", "the answers agree; the best composite was chosen"},
         {"critique", "the answers diverged; a critique turn decided"},
         {"safer", "the safety gap was too wide; the safer answer was chosen"},
+        {"diverge", "the answers diverge; the best composite was chosen"},
+        {"unanswered", "no answer cites a source"},
         {"dropped", "a late or failed answer was dropped"},
         {"none", "no model answered"}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
@@ -237,7 +239,9 @@ static void verdict_text(struct tui_text *t, const json_t *d)
         tui_text_addf(t, ROLE_TEXT, 0, false, "%s.", _(route_words(json_str(v, "route", ""))));
     if (json_flag(v, "weak", false))
         tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN),
-                      _("weak: the composite is under its threshold"));
+                      strcmp(json_str(v, "route", ""), "unanswered") == 0
+                          ? _("weak: no answer cites a source")
+                          : _("weak: the composite is under its threshold"));
 }
 
 static void texts_free(struct arbitration *v)

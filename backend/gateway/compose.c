@@ -100,7 +100,7 @@ static void rank(struct choosing *c)
 {
     float asked[GW__DIM];
     gw__trigrams(c->r->question, asked);
-    bool any = false;
+    bool any = false, *speaks = xcalloc(c->r->source_count + 1, sizeof *speaks);
     for (size_t i = 0; i < c->units.len; i++) {
         struct gw__unit *u = &c->units.at[i];
         if (c->vectors) {
@@ -117,6 +117,7 @@ static void rank(struct choosing *c)
             (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
         u->fits = speaks_of(c, u);
         any |= u->fits;
+        speaks[u->source] |= u->fits;
     }
     /* Whoever picked the tool saw that its description fits: what it says is to the point even when
      * it uses other words. */
@@ -124,9 +125,10 @@ static void rank(struct choosing *c)
         struct gw__unit *u = &c->units.at[i];
         double fit = c->r->sources[u->source].fit;
         if ((u->kind == GW__LINE && fit >= LINE_FIT) ||
-            (!any && u->kind == GW__FINDING && fit >= FINDING_FIT))
+            (u->kind == GW__FINDING && fit >= FINDING_FIT && (!any || !speaks[u->source])))
             u->fits = true;
     }
+    free(speaks);
 }
 
 /* What a unit is worth next to those chosen already; negative: it says the same as one of them. */

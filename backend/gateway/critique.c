@@ -17,6 +17,7 @@ struct claim {
     char *marks; /* those of the sources that support it */
     struct gw__words words;
     const struct gw__unit *unit; /* that supports it */
+    bool aside;                  /* told as what nobody asked for */
 };
 
 struct judging {
@@ -26,6 +27,7 @@ struct judging {
     struct gw__words *numbers; /* by source */
     struct claim claims[CLAIMS_MAX];
     size_t len;
+    bool aside; /* below the heading of what nobody asked for */
 };
 
 /* A mark "[id]" of a source at s: its index and length. */
@@ -126,6 +128,7 @@ static void judge(struct judging *j, const struct buf *sentence, const bool *cit
     if (marks.len && !covered(j, &claim, quoted.data)) {
         claim.text = unquoted(buf_take(&quoted));
         claim.marks = buf_take(&marks);
+        claim.aside = j->aside && claim.unit->kind == GW__FINDING;
         j->claims[j->len++] = claim;
         claim.words = (struct gw__words){0};
     }
@@ -190,8 +193,11 @@ static void judge_line(struct judging *j, const char *line)
     struct buf sentence = {0};
     bool code = false;
     line += strspn(line, " \t");
+    size_t number = strspn(line, "0123456789");
     if ((*line == '-' || *line == '*' || *line == '+') && line[1] == ' ')
         line += 2;
+    else if (number && (line[number] == '.' || line[number] == ')') && line[number + 1] == ' ')
+        line += number + 2;
     size_t closing = closing_marks(j, line, cited);
     if (closing) {
         buf_add(&sentence, line, closing);
@@ -232,6 +238,9 @@ static void judge_answer(struct judging *j, const char *text)
         size_t n = strcspn(text + at, "\n");
         n = n > len - at ? len - at : n;
         char *line = xstrndup(text + at, n);
+        size_t end = strlen(line);
+        if (end && line[end - 1] == ':')
+            j->aside = gw__is_besides(line);
         if (*line != '#' && strncmp(line, "```", 3) != 0)
             judge_line(j, line);
         free(line);
@@ -263,6 +272,7 @@ static void render(const struct judging *j, struct gw__pieces *out)
             continue;
         measured++;
         lines[n] = gw__line_of(&j->units, c->unit);
+        lines[n].aside = c->aside;
         lines[n].text = c->text;
         lines[n++].marks = c->marks;
     }
@@ -289,6 +299,7 @@ void gw__critique(const struct gw_request *r, struct gw__pieces *out)
     gw__units_collect(&j->units, &j->lexicon, r);
     learn_numbers(j);
     judge_answer(j, r->mine);
+    j->aside = false;
     judge_answer(j, r->other);
     render(j, out);
     for (size_t i = 0; i < j->len; i++) {

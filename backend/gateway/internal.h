@@ -196,6 +196,8 @@ struct gw__line { /* one sentence of an answer */
 void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out);
 /* The line of a unit. */
 struct gw__line gw__line_of(const struct gw__units *units, const struct gw__unit *u);
+/* True if a line is the heading of what is over a limit though nobody asked. */
+bool gw__is_besides(const char *line);
 /* True if the question asks what to do, not only how things are. */
 bool gw__asks_how(const char *question);
 /* True if two sources are sections of one document. */

@@ -145,6 +145,11 @@ static bool asks(const char *question, const char *const *begins, size_t n)
     return found;
 }
 
+bool gw__is_besides(const char *line)
+{
+    return strcmp(line, words[BESIDES][0]) == 0 || strcmp(line, words[BESIDES][1]) == 0;
+}
+
 bool gw__asks_how(const char *question)
 {
     return asks(question, how, sizeof how / sizeof *how);

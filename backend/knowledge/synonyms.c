@@ -56,7 +56,6 @@ static const struct idea table[] = {
     {"port ports порт порты портов", "socket"},
     {"socket sockets connection connections соединение соединения сокет сокеты коннект", "tcp"},
     {"connector connectors integration коннектор коннекторы коннекторов подключение подключения "
-     "подключены подключён "
      "интеграция",
      "health state"},
     {"health healthy alive well ok fine state status здоров здоровы здорова здоровье жив живы "
@@ -190,6 +189,7 @@ static const struct idea table[] = {
     {"free cleanup clean purge prune clear очистить почистить освободить чистить очистка", NULL},
     {"version versions версия версии", NULL},
     {"uptime аптайм", "running"},
+    {"connected подключены подключён подключен подключена включены", NULL},
     {"chosen choose chose selected picked winner verdict arbitration выбран выбрана выбрали выбор "
      "победил победила вердикт арбитраж",
      NULL},

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Composites nearer than this are the same: what differs is rounding. */
+static const double SAME_COMPOSITE = 1e-9;
+
 enum { MAX_ANSWERS = 8, MAX_SENTENCES = 64, MAX_NUMBERS = 16 };
 
 static double clamp01(double x)
@@ -205,7 +208,21 @@ static bool numbers_differ(const struct sentence *a, const struct sentence *b)
     return n != m;
 }
 
-static void find_disputes(const struct orch_answer *a, const struct orch_answer *b, json_t *out)
+/* True if every number of the sentence stands in the source that it cites. */
+static bool supported(const struct sentence *s, const struct gw_source *sources, size_t count)
+{
+    const struct gw_source *source = cited(s, sources, count);
+    struct number numbers[MAX_NUMBERS];
+    size_t n = source ? numbers_of(s->text, s->len, numbers, MAX_NUMBERS) : 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!number_in_source(source, numbers[i].text))
+            return false;
+    }
+    return source != NULL;
+}
+
+static void find_disputes(const struct orch_answer *a, const struct orch_answer *b,
+                          const struct gw_source *sources, size_t count, json_t *out)
 {
     struct sentences sa = {.n = 0}, sb = {.n = 0};
     know_sentences(a->text, take_sentence, &sa);
@@ -222,7 +239,8 @@ static void find_disputes(const struct orch_answer *a, const struct orch_answer 
             if (near > best)
                 best = near, at = j;
         }
-        if (best >= 0.7 && numbers_differ(&sa.at[i], &sb.at[at])) {
+        if (best >= 0.7 && numbers_differ(&sa.at[i], &sb.at[at]) &&
+            !(supported(&sa.at[i], sources, count) && supported(&sb.at[at], sources, count))) {
             char *text = xasprintf("%s: %.*s / %s: %.*s", a->model, (int)sa.at[i].len,
                                    sa.at[i].text, b->model, (int)sb.at[at].len, sb.at[at].text);
             json_array_append_new(out, json_text(text, strlen(text)));
@@ -241,7 +259,7 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
 {
     size_t best = 0;
     for (size_t i = 1; i < n; i++) {
-        if (scores[i].composite > scores[best].composite)
+        if (scores[i].composite > scores[best].composite + SAME_COMPOSITE)
             best = i;
     }
     v->winner = (int)best;
@@ -260,10 +278,17 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
                 *second = best;
             }
         } else {
-            v->diverges = v->D > limits->divergence;
+            bool any = scores[best].grounded || scores[*second].grounded;
+            v->diverges = any && v->D > limits->divergence;
         }
     }
-    v->weak = scores[v->winner].composite < limits->composite;
+    for (size_t i = 0; i < n; i++) {
+        if ((int)i != v->winner &&
+            fabs(scores[i].composite - scores[v->winner].composite) < SAME_COMPOSITE)
+            v->equal = (int)i;
+    }
+    v->answered = scores[v->winner].grounded;
+    v->weak = !v->answered || scores[v->winner].composite < limits->composite;
 }
 
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
@@ -271,7 +296,8 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict)
 {
     BUG_IF(n > MAX_ANSWERS);
-    *verdict = (struct orch_verdict){.winner = -1, .D = -1, .S = -1, .disputed = json_array()};
+    *verdict = (struct orch_verdict){
+        .winner = -1, .D = -1, .S = -1, .equal = -1, .disputed = json_array()};
     if (!n)
         return;
     float(*embeddings)[KNOW_DIM] = xcalloc(n, sizeof *embeddings);
@@ -291,7 +317,11 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
             if (j != i)
                 to_others += clamp01(know_cosine(embeddings[i], embeddings[j]));
         }
-        s->overlap = n > 1 ? (to_sources + to_others / (double)(n - 1)) / 2 : to_sources;
+        for (size_t j = 0; j < source_count && !s->grounded; j++)
+            s->grounded = orch_cites(answers[i].text, sources[j].id);
+        s->overlap = !s->grounded ? 0
+                     : n > 1      ? (to_sources + to_others / (double)(n - 1)) / 2
+                                  : to_sources;
         s->reasoning = clamp01(reasoning_signal(answers[i].text, sources, source_count));
         s->composite = limits->w_semantic * s->overlap + limits->w_safety * (1 - s->safety_risk) +
                        limits->w_reasoning * s->reasoning;
@@ -299,6 +329,7 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
     size_t second;
     decide(limits, scores, n, embeddings, verdict, &second);
     if (second < n)
-        find_disputes(&answers[verdict->winner], &answers[second], verdict->disputed);
+        find_disputes(&answers[verdict->winner], &answers[second], sources, source_count,
+                      verdict->disputed);
     free(embeddings);
 }

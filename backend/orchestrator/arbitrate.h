@@ -2,14 +2,18 @@
  * verdict out.
  *
  *   composite = w_semantic * overlap + w_safety * (1 - safety_risk) + w_reasoning * reasoning
- *   overlap   = mean of: cosine to the sources it cites; mean cosine to the other answers (if any)
- *   reasoning = 0.5 * share of sentences that cite a source that exists
+ *   overlap   = mean of: cosine to the sources it cites; mean cosine to the other answers (if any);
+ *               0 for an answer that cites nothing that exists: what agrees on nothing is no
+ * support reasoning = 0.5 * share of sentences that cite a source that exists
  *             + 0.3 * share of numbers that stand in the cited source
  *             + 0.1 if a measurement is cited + 0.1 if a runbook is cited
  *   D = 1 - cosine(A, B) and S = |risk A - risk B| of the two best composites
  *   S > safety gap: the safer answer wins. Otherwise the highest composite wins; D > divergence
  *   threshold asks for a critique turn first.
- * Embeddings are know_embed's; all values lie in 0..1. */
+ *   An answer that cites nothing is weak, and two such answers need no critique.
+ *   Disputed are sentences alike but for a number that stands in no source the sentence cites: two
+ * readings of an instrument, each in its source, are no dispute. Embeddings are know_embed's; all
+ * values lie in 0..1. */
 #ifndef ORCH_ARBITRATE_H
 #define ORCH_ARBITRATE_H
 
@@ -22,6 +26,7 @@ struct orch_limits {
 };
 struct orch_score {
     double overlap, safety_risk, reasoning, composite;
+    bool grounded;      /* it cites a source that exists */
     char why_risky[96]; /* "" if nothing was seen */
 };
 struct orch_answer {
@@ -30,7 +35,9 @@ struct orch_answer {
 struct orch_verdict {
     int winner;       /* index, -1: none */
     double D, S;      /* -1 with fewer than two answers */
-    bool weak;        /* the winner's composite is under its threshold */
+    bool weak;        /* the winner's composite is under its threshold, or it cites nothing */
+    bool answered;    /* the winner cites a source */
+    int equal;        /* index of an answer with the winner's composite, -1: none */
     bool safer;       /* decided by S */
     bool diverges;    /* D > threshold and S within the gap: a critique turn is due */
     json_t *disputed; /* array of sentences, owned by the caller */

@@ -44,6 +44,8 @@ void orch__compare(struct trace *t)
     size_t map[ORCH_CANDIDATES], n;
     size_t stage = orch__stage_begin(t, "compare", "compare answers");
     arbitrate(t, map, &n);
+    t->first_D = t->verdict.D;
+    t->first_S = t->verdict.S;
     char note[96];
     if (n > 1)
         snprintf(note, sizeof note, "D %.2f, S %.2f", t->verdict.D, t->verdict.S);
@@ -75,10 +77,41 @@ void orch__critiques_end(struct trace *t)
         buf_clear(&c->text);
         buf_add(&c->text, c->revised.data, c->revised.len);
         orch__candidate_doc(c, "done");
+        t->revised = true;
     }
-    size_t map[ORCH_CANDIDATES], n;
-    arbitrate(t, map, &n);
+    if (t->revised) {
+        size_t map[ORCH_CANDIDATES], n;
+        size_t stage = orch__stage_begin(t, "compare", "compare revised answers");
+        arbitrate(t, map, &n);
+        char note[96];
+        snprintf(note, sizeof note, "D %.2f, was %.2f", t->verdict.D, t->first_D);
+        orch__stage_end(t, stage, "done", note);
+    }
     orch__conclude(t);
+}
+
+/* ---- who changed what: the lines of one answer that the other does not have */
+
+struct lines {
+    const char *text; /* of the other answer */
+    json_t *out;
+};
+
+static void take_line(void *arg, const char *line, size_t len)
+{
+    const struct lines *l = arg;
+    enum { MOST = 24 };
+    char *copy = xstrndup(line, len);
+    if (len > 2 && copy[len - 1] != ':' && !strstr(l->text, copy) && json_array_size(l->out) < MOST)
+        json_array_append_new(l->out, json_text(copy, len));
+    free(copy);
+}
+
+static json_t *lines_missing(const char *in, const char *from)
+{
+    struct lines l = {.text = in, .out = json_array()};
+    know_sentences(from, take_line, &l);
+    return l.out;
 }
 
 static void on_critique_delta(void *arg, const char *text, size_t len)
@@ -110,11 +143,21 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     json_puts(critique, "model", c->model->name);
     json_puts(critique, "of", other_model(t, c));
     json_put(critique, "text", json_text(r->text, strlen(r->text)));
-    json_put(critique, "changed", json_boolean(ok && strcmp(r->text, c->text.data) != 0));
+    bool changed = ok && strcmp(r->text, c->text.data) != 0;
+    json_put(critique, "changed", json_boolean(changed));
+    json_put(critique, "added", changed ? lines_missing(c->text.data, r->text) : json_array());
+    json_put(critique, "dropped", changed ? lines_missing(r->text, c->text.data) : json_array());
     json_array_append_new(json_object_get(t->doc, "critiques"), critique);
     if (ok)
         buf_adds(&c->revised, r->text);
-    orch__stage_end(t, c->stage, ok ? "done" : "failed", ok ? "" : err_words(&r->error));
+    char note[64];
+    snprintf(note, sizeof note, "%zu added, %zu dropped",
+             json_array_size(json_object_get(critique, "added")),
+             json_array_size(json_object_get(critique, "dropped")));
+    orch__stage_end(t, c->stage, ok ? "done" : "failed",
+                    !ok       ? err_words(&r->error)
+                    : changed ? note
+                              : "nothing to change");
     if (t->phase == TRACE_CRITIQUE && critiques_over(t))
         orch__critiques_end(t);
     orch__settle(t);
@@ -150,7 +193,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
             orch__stage_end(t, two[i]->stage, "failed", err_words(&why));
     }
     if (critiques_over(t))
-        orch__conclude(t);
+        orch__critiques_end(t);
     orch__settle(t);
 }
 

@@ -13,34 +13,72 @@ static const char *route_of(const struct trace *t, size_t answers)
 {
     if (t->verdict.winner < 0)
         return "none";
+    if (!t->verdict.answered)
+        return "unanswered";
     if (answers < 2)
         return t->candidate_count > 1 ? "dropped" : "single";
-    return t->verdict.safer ? "safer" : t->critiqued ? "critique" : "agree";
+    if (t->verdict.safer)
+        return "safer";
+    return t->critiqued ? "critique" : t->verdict.diverges ? "diverge" : "agree";
+}
+
+/* Both figures with as many digits as it takes to tell them apart. */
+static char *compared(double winner, double other)
+{
+    char a[32], b[32];
+    int digits = 2;
+    do {
+        snprintf(a, sizeof a, "%.*f", digits, winner);
+        snprintf(b, sizeof b, "%.*f", digits, other);
+    } while (strcmp(a, b) == 0 && ++digits < 9);
+    return xasprintf("%s against %s", a, b);
+}
+
+/* How far apart the answers were, and what became of it. */
+static char *divergence_words(const struct trace *t)
+{
+    double limit = t->orch->limits.divergence;
+    if (t->revised)
+        return xasprintf("they diverged (D %.2f, threshold %.2f); after a critique turn D is %.2f",
+                         t->first_D, limit, t->verdict.D);
+    if (t->critiqued)
+        return xasprintf("they diverge (D %.2f, threshold %.2f); a critique turn changed nothing",
+                         t->first_D, limit);
+    return xasprintf("the answers %s (D %.2f, threshold %.2f)",
+                     t->verdict.diverges ? "diverge" : "agree", t->first_D, limit);
 }
 
 static char *reason_of(const struct trace *t, size_t answers, const char *route)
 {
     const struct orch_verdict *v = &t->verdict;
-    const char *name = v->winner < 0 ? "" : t->candidates[v->winner].model->name;
     if (v->winner < 0)
         return xstrdup("no model answered");
-    double composite = t->candidates[v->winner].score.composite;
+    const char *name = t->candidates[v->winner].model->name;
+    if (strcmp(route, "unanswered") == 0)
+        return xasprintf("no answer cites a source: nothing that was read answers the question "
+                         "(%s speaks for it)",
+                         name);
+    double composite = t->candidates[v->winner].score.composite, other = 0;
     if (answers < 2)
         return xasprintf("%s is the only answer%s", name,
                          t->candidate_count > 1 ? ": the others failed or were late" : "");
-    if (strcmp(route, "safer") == 0)
-        return xasprintf("%s is the safer answer: S %.2f is above %.2f", name, v->S,
-                         t->orch->limits.safety_gap);
-    double other = 0;
     for (size_t i = 0; i < t->candidate_count; i++) {
         if ((int)i != v->winner && t->candidates[i].state == CAND_DONE &&
             t->candidates[i].score.composite > other)
             other = t->candidates[i].score.composite;
     }
-    return xasprintf("%s has the higher composite, %.2f against %.2f; %s (D %.2f, threshold %.2f)",
-                     name, composite, other,
-                     t->critiqued ? "after a critique turn" : "the answers agree", v->D,
-                     t->orch->limits.divergence);
+    char *apart = divergence_words(t), *figures = compared(composite, other), *reason;
+    if (strcmp(route, "safer") == 0)
+        reason = xasprintf("%s is the safer answer: S %.2f is above %.2f; composite %s; %s", name,
+                           v->S, t->orch->limits.safety_gap, figures, apart);
+    else if (v->equal >= 0)
+        reason = xasprintf("the composites are equal (%.2f), so the first stands: %s; %s",
+                           composite, name, apart);
+    else
+        reason = xasprintf("%s has the higher composite, %s; %s", name, figures, apart);
+    free(apart);
+    free(figures);
+    return reason;
 }
 
 static json_t *verdict_doc(struct trace *t)
@@ -55,7 +93,8 @@ static json_t *verdict_doc(struct trace *t)
     char *reason = reason_of(t, answers, route);
     json_puts(doc, "winner", v->winner < 0 ? "" : t->candidates[v->winner].model->name);
     json_puts(doc, "route", route);
-    json_put(doc, "D", number_or_null(v->D));
+    json_put(doc, "D", number_or_null(answers < 2 ? -1 : t->first_D));
+    json_put(doc, "D_after", number_or_null(t->revised ? v->D : -1));
     json_put(doc, "S", number_or_null(v->S));
     json_puts(doc, "reason", reason);
     json_put(doc, "weak", json_boolean(v->weak));

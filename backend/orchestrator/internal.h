@@ -64,7 +64,8 @@ struct trace {
     struct trace *next;
     char id[33], conversation[33], actor[16];
     char *question;
-    char *asked; /* the question as it was read: slips of the keyboard mended; NULL before the plan */
+    char *
+        asked; /* the question as it was read: slips of the keyboard mended; NULL before the plan */
     const char *lang;
     enum {
         TRACE_LOGGING,
@@ -92,6 +93,8 @@ struct trace {
     bool late;           /* the time limit passed: no critique is begun any more (O4) */
     const char *stopped; /* who stopped it before its question was durable, or NULL */
     struct orch_verdict verdict;
+    double first_D, first_S; /* of the first answers; verdict's are those after a critique */
+    bool revised;            /* the critique turn changed an answer and they were compared anew */
 };
 
 struct orch {

@@ -11,7 +11,10 @@
 
 /* Below these a tool does not fit: a word in passing (lexical), the noise of hashed vectors
  * (vector). */
-static const double FIT_FLOOR[2] = {0.34, 0.16};
+static const double FIT_FLOOR[2] = {0.34, 0.24};
+/* What one way chose the other gets too, at least at this share of the fit: figures are facts, and
+ * the models differ in what they make of them. */
+static const double LENT_FIT = 0.8;
 /* A tool that fits much worse than the best one is left out as well. */
 static const double FIT_SHARE = 0.66;
 /* A runbook that speaks of less of the question is about something else. */
@@ -169,9 +172,14 @@ static void pick_tools(struct trace *t)
         choose(fit[way], n, (enum know_way)way, (max + 1) / 2 + 1, chosen[way]);
     }
     for (size_t i = 0; i < n; i++) {
-        if (chosen[0][i] || chosen[1][i])
-            picks[picked++] =
-                (struct pick){i, {chosen[0][i] ? fit[0][i] : -1, chosen[1][i] ? fit[1][i] : -1}};
+        if (!chosen[0][i] && !chosen[1][i])
+            continue;
+        double lent[2];
+        for (int way = 0; way < 2; way++) {
+            double other = chosen[1 - way][i] ? LENT_FIT * fit[1 - way][i] : 0;
+            lent[way] = fit[way][i] > other ? fit[way][i] : other;
+        }
+        picks[picked++] = (struct pick){i, {lent[0], lent[1]}};
     }
     qsort(picks, picked, sizeof *picks, by_best_fit);
     picked = help_if_empty(t, tools, n, picks, picked);

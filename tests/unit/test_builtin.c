@@ -89,6 +89,7 @@ static json_t *finding(const char *severity, const char *topic, const char *en, 
     json_puts(f, "topic", topic);
     json_puts(f, "en", en);
     json_puts(f, "ru", ru);
+    json_put(f, "judged", json_true());
     return f;
 }
 
@@ -185,13 +186,22 @@ static void when_all_is_well_it_says_so(void **state)
     struct gw_request r = {
         .question = "how full is the disk", .lang = "en", .sources = sources, .source_count = 2};
     char *text = ask("builtin/vector", &r);
-    assert_non_null(strstr(text,
-                           "- / is 40% full [1].\n\nNone of these measurements is a warning or "
-                           "a failure [1].\n"));
+    assert_non_null(
+        strstr(text, "- / is 40% full [1].\n\nAll of this is within its limits [1].\n"));
     size_t items = 0;
-    for (const char *p = strstr(text, "From the runbooks:"); p && (p = strstr(p, "\n- ")); p++)
+    for (const char *p = strstr(text, "To look closer:"); p && (p = strstr(p, "\n- ")); p++)
         items++;
-    assert_int_equal(items, 2);
+    assert_int_equal(items, 1); /* a pointer, not a runbook */
+    free(text);
+    r.question = "how do I free up the disk";
+    text = ask("builtin/vector", &r);
+    assert_non_null(strstr(text, "From the runbooks:"));
+    free(text);
+    /* where nothing has a limit there is nothing to be within, and nothing to look closer at */
+    json_object_del(json_array_get(json_object_get(disk, "findings"), 0), "judged");
+    r.question = "how full is the disk";
+    text = ask("builtin/lexical", &r);
+    assert_string_equal(text, "Measured just now:\n\n- / is 40% full [1].\n");
     free(text);
     json_decref(disk);
 }
@@ -430,9 +440,9 @@ static void a_critique_keeps_what_the_sources_support(void **state)
     char *text = ask("builtin/lexical", &r);
     assert_string_equal(text, "Measured just now:\n\n- /var is 97.4% full [1].\n"
                               "- The /home file system is 86% full [1].\n\nFrom the runbooks:\n\n"
-                              "- Grow the volume [2].\n"
                               "- Needs approval: remove old journals with "
                               "`journalctl --vacuum-size=200M` [2].\n"
+                              "- Grow the volume [2].\n"
                               "- Compress old logs on the disk [2].\n");
     free(text);
     json_decref(disk);

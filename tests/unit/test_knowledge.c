@@ -157,7 +157,7 @@ static struct know *small_set(void)
     struct know *k = know__begin();
     add(k, "en/disk.md", "---\ntitle: Disk full\nlang: en\n---\nFind what grew with du and df.\n");
     add(k, "en/memory.md",
-        "---\ntitle: Memory pressure\nlang: en\n---\nSee which process uses memory.\n");
+        "---\ntitle: Memory pressure\nlang: en\n---\nSee which process consumes memory.\n");
     add(k, "ru/disk.md",
         "---\ntitle: Диск заполнен\nlang: ru\n---\nНайдите, что выросло: du и df.\n");
     add(k, "en/kernel.md",
@@ -563,6 +563,48 @@ static void test_built_quickly(void **state)
     assert_true(best < 300);
 }
 
+/* A slip of one letter is read as the word it is near; what is known, short or far stays. */
+static void test_correct(void **state)
+{
+    (void)state;
+    struct know *k = small_set();
+    struct buf notes = {0};
+    static const char *const slips[][2] = {{"is evrything ok", "is everything ok"},
+                                           {"memroy usage", "memory usage"},
+                                           {"проццессор", "процессор"},
+                                           {"dsik full", "disk full"}};
+    for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        buf_clear(&notes);
+        char *read = know_correct(k, slips[i][0], &notes);
+        assert_non_null(read);
+        assert_string_equal(read, slips[i][1]);
+        assert_non_null(strstr(notes.data, " as "));
+        free(read);
+    }
+    static const char *const fine[] = {
+        "is the disk full?", "что с диском?",   "xyzzy",     "load 0.52", "",
+        "10.0.0.1",          "Festplatte voll", "磁盘满了吗"};
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
+        assert_null(know_correct(k, fine[i], &notes));
+    buf_release(&notes);
+    know_free(k);
+}
+
+static void test_cover(void **state)
+{
+    (void)state;
+    struct know *k = small_set();
+    struct know_passage *p = first(k, KNOW_LEXICAL, "disk grew", NULL);
+    assert_non_null(p);
+    assert_true(know_cover(k, "disk grew", p->id) > 0.99);
+    double half = know_cover(k, "disk xyzzy", p->id);
+    assert_true(half > 0.05 && half < 0.7);
+    assert_true(know_cover(k, "xyzzy plugh", p->id) < 0.01);
+    assert_true(know_cover(k, "", p->id) < 0.01);
+    assert_true(know_cover(k, "раздел", p->id) > 0.5); /* the same idea in the other language */
+    know_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -573,6 +615,8 @@ int main(void)
         cmocka_unit_test(test_head_without_end_is_text),
         cmocka_unit_test(test_hostile_documents),
         cmocka_unit_test(test_search),
+        cmocka_unit_test(test_correct),
+        cmocka_unit_test(test_cover),
         cmocka_unit_test(test_commands_come_first),
         cmocka_unit_test(test_bm25_formula),
         cmocka_unit_test(test_embedding),
