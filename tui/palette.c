@@ -63,6 +63,7 @@ static size_t matches(const struct tui__app *app, struct match out[MATCH_MAX])
         if (score >= 0 || (score != -1 && !*app->prompt))
             out[n++] = (struct match){action, *app->prompt ? score : 0};
     }
+    // cppcheck-suppress uninitvar ; the first n are set
     qsort(out, n, sizeof(*out), by_score);
     return n;
 }
@@ -174,5 +175,6 @@ bool tui__prompt_key(struct tui__app *app, const struct tui__event *ev)
     if (!tui__key_is_text(ev->key))
         return false;
     char bytes[4];
-    return prompt_add(app, bytes, text_encode(ev->key, bytes));
+    size_t len = text_encode(ev->key, bytes);
+    return prompt_add(app, bytes, len);
 }

@@ -306,6 +306,7 @@ void tui__theme_apply(const struct tui__theme *t, enum tui__depth depth)
             /* Roles of the same colours share a pair: curses then writes fewer bytes between them.
              */
             int p = 0;
+            // cppcheck-suppress uninitvar ; the first `used` are set
             while (p < used && (pairs[p].fg != fg || pairs[p].bg != bg))
                 p++;
             if (p < used)

@@ -68,7 +68,7 @@ static int severity(const char *status)
 static int list_compare(void *arg, size_t a, size_t b, int column)
 {
     const json_t *x = row_at(arg, a), *y = row_at(arg, b);
-    if (column <= COL_STATE)
+    if (column <= COL_STATE || column > COL_REASON)
         return severity(json_str(x, "status", "")) - severity(json_str(y, "status", ""));
     return strcmp(json_str(x, members[column], ""), json_str(y, members[column], ""));
 }

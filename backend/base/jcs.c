@@ -78,7 +78,7 @@ static enum err write_real(double x, struct buf *out)
     if (count <= point && point <= 21) {
         buf_add(out, digits, (size_t)count);
         add_zeros(out, point - count);
-    } else if (0 < point && point <= 21) {
+    } else if (0 < point && point < count) {
         buf_add(out, digits, (size_t)point);
         buf_addc(out, '.');
         buf_add(out, digits + point, (size_t)(count - point));
