@@ -50,11 +50,11 @@ static void tokens_of(const json_t *holder, char out[32])
 {
     const json_t *u = json_object_get(holder, "usage");
     int64_t in = json_int(u, "input_tokens", -1), put = json_int(u, "output_tokens", -1);
+    int64_t sum = (in > 0 ? in : 0) + (put > 0 ? put : 0);
     if (in < 0 && put < 0)
         snprintf(out, 32, "-");
     else
-        snprintf(out, 32, "%s%lld", json_flag(u, "estimated", false) ? "~" : "",
-                 (long long)((in > 0 ? in : 0) + (put > 0 ? put : 0)));
+        snprintf(out, 32, "%s%lld", json_flag(u, "estimated", false) ? "~" : "", (long long)sum);
 }
 
 static void cost_of(const json_t *holder, char out[48])
