@@ -7,6 +7,7 @@
 #include "tui/screen.h"
 #include "tui/internal.h"
 #include "tui/keys.h"
+#include "tui/sgr.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <langinfo.h>
@@ -23,13 +24,24 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { SYNC_LINES = 4, RESTORE_MAX = 256, FLUSH_MS = 50, ROWS_MAX = 1000, COLUMNS_MAX = 2000 };
+enum {
+    SYNC_LINES = 4,
+    SYNC_BYTES = 512,
+    RESTORE_MAX = 256,
+    FLUSH_MS = 50,
+    ROWS_MAX = 1000,
+    COLUMNS_MAX = 2000
+};
 
 /* The terminal is one a process and the handlers of signals need it: no handle can be passed. */
 static struct {
     volatile sig_atomic_t taken;
     SCREEN *screen;
     WINDOW *cell; /* one cell, for lines_changed */
+    FILE *out;    /* curses' own way to the terminal, and while a frame is made to this file: */
+    int frame_fd; /* -1: curses writes to the terminal itself */
+    struct buf frame, fewer;
+    struct tui__sgr sgr;
     struct termios before;
     char restore[RESTORE_MAX]; /* what a fatal signal's handler writes */
     size_t restore_len;
@@ -37,7 +49,7 @@ static struct {
     bool mouse, sync;
     char term[64];
     bool utf8;
-} screen = {.held_err = -1, .real_err = -1};
+} screen = {.frame_fd = -1, .held_err = -1, .real_err = -1};
 
 static int signal_pipe[2] = {-1, -1};
 static volatile sig_atomic_t got_resize, got_quit, got_stop, got_cont;
@@ -305,6 +317,37 @@ static enum err term_find(struct error *e)
                    given ? given : "");
 }
 
+/* Frames are made in memory where styles are set in the way that sgr.c reads. */
+static void frames_start(void)
+{
+    const char *setaf = capability("setaf");
+    tui__sgr_forget(&screen.sgr);
+    if (tigetnum("colors") >= 8 && setaf && !strncmp(setaf, "\033[", 2))
+        screen.frame_fd = memfd_create("frame", MFD_CLOEXEC);
+}
+
+static void frames_stop(void)
+{
+    if (screen.frame_fd >= 0)
+        close(screen.frame_fd);
+    screen.frame_fd = -1;
+    fclose(screen.out);
+    buf_release(&screen.frame);
+    buf_release(&screen.fewer);
+}
+
+/* Before curses writes past the frames: its cleared style is made the terminal's. What was written
+ * last may have been dropped, so nothing is believed of it. */
+static void frames_pause(void)
+{
+    tui__sgr_forget(&screen.sgr);
+    buf_clear(&screen.fewer);
+    tui__sgr_settle(&screen.sgr, &screen.fewer);
+    if (screen.frame_fd >= 0)
+        write_all(STDOUT_FILENO, screen.fewer.data, screen.fewer.len);
+    tui__sgr_forget(&screen.sgr);
+}
+
 static void curses_modes(void)
 {
     raw();
@@ -361,14 +404,19 @@ enum err tui__screen_start(const struct tui__screen_options *o, struct error *e)
     screen.mouse = o->mouse;
     screen.sync = strncmp(screen.term, "linux", 5) && strncmp(screen.term, "vt", 2);
     tui__ascii_set(o->charset == CHARSET_ASCII || !screen.utf8);
+    int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    screen.out = out >= 0 ? fdopen(out, "w") : NULL;
+    if (!screen.out)
+        return err_set(e, ERR_IO, "the terminal cannot be opened again: %s", strerror(errno));
     size_pin();
     signals_start(); /* newterm changes the terminal already */
-    screen.screen = newterm(screen.term, stdout, stdin);
+    screen.screen = newterm(screen.term, screen.out, stdin);
     if (!screen.screen)
         return err_set(e, ERR_UNSUPPORTED, "the terminal `%s` could not be started", screen.term);
     restore_prepare();
     signals_start(); /* curses has put handlers of its own */
     hold_errors();
+    frames_start();
     screen.taken = 1;
     curses_modes();
     screen.cell = newwin(1, 1, 0, 0);
@@ -388,12 +436,14 @@ void tui__screen_stop(void)
             puts_out("\033[?2026l"); /* its end may be among what was dropped */
     }
     modes(false);
+    frames_pause();
     endwin();
     screen.taken = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.before);
     signals_stop();
     delwin(screen.cell);
     delscreen(screen.screen);
+    frames_stop();
     tui__keys_stop();
     release_errors();
 }
@@ -401,6 +451,7 @@ void tui__screen_stop(void)
 void tui__screen_suspend(void)
 {
     modes(false);
+    frames_pause();
     endwin();
     screen.taken = 0;
     tcsetattr(STDIN_FILENO, TCSADRAIN, &screen.before);
@@ -417,6 +468,7 @@ void tui__screen_continue(void)
     reset_prog_mode();
     clearok(curscr, TRUE);
     wrefresh(stdscr); /* after endwin this takes the terminal again */
+    tui__sgr_forget(&screen.sgr);
     modes(true);
     tui__screen_resize();
 }
@@ -469,6 +521,25 @@ static int lines_changed(void)
     return changed;
 }
 
+/* What doupdate writes, in screen.frame; false: it went to the terminal. */
+static bool frame_make(void)
+{
+    int out = fileno(screen.out);
+    off_t end = 0;
+    screen.frame.len = 0;
+    if (screen.frame_fd < 0 || isendwin() || lseek(screen.frame_fd, 0, SEEK_SET) < 0 ||
+        dup3(screen.frame_fd, out, O_CLOEXEC) < 0)
+        return false;
+    doupdate();
+    end = lseek(screen.frame_fd, 0, SEEK_CUR);
+    BUG_IF(end < 0 || dup3(STDOUT_FILENO, out, O_CLOEXEC) < 0);
+    buf_reserve(&screen.frame, (size_t)end);
+    ssize_t n = pread(screen.frame_fd, screen.frame.data, (size_t)end, 0);
+    BUG_IF(n != end);
+    screen.frame.len = (size_t)end;
+    return true;
+}
+
 void tui__screen_flush(void)
 {
     int y, x;
@@ -477,10 +548,18 @@ void tui__screen_flush(void)
     if (cursor)
         wmove(stdscr, y, x);
     bool sync = lines_changed() >= SYNC_LINES && screen.sync;
+    wnoutrefresh(stdscr);
+    if (!frame_make()) {
+        doupdate();
+        return;
+    }
+    struct buf *out = &screen.fewer;
+    out->len = 0;
+    tui__sgr_pass(&screen.sgr, screen.frame.data, screen.frame.len, out);
+    sync = sync && out->len >= SYNC_BYTES; /* a small frame comes in one piece anyway */
     if (sync)
         puts_out("\033[?2026h");
-    wnoutrefresh(stdscr);
-    doupdate();
+    write_all(STDOUT_FILENO, out->data, out->len);
     if (sync)
         puts_out("\033[?2026l");
 }

@@ -31,7 +31,8 @@ import time
 
 LOG = []
 LOCK = threading.Lock()
-HOSTILE = open(sys.argv[1], encoding="utf-8", newline="").read() if len(sys.argv) > 1 else ""
+RUN = __name__ == "__main__"
+HOSTILE = open(sys.argv[1], encoding="utf-8", newline="").read() if RUN and len(sys.argv) > 1 else ""
 PIECES = ["Disk is ", "93.5% full", " [1]. Диск."]
 PACE_CHARS, PACE_SECONDS = 16, 0.02
 
