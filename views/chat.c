@@ -4,9 +4,9 @@
  * C2 Only turns near what is shown hold their texts; the others keep their number of lines and are
  * asked for again when they are scrolled to. C3 What is shown begins at line `top_line` of turn
  * `top`. While `follow` is set that is chosen for the user: an answer that is finished and taller
- * than the pane shows its question and first lines; one that streams is moved up by half a pane at
- * a time, so that a stream of tokens writes each line about once. Who scrolled is never moved;
- * at the end (`at_end`) what is new is followed again. */
+ * than the pane shows its question and first lines; one that streams is moved up until a quarter of
+ * the pane is left, so that a stream of tokens writes each line about once. Who scrolled is never
+ * moved; at the end (`at_end`) what is new is followed again. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "views/chat_input.h"
@@ -303,8 +303,8 @@ static void top_follow(struct chat *c)
     if (!last->running)
         top = last->lines > height ? start : all - height;
     else if (all > top + height)
-        top = all - start <= height ? start : all - height + height / 2;
-    else if (all < top + height / 2)
+        top = all - start <= height ? start : all - height / 4;
+    else if (all < top + height / 8) /* it became shorter: text that is laid out anew may */
         top = all - height;
     top_set(c, top);
 }
