@@ -27,7 +27,7 @@ struct tui__pending {
 };
 
 const struct tui__view_row tui__views[VIEW_COUNT] = {
-#define VIEW(name, ops, title, place) {&ops, title, PLACE_##place},
+#define VIEW(name, ops, title, place) {&ops, title, "go to " #name, PLACE_##place},
 #include "views/views.def"
 #undef VIEW
 };
@@ -96,13 +96,24 @@ static bool takes(const struct view_ops *ops, enum tui_action action)
     return false;
 }
 
+int tui__app_pane(enum tui_action action)
+{
+    return action >= ACTION_PANE_1 && action <= ACTION_PANE_9 ? (int)(action - ACTION_PANE_1) : -1;
+}
+
+const char *tui__app_action_name(enum tui_action action)
+{
+    int pane = tui__app_pane(action);
+    return pane >= 0 && pane < VIEW_COUNT ? tui__views[pane].go : tui__action(action)->name;
+}
+
 bool tui__app_offers(const struct tui__app *app, enum tui_action action)
 {
     const struct view_ops *ops = tui__app_ops(app);
     bool typing = tui__app_typing(app);
     switch (tui__action(action)->scope) {
     case SCOPE_GLOBAL:
-        return true;
+        return tui__app_pane(action) < VIEW_COUNT;
     case SCOPE_INPUT:
         return typing;
     case SCOPE_LIST:
@@ -267,6 +278,10 @@ static void back(struct tui__app *app)
 
 static bool do_global(struct tui__app *app, enum tui_action action)
 {
+    if (tui__app_pane(action) >= 0) {
+        tui__app_focus(app, tui__app_pane(action));
+        return true;
+    }
     switch (action) {
     case ACTION_PALETTE:
         app->mode = MODE_PALETTE;
@@ -278,13 +293,6 @@ static bool do_global(struct tui__app *app, enum tui_action action)
         return true;
     case ACTION_PREV_PANE:
         next_pane(app, -1);
-        return true;
-    case ACTION_PANE_1:
-    case ACTION_PANE_2:
-    case ACTION_PANE_3:
-    case ACTION_PANE_4:
-    case ACTION_PANE_5:
-        tui__app_focus(app, (int)action - ACTION_PANE_1);
         return true;
     case ACTION_ZOOM:
         app->zoom = !app->zoom;

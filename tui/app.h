@@ -15,7 +15,7 @@ enum tui__view {
 enum tui__place { PLACE_LEFT, PLACE_FULL, PLACE_TALL, PLACE_HALF };
 struct tui__view_row {
     const struct view_ops *ops;
-    const char *title;
+    const char *title, *go; /* go: what the palette calls going there */
     enum tui__place place;
 };
 extern const struct tui__view_row tui__views[VIEW_COUNT];
@@ -98,6 +98,11 @@ void tui__app_free(struct tui__app *app);
 bool tui__app_do(struct tui__app *app, enum tui_action action);
 void tui__app_focus(struct tui__app *app, int view);
 bool tui__app_typing(const struct tui__app *app);
+/* The place in views.def that a PANE action goes to (there may be no view), -1 for other actions.
+ */
+int tui__app_pane(enum tui_action action);
+/* What the palette calls it; a PANE action by its view. */
+const char *tui__app_action_name(enum tui_action action);
 /* Is the action of use in the focused view as it is now? */
 bool tui__app_offers(const struct tui__app *app, enum tui_action action);
 const struct view_ops *tui__app_ops(const struct tui__app *app);

@@ -70,6 +70,10 @@ void tui__overlay_draw(struct tui__app *app, struct tui_area body)
 bool tui__overlay_action(struct tui__app *app, enum tui_action action)
 {
     long page = app->overlay_height > 2 ? app->overlay_height - 1 : 1;
+    if (tui__app_pane(action) >= 0) {
+        tui__overlay_close(app);
+        return false;
+    }
     switch (action) {
     case ACTION_BACK:
     case ACTION_QUIT:
@@ -104,11 +108,6 @@ bool tui__overlay_action(struct tui__app *app, enum tui_action action)
     }
     case ACTION_NEXT_PANE:
     case ACTION_PREV_PANE:
-    case ACTION_PANE_1:
-    case ACTION_PANE_2:
-    case ACTION_PANE_3:
-    case ACTION_PANE_4:
-    case ACTION_PANE_5:
         tui__overlay_close(app);
         return false;
     default:

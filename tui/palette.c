@@ -59,7 +59,8 @@ static size_t matches(const struct tui__app *app, struct match out[MATCH_MAX])
     size_t n = 0;
     for (int a = 1; a < ACTION_COUNT; a++) {
         enum tui_action action = (enum tui_action)a;
-        int score = is_command(app, action) ? fuzzy(app->prompt, _(tui__action(action)->name)) : -1;
+        int score =
+            is_command(app, action) ? fuzzy(app->prompt, _(tui__app_action_name(action))) : -1;
         if (score >= 0 || (score != -1 && !*app->prompt))
             out[n++] = (struct match){action, *app->prompt ? score : 0};
     }
@@ -92,7 +93,7 @@ void tui__palette_draw(struct tui__app *app, struct tui_area body)
         const struct tui__action_row *row = tui__action(m[first + i].action);
         char key[16];
         tui__key_show(tui__action_key(m[first + i].action, false), key);
-        tui_put(box, i + 1, 2, NAME_WIDTH, ROLE_TEXT, _(row->name));
+        tui_put(box, i + 1, 2, NAME_WIDTH, ROLE_TEXT, _(tui__app_action_name(m[first + i].action)));
         tui_put(box, i + 1, 3 + NAME_WIDTH, KEY_WIDTH, ROLE_KEY, key);
         if (box.width > NAME_WIDTH + KEY_WIDTH + 20)
             tui_put(box, i + 1, 4 + NAME_WIDTH + KEY_WIDTH, -1, ROLE_DIM, _(row->help));
