@@ -25,62 +25,63 @@ static enum err check(const char *schema, const char *value, struct error *e)
     return code;
 }
 
+static const struct {
+    const char *schema, *value;
+    bool fits;
+} rows[] = {
+    {"{}", "{\"a\":1}", true},
+    {"true", "{}", true},
+    {"false", "{}", false},
+    {"{\"type\":\"object\"}", "{}", true},
+    {"{\"type\":\"object\"}", "[]", false},
+    {"{\"type\":\"string\"}", "1", false},
+    {"{\"type\":\"integer\"}", "1", true},
+    {"{\"type\":\"integer\"}", "1.0", true},
+    {"{\"type\":\"integer\"}", "1.5", false},
+    {"{\"type\":\"number\"}", "1.5", true},
+    {"{\"type\":\"boolean\"}", "true", true},
+    {"{\"type\":\"boolean\"}", "0", false},
+    {"{\"type\":\"null\"}", "null", true},
+    {"{\"type\":[\"string\",\"null\"]}", "null", true},
+    {"{\"type\":[\"string\",\"null\"]}", "3", false},
+    {"{\"type\":\"of-the-future\"}", "3", true},
+    {"{\"enum\":[\"a\",1]}", "1.0", true},
+    {"{\"enum\":[\"a\",1]}", "\"b\"", false},
+    {"{\"enum\":[]}", "1", false},
+    {"{\"const\":\"x\"}", "\"x\"", true},
+    {"{\"const\":\"x\"}", "\"y\"", false},
+    {"{\"minimum\":1,\"maximum\":5}", "1", true},
+    {"{\"minimum\":1,\"maximum\":5}", "0", false},
+    {"{\"minimum\":1,\"maximum\":5}", "5.1", false},
+    {"{\"exclusiveMinimum\":1}", "1", false},
+    {"{\"exclusiveMaximum\":5}", "5", false},
+    {"{\"minimum\":1}", "\"text\"", true},
+    {"{\"minLength\":2,\"maxLength\":3}", "\"\\u0416\\u0416\\u0416\"", true},
+    {"{\"maxLength\":3}", "\"abcd\"", false},
+    {"{\"minItems\":1}", "[]", false},
+    {"{\"items\":{\"type\":\"integer\"}}", "[1,2]", true},
+    {"{\"items\":{\"type\":\"integer\"}}", "[1,\"2\"]", false},
+    {"{\"required\":[\"a\"]}", "{\"a\":null}", true},
+    {"{\"required\":[\"a\"]}", "{\"b\":1}", false},
+    {"{\"properties\":{\"a\":{\"type\":\"string\"}}}", "{\"a\":1}", false},
+    {"{\"properties\":{\"a\":{}},\"additionalProperties\":false}", "{\"a\":1}", true},
+    {"{\"properties\":{\"a\":{}},\"additionalProperties\":false}", "{\"b\":1}", false},
+    {"{\"additionalProperties\":{\"type\":\"integer\"}}", "{\"b\":1}", true},
+    {"{\"additionalProperties\":{\"type\":\"integer\"}}", "{\"b\":\"c\"}", false},
+    {"{\"properties\":{\"a\":{\"properties\":{\"b\":{\"type\":\"null\"}}}}}", "{\"a\":{\"b\":1}}",
+     false},
+    /* schemas whose parts have wrong types are passed over, never a crash */
+    {"{\"type\":7,\"required\":\"a\",\"properties\":[],\"enum\":5,\"minimum\":\"x\",\"items\":"
+     "3}",
+     "{\"a\":1}", true},
+    {"{\"required\":\"a\",\"properties\":[],\"enum\":5,\"minimum\":\"x\",\"items\":3}", "{\"a\":1}",
+     true},
+    {"{\"required\":[1,null,{}]}", "{}", true},
+};
+
 static void test_table(void **state)
 {
     (void)state;
-    static const struct {
-        const char *schema, *value;
-        bool fits;
-    } rows[] = {
-        {"{}", "{\"a\":1}", true},
-        {"true", "{}", true},
-        {"false", "{}", false},
-        {"{\"type\":\"object\"}", "{}", true},
-        {"{\"type\":\"object\"}", "[]", false},
-        {"{\"type\":\"string\"}", "1", false},
-        {"{\"type\":\"integer\"}", "1", true},
-        {"{\"type\":\"integer\"}", "1.0", true},
-        {"{\"type\":\"integer\"}", "1.5", false},
-        {"{\"type\":\"number\"}", "1.5", true},
-        {"{\"type\":\"boolean\"}", "true", true},
-        {"{\"type\":\"boolean\"}", "0", false},
-        {"{\"type\":\"null\"}", "null", true},
-        {"{\"type\":[\"string\",\"null\"]}", "null", true},
-        {"{\"type\":[\"string\",\"null\"]}", "3", false},
-        {"{\"type\":\"of-the-future\"}", "3", true},
-        {"{\"enum\":[\"a\",1]}", "1.0", true},
-        {"{\"enum\":[\"a\",1]}", "\"b\"", false},
-        {"{\"enum\":[]}", "1", false},
-        {"{\"const\":\"x\"}", "\"x\"", true},
-        {"{\"const\":\"x\"}", "\"y\"", false},
-        {"{\"minimum\":1,\"maximum\":5}", "1", true},
-        {"{\"minimum\":1,\"maximum\":5}", "0", false},
-        {"{\"minimum\":1,\"maximum\":5}", "5.1", false},
-        {"{\"exclusiveMinimum\":1}", "1", false},
-        {"{\"exclusiveMaximum\":5}", "5", false},
-        {"{\"minimum\":1}", "\"text\"", true},
-        {"{\"minLength\":2,\"maxLength\":3}", "\"\\u0416\\u0416\\u0416\"", true},
-        {"{\"maxLength\":3}", "\"abcd\"", false},
-        {"{\"minItems\":1}", "[]", false},
-        {"{\"items\":{\"type\":\"integer\"}}", "[1,2]", true},
-        {"{\"items\":{\"type\":\"integer\"}}", "[1,\"2\"]", false},
-        {"{\"required\":[\"a\"]}", "{\"a\":null}", true},
-        {"{\"required\":[\"a\"]}", "{\"b\":1}", false},
-        {"{\"properties\":{\"a\":{\"type\":\"string\"}}}", "{\"a\":1}", false},
-        {"{\"properties\":{\"a\":{}},\"additionalProperties\":false}", "{\"a\":1}", true},
-        {"{\"properties\":{\"a\":{}},\"additionalProperties\":false}", "{\"b\":1}", false},
-        {"{\"additionalProperties\":{\"type\":\"integer\"}}", "{\"b\":1}", true},
-        {"{\"additionalProperties\":{\"type\":\"integer\"}}", "{\"b\":\"c\"}", false},
-        {"{\"properties\":{\"a\":{\"properties\":{\"b\":{\"type\":\"null\"}}}}}",
-         "{\"a\":{\"b\":1}}", false},
-        /* schemas whose parts have wrong types are passed over, never a crash */
-        {"{\"type\":7,\"required\":\"a\",\"properties\":[],\"enum\":5,\"minimum\":\"x\",\"items\":"
-         "3}",
-         "{\"a\":1}", true},
-        {"{\"required\":\"a\",\"properties\":[],\"enum\":5,\"minimum\":\"x\",\"items\":3}",
-         "{\"a\":1}", true},
-        {"{\"required\":[1,null,{}]}", "{}", true},
-    };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error e;
         if ((check(rows[i].schema, rows[i].value, &e) == ERR_OK) != rows[i].fits)
