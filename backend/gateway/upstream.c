@@ -31,8 +31,9 @@ void gw__upstream_fail(struct gw_call *c, enum err code, const char *text)
 {
     struct gw__upstream *u = c->state;
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
-    for (char *at; u->secret && *u->secret && (at = strstr(clean, u->secret));)
-        memset(at, '*', strlen(u->secret));
+    size_t len = u->secret ? strlen(u->secret) : 0;
+    for (char *at = clean; len && (at = strstr(at, u->secret)); at += len)
+        memset(at, '*', len);
     struct error e;
     err_set(&e, code, "%s: %s", c->m->pub.name, clean);
     free(clean);
@@ -157,9 +158,10 @@ void gw__upstream_stop(struct gw_call *c)
 static char *bearer_of(const char *secret, const struct gw__model *m, struct error *e)
 {
     for (const char *p = secret; *p; p++) {
-        if ((unsigned char)*p <= ' ' || *p == 127) {
-            err_set(e, ERR_CONFIG, "%s: the key in %s holds a space or a control character",
-                    m->pub.name, m->key);
+        if (*p <= ' ' || *p >= 127) { /* else it could come back in a form that is not found */
+            err_set(e, ERR_CONFIG,
+                    "%s: the key in %s holds a character that is not printable ASCII", m->pub.name,
+                    m->key);
             return NULL;
         }
     }

@@ -266,6 +266,27 @@ static void errors_say_what_the_upstream_said(void **state)
     expect("oa/echo-key", ERR_UPSTREAM, "", "bad key Bearer ****");
 }
 
+static void odd_keys_are_hidden_or_refused(void **state)
+{
+    (void)state;
+    setenv("MOCK_KEY", "****", 1); /* what it is hidden by holds it again */
+    expect("oa/echo-key", ERR_UPSTREAM, "", "bad key Bearer ****");
+    setenv("MOCK_KEY",
+           "a\xe2\x80\x8b"
+           "b",
+           1);
+    struct gw_request r = request();
+    struct error e = {0};
+    struct loop *l = loop_new();
+    struct gw *g = open_gateway(l, peer.conf);
+    assert_null(gw_start(g, "oa/echo-key", &r, &ops, NULL, &e));
+    gw_free(g);
+    loop_free(l);
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_non_null(strstr(e.detail, "not printable ASCII"));
+    setenv("MOCK_KEY", KEY, 1);
+}
+
 static void an_endless_answer_is_stopped(void **state)
 {
     (void)state;
@@ -553,6 +574,7 @@ int main(void)
         cmocka_unit_test(usage_is_reported_or_estimated_and_flagged),
         cmocka_unit_test(a_cut_stream_is_an_error_with_its_part),
         cmocka_unit_test(errors_say_what_the_upstream_said),
+        cmocka_unit_test(odd_keys_are_hidden_or_refused),
         cmocka_unit_test(an_endless_answer_is_stopped),
         cmocka_unit_test(every_wait_has_a_limit),
         cmocka_unit_test(a_cancel_reaches_the_upstream),
