@@ -112,7 +112,7 @@ static void blame_process(struct overview *all, struct host_out *o, enum shortag
     if (cpu)
         say_first(
             o, all->severity[of], "slow cpu",
-            xasprintf("The CPU is short: process %s (pid %lld) takes most of it, %s of one "
+            xasprintf("The CPU is short: process %s (pid %lld) takes the most, %s of one "
                       "core.",
                       name, pid, f.en),
             xasprintf("Не хватает процессора: больше всего занимает процесс %s (pid %lld), %s "
@@ -120,7 +120,7 @@ static void blame_process(struct overview *all, struct host_out *o, enum shortag
                       name, pid, f.ru));
     else
         say_first(o, all->severity[of], "slow memory",
-                  xasprintf("Memory is short: process %s (pid %lld) holds most of it, %s.", name,
+                  xasprintf("Memory is short: process %s (pid %lld) holds the most, %s.", name,
                             pid, f.en),
                   xasprintf("Не хватает памяти: больше всего держит процесс %s (pid %lld), %s.",
                             name, pid, f.ru));
