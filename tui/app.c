@@ -249,7 +249,7 @@ static bool find(struct tui__app *app, const char *text, int step)
     bool found = app->overlay ? tui__overlay_find(app, text, step)
                               : tui__app_ops(app)->find(focused_self(app), text, step);
     if (!found && *text)
-        tui_say(_("nowhere %s: %s"), step < 0 ? _("before") : _("behind"), text);
+        tui_say(step < 0 ? _("no more above: %s") : _("no more below: %s"), text);
     app->dirty = true;
     return found;
 }

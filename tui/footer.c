@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CLOCK_WIDTH = 7 };
+enum { CLOCK_WIDTH = 8 };
 
 static void clock_draw(struct tui_area line)
 {

@@ -1,8 +1,10 @@
 /* Help: what every key does here, from actions.def. */
 #include "tui/app.h"
+#include "tui/paper.h"
 #include <stdio.h>
+#include <string.h>
 
-enum { KEYS_WIDTH = 18 };
+enum { KEYS_WIDTH = 16 };
 
 /* "^P, :" from "C-p :". */
 static void keys_show(enum tui_action a, char *out, size_t size)
@@ -25,6 +27,7 @@ static void keys_show(enum tui_action a, char *out, size_t size)
 static void section(struct tui__app *app, struct tui_text *t, const char *title,
                     enum tui__scope scope)
 {
+    static const char rest[] = "                 "; /* KEYS_WIDTH and a gap */
     bool any = false;
     for (int i = 1; i < ACTION_COUNT; i++) {
         enum tui_action a = (enum tui_action)i;
@@ -38,7 +41,11 @@ static void section(struct tui__app *app, struct tui_text *t, const char *title,
         any = true;
         char keys[KEYS_WIDTH + 1];
         keys_show(a, keys, sizeof(keys));
-        tui_text_addf(t, ROLE_TEXT, 2, false, "%-*s %s", KEYS_WIDTH, keys, _(row->help));
+        char first[KEYS_WIDTH + 8];
+        snprintf(first, sizeof(first), "%-*s ", KEYS_WIDTH, keys);
+        struct paper_start s = {PAPER_WORDS, ROLE_KEY, 1, false, first, rest, -1};
+        tui__paper_begin(t, &s);
+        tui__paper_add(t, ROLE_TEXT, _(row->help), strlen(_(row->help)));
     }
     if (any)
         tui_text_add(t, ROLE_TEXT, 0, false, "");

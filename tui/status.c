@@ -2,6 +2,7 @@
 #include "tui/app.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SEGMENTS = 6, SEGMENT_MAX = 96, GAP = 3 };
@@ -91,7 +92,7 @@ static void spend_segment(const json_t *status, struct segment *s)
     if (json_is_number(amount))
         snprintf(number, sizeof(number), "%.2f", json_number_value(amount));
     else
-        snprintf(number, sizeof(number), "%.39s", json_str(spend, "amount", "?"));
+        snprintf(number, sizeof(number), "%.2f", strtod(json_str(spend, "amount", "0"), NULL));
     const char *sign = currency_sign(json_str(spend, "currency", ""));
     if (unknown)
         snprintf(s->text, sizeof(s->text), _("%s %.8s today, %lld unpriced"), number, sign,

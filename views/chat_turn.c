@@ -84,15 +84,6 @@ static void clock_words(int64_t at, char out[16])
     strftime(out, 16, same ? "%H:%M" : "%m-%d %H:%M", &tm);
 }
 
-static const char *sign(const char *currency)
-{
-    return tui_ascii()                ? currency
-           : !strcmp(currency, "RUB") ? "₽"
-           : !strcmp(currency, "USD") ? "$"
-           : !strcmp(currency, "EUR") ? "€"
-                                      : currency;
-}
-
 /* ---- the head */
 
 /* A part of the line about the answer; the higher drop, the sooner left out; 0: never. */
@@ -191,10 +182,12 @@ static void usage_parts(struct chat_turn *t)
     part(t, ROLE_DIM, 5, "%s%lld %s", json_flag(usage, "estimated", false) ? "~" : "",
          (long long)tokens, _("tok"));
     const json_t *cost = json_object_get(usage, "cost");
-    if (json_is_object(cost))
-        part(t, ROLE_DIM, 3, "%s %s", json_str(cost, "amount", "?"),
-             sign(json_str(cost, "currency", "")));
-    else
+    if (json_is_object(cost)) {
+        char money[48];
+        view_money(json_str(cost, "amount", NULL), json_str(cost, "currency", ""),
+                   json_flag(usage, "estimated", false), money);
+        part(t, ROLE_DIM, 3, "%s", money);
+    } else
         part(t, ROLE_DIM, 3, "%s", _("cost unknown"));
 }
 
@@ -288,8 +281,8 @@ static void tail_make(struct chat_turn *t)
     if (t->failure) {
         tui_text_add(t->tail, ROLE_FAIL, INDENT, false, t->failure);
     } else if (!strcmp(state, "stopped")) {
-        tui_text_addf(t->tail, ROLE_WARN, INDENT, false, "%s %s%s%s", tui_glyph(GLYPH_STOPPED),
-                      _("stopped"), *error ? ": " : "", error);
+        tui_text_addf(t->tail, ROLE_WARN, INDENT, false, "%s %s", tui_glyph(GLYPH_STOPPED),
+                      *error ? error : _("stopped before it was finished"));
     } else if (!strcmp(state, "failed")) {
         tui_text_addf(t->tail, ROLE_FAIL, INDENT, false, "%s %s: %s", tui_glyph(GLYPH_FAIL),
                       _("no answer"), *error ? error : _("the reason is not known"));
@@ -510,7 +503,7 @@ char *chat_turn_plain(const struct chat_turn *t)
 }
 
 /* From behind an opening mark to the closing one. */
-static bool code_next(const char **at, const char **from, size_t *len)
+static bool code_next(const char **at, const char **from, size_t *len, bool *command)
 {
     const char *open = strchr(*at, '`');
     if (!open)
@@ -523,19 +516,38 @@ static bool code_next(const char **at, const char **from, size_t *len)
     *from = fence ? begin + 1 : begin;
     *len = end > *from ? (size_t)(end - *from) : 0;
     *at = end + (fence ? 3 : 1);
+    *command = fence || memchr(*from, ' ', *len) || memchr(*from, '/', *len);
     return true;
+}
+
+/* A copy without the last line's end and what the first line is indented by. */
+static char *unindented(const char *s, size_t len)
+{
+    struct buf b = {0};
+    size_t indent = 0;
+    while (indent < len && s[indent] == ' ')
+        indent++;
+    while (len && (s[len - 1] == '\n' || s[len - 1] == ' '))
+        len--;
+    for (size_t i = 0, column = 0; i < len; i++) {
+        if (s[i] != ' ' || column >= indent)
+            buf_addc(&b, s[i]);
+        column = s[i] == '\n' ? 0 : s[i] == ' ' ? column + 1 : indent;
+    }
+    return buf_take(&b);
 }
 
 char *chat_turn_code(const struct chat_turn *t, size_t index, size_t *count)
 {
     const char *at = json_str(t->trace, "answer", ""), *from, *found = NULL;
     size_t len, found_len = 0;
-    for (*count = 0; code_next(&at, &from, &len); ++*count)
-        if (*count == index) {
+    bool command; /* a single word is a name */
+    for (*count = 0; code_next(&at, &from, &len, &command); *count += command)
+        if (command && *count == index) {
             found = from;
             found_len = len;
         }
-    return found ? xstrndup(found, found_len) : NULL;
+    return found ? unindented(found, found_len) : NULL;
 }
 
 struct tui_text *chat_turn_sources(const struct chat_turn *t)

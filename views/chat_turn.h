@@ -52,7 +52,8 @@ int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first);
 /* The line at or behind (step 1), at or before (-1) `from` that holds the needle; -1: none. */
 long chat_turn_find(struct chat_turn *t, int width, const char *needle, long from, int step);
 void chat_turn_match(struct chat_turn *t, const char *needle); /* as tui_text_match */
-/* Code of the answer, blocks and words alike, by its number; NULL: none. The caller frees. */
+/* A command of the answer by its number (a block of code, or code of several words); *count: how
+ * many there are; NULL: none of that number. The caller frees. */
 char *chat_turn_code(const struct chat_turn *t, size_t index, size_t *count);
 /* The sources with their whole texts, for an overlay; NULL: there are none. */
 struct tui_text *chat_turn_sources(const struct chat_turn *t);

@@ -127,7 +127,7 @@ void view_source_label(const json_t *source, bool kind, struct buf *out)
     } else {
         buf_adds(&b, ref);
     }
-    bool whole = !kind && !tui_ascii() && b.len < LABEL_WHOLE;
+    bool whole = !kind && !tui_ascii() && b.len && text_width(b.data, b.len) < LABEL_WHOLE;
     if (kind && *what)
         buf_addf(out, "%s ", _(what));
     for (size_t i = 0; i < b.len; i++)
@@ -167,9 +167,17 @@ void view_money(const char *amount, const char *currency, bool estimated, char o
         snprintf(out, 48, "-");
         return;
     }
-    const char *sign = !strcmp(currency, "RUB") && !tui_ascii() ? "₽" : currency;
+    const char *sign = tui_ascii()                ? currency
+                       : !strcmp(currency, "RUB") ? "₽"
+                       : !strcmp(currency, "USD") ? "$"
+                       : !strcmp(currency, "EUR") ? "€"
+                                                  : currency;
     bool zero = strspn(amount, "0.-") == strlen(amount); /* nothing is exactly nothing */
-    snprintf(out, 48, "%s%.24s %.8s", estimated && !zero ? "~" : "", amount, sign);
+    double value = strtod(amount, NULL);
+    char rounded[32];
+    snprintf(rounded, sizeof(rounded), "%.2f", value);
+    snprintf(out, 48, "%s%.24s %.8s", estimated && !zero ? "~" : "",
+             zero || fabs(value) >= 0.01 ? rounded : amount, sign);
 }
 
 double *view_values(const json_t *array, const char *member, size_t *n)

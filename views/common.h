@@ -37,7 +37,8 @@ void view_source_label(const json_t *source, bool kind, struct buf *out);
 void view_number(const json_t *number, int decimals, char out[32]);
 /* "1 234 567", grouped by narrow spaces of ASCII kind. */
 void view_count(int64_t n, char out[32]);
-/* An amount (decimal text) with its currency: "41.20 ₽"; "-" for NULL; estimated: "~" before it.
+/* An amount (decimal text) with its currency: "41.20 ₽"; "-" for NULL; from a hundredth on in
+ * hundredths; estimated: "~" before it, but not before nothing.
  */
 void view_money(const char *amount, const char *currency, bool estimated, char out[48]);
 /* The array as doubles (null: NAN); *n its length. The caller frees. */

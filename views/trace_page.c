@@ -1,0 +1,465 @@
+/* One trace as a page: what was asked, who was chosen and why, how long each stage took, the
+ * candidates with their figures, and in the whole page also their texts, critiques and sources. */
+#include "views/trace_page.h"
+#include "backend/base/text.h"
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TWO_WIDTH = 100, LABEL_MAX = 64 };
+
+void trace_tokens(const json_t *holder, char out[32])
+{
+    const json_t *u = json_object_get(holder, "usage");
+    int64_t in = json_int(u, "input_tokens", -1), put = json_int(u, "output_tokens", -1);
+    int64_t sum = (in > 0 ? in : 0) + (put > 0 ? put : 0);
+    if (in < 0 && put < 0)
+        snprintf(out, 32, "-");
+    else
+        snprintf(out, 32, "%s%lld", json_flag(u, "estimated", false) ? "~" : "", (long long)sum);
+}
+
+static void cost_of(const json_t *holder, char out[48])
+{
+    const json_t *u = json_object_get(holder, "usage");
+    const json_t *cost = json_object_get(holder, "cost");
+    if (!cost)
+        cost = json_object_get(u, "cost");
+    view_money(json_str(cost, "amount", NULL), json_str(cost, "currency", ""),
+               json_flag(u, "estimated", false), out);
+}
+
+/* ---- the texts */
+
+static void sources_text(struct tui_text *t, const json_t *d)
+{
+    const json_t *list = json_object_get(d, "sources"), *s;
+    size_t i;
+    if (json_array_size(list)) {
+        tui_text_add(t, ROLE_TEXT, 0, false, "");
+        tui_text_add(t, ROLE_DIM, 0, false, _("sources"));
+    }
+    json_array_foreach(list, i, s)
+    {
+        tui_text_addf(t, ROLE_ACCENT, 0, false, "[%s] %s  %s", json_str(s, "id", "-"),
+                      json_str(s, "kind", "-"), json_str(s, "ref", "-"));
+        if (*json_str(s, "text", ""))
+            tui_text_add(t, ROLE_FOREIGN, 2, true, json_str(s, "text", ""));
+    }
+}
+
+static void entries_text(struct tui_text *t, const json_t *d)
+{
+    const json_t *list = json_object_get(d, "entries"), *n;
+    struct buf b = {0};
+    char text[32];
+    size_t i;
+    json_array_foreach(list, i, n)
+    {
+        view_number(n, 0, text);
+        buf_addf(&b, "%s%s", i ? ", " : "", text);
+    }
+    if (b.len) {
+        tui_text_add(t, ROLE_TEXT, 0, false, "");
+        tui_text_addf(t, ROLE_DIM, 0, false, _("entries of the log: %s"), b.data);
+    }
+    buf_release(&b);
+}
+
+static void rest_text(struct tui_text *t, const json_t *d)
+{
+    const json_t *list = json_object_get(d, "critiques"), *c;
+    const json_t *disputed = json_object_get(json_object_get(d, "verdict"), "disputed");
+    size_t i;
+    json_array_foreach(list, i, c)
+    {
+        tui_text_add(t, ROLE_TEXT, 0, false, "");
+        tui_text_addf(t, ROLE_STRONG, 0, false, _("%s on %s: %s"), json_str(c, "model", "-"),
+                      json_str(c, "of", "-"),
+                      json_flag(c, "changed", false) ? _("changed its answer")
+                                                     : _("kept its answer"));
+        tui_text_add_markdown(t, 0, true, json_str(c, "text", ""));
+    }
+    if (json_array_size(disputed)) {
+        tui_text_add(t, ROLE_TEXT, 0, false, "");
+        tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN), _("disputed"));
+    }
+    json_array_foreach(disputed, i, c)
+        tui_text_add(t, ROLE_FOREIGN, 0, true, json_is_string(c) ? json_string_value(c) : "");
+    sources_text(t, d);
+    entries_text(t, d);
+}
+
+static const char *route_words(const char *route)
+{
+    static const char *const words[][2] = {
+        {"single", "only one model answered"},
+        {"agree", "the answers agree; the best composite was chosen"},
+        {"critique", "the answers diverged; a critique turn decided"},
+        {"safer", "the safety gap was too wide; the safer answer was chosen"},
+        {"diverge", "the answers diverge; the best composite was chosen"},
+        {"unanswered", "no answer cites a source"},
+        {"dropped", "a late or failed answer was dropped"},
+        {"none", "no model answered"}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (!strcmp(words[i][0], route))
+            return words[i][1];
+    return "";
+}
+
+static void verdict_text(struct tui_text *t, const json_t *d)
+{
+    const json_t *v = json_object_get(d, "verdict");
+    if (!json_is_object(v)) {
+        tui_text_add(t, ROLE_DIM, 0, false,
+                     !strcmp(json_str(d, "state", ""), "running") ? _("No verdict yet.")
+                                                                  : _("There was no verdict."));
+        return;
+    }
+    if (*json_str(v, "winner", ""))
+        tui_text_addf(t, ROLE_STRONG, 0, false, _("Chosen: %s."), json_str(v, "winner", "-"));
+    if (*json_str(v, "reason", ""))
+        tui_text_add(t, ROLE_TEXT, 0, false, json_str(v, "reason", ""));
+    else if (*route_words(json_str(v, "route", "")))
+        tui_text_addf(t, ROLE_TEXT, 0, false, "%s.", _(route_words(json_str(v, "route", ""))));
+    if (json_flag(v, "weak", false))
+        tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN),
+                      strcmp(json_str(v, "route", ""), "unanswered") == 0
+                          ? _("weak: no answer cites a source")
+                          : _("weak: the composite is under its threshold"));
+}
+
+static void texts_free(struct trace_page *v)
+{
+    for (size_t i = 0; i < v->answer_count; i++)
+        tui_text_free(v->answers[i]);
+    free(v->answers);
+    v->answers = NULL;
+    v->answer_count = 0;
+}
+
+void trace_page_set(struct trace_page *v, const json_t *detail)
+{
+    v->detail = detail;
+    const json_t *d = detail, *list = json_object_get(d, "candidates");
+    tui_text_clear(v->question);
+    tui_text_clear(v->verdict);
+    tui_text_clear(v->rest);
+    texts_free(v);
+    if (!d)
+        return;
+    tui_text_add(v->question, ROLE_USER, 0, false, json_str(d, "question", "-"));
+    if (*json_str(d, "error", ""))
+        tui_text_addf(v->question, ROLE_FAIL, 0, false, "%s %s", tui_glyph(GLYPH_FAIL),
+                      json_str(d, "error", ""));
+    verdict_text(v->verdict, d);
+    rest_text(v->rest, d);
+    v->answer_count = json_array_size(list);
+    v->answers = xcalloc(v->answer_count + 1, sizeof(*v->answers));
+    for (size_t i = 0; i < v->answer_count; i++) {
+        const json_t *c = json_array_get(list, i);
+        v->answers[i] = tui_text_new();
+        if (*json_str(c, "error", ""))
+            tui_text_add(v->answers[i], ROLE_FAIL, 2, false, json_str(c, "error", ""));
+        if (*json_str(c, "text", ""))
+            tui_text_add_markdown(v->answers[i], 0, true, json_str(c, "text", ""));
+    }
+}
+
+/* ---- drawing */
+
+static void draw_head(struct trace_page *v, struct view_page *p)
+{
+    const json_t *d = v->detail;
+    char clock[16], took[16], tokens[32], cost[48], line[160];
+    view_clock(view_at(d, "at"), clock);
+    tui_duration(json_num(d, "elapsed_ms", -1), took);
+    trace_tokens(d, tokens);
+    cost_of(d, cost);
+    view_page_text(p, v->question);
+    int x = tui_put_state(p->area, p->y, 0, json_str(d, "state", "unknown"), true) + 2;
+    snprintf(line, sizeof(line), "%s  %s  %s tok  %s", clock, took, tokens, cost);
+    tui_put(p->area, p->y++, x, -1, ROLE_DIM, line);
+}
+
+static double stages_end(const json_t *stages)
+{
+    double end = 0;
+    size_t i;
+    const json_t *s;
+    json_array_foreach(stages, i, s)
+    {
+        double to = json_num(s, "start_ms", 0) + json_num(s, "ms", 0);
+        end = to > end ? to : end;
+    }
+    return end > 0 ? end : 1;
+}
+
+/* Which stages to show where there is no room for all: those that decide, in their order. */
+static bool stage_shown(const json_t *stages, size_t index, int rows)
+{
+    static const char *const order[] = {"model",    "critique", "compare", "tools",
+                                        "retrieve", "verdict",  "plan",    "log"};
+    if (rows >= (int)json_array_size(stages))
+        return true;
+    for (size_t k = 0; k < sizeof(order) / sizeof(order[0]); k++)
+        for (size_t i = 0; i < json_array_size(stages); i++) {
+            if (strcmp(json_str(json_array_get(stages, i), "name", ""), order[k]))
+                continue;
+            if (rows-- <= 0)
+                return false;
+            if (i == index)
+                return true;
+        }
+    return false;
+}
+
+static void stage_label(const json_t *s, char out[LABEL_MAX])
+{
+    const char *name = json_str(s, "name", "-"), *label = json_str(s, "label", "");
+    const char *slash = strrchr(label, '/');
+    if (!strcmp(name, "critique") && slash)
+        snprintf(out, LABEL_MAX, "%s %.40s", _("critique"), slash + 1);
+    else
+        snprintf(out, LABEL_MAX, "%.60s", *label ? label : name);
+}
+
+/* Columns for the longest label, as far as there are some to spare. */
+static int label_width(const json_t *stages, int width)
+{
+    int longest = 0, most = width >= 58 ? width / 3 : width * 2 / 5;
+    size_t i;
+    const json_t *s;
+    json_array_foreach(stages, i, s)
+    {
+        const char *label =
+            *json_str(s, "label", "") ? json_str(s, "label", "") : json_str(s, "name", "-");
+        int wide = text_width(label, strlen(label));
+        longest = wide > longest ? wide : longest;
+    }
+    return longest > most ? most : longest;
+}
+
+/* What a stage has to say; a model's: its composite, and whether it was chosen. */
+static void stage_note(const json_t *d, const json_t *s, struct buf *out)
+{
+    const json_t *list = json_object_get(d, "candidates"), *c;
+    size_t i;
+    json_array_foreach(list, i, c)
+    {
+        if (strcmp(json_str(s, "name", ""), "model") ||
+            strcmp(json_str(c, "model", ""), json_str(s, "label", "")) ||
+            !json_is_number(json_object_get(c, "composite")))
+            continue;
+        buf_addf(out, "%.2f", json_num(c, "composite", 0));
+        if (json_flag(c, "chosen", false))
+            buf_addf(out, " %s %s", tui_glyph(GLYPH_OK), _("chosen"));
+    }
+    if (!out->len)
+        buf_adds(out, json_str(s, "note", ""));
+}
+
+static void draw_stage(struct view_page *p, const json_t *d, const json_t *s, double end, int name)
+{
+    const char *state = json_str(s, "state", "done");
+    char label[LABEL_MAX];
+    stage_label(s, label);
+    bool failed = !strcmp(state, "failed"), running = !strcmp(state, "running");
+    enum tui_role role = failed                                      ? ROLE_FAIL
+                         : running                                   ? ROLE_ACCENT
+                         : !strcmp(json_str(s, "name", ""), "model") ? ROLE_CHART
+                                                                     : ROLE_CHART_ALT;
+    int width = p->area.width, notes = width >= 64 ? width / 3 : width >= 44 ? width / 4 : 0;
+    int bar = width - name - 1 - 9 - (notes ? notes + 1 : 0);
+    double from = json_num(s, "start_ms", 0), ms = json_num(s, "ms", 0);
+    char took[16];
+    struct buf note = {0};
+    stage_note(d, s, &note);
+    tui_put(p->area, p->y, 0, name, failed ? ROLE_FAIL : ROLE_TEXT, label);
+    if (bar > 3)
+        tui_span(p->area, p->y, name + 1, bar, role, from / end, (from + ms) / end);
+    tui_duration(running ? -1 : json_num(s, "ms", -1), took);
+    tui_put_right(p->area, p->y, name + 1 + bar, 8, ROLE_TEXT, took);
+    if (notes)
+        tui_put(p->area, p->y, width - notes, notes, failed ? ROLE_FAIL : ROLE_DIM,
+                failed && !note.len ? _("failed")
+                : note.len          ? note.data
+                                    : "");
+    buf_release(&note);
+    p->y++;
+}
+
+static void draw_stages(struct view_page *p, const json_t *d, int rows)
+{
+    const json_t *stages = json_object_get(d, "stages"), *s;
+    double end = stages_end(stages);
+    int name = label_width(stages, p->area.width);
+    size_t i;
+    json_array_foreach(stages, i, s)
+    {
+        if (stage_shown(stages, i, rows))
+            draw_stage(p, d, s, end, name);
+    }
+}
+
+/* "name 0.82 bar words": one figure between 0 and 1; its limit, if it has one, as a mark. */
+static void draw_figure(struct view_page *p, int indent, const char *name, const json_t *number,
+                        enum tui_role role, double limit, const char *words)
+{
+    char text[32];
+    int width = p->area.width, left = indent + 12;
+    int bar = width >= 70 ? 24 : width >= 50 ? 14 : width - left - 8;
+    view_number(number, 2, text);
+    tui_put(p->area, p->y, indent, 11, ROLE_DIM, name);
+    tui_put_right(p->area, p->y, left, 5, ROLE_TEXT, text);
+    if (json_is_number(number) && bar > 2)
+        tui_bar(p->area, p->y, left + 6, bar, role, json_number_value(number));
+    if (json_is_number(number) && bar > 2 && limit > 0 && limit < 1)
+        tui_put_glyph(p->area, p->y, left + 6 + (int)(limit * bar), ROLE_DIM, GLYPH_VRULE);
+    if (width - left - 6 - bar - 2 > 4)
+        tui_put(p->area, p->y, left + 6 + bar + 2, -1, ROLE_DIM, words);
+    p->y++;
+}
+
+static void draw_thresholds(struct view_page *p, const json_t *verdict)
+{
+    const json_t *limits = json_object_get(verdict, "thresholds");
+    const json_t *d = json_object_get(verdict, "D"), *s = json_object_get(verdict, "S");
+    double d_max = json_num(limits, "divergence", NAN), s_max = json_num(limits, "safety_gap", NAN);
+    char words[80];
+    bool over = json_number_value(d) > d_max;
+    if (!json_is_number(d))
+        snprintf(words, sizeof(words), "%s", _("one answer: nothing to compare"));
+    else
+        snprintf(words, sizeof(words),
+                 over ? _("over %.2f: they diverge") : _("under %.2f: they agree"), d_max);
+    draw_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, d_max, words);
+    const json_t *after = json_object_get(verdict, "D_after");
+    if (json_is_number(after))
+        draw_figure(p, 0, _("after it"), after,
+                    json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
+                    _("divergence after the critique turn"));
+    over = json_number_value(s) > s_max;
+    if (!json_is_number(s))
+        snprintf(words, sizeof(words), "-");
+    else
+        snprintf(words, sizeof(words),
+                 over ? _("over %.2f: the safer one wins") : _("under %.2f: equally safe"), s_max);
+    draw_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, s_max, words);
+}
+
+static void draw_components(struct view_page *p, const json_t *c, const json_t *verdict)
+{
+    const json_t *w = json_object_get(verdict, "weights");
+    const json_t *risk = json_object_get(c, "safety_risk");
+    json_t *safety = json_is_number(risk) ? json_real(1 - json_number_value(risk)) : json_null();
+    char words[64];
+    double limit = json_num(json_object_get(verdict, "thresholds"), "composite", NAN);
+    if (isnan(limit))
+        *words = 0;
+    else
+        snprintf(words, sizeof(words), _("threshold %.2f"), limit);
+    draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, limit, words);
+    static const char *const names[][2] = {
+        {"overlap", "semantic"}, {"safety", "safety"}, {"reasoning", "reasoning"}};
+    for (size_t i = 0; i < 3; i++) {
+        double weight = json_num(w, names[i][1], NAN);
+        if (isnan(weight))
+            *words = 0;
+        else
+            snprintf(words, sizeof(words), _("weight %.2f"), weight);
+        draw_figure(p, 2, _(names[i][0]), i == 1 ? safety : json_object_get(c, names[i][0]),
+                    ROLE_CHART_ALT, NAN, words);
+    }
+    json_decref(safety);
+}
+
+static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, bool texts)
+{
+    const json_t *d = v->detail, *c = json_array_get(json_object_get(d, "candidates"), i);
+    char took[16], first[16], tokens[32], cost[48];
+    bool chosen = json_flag(c, "chosen", false);
+    int x = tui_put(p->area, p->y, 0, -1, ROLE_STRONG, json_str(c, "model", "-")) + 2;
+    tui_put_state(p->area, p->y++, x, chosen ? "chosen" : json_str(c, "state", "unknown"), true);
+    tui_duration(json_num(c, "elapsed_ms", -1), took);
+    tui_duration(json_num(c, "first_token_ms", -1), first);
+    trace_tokens(c, tokens);
+    cost_of(c, cost);
+    tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
+             tokens, cost);
+    draw_components(p, c, json_object_get(d, "verdict"));
+    if (texts && i < v->answer_count)
+        view_page_text(p, v->answers[i]);
+}
+
+/* Side by side where it is wide, otherwise one after the other. */
+static void draw_candidates(struct trace_page *v, struct view_page *p, bool texts)
+{
+    size_t n = json_array_size(json_object_get(v->detail, "candidates"));
+    bool two = p->area.width >= TWO_WIDTH;
+    int half = (p->area.width - 3) / 2;
+    for (size_t i = 0; i < n; i += two ? 2 : 1) {
+        p->y++;
+        if (!two || i + 1 == n) {
+            draw_candidate(v, p, i, texts);
+            continue;
+        }
+        struct view_page left = {tui_sub(p->area, 0, 0, p->area.height, half), p->y};
+        struct view_page right = {
+            tui_sub(p->area, 0, half + 3, p->area.height, p->area.width - half - 3), p->y};
+        draw_candidate(v, &left, i, texts);
+        draw_candidate(v, &right, i + 1, texts);
+        int end = left.y > right.y ? left.y : right.y;
+        for (int y = p->y < 0 ? 0 : p->y; y < end && y < p->area.height; y++)
+            tui_put_glyph(p->area, y, half + 1, ROLE_RULE, GLYPH_VRULE);
+        p->y = end;
+    }
+}
+
+void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
+{
+    struct view_scroll still = {0};
+    struct view_scroll *scroll = whole ? &v->scroll : &still;
+    struct view_page p = view_page_begin(scroll, a);
+    const json_t *d = v->detail;
+    const json_t *verdict = json_object_get(d, "verdict");
+    if (whole || a.height > 12)
+        draw_head(v, &p);
+    if (a.height > 16)
+        p.y++;
+    if (whole || a.height > 10) {
+        view_page_text(&p, v->verdict);
+        if (json_is_object(verdict))
+            draw_thresholds(&p, verdict);
+        p.y++;
+    }
+    draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - (a.height <= 10));
+    if (!whole && a.height <= 10)
+        view_page_text(&p, v->verdict);
+    draw_candidates(v, &p, whole || a.height > 30);
+    if (whole)
+        view_page_text(&p, v->rest);
+    if (whole)
+        view_page_end(scroll, &p);
+    else if (p.y > a.height && a.height > 12)
+        tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
+}
+
+/* ---- opening and closing */
+
+void trace_page_open(struct trace_page *v)
+{
+    v->question = tui_text_new();
+    v->verdict = tui_text_new();
+    v->rest = tui_text_new();
+}
+
+void trace_page_close(struct trace_page *v)
+{
+    texts_free(v);
+    tui_text_free(v->question);
+    tui_text_free(v->verdict);
+    tui_text_free(v->rest);
+}
