@@ -107,6 +107,14 @@ const char *tui__app_action_name(enum tui_action action)
     return pane >= 0 && pane < VIEW_COUNT ? tui__views[pane].go : tui__action(action)->name;
 }
 
+int tui__app_taker(enum tui_action action)
+{
+    for (int i = 0; i < VIEW_COUNT; i++)
+        if (tui__action(action)->scope == SCOPE_VIEW && takes(tui__views[i].ops, action))
+            return i;
+    return -1;
+}
+
 bool tui__app_offers(const struct tui__app *app, enum tui_action action)
 {
     const struct view_ops *ops = tui__app_ops(app);

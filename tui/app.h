@@ -103,6 +103,8 @@ bool tui__app_typing(const struct tui__app *app);
 int tui__app_pane(enum tui_action action);
 /* What the palette calls it; a PANE action by its view. */
 const char *tui__app_action_name(enum tui_action action);
+/* The first view that takes a VIEW action, -1: none. */
+int tui__app_taker(enum tui_action action);
 /* Is the action of use in the focused view as it is now? */
 bool tui__app_offers(const struct tui__app *app, enum tui_action action);
 const struct view_ops *tui__app_ops(const struct tui__app *app);

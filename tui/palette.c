@@ -49,7 +49,9 @@ static int by_score(const void *a, const void *b)
 /* What a name cannot start: keys of the hand, not commands. */
 static bool is_command(const struct tui__app *app, enum tui_action a)
 {
-    if (a == ACTION_PALETTE || a == ACTION_BACK || !tui__app_offers(app, a))
+    if (a == ACTION_PALETTE || a == ACTION_BACK)
+        return false;
+    if (!tui__app_offers(app, a) && tui__app_taker(a) < 0)
         return false;
     return tui__action(a)->scope != SCOPE_INPUT;
 }
@@ -123,8 +125,12 @@ void tui__palette_key(struct tui__app *app, const struct tui__event *ev)
             struct match m[MATCH_MAX];
             size_t n = matches(app, m);
             app->mode = MODE_VIEW;
-            if (app->palette_at < (int)n)
-                tui__app_do(app, m[app->palette_at].action);
+            if (app->palette_at >= (int)n)
+                return;
+            enum tui_action action = m[app->palette_at].action;
+            if (!tui__app_offers(app, action)) /* another pane's */
+                tui__app_focus(app, tui__app_taker(action));
+            tui__app_do(app, action);
             return;
         }
     }
