@@ -2,6 +2,7 @@
 #include "backend/internal.h"
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -44,6 +45,53 @@ static void check_files(struct backend *b, json_t *checks)
     }
 }
 
+/* True for an address whose requests leave this machine as they are. */
+static bool goes_in_clear(const char *url)
+{
+    if (strncasecmp(url, "http://", 7) != 0)
+        return false;
+    const char *host = url + 7;
+    size_t len = strcspn(host, *host == '[' ? "]/?#" : ":/?#");
+    bool loopback = (len == 9 && strncasecmp(host, "localhost", 9) == 0) ||
+                    (len == 4 && strncmp(host, "[::1", 4) == 0) ||
+                    (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len);
+    return !loopback;
+}
+
+static void check_model(const struct gw_model *m, json_t *checks)
+{
+    char *name = xasprintf("model %s", m->name);
+    bool clear = m->keyed && goes_in_clear(m->url);
+    bool placed = m->builtin || *m->region;
+    add(checks, name, placed && !clear ? "ok" : "warn",
+        clear ? "use https: its key goes over the network in clear" : "set `region` in its section",
+        m->builtin
+            ? xstrdup(m->about)
+            : xasprintf("%s at %s%s%s", m->model, m->url, placed ? "" : ", region not declared",
+                        clear ? ", its key goes over the network in clear" : ""));
+    free(name);
+}
+
+/* A command line is shown to every user of the machine while the command runs. */
+static void check_commands(struct backend *b, json_t *checks)
+{
+    enum { MOST = 256 };
+    const char *names[MOST], *tags[16];
+    size_t n = conf_names(b->conf, "connector", names, MOST);
+    for (size_t i = 0; i < n && i < MOST; i++) {
+        bool secret = false;
+        size_t found = pol_pii_tags(conf_str(b->conf, "connector", names[i], "command"), tags, 16);
+        for (size_t k = 0; k < found; k++)
+            secret = secret || strcmp(tags[k], "secret") == 0;
+        if (!secret)
+            continue;
+        char *name = xasprintf("command of %s", names[i]);
+        add(checks, name, "warn", "hand it over as a variable named in `env`",
+            xstrdup("it holds what looks like a secret, and every user here can read it"));
+        free(name);
+    }
+}
+
 json_t *backend__doctor(struct backend *b)
 {
     json_t *checks = json_array();
@@ -62,15 +110,9 @@ json_t *backend__doctor(struct backend *b)
             xasprintf("%zu documents, %zu passages%s%s", know_documents(b->know),
                       know_chunks(b->know), *b->know_warning.detail ? "; " : "",
                       b->know_warning.detail));
-    for (size_t i = 0; i < gw_count(b->gw); i++) {
-        const struct gw_model *m = gw_model(b->gw, i);
-        char *name = xasprintf("model %s", m->name);
-        add(checks, name, m->builtin || *m->region ? "ok" : "warn", "set `region` in its section",
-            m->builtin ? xstrdup(m->about)
-                       : xasprintf("%s at %s%s", m->model, m->url,
-                                   *m->region ? "" : ", region not declared"));
-        free(name);
-    }
+    for (size_t i = 0; i < gw_count(b->gw); i++)
+        check_model(gw_model(b->gw, i), checks);
+    check_commands(b, checks);
     json_t *rows = conn_list(b->conn), *row;
     size_t i;
     json_array_foreach(rows, i, row)

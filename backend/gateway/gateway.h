@@ -29,6 +29,7 @@ struct gw_model {         /* what a model is; belongs to the gateway */
     bool priced;
     int64_t price_in, price_out; /* nano units per 1,000,000 tokens */
     bool builtin;
+    bool keyed;        /* a key goes with each request */
     const char *about; /* one sentence for people: what it is and is not */
 };
 

@@ -190,6 +190,7 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
                               conf_str(conf, "model", name, "currency"));
     free(m->key);
     m->key = xstrdup(key);
+    m->pub.keyed = *key != '\0';
     m->pub.context = conf_int(conf, "model", name, "context");
     if (m->pub.context < 256)
         return wrong(e, conf, name, "context", "at least 256 tokens");
@@ -221,6 +222,7 @@ static enum err add_default(struct gw *g, const char *kind, const char *currency
     if (*env_or("OPENAI_API_KEY", "")) {
         free(m->key);
         m->key = xstrdup("env:OPENAI_API_KEY");
+        m->pub.keyed = true;
     }
     return ERR_OK;
 }

@@ -318,6 +318,53 @@ static void no_core_is_dumped_while_keys_are_in_memory(void **state)
     assert_int_equal(limit.rlim_max, 0);
 }
 
+/* The text of one check of the doctor, "" if there is none of that name. */
+static const char *check_named(const json_t *answer, const char *name, const char **status)
+{
+    size_t i;
+    json_t *check;
+    json_array_foreach(json_object_get(answer, "checks"), i, check)
+    {
+        if (strcmp(json_str(check, "name", ""), name) == 0) {
+            *status = json_str(check, "status", "");
+            return json_str(check, "text", "");
+        }
+    }
+    return "";
+}
+
+static void the_doctor_finds_secrets_in_the_open(void **state)
+{
+    (void)state;
+    char *dir = new_dir(), *config = xasprintf("%s/conf", dir);
+    const char *status = "";
+    FILE *f = fopen(config, "w");
+    assert_non_null(f);
+    fputs("[model \"far\"]\nkind = openai\nurl = http://127.0.0.1.example.org/v1\nmodel = "
+          "m\nregion = RU\n"
+          "key = env:FAR_KEY\n[model \"near\"]\nkind = openai\nurl = http://127.0.0.1:1/v1\n"
+          "model = m\nregion = RU\nkey = env:FAR_KEY\n[model \"safe\"]\nkind = openai\n"
+          "url = https://llm.example.org/v1\nmodel = m\nregion = RU\nkey = env:FAR_KEY\n"
+          "[connector \"told\"]\nkind = mcp-stdio\nenabled = no\n"
+          "command = /bin/true --token ghp_0123456789abcdefghijABCDEFGHIJ012345\n",
+          f);
+    fclose(f);
+    struct console c = console_start(dir, config, NULL);
+    json_t *answer = call(&c, WIRE_doctor_run, NULL);
+    assert_non_null(strstr(check_named(answer, "model far", &status), "in clear"));
+    assert_string_equal(status, "warn");
+    assert_null(strstr(check_named(answer, "model near", &status), "in clear"));
+    assert_null(strstr(check_named(answer, "model safe", &status), "in clear"));
+    assert_non_null(strstr(check_named(answer, "command of told", &status), "secret"));
+    char *all = json_dumps(answer, 0);
+    assert_non_null(all);
+    assert_null(strstr(all, "ghp_"));
+    free(all);
+    json_decref(answer);
+    console_stop(&c, false);
+    free(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +374,7 @@ int main(void)
         cmocka_unit_test(questions_and_answers_are_never_on_the_disk_in_clear),
         cmocka_unit_test(a_state_directory_of_others_is_refused),
         cmocka_unit_test(links_are_not_followed),
+        cmocka_unit_test(the_doctor_finds_secrets_in_the_open),
         cmocka_unit_test(no_core_is_dumped_while_keys_are_in_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
