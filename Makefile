@@ -123,7 +123,7 @@ docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc
 
 install: all
 	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console
-	install -Dm644 mcp-console.conf $(DESTDIR)$(SYSCONFDIR)/mcp-console/mcp-console.conf
+	install -Dm644 mcp-console.conf $(DESTDIR)$(PREFIX)/share/doc/mcp-console/mcp-console.conf
 	install -Dm644 docs/mcp-console.1 $(DESTDIR)$(PREFIX)/share/man/man1/mcp-console.1
 
 format:
