@@ -336,8 +336,8 @@ static int run_doctor(struct cli *c, struct busc *bus)
 /* ---- arguments */
 
 static const struct cli_command COMMANDS[] = {
-    {"ask", "ask [--json] [--timeout SECONDS] TEXT", "ask the copilot; - or a pipe reads the text",
-     cli__ask},
+    {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
+     "ask the copilot; - or a pipe reads the text", cli__ask},
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
@@ -417,17 +417,13 @@ static int take_words(struct cli *c, int argc, char **argv)
 
 static int take_options(struct cli *c, int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"days", required_argument, NULL, 'd'},
-                                            {"limit", required_argument, NULL, 'l'},
-                                            {"before", required_argument, NULL, 'b'},
-                                            {"after", required_argument, NULL, 'a'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"type", required_argument, NULL, 'y'},
-                                            {"trace", required_argument, NULL, 'r'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option OPTIONS[] = {
+        {"json", no_argument, NULL, 'j'},         {"timeout", required_argument, NULL, 't'},
+        {"days", required_argument, NULL, 'd'},   {"limit", required_argument, NULL, 'l'},
+        {"before", required_argument, NULL, 'b'}, {"after", required_argument, NULL, 'a'},
+        {"from", required_argument, NULL, 'f'},   {"type", required_argument, NULL, 'y'},
+        {"trace", required_argument, NULL, 'r'},  {"conversation", required_argument, NULL, 'C'},
+        {"help", no_argument, NULL, 'h'},         {0}};
     int64_t seconds;
     int status;
     bool ok = true;
@@ -461,6 +457,9 @@ static int take_options(struct cli *c, int argc, char **argv)
             break;
         case 'r':
             c->trace = optarg;
+            break;
+        case 'C':
+            c->conversation = optarg;
             break;
         case 'h':
             printf("usage: mcp-console %s\n", c->command->usage);

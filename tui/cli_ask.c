@@ -111,7 +111,7 @@ static void print_answer(const json_t *answer)
         putchar('\n');
     }
     if (json_is_object(verdict)) {
-        printf("  verdict: ");
+        printf("  verdict%s: ", json_flag(verdict, "weak", false) ? " (weak)" : "");
         cli__put(json_str(verdict, "reason", ""), false);
         putchar('\n');
     }
@@ -133,6 +133,8 @@ int cli__ask(struct cli *c, struct busc *bus)
     struct asking a = {0};
     json_t *params = json_object();
     json_puts(params, "text", c->text);
+    if (c->conversation)
+        json_puts(params, "conversation", c->conversation);
     cli__wait_settled(bus);
     busc_events(bus, on_event, on_resync, &a);
     json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);

@@ -212,11 +212,11 @@ static const struct gw_source *best_document(const struct choosing *c,
 static size_t pick_steps(struct choosing *c, const struct gw_source *document, size_t max)
 {
     c->document = document;
-    size_t mend = max > 2 ? max / 3 : 0;
+    size_t mend = max > 3 ? max / 3 : 0; /* where little is asked for, only where to look */
     c->order_from = 0, c->order_to = 1;
     size_t n = pick(c, GW__STEP, true, 0, max - mend);
     c->order_from = 2, c->order_to = 2;
-    n += pick(c, GW__STEP, true, 0, max > 1 ? max - n : 0);
+    n += pick(c, GW__STEP, true, 0, mend ? max - n : 0);
     c->order_from = 0, c->order_to = 1;
     n += pick(c, GW__STEP, true, 0, max - n);
     if (!n && !c->measured)

@@ -117,6 +117,10 @@ static void sum_usage(struct trace *t)
     int64_t in = 0, out = 0, nano = 0;
     bool estimated = false, priced = true;
     const char *currency = t->candidate_count ? t->candidates[0].model->currency : "";
+    for (size_t i = t->candidate_count; i-- > 0;) {
+        if (!t->candidates[i].model->builtin) /* what costs something says the currency */
+            currency = t->candidates[i].model->currency;
+    }
     for (size_t i = 0; i < t->candidate_count; i++) {
         const struct orch_candidate *c = &t->candidates[i];
         const json_t *u = json_object_get(c->doc, "usage");

@@ -134,6 +134,16 @@ json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
 
+/* messages.c: what a real model is sent; the messages live as long as the two buffers. */
+struct orch_prompt {
+    struct buf system, user;
+    struct gw_message messages[2];
+};
+size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
+                      const char *mine, const char *other, struct orch_prompt *out);
+/* The finished turns before this one, at most two, oldest first. The caller frees. */
+json_t *orch__earlier(const struct trace *t);
+
 /* candidates.c */
 const char *orch__state_name(int state); /* of a candidate, as on the wire */
 /* Starts one gateway call for a candidate; GW_CRITIQUE with mine and other. NULL with *e. */

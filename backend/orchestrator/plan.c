@@ -529,12 +529,35 @@ static void add_absent(struct trace *t, struct buf *note)
     json_decref(rows);
 }
 
+/* "Why?", "а сейчас?": a question of small words only is about the one before it, unless it asks
+ * what can be asked. */
+static void follow_up(struct trace *t)
+{
+    char *stems = know_stems(t->asked);
+    bool letters = false;
+    for (const char *p = t->asked; *p; p++)
+        letters = letters || isalpha((unsigned char)*p) || (*p & 0x80);
+    bool refers =
+        !*stems && letters && !strcasestr(t->asked, "help") && !strcasestr(t->asked, "you");
+    free(stems);
+    json_t *turns = refers ? orch__earlier(t) : NULL;
+    size_t n = json_array_size(turns);
+    const char *before = n ? json_str(json_array_get(turns, n - 1), "question", "") : "";
+    if (*before && strlen(before) + strlen(t->asked) < ORCH_MAX_QUESTION) {
+        char *whole = xasprintf("%s %s", t->asked, before);
+        free(t->asked);
+        t->asked = whole;
+    }
+    json_decref(turns);
+}
+
 void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
     struct buf note = {0}, read_as = {0};
     char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
     t->asked = corrected ? corrected : xstrdup(t->question);
+    follow_up(t);
     pick_tools(t);
     describe_search(t);
     buf_addf(&note, "%zu tool%s", t->tool_count, t->tool_count == 1 ? "" : "s");

@@ -17,6 +17,7 @@ the model in the request says how it behaves:
     longline    a line of 2 MiB                    echo-key       401 that repeats the key
     crlf        CRLF, comments, multi-line data    linger         end mark, then the connection stays
     huge        text without an end                keepalive      comments only, for ever
+    say-WORD    the text of TEXTS by that word
     hostile     the text of the file named on the command line, byte by byte
     hostile-500, hostile-mid   that text in an error, before or in the stream
     paced       LONG: 16 characters every 20 ms, the same stream for every client
@@ -34,6 +35,13 @@ LOCK = threading.Lock()
 RUN = __name__ == "__main__"
 HOSTILE = open(sys.argv[1], encoding="utf-8", newline="").read() if RUN and len(sys.argv) > 1 else ""
 PIECES = ["Disk is ", "93.5% full", " [1]. Диск."]
+TEXTS = {
+    "fine": "The root file system has room [1]. Look with `df -h` if that changes [2].",
+    "alike": "The root file system has room [1]. Look with `df -h` when that changes [2].",
+    "risky": "The root file system has room [1]. Delete it all with `rm -rf /` at once [1].",
+    "apart": "Bananas ripen in warm weather; ships sail south in winter [1].",
+    "nothing": "I do not know what that could be.",
+}
 PACE_CHARS, PACE_SECONDS = 16, 0.02
 
 
@@ -237,7 +245,7 @@ def behave(t, model, headers):
         t.send('data: {"choices":\r\ndata:[{"delta":{"content":"a\\nb"}}]}\r\n\r\n')
         t.send('data: {"choices":[{"delta":{"content":"c"}}]}\r\rdata: [DONE]\n\n')
     else:
-        for text in PIECES:
+        for text in [TEXTS[model[4:]]] if model.startswith("say-") else PIECES:
             if model.startswith("slow-"):
                 time.sleep(float(model[5:]))
             if model == "think":
