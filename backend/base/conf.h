@@ -43,8 +43,8 @@ size_t conf_names(const struct conf *c, const char *kind, const char **names, si
  * if none is there. The caller frees. */
 char *conf_find(const char *option);
 /* The state directory: --state, else $XDG_STATE_HOME/mcp-console, else ~/.local/state/mcp-console.
- * Made with mode 0700 (parents 0755) if missing. NULL with *e set, also for one that another user owns
- * or may write. The caller frees. */
+ * Made with mode 0700 (parents 0755) if missing. NULL with *e set, also for one that another user
+ * owns or may write. The caller frees. */
 char *conf_state_dir(const char *option, struct error *e);
 /* Makes a directory and those above it that are missing, each for its owner only. */
 enum err conf_make_dirs(const char *path, struct error *e);
