@@ -415,20 +415,35 @@ void on_connectors_get(struct bus_call *c, void *arg)
     method_answer(c, row, &e);
 }
 
-static void act_on_connector(struct bus_call *c, void *arg,
-                             enum err (*act)(struct conn_registry *, const char *, struct error *))
+void on_connectors_check(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
     const char *name;
     struct error e = {0};
     if (!method_text(c, "name", true, &name))
         return;
-    method_answer(c, act(b->conn, name, &e) == ERR_OK ? json_object() : NULL, &e);
+    method_answer(c, conn_check(b->conn, name, &e) == ERR_OK ? json_object() : NULL, &e);
 }
 
-void on_connectors_check(struct bus_call *c, void *arg)
+struct restart {
+    struct backend *backend;
+    struct bus_call *call;
+    char *name;
+};
+
+/* Nothing is stopped that was not logged first. */
+static void restart_logged(void *arg, int64_t seq, const struct error *e)
 {
-    act_on_connector(c, arg, conn_check);
+    struct restart *r = arg;
+    struct error why = *e;
+    (void)seq;
+    if (why.code == ERR_OK && r->backend->stopping)
+        err_set(&why, ERR_CLOSED, "the console is stopping");
+    if (why.code == ERR_OK)
+        conn_restart(r->backend->conn, r->name, &why);
+    method_answer(r->call, why.code == ERR_OK ? json_object() : NULL, &why);
+    free(r->name);
+    free(r);
 }
 
 void on_connectors_restart(struct bus_call *c, void *arg)
@@ -437,14 +452,15 @@ void on_connectors_restart(struct bus_call *c, void *arg)
     const char *name;
     if (!method_text(c, "name", true, &name))
         return;
+    struct restart *r = xcalloc(1, sizeof *r);
+    *r = (struct restart){b, c, xstrdup(name)};
     json_t *payload = json_object();
     json_puts(payload, "what", "restart a connector");
     json_puts(payload, "connector", name);
     struct prov_entry entry = {
         .type = "config", .actor = bus_role_name(bus_session(c)->role), .payload = payload};
-    prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
+    prov_append(b->prov, &entry, restart_logged, r, NULL, NULL);
     json_decref(payload);
-    act_on_connector(c, arg, conn_restart);
 }
 
 void on_connectors_settled(struct bus_call *c, void *arg)

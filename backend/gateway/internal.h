@@ -19,6 +19,12 @@ struct gw__ops {
     enum err (*start)(struct gw_call *c, struct error *e);
     /* Ends whatever start began and frees c->state. Called once, also after the call finished. */
     void (*stop)(struct gw_call *c);
+    /* What MODEL_BACKENDS gets by the kind's name, without a section: texts, and variables that
+     * set them (NULL: none). url NULL: the kind needs a section. */
+    struct {
+        const char *url, *url_variable, *model, *model_variable, *key_variable;
+        bool local; /* runs on this machine: a section may leave the url out */
+    } without_section;
 };
 #define MODEL_API(kind, ops) extern const struct gw__ops ops;
 #include "backend/gateway/models.def"

@@ -8,9 +8,6 @@
 
 enum { MODELS_MAX = 64, WORDS_MAX = 16 };
 
-static const char ollama_url[] = "http://127.0.0.1:11434";
-static const char openai_url[] = "https://api.openai.com/v1";
-
 static const struct gw__ops *const apis[] = {
 #define MODEL_API(kind, ops) &ops,
 #include "backend/gateway/models.def"
@@ -175,8 +172,8 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
         return unknown_kind(conf, name, kind, e);
     if (strcmp(kind, "builtin") == 0)
         return add_builtin(g, conf, name, e);
-    if (!*url && strcmp(kind, "ollama") == 0)
-        url = ollama_url;
+    if (!*url && api_of(kind)->without_section.local)
+        url = api_of(kind)->without_section.url;
     char *host = host_of(url);
     if (!host)
         return wrong(e, conf, name, "url",
@@ -197,31 +194,34 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     return set_prices(m, conf, name, e);
 }
 
+/* The variable's text, or otherwise if it has none; "" for neither. */
 static const char *env_or(const char *variable, const char *otherwise)
 {
-    const char *value = getenv(variable);
-    return value && *value ? value : otherwise;
+    const char *value = variable ? getenv(variable) : NULL;
+    return value && *value ? value : otherwise ? otherwise : "";
 }
 
 /* A model for a kind named in MODEL_BACKENDS that no section configures. */
 static enum err add_default(struct gw *g, const char *kind, const char *currency, struct error *e)
 {
-    if (strcmp(kind, "ollama") == 0) {
-        add(g, "ollama", kind, env_or("OLLAMA_MODEL", "qwen2.5:7b"), ollama_url, "local", currency);
-        return ERR_OK;
-    }
-    const char *url = env_or("OPENAI_BASE_URL", openai_url), *model = getenv("OPENAI_MODEL");
+    const struct gw__ops *api = api_of(kind);
+    const char *url = env_or(api->without_section.url_variable, api->without_section.url);
+    const char *model = env_or(api->without_section.model_variable, api->without_section.model);
+    if (!*url)
+        return err_set(e, ERR_CONFIG, "MODEL_BACKENDS=%s: that kind needs a [model] section", kind);
     char *host = host_of(url);
     if (!host)
-        return err_set(e, ERR_CONFIG, "OPENAI_BASE_URL: not an http or https address");
+        return err_set(e, ERR_CONFIG, "%s: not an http or https address",
+                       api->without_section.url_variable);
     free(host);
-    if (!model || !*model)
-        return err_set(e, ERR_CONFIG,
-                       "MODEL_BACKENDS=openai: set OPENAI_MODEL, or add a [model] section");
-    struct gw__model *m = add(g, "openai", kind, model, url, "", currency);
-    if (*env_or("OPENAI_API_KEY", "")) {
+    if (!*model)
+        return err_set(e, ERR_CONFIG, "MODEL_BACKENDS=%s: set %s, or add a [model] section", kind,
+                       api->without_section.model_variable);
+    struct gw__model *m =
+        add(g, kind, kind, model, url, api->without_section.local ? "local" : "", currency);
+    if (*env_or(api->without_section.key_variable, NULL)) {
         free(m->key);
-        m->key = xstrdup("env:OPENAI_API_KEY");
+        m->key = xasprintf("env:%s", api->without_section.key_variable);
         m->pub.keyed = true;
     }
     return ERR_OK;

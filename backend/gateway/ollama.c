@@ -64,4 +64,12 @@ static enum err start(struct gw_call *c, struct error *e)
     return gw__upstream_start(c, &dialect, "/api/chat", body, e);
 }
 
-const struct gw__ops gw__ollama_ops = {.kind = "ollama", .start = start, .stop = gw__upstream_stop};
+const struct gw__ops gw__ollama_ops = {
+    .kind = "ollama",
+    .start = start,
+    .stop = gw__upstream_stop,
+    .without_section = {.url = "http://127.0.0.1:11434",
+                        .model = "qwen2.5:7b",
+                        .model_variable = "OLLAMA_MODEL",
+                        .local = true},
+};

@@ -114,4 +114,12 @@ static enum err start(struct gw_call *c, struct error *e)
     return gw__upstream_start(c, &dialect, "/chat/completions", body, e);
 }
 
-const struct gw__ops gw__openai_ops = {.kind = "openai", .start = start, .stop = gw__upstream_stop};
+const struct gw__ops gw__openai_ops = {
+    .kind = "openai",
+    .start = start,
+    .stop = gw__upstream_stop,
+    .without_section = {.url = "https://api.openai.com/v1",
+                        .url_variable = "OPENAI_BASE_URL",
+                        .model_variable = "OPENAI_MODEL",
+                        .key_variable = "OPENAI_API_KEY"},
+};

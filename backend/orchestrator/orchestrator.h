@@ -8,7 +8,9 @@
  *    before it is made. An answer is shown as final only when its entry is durable.
  * O2 A candidate that fails or is late never fails the trace while another finished.
  * O3 Only read-only tools are called.
- * O4 Every trace ends: done, stopped or failed, at the latest at time_limit_ms + 5 s. */
+ * O4 Every trace ends: done, stopped or failed. Its tools together have tool_time_limit_ms, its
+ * models and their critique together time_limit_ms; before that it waits only for its entry and the
+ * index. */
 #ifndef ORCHESTRATOR_H
 #define ORCHESTRATOR_H
 

@@ -1,8 +1,10 @@
 /* The backend whole, over the bus, on a real state directory: a question becomes a logged answer
  * (O1..O4), roles hold, a failed start says why (K2), stopping is quick (K3). */
 #include "tests/unit/console_harness.h"
+#include <netinet/in.h>
 #include <poll.h>
 #include <sqlite3.h>
+#include <sys/socket.h>
 
 static void question_is_answered_from_live_figures(void **state)
 {
@@ -232,6 +234,60 @@ static void assert_page(struct console *c, enum wire_method m, const char *key, 
     json_decref(page);
 }
 
+/* O2, O4: of three models one never answers. */
+static void a_late_model_is_dropped_and_no_critique_begins_then(void **state)
+{
+    (void)state;
+    enum { LIMIT_MS = 700 };
+    struct sockaddr_in silent = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof silent;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&silent, len), 0);
+    assert_int_equal(listen(fd, 4), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&silent, &len), 0);
+    char *dir = new_dir(), *path = xasprintf("%s/three.conf", dir);
+    FILE *f = fopen(path, "w");
+    fprintf(f,
+            "[model \"slow\"]\nkind = openai\nmodel = x\nurl = http://127.0.0.1:%d\n"
+            "[copilot]\nmodels = builtin/lexical builtin/vector slow\ntime_limit_ms = %d\n"
+            "[arbitration]\ndivergence_threshold = 0.001\n",
+            ntohs(silent.sin_port), LIMIT_MS);
+    fclose(f);
+    struct console c = console_start(dir, path, "operator");
+    json_t *trace = ask(&c, "is the disk filling up, and why is memory low?");
+    const json_t *verdict = json_object_get(trace, "verdict"), *stage;
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_true(json_num(verdict, "D", 0) > 0.001);
+    assert_int_equal(json_array_size(json_object_get(trace, "critiques")), 0);
+    const json_t *slow = json_array_get(json_object_get(trace, "candidates"), 2);
+    assert_string_equal(json_str(slow, "model", ""), "slow");
+    assert_string_not_equal(json_str(slow, "state", ""), "done");
+    size_t i;
+    json_t *each;
+    json_array_foreach(json_object_get(trace, "stages"), i, each)
+    {
+        stage = each;
+        assert_string_not_equal(json_str(stage, "state", ""), "running");
+    }
+    json_decref(trace);
+    free(path);
+    close(fd);
+    console_stop(&c, false);
+}
+
+static void a_restart_is_logged_before_it_is_done(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_decref(call(&c, WIRE_connectors_restart, "{\"name\": \"host\"}"));
+    json_t *entries = call(&c, WIRE_evidence_list, "{\"type\": \"config\"}");
+    assert_int_equal(json_array_size(json_object_get(entries, "entries")), 1);
+    json_decref(entries);
+    assert_int_equal(refused(&c, WIRE_connectors_restart, "{\"name\": \"nobody\"}", NULL),
+                     ERR_NOT_FOUND);
+    console_stop(&c, false);
+}
+
 static void pages_tell_truly_whether_there_are_more(void **state)
 {
     (void)state;
@@ -367,6 +423,8 @@ int main(void)
         cmocka_unit_test(second_console_is_told_about_the_first),
         cmocka_unit_test(unwritable_state_and_broken_configuration_are_named),
         cmocka_unit_test(stopping_while_questions_run_is_quick_and_leaves_a_good_log),
+        cmocka_unit_test(a_late_model_is_dropped_and_no_critique_begins_then),
+        cmocka_unit_test(a_restart_is_logged_before_it_is_done),
         cmocka_unit_test(pages_tell_truly_whether_there_are_more),
         cmocka_unit_test(what_cannot_be_read_is_not_assessed),
         cmocka_unit_test(a_part_that_verifies_says_nothing_of_the_whole),
