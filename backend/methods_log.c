@@ -1,6 +1,7 @@
 /* The methods of the log and of what is computed from it: evidence, score, doctor. */
 #include "backend/base/clock.h"
 #include "backend/methods.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -139,6 +140,8 @@ static void on_verified(void *arg, json_t *report)
     backend__score_recount(b);
     b->score_due = true;
     backend__changed(b);
+    /* A walk of a long log leaves many small holes, and the first walk comes soon after start. */
+    malloc_trim(0);
 }
 
 void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,

@@ -2,6 +2,7 @@
 #include "backend/store/internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,10 +85,18 @@ static const char read_pragmas[] = "PRAGMA query_only=ON;"
                                    "PRAGMA trusted_schema=OFF;"
                                    "PRAGMA cache_size=-2048;";
 
+/* Nobody asks SQLite how much memory it uses; counting it is a lock for every allocation. */
+static void library_start(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 struct store_db *store__db_open(const char *path, enum store__mode mode, int busy_ms,
                                 struct error *e)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct store_db *db = xcalloc(1, sizeof *db);
+    pthread_once(&once, library_start);
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (mode == STORE__WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
     int rc = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
