@@ -361,6 +361,18 @@ static void merge_stages(struct arbitration *v, const char *id, const json_t *da
     }
 }
 
+/* The end of a turn tells the verdict; what else there is comes when it was asked for. */
+static void merge_turn(struct arbitration *v, const char *id, const json_t *data)
+{
+    if (!v->detail || !v->texts_of || strcmp(id, v->texts_of) ||
+        json_is_object(json_object_get(v->detail, "verdict")))
+        return;
+    json_t *copy = json_deep_copy(data);
+    json_object_update(v->detail, copy);
+    json_decref(copy);
+    trace_page_set(&v->page, v->detail);
+}
+
 static void view_event(void *self, const char *type, int64_t at, const json_t *data)
 {
     struct arbitration *v = self;
@@ -375,6 +387,8 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
     else if (!known)
         ask_traces(v);
     merge_stages(v, id, data);
+    if (turn)
+        merge_turn(v, id, data);
     if (turn && v->texts_of && !strcmp(id, v->texts_of) && view_ask_now(&v->ask_detail))
         call_detail(v);
     tui_list_changed(v->list);

@@ -86,8 +86,9 @@ bool view_ask_now(struct view_ask *a)
 {
     uint64_t now = clock_mono_ms();
     if (a->under_way || (a->last && now - a->last < ASK_EVERY_MS)) {
+        uint64_t gone = now - a->last;
         a->wanted = true;
-        tui_dirty_in(ASK_EVERY_MS);
+        tui_dirty_in(gone < ASK_EVERY_MS ? (unsigned)(ASK_EVERY_MS - gone) + 1 : ASK_EVERY_MS);
         return false;
     }
     a->last = now;

@@ -161,6 +161,7 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
     for (size_t i = 0; i < v->answer_count; i++) {
         const json_t *c = json_array_get(list, i);
         v->answers[i] = tui_text_new();
+        tui_text_tight(v->answers[i], 1);
         if (*json_str(c, "error", ""))
             tui_text_add(v->answers[i], ROLE_FAIL, 2, false, json_str(c, "error", ""));
         if (*json_str(c, "text", ""))
