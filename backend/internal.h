@@ -21,7 +21,7 @@
  * what came since the last; a verification of the log begins from nothing again. */
 struct score_tally {
     int64_t seq, line; /* the last counted */
-    int64_t outputs, results, calls, answers, starts, seals, oldest;
+    int64_t outputs, results, calls, starts, seals, oldest;
     int64_t lines, lines_chained;
 };
 

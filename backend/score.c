@@ -30,8 +30,7 @@ static bool take_type(void *arg, const struct store_row *row)
         int64_t *count;
     } counted[] = {{"model.output", &t->outputs}, {"critique", &t->outputs},
                    {"tool.result", &t->results},  {"tool.call", &t->calls},
-                   {"answer", &t->answers},       {"session.start", &t->starts},
-                   {"session.seal", &t->seals}};
+                   {"session.start", &t->starts}, {"session.seal", &t->seals}};
     for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
         if (strcmp(type, counted[i].type) == 0)
             *counted[i].count += store_int(row, 1);
@@ -95,8 +94,9 @@ static void log_facts(struct backend *b, struct pol_facts *f, struct recent *rec
     f->actions = known ? t->results + t->lines : -1;
     f->actions_chained =
         known ? (t->results < t->calls ? t->results : t->calls) + t->lines_chained : -1;
-    f->answers = known ? t->answers : -1;
-    f->answers_with_sources = -1;
+    struct store_db *db = store_reader(b->store);
+    f->answers = store_scalar(db, -1, "SELECT answers FROM answer_counts", "");
+    f->answers_with_sources = store_scalar(db, -1, "SELECT cited FROM answer_counts", "");
     f->sessions = known && t->starts > 0 ? t->starts - 1 : -1;
     f->sessions_sealed = known ? t->seals : -1;
     f->oldest_payload_at = !known ? -1 : t->oldest == INT64_MAX ? 0 : t->oldest;

@@ -153,6 +153,7 @@ struct stored_trace {
     char id[33], conversation[33], session[33];
     const char *state;
     int64_t at;
+    bool claims, cites; /* an answer that says something of the world; it cites a source */
     struct buf sealed;
 };
 
@@ -163,6 +164,11 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     memcpy(s->conversation, t->conversation, sizeof s->conversation);
     memcpy(s->session, prov_session(t->orch->rooms.prov), sizeof s->session);
     s->state = state;
+    if (strcmp(state, "done") == 0 && t->verdict.winner >= 0) {
+        /* a built-in model that cites nothing says that it has no answer */
+        s->cites = t->verdict.answered;
+        s->claims = s->cites || !t->candidates[t->verdict.winner].model->builtin;
+    }
     if (clock_parse(json_str(t->doc, "at", ""), &s->at) < 0)
         s->at = clock_real_ms();
     json_puts(t->doc, "state",
@@ -176,6 +182,13 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
 {
     struct stored_trace *s = arg;
+    if (s->claims) {
+        enum err counted =
+            store_exec(db, e, "UPDATE answer_counts SET answers = answers + 1, cited = cited + ?",
+                       "i", (int64_t)s->cites);
+        if (counted != ERR_OK)
+            return counted;
+    }
     return store_exec(
         db, e,
         "INSERT INTO traces (trace_id, conversation, at, state, session, sealed) "

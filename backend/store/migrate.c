@@ -45,6 +45,11 @@ static const char *const steps[] = {
     " ifnull(currency, ''), priced <> 0, count(*), sum(estimated), sum(input_tokens),"
     " sum(output_tokens), sum(ifnull(amount_nano, 0) / 1000000000),"
     " sum(ifnull(amount_nano, 0) % 1000000000) FROM ledger GROUP BY 1, 2, 3, 4, 5, 6;",
+    /* 3: how many answers claimed something since, and how many of them cite a source. Kept by the
+     * write that ends a trace. */
+    "CREATE TABLE answer_counts(id INTEGER PRIMARY KEY CHECK(id = 1), answers INTEGER NOT NULL,"
+    " cited INTEGER NOT NULL) STRICT;"
+    "INSERT INTO answer_counts VALUES(1, 0, 0);",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
