@@ -40,11 +40,6 @@ struct tui__app *tui__app(void)
     return the_app;
 }
 
-struct busc *tui_bus(void)
-{
-    return the_app ? the_app->bus : NULL;
-}
-
 void tui_dirty(void)
 {
     if (the_app)
@@ -175,11 +170,6 @@ void tui_show_item(const char *view, const char *id)
             if (id && tui__views[i].ops->show)
                 tui__views[i].ops->show(the_app->views[i].self, id);
         }
-}
-
-void tui_show(const char *view)
-{
-    tui_show_item(view, NULL);
 }
 
 /* ---- the bus */

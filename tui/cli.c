@@ -82,7 +82,6 @@ int cli_error(const struct error *e)
         fprintf(stderr, "  what to do: %s\n", err_hint(e->code));
     switch (e->code) {
     case ERR_DENIED:
-    case ERR_BLOCKED:
         return EXIT_REFUSED;
     case ERR_TAMPERED:
         return EXIT_TAMPERED;

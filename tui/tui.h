@@ -143,7 +143,6 @@ void tui_list_set_filter(struct tui_list *l, const char *text); /* "" shows all 
 const char *tui_list_filter(const struct tui_list *l);
 
 /* ---- the rest of the console */
-struct busc *tui_bus(void);
 void tui_dirty(void); /* something changed: draw again soon */
 /* How many answers are being given: the bottom line then says how to stop them. */
 void tui_answering(size_t n);
@@ -156,7 +155,6 @@ void tui_error(const struct error *e,
 /* Asks "question [y/N]" in the footer; answer(arg) runs on y only. */
 void tui_confirm(const char *question, void (*answer)(void *arg), void *arg);
 void tui_copy(const char *text); /* OSC 52, at most 74,994 bytes; says so in the footer */
-void tui_show(const char *view); /* focus a view by name */
 /* The same, and the view is to show the thing with that id. */
 void tui_show_item(const char *view, const char *id);
 /* Text in a full-pane overlay with scrolling and Esc; takes the text. */

@@ -11,7 +11,7 @@ struct view { /* what the console keeps of an open view */
 };
 
 struct view_ops {
-    const char *name;               /* "chat"; tui_show's word */
+    const char *name;               /* "chat"; tui_show_item's word */
     size_t size;                    /* of its private data */
     const enum tui_action *actions; /* ends with ACTION_NONE: VIEW actions it takes, and which LIST
                                        or INPUT ones the footer is to show */

@@ -296,7 +296,7 @@ static enum err refuse(struct store_db *db, void *arg, struct error *e)
 {
     (void)db;
     (void)arg;
-    return err_set(e, ERR_BLOCKED, "not this one");
+    return err_set(e, ERR_DENIED, "not this one");
 }
 
 static struct ack late;
@@ -316,7 +316,7 @@ static void test_failure(void **state) /* P2, C2, C3 */
     w->then = append_late;
     loop_run(w->loop);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(acks[i].error.code, i < 2 ? ERR_OK : ERR_BLOCKED);
+        assert_int_equal(acks[i].error.code, i < 2 ? ERR_OK : ERR_DENIED);
         assert_int_equal(acks[i].seq, i + 1);
     }
     assert_int_equal(late.error.code, ERR_OK);
