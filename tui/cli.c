@@ -459,6 +459,7 @@ static int take_options(struct cli *c, int argc, char **argv)
             break;
         case 'C':
             c->conversation = optarg;
+            ok = strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
             break;
         case 'h':
             printf("usage: mcp-console %s\n", c->command->usage);

@@ -129,6 +129,50 @@ static void citations_are_whole_numbers(void **state)
     assert_true(orch_cites("[2][12]", "12"));
 }
 
+static void what_cites_nothing_is_weak(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    struct orch_verdict v = judge("I cannot answer this.", "I do not know.", s);
+    assert_true(v.weak);
+    assert_false(v.answered);
+    assert_false(v.diverges); /* two that found nothing have nothing to criticise */
+    assert_true(s[0].composite < LIMITS.composite && s[1].composite < LIMITS.composite);
+    json_decref(v.disputed);
+    v = judge("/ is 87% full. [7]", NULL, s); /* a source that does not exist */
+    assert_true(v.weak && !v.answered);
+    json_decref(v.disputed);
+    v = judge("/ is 87% full. [1]", NULL, s);
+    assert_true(!v.weak && v.answered);
+    json_decref(v.disputed);
+}
+
+static void equal_is_equal(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    struct orch_verdict v = judge("/ is 87% full. [1]", "/ is 87% full. [1]", s);
+    assert_int_equal(v.winner, 0);
+    assert_int_equal(v.equal, 1);
+    json_decref(v.disputed);
+    v = judge("/ is 87% full. [1]", "/ is 12% full.", s);
+    assert_int_equal(v.equal, -1);
+    json_decref(v.disputed);
+}
+
+/* Two readings that both stand in the source are no dispute; one that stands nowhere is. */
+static void readings_are_no_dispute(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    struct orch_verdict v = judge("The disk has 31 GiB. [1]", "The disk has 252 GiB. [1]", s);
+    assert_int_equal(json_array_size(v.disputed), 0);
+    json_decref(v.disputed);
+    v = judge("The disk has 31 GiB. [1]", "The disk has 32 GiB. [1]", s);
+    assert_int_equal(json_array_size(v.disputed), 1);
+    json_decref(v.disputed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +184,9 @@ int main(void)
         cmocka_unit_test(one_answer_has_no_D),
         cmocka_unit_test(no_answer_has_no_winner),
         cmocka_unit_test(citations_are_whole_numbers),
+        cmocka_unit_test(what_cites_nothing_is_weak),
+        cmocka_unit_test(equal_is_equal),
+        cmocka_unit_test(readings_are_no_dispute),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -272,6 +272,8 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
 {
     (void)arg;
     enum err code = store_exec(db, e, "DROP TABLE ledger_days", "");
+    if (code == ERR_OK)
+        code = store_exec(db, e, "DROP TABLE answer_counts", "");
     return code == ERR_OK ? store_exec(db, e, "PRAGMA user_version=1", "") : code;
 }
 

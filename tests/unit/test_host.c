@@ -447,11 +447,52 @@ static void test_container(void **state)
 static void test_overview(void **state)
 {
     (void)state;
+    stat_line(10, "plain", 'S', 100, 1000);
+    stat_line(13, "big one", 'R', 5, 210000);
     struct host_out o = run("overview");
     expect(&o, "overview", "warn", NULL, NULL);
     assert_non_null(strstr(json_str(finding(&o, "overview"), "en", ""), "memory"));
     expect(&o, "load", "fail", NULL, NULL);
     expect(&o, "memory", "fail", NULL, NULL);
+    /* what is short leads, and names who takes it */
+    const json_t *first = json_array_get(o.findings, 0), *blamed = finding(&o, "slow memory");
+    assert_true(json_flag(first, "lead", false) && json_flag(blamed, "lead", false));
+    const json_t *top =
+        json_array_get(json_object_get(json_object_get(o.data, "processes"), "by_memory"), 0);
+    assert_non_null(top);
+    char *culprit = xasprintf("process %s (pid %lld)", json_str(top, "name", ""),
+                              (long long)json_int(top, "pid", 0));
+    assert_non_null(strstr(json_str(blamed, "en", ""), culprit));
+    assert_string_equal(json_str(blamed, "severity", ""), "fail");
+    free(culprit);
+    host__out_release(&o);
+}
+
+/* With everything in its limits it says that nothing measured explains slowness. */
+static void test_overview_of_a_calm_machine(void **state)
+{
+    (void)state;
+    put("/proc/loadavg", "0.10 0.10 0.10 1/100 999\n");
+    put("/proc/meminfo", "MemTotal: 8000000 kB\nMemFree: 6000000 kB\nMemAvailable: 7000000 kB\n"
+                         "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
+    put("/proc/vmstat", "oom_kill 0\n");
+    put("/shm/x", "");
+    put("/proc/self/mountinfo", "1 0 8:1 / / ro - ext4 /dev/sda1 ro\n"
+                                "2 0 0:7 / /shm ro - tmpfs tmpfs ro\n");
+    struct host_out disks = run("disks"); /* a file system in memory does not stand beside disks */
+    assert_int_equal(json_array_size(disks.findings), 1);
+    assert_int_equal(json_array_size(json_object_get(disks.data, "disks")), 2);
+    host__out_release(&disks);
+    static const char *const pressure[] = {"/proc/pressure/cpu", "/proc/pressure/memory",
+                                           "/proc/pressure/io"};
+    for (size_t i = 0; i < 3; i++)
+        put(pressure[i], "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+                         "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+    struct host_out o = run("overview");
+    const json_t *first = json_array_get(o.findings, 0);
+    assert_string_equal(json_str(first, "topic", ""), "slow overview");
+    assert_non_null(strstr(json_str(first, "en", ""), "nothing measured here explains slowness"));
+    assert_non_null(strstr(json_str(first, "ru", ""), "ничто из измеренного не объясняет"));
     host__out_release(&o);
 }
 
@@ -665,6 +706,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_system, tree_open, tree_shut),
         cmocka_unit_test_setup_teardown(test_container, tree_open, tree_shut),
         cmocka_unit_test_setup_teardown(test_overview, tree_open, tree_shut),
+        cmocka_unit_test_setup_teardown(test_overview_of_a_calm_machine, tree_open, tree_shut),
         cmocka_unit_test_setup_teardown(test_nonsense, tree_open, tree_shut),
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_limits),
