@@ -41,6 +41,8 @@ struct loop {
     struct loop_watch **wait_for; /* the watch of each entry of wait_fds, NULL once freed */
     size_t wait_len, wait_cap;
     struct slots procs; /* struct proc */
+    int guard_fd;       /* to the guard of proc_guard.c; -1: none */
+    pid_t guard_pid;
     struct slots calls; /* struct http_call */
     struct pool *pool;  /* NULL until the first job */
 };
@@ -54,6 +56,12 @@ void pool__free(struct loop *l);
 
 /* proc.c */
 void proc__kill_all(struct loop *l); /* so that reaping one after the other does not take long */
+
+/* proc_guard.c: a small process that outlives this one by a moment and kills the groups that it
+ * left behind, also after a kill -9. Started with the first child. */
+void guard__add(struct loop *l, pid_t group);
+void guard__remove(struct loop *l, pid_t group); /* before its leader is reaped */
+void guard__stop(struct loop *l);
 
 /* http.c */
 void http__turn(struct loop *l); /* moves transfers on and delivers what they brought */

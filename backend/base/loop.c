@@ -78,6 +78,7 @@ struct loop *loop_new(void)
     }
     struct loop *l = xcalloc(1, sizeof *l);
     l->multi = multi;
+    l->guard_fd = -1;
     pthread_mutex_init(&l->lock, NULL);
     return l;
 }
@@ -340,6 +341,7 @@ void loop_free(struct loop *l)
     for (size_t i = 0; i < l->calls.len; i++)
         if (l->calls.at[i])
             http_cancel(l->calls.at[i]);
+    guard__stop(l);
     slots_release(&l->procs);
     slots_release(&l->calls);
     slots_release(&l->watches);

@@ -472,6 +472,8 @@ void proc_free(struct proc *p)
     stream_end(&p->in, &p->in_watch);
     stream_end(&p->out, &p->out_watch);
     stream_end(&p->err, &p->err_watch);
+    kill(-p->pid, SIGKILL);
+    guard__remove(p->loop, p->pid); /* while the id is still taken: 1 */
     group_end(p->pid, p->pid_fd);
     stream_end(&p->pid_fd, &p->pid_watch);
     loop_timer_free(p->term_timer);
@@ -505,6 +507,7 @@ static struct proc *proc_new(struct loop *l, struct launch *s, const struct proc
     p->late_timer = loop_timer_new(l, on_late, p);
     slots__pack(&l->procs);
     slots__add(&l->procs, p);
+    guard__add(l, pid);
     return p;
 }
 

@@ -6,10 +6,10 @@
 #include "backend/gateway/gateway.h"
 
 enum {
-    GW__LINE_MAX = 1 << 20,  /* one line or one event of a stream */
-    GW__TEXT_MAX = 4 << 20,  /* an answer's text */
-    GW__WIRE_MAX = 32 << 20, /* what one response may bring in all */
-    GW__ERROR_MAX = 64 << 10 /* kept of an error's body */
+    GW__LINE_MAX = 1 << 20,   /* one line or one event of a stream */
+    GW__TEXT_MAX = 512 << 10, /* an answer's text: it is scanned, sealed and judged on the loop */
+    GW__WIRE_MAX = 32 << 20,  /* what one response may bring in all */
+    GW__ERROR_MAX = 64 << 10  /* kept of an error's body */
 };
 
 /* A row of models.def: how calls of one kind are made. */

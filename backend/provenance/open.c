@@ -110,8 +110,6 @@ static enum err mend_tail(struct store_db *db, struct ends *ends, struct prov__t
     enum err code =
         store_query(db, e, take_number, &near, "SELECT count(*) FROM entries WHERE seq >= 0", "");
     near += FAR;
-    if (ends->size < 0 || ends->size > near)
-        ends->size = 0;
     if (code == ERR_OK)
         code = store_query(db, e, take_number, &ends->entries,
                            "SELECT coalesce(max(seq), -1) + 1 FROM entries"
@@ -124,6 +122,8 @@ static enum err mend_tail(struct store_db *db, struct ends *ends, struct prov__t
                            "i", near);
     if (code != ERR_OK)
         return code;
+    if (ends->size < 0 || ends->size > near) /* made up: one missing entry stands for it */
+        ends->size = 1 + (ends->entries > ends->payloads ? ends->entries : ends->payloads);
     int64_t size = ends->size > ends->entries ? ends->size : ends->entries;
     memcpy(tail->head, ends->head, VAULT_HASH);
     if (size != ends->size)

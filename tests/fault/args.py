@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from faultlib import BASE_ENV, BIN, WORK, Console, check, conf, entries, finish, fresh, run
+from faultlib import BASE_ENV, BIN, WORK, Console, attack, check, conf, entries, fresh, run
 
 SUBCOMMANDS = (["ask", "hi"], ["connectors"], ["cost"], ["score"], ["evidence", "list"], ["evidence", "verify"],
                ["evidence", "show", "0"], ["doctor"])
@@ -134,8 +134,4 @@ def environment():
     check(os.listdir(WORK + "/cwd") == [], "a relative directory of XDG is not used", os.listdir(WORK + "/cwd"))
 
 
-broken_configuration()
-arguments()
-streams()
-environment()
-finish()
+attack(broken_configuration, streams, environment, arguments)

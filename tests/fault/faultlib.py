@@ -19,6 +19,7 @@ import sys
 import tempfile
 import termios
 import time
+import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("MCPC_BIN", os.path.join(TOP, "build/asan/mcp-console")))
@@ -62,7 +63,7 @@ def fresh(name="state"):
     """The path of a state directory that does not exist yet."""
     global _count
     _count += 1
-    return os.path.join(WORK, "%s-%d" % (name, _count))
+    return os.path.join(WORK, "%s-%d-%d" % (name, os.getpid(), _count))
 
 
 def conf(text):
@@ -290,3 +291,42 @@ def logged(state, kind):
             db.close()
     except sqlite3.Error:
         return 0
+
+
+def attack(*attacks, at_once=4):
+    """Runs each attack in a process of its own, some at once; then ends with the sum."""
+    global checks
+    waiting, running = list(attacks), {}
+    sys.stdout.flush()
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            one = waiting.pop(0)
+            reader, writer = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    start = time.monotonic()
+                    checks = 0
+                    one()
+                    os.write(writer, b"%d %d" % (checks, len(failures)))
+                    print("%s: %d checks, %.1f s" % (one.__name__, checks, time.monotonic() - start))
+                    status = 0
+                except BaseException:
+                    traceback.print_exc()
+                finally:
+                    sys.stdout.flush()
+                    os._exit(status)
+            os.close(writer)
+            running[pid] = (one, reader)
+        pid, status = os.wait()
+        if pid not in running:
+            continue
+        one, reader = running.pop(pid)
+        counts = os.read(reader, 100).split()
+        os.close(reader)
+        checks += int(counts[0]) if counts else 0
+        failures.extend([one.__name__] * (int(counts[1]) if counts else 0))
+        if status or not counts:
+            failures.append(one.__name__)
+    finish()

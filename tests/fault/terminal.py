@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from faultlib import (BIN, SANITIZER, Console, alive, check, conf, env_of, finish, fresh, logged, sealed, verify,
+from faultlib import (BIN, SANITIZER, Console, alive, attack, check, conf, env_of, fresh, logged, sealed, verify,
                       wait_until)
 
 SLOW_MODEL = """
@@ -294,8 +294,4 @@ def subcommands():
     assert alive
 
 
-for attack in (resize_storm, ending_signals, other_signals, hang_up, names, subcommands):
-    start = time.monotonic()
-    attack()
-    print("%s: %.1f s" % (attack.__name__, time.monotonic() - start))
-finish()
+attack(resize_storm, ending_signals, other_signals, hang_up, names, subcommands)
