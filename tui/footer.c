@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CLOCK_WIDTH = 8 };
+enum { CLOCK_WIDTH = 8, STOP_WIDTH = 14 };
 
 static void clock_draw(struct tui_area line)
 {
@@ -48,8 +48,13 @@ static void hints_draw(struct tui__app *app, struct tui_area line)
     int x = 1;
     struct tui_area room = line;
     room.width -= 8; /* "? help", drawn last */
-    if (app->answering)
-        hint_draw(app, room, &x, ACTION_STOP, typing);
+    if (app->answering && line.width > STOP_WIDTH * 2) {
+        /* At the right: what stands there stays where it is when an answer begins and ends. */
+        int at = line.width - CLOCK_WIDTH - STOP_WIDTH;
+        hint_draw(app, line, &at, ACTION_STOP, typing);
+        line.width -= STOP_WIDTH;
+        room.width -= STOP_WIDTH;
+    }
     if (!typing && !app->overlay && tui__app_offers(app, ACTION_OPEN))
         hint_draw(app, room, &x, ACTION_OPEN, typing);
     for (size_t s = 0; s < sizeof(order) / sizeof(order[0]); s++)

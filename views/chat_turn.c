@@ -328,12 +328,12 @@ static void draft_end(struct chat_turn *t)
 
 void chat_turn_set(struct chat_turn *t, const json_t *trace)
 {
-    int64_t at;
+    int64_t at = view_at(trace, "at");
     parts_make(t);
     t->fetching = false;
     snprintf(t->trace_id, sizeof(t->trace_id), "%s", json_str(trace, "trace_id", t->trace_id));
     t->rowid = json_int(trace, "rowid", t->rowid);
-    if (!clock_parse(json_str(trace, "at", ""), &at))
+    if (at > 0)
         t->at = at;
     free(t->question);
     t->question = xstrdup(json_str(trace, "question", ""));

@@ -2,7 +2,8 @@
  *
  * usage: canned FIXTURE.json [THEME] [utf-8|ascii]
  * The fixture's members are results by method name; "connectors.get" and "traces.get" hold one
- * result a name or id. A time of zero or less counts from now. chat.ask streams the member
+ * result a name or id. chat.stop breaks the event stream; from then on chat.history answers
+ * "chat.history.again". A time of zero or less counts from now. chat.ask streams the member
  * "answer". */
 #include "backend/base/clock.h"
 #include "backend/base/json.h"
@@ -19,7 +20,14 @@
 static const char ADDRESS[] = "inproc://canned";
 static const char TRACE[] = "00000000000000000000000000000abc";
 
-enum { FIXTURE_MAX = 1 << 20, TOKEN_BYTES = 16, TOKEN_MS = 20, VERIFY_STEPS = 4, VERIFY_MS = 60 };
+enum {
+    FIXTURE_MAX = 1 << 20,
+    TOKEN_BYTES = 16,
+    TOKEN_MS = 20,
+    VERIFY_STEPS = 4,
+    VERIFY_MS = 60,
+    FLOOD = 5000
+};
 
 struct canned {
     json_t *fixture;
@@ -29,6 +37,7 @@ struct canned {
     char *question;
     size_t said; /* bytes of the answer */
     int verified;
+    bool missed; /* the event stream broke: chat.history answers "chat.history.again" */
 };
 
 /* Members named at or ..._at with a number up to zero become times of today. */
@@ -75,6 +84,8 @@ static void answer(struct bus_call *call, void *arg)
     struct canned *c = arg;
     const json_t *params = bus_params(call);
     json_t *result = json_object_get(c->fixture, wire_row(bus_method(call))->name);
+    if (c->missed && bus_method(call) == WIRE_chat_history)
+        result = json_object_get(c->fixture, "chat.history.again");
     const char *key = json_str(params, "name", json_str(params, "trace_id", NULL));
     if (key && result)
         result = json_object_get(result, key);
@@ -152,6 +163,18 @@ static void on_verify(struct bus_call *call, void *arg)
     bus_reply(call, json_pack("{s:b}", "started", 1));
 }
 
+/* More events than the bus keeps: the client has to ask for all anew. */
+static void on_stop(struct bus_call *call, void *arg)
+{
+    struct canned *c = arg;
+    json_t *nothing = json_object();
+    c->missed = true;
+    for (int i = 0; i < FLOOD; i++)
+        bus_event(c->bus, "noise", nothing);
+    json_decref(nothing);
+    bus_reply(call, json_pack("{s:i}", "stopped", 1));
+}
+
 static void on_done(struct bus_call *call, void *arg)
 {
     (void)arg;
@@ -210,6 +233,7 @@ int main(int argc, char **argv)
         handlers[canned[i]] = answer;
     handlers[WIRE_chat_ask] = on_ask;
     handlers[WIRE_evidence_verify] = on_verify;
+    handlers[WIRE_chat_stop] = on_stop;
     handlers[WIRE_connectors_check] = handlers[WIRE_connectors_restart] = on_done;
     c.loop = loop_new();
     c.tokens = loop_timer_new(c.loop, next_token, &c);
