@@ -429,6 +429,7 @@ static void key(struct tui__app *app, const struct tui__event *ev)
         char bytes[4];
         size_t n = text_encode(ev->key, bytes);
         ops->text(focused_self(app), bytes, n);
+        app->echo = true;
     }
 }
 
@@ -478,9 +479,8 @@ static void wheel(struct tui__app *app, const struct tui__event *ev)
     }
 }
 
-static void handle(struct tui__app *app, const struct tui__event *ev)
+static void handle_any(struct tui__app *app, const struct tui__event *ev)
 {
-    app->dirty = app->urgent = true;
     if (app->error && ev->type == EVENT_KEY) { /* it was read; Esc does nothing else */
         free(app->error);
         app->error = NULL;
@@ -506,11 +506,27 @@ static void handle(struct tui__app *app, const struct tui__event *ev)
     }
 }
 
+/* Text that was typed needs the focused pane only, unless something else happened before. */
+static void handle(struct tui__app *app, const struct tui__event *ev)
+{
+    bool full = app->error || (app->urgent && !app->echo);
+    app->echo = false;
+    handle_any(app, ev);
+    app->urgent = true;
+    app->echo &= !full;
+    app->dirty |= !app->echo;
+}
+
 /* ---- the loop */
 
 static void draw_now(struct tui__app *app)
 {
-    app->dirty = app->urgent = false;
+    if (app->echo && app->urgent && tui__frame_echo(app)) { /* what is dirty waits for its frame */
+        app->urgent = app->echo = false;
+        tui__screen_flush();
+        return;
+    }
+    app->dirty = app->urgent = app->echo = false;
     app->drawn_at = clock_mono_ms();
     tui__frame_draw(app);
     tui__screen_flush();
@@ -520,7 +536,7 @@ static void draw_now(struct tui__app *app)
 static int patience(const struct tui__app *app, uint64_t now)
 {
     int64_t wait = -1;
-    if (app->dirty)
+    if (app->dirty || app->urgent)
         wait = app->urgent ? 0 : (int64_t)(app->drawn_at + FRAME_MS) - (int64_t)now;
     uint64_t times[] = {app->wake_at, app->said ? app->said_until : 0};
     for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
@@ -581,6 +597,7 @@ static void signals(struct tui__app *app)
     if (s.resize)
         tui__screen_resize();
     app->dirty = app->urgent = true;
+    app->echo = false;
 }
 
 static void turn(struct tui__app *app)

@@ -42,6 +42,7 @@ struct tui__app {
     bool quit;
 
     bool dirty, urgent; /* draw; draw without waiting for the next frame */
+    bool echo;          /* all that is urgent is text that the focused pane took */
     uint64_t drawn_at;  /* monotonic ms */
     uint64_t wake_at;   /* when time alone makes it dirty; 0: never */
     int minute;         /* that the clock shows */
@@ -113,7 +114,8 @@ bool tui__app_searches(const struct tui__app *app);
 struct tui_list *tui__app_list(const struct tui__app *app);
 
 /* ---- parts of the screen */
-void tui__frame_draw(struct tui__app *app);                        /* layout.c: everything */
+void tui__frame_draw(struct tui__app *app); /* layout.c: everything */
+bool tui__frame_echo(struct tui__app *app); /* the focused pane alone; false: it must be all */
 void tui__status_draw(struct tui__app *app, struct tui_area line); /* status.c */
 void tui__status_set(struct tui__app *app, const json_t *status);
 void tui__footer_draw(struct tui__app *app, struct tui_area line);  /* footer.c */

@@ -240,3 +240,14 @@ void tui__frame_draw(struct tui__app *app)
     if (app->error)
         tui__error_draw(app, all);
 }
+
+bool tui__frame_echo(struct tui__app *app)
+{
+    struct tui_area pane = app->panes[app->focus];
+    if (pane.height <= 0 || pane.width <= 0 || app->overlay || app->error || app->mode != MODE_VIEW)
+        return false;
+    tui__cursor_reset();
+    tui_clear(pane, ROLE_TEXT);
+    pane_draw(app, app->focus, pane);
+    return true;
+}
