@@ -144,7 +144,15 @@ def keys(program, keys, quiet=0.03, expect=False):
 
 
 def idle(program, seconds):
-    return program.drain(seconds) / seconds
+    """Bytes a second while nobody does anything; the second in which the clock shows a new minute is
+    left out."""
+    total = counted = 0
+    while counted < seconds:
+        minute = time.localtime().tm_min
+        written = program.drain(1)
+        if time.localtime().tm_min == minute and time.localtime().tm_sec > 0:
+            total, counted = total + written, counted + 1
+    return total / seconds
 
 
 def streaming_keys(program, expect, count, pause=0.06):
