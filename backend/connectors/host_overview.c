@@ -120,8 +120,8 @@ static void blame_process(struct overview *all, struct host_out *o, enum shortag
                       name, pid, f.ru));
     else
         say_first(o, all->severity[of], "slow memory",
-                  xasprintf("Memory is short: process %s (pid %lld) holds the most, %s.", name,
-                            pid, f.en),
+                  xasprintf("Memory is short: process %s (pid %lld) holds the most, %s.", name, pid,
+                            f.en),
                   xasprintf("Не хватает памяти: больше всего держит процесс %s (pid %lld), %s.",
                             name, pid, f.ru));
     free(name);

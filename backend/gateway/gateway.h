@@ -4,7 +4,8 @@
  * G1 Every gw_start that returned a call ends in exactly one `done`, unless gw_cancel was called.
  * G2 deltas + `done` carry usage, flagged reported or estimated; a cut stream is an error with what
  *    arrived so far and usage estimated.
- * G3 Foreign text is bounded: at most 1 MiB a line, 512 KiB an answer, 32 MiB a response on the wire.
+ * G3 Foreign text is bounded: at most 1 MiB a line, 512 KiB an answer, 32 MiB a response on the
+ * wire.
  */
 #ifndef GATEWAY_H
 #define GATEWAY_H

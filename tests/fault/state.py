@@ -94,7 +94,7 @@ def database():
 
     state = copied()
     db = sqlite3.connect(state + "/console.db")
-    db.executescript("DROP TABLE ledger; DROP TABLE traces")
+    db.executescript("DROP TABLE ledger; DROP TABLE ledger_days; DROP TABLE traces")
     db.close()
     r = run("--state", state, "cost")
     check(r.code in (0, 1), "tables are missing", r)  # whichever of them the subcommand reads
