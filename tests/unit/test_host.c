@@ -476,9 +476,9 @@ static void test_overview_of_a_calm_machine(void **state)
     put("/proc/meminfo", "MemTotal: 8000000 kB\nMemFree: 6000000 kB\nMemAvailable: 7000000 kB\n"
                          "SwapTotal: 0 kB\nSwapFree: 0 kB\n");
     put("/proc/vmstat", "oom_kill 0\n");
-    put("/shm/x", "");
+    put("/dev/shm/x", "");
     put("/proc/self/mountinfo", "1 0 8:1 / / ro - ext4 /dev/sda1 ro\n"
-                                "2 0 0:7 / /shm ro - tmpfs tmpfs ro\n");
+                                "2 0 0:7 / /dev/shm ro - tmpfs tmpfs ro\n");
     struct host_out disks = run("disks"); /* a file system in memory does not stand beside disks */
     assert_int_equal(json_array_size(disks.findings), 1);
     assert_int_equal(json_array_size(json_object_get(disks.data, "disks")), 2);
