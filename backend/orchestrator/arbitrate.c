@@ -291,6 +291,36 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
     v->weak = !v->answered || scores[v->winner].composite < limits->composite;
 }
 
+/* The part of an answer that is compared: comparing must not hold the loop. */
+static char *compared(const char *text)
+{
+    enum { COMPARED_BYTES = 64 * 1024 };
+    size_t len = strnlen(text, COMPARED_BYTES);
+    while (text[len] && len && ((unsigned char)text[len] & 0xC0) == 0x80)
+        len--; /* not within a character */
+    return xstrndup(text, len);
+}
+
+static void score_answer(const struct know *k, const char *text, const struct gw_source *sources,
+                         size_t source_count, const float *embedding, double to_others,
+                         struct orch_score *s)
+{
+    const char *why = "";
+    float grounds[KNOW_DIM];
+    *s = (struct orch_score){0};
+    s->safety_risk = clamp01(pol_safety_risk(text, &why)); /* of all of it */
+    for (size_t b = 0; why[b] && b + 1 < sizeof s->why_risky; b++)
+        s->why_risky[b] = why[b];
+    char *head = compared(text);
+    embed_cited(k, head, sources, source_count, grounds);
+    double to_sources = clamp01(know_cosine(embedding, grounds));
+    for (size_t j = 0; j < source_count && !s->grounded; j++)
+        s->grounded = orch_cites(head, sources[j].id);
+    s->overlap = !s->grounded ? 0 : to_others < 0 ? to_sources : (to_sources + to_others) / 2;
+    s->reasoning = clamp01(reasoning_signal(head, sources, source_count));
+    free(head);
+}
+
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     const struct orch_answer *answers, size_t n, const struct gw_source *sources,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict)
@@ -301,28 +331,19 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
     if (!n)
         return;
     float(*embeddings)[KNOW_DIM] = xcalloc(n, sizeof *embeddings);
-    for (size_t i = 0; i < n; i++)
-        know_embed(k, answers[i].text, embeddings[i]);
+    for (size_t i = 0; i < n; i++) {
+        char *head = compared(answers[i].text);
+        know_embed(k, head, embeddings[i]);
+        free(head);
+    }
     for (size_t i = 0; i < n; i++) {
         struct orch_score *s = &scores[i];
-        const char *why = "";
-        *s = (struct orch_score){0};
-        s->safety_risk = clamp01(pol_safety_risk(answers[i].text, &why));
-        for (size_t b = 0; why[b] && b + 1 < sizeof s->why_risky; b++)
-            s->why_risky[b] = why[b];
-        float grounds[KNOW_DIM];
-        embed_cited(k, answers[i].text, sources, source_count, grounds);
-        double to_sources = clamp01(know_cosine(embeddings[i], grounds)), to_others = 0;
+        double to_others = n > 1 ? 0 : -1;
         for (size_t j = 0; j < n; j++) {
             if (j != i)
-                to_others += clamp01(know_cosine(embeddings[i], embeddings[j]));
+                to_others += clamp01(know_cosine(embeddings[i], embeddings[j])) / (double)(n - 1);
         }
-        for (size_t j = 0; j < source_count && !s->grounded; j++)
-            s->grounded = orch_cites(answers[i].text, sources[j].id);
-        s->overlap = !s->grounded ? 0
-                     : n > 1      ? (to_sources + to_others / (double)(n - 1)) / 2
-                                  : to_sources;
-        s->reasoning = clamp01(reasoning_signal(answers[i].text, sources, source_count));
+        score_answer(k, answers[i].text, sources, source_count, embeddings[i], to_others, s);
         s->composite = limits->w_semantic * s->overlap + limits->w_safety * (1 - s->safety_risk) +
                        limits->w_reasoning * s->reasoning;
     }

@@ -13,7 +13,7 @@
  *   An answer that cites nothing is weak, and two such answers need no critique.
  *   Disputed are sentences alike but for a number that stands in no source the sentence cites: two
  * readings of an instrument, each in its source, are no dispute. Embeddings are know_embed's; all
- * values lie in 0..1. */
+ * values lie in 0..1. Of an answer its first 64 KiB are compared; its risk is that of the whole. */
 #ifndef ORCH_ARBITRATE_H
 #define ORCH_ARBITRATE_H
 
