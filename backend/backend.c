@@ -139,7 +139,7 @@ static void first_verify(void *arg)
     b->tick = loop_timer_new(b->loop, on_tick, b);
     loop_timer_start(b->tick, TICK_MS, TICK_MS);
     b->score_due = true;
-    backend__verify(b, 0, NULL, NULL, NULL);
+    backend__verify(b, 0, NULL, NULL, NULL, NULL);
 }
 
 /* ---- start */
@@ -175,6 +175,12 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     if (!(b->prov = prov_open(b->loop, b->store, b->vault, e)))
         return e->code;
+    struct prov_signing signing = {
+        .origin = conf_str(b->conf, "evidence", "", "origin"),
+        .environment = conf_str(b->conf, "console", "", "environment"),
+        .entries = conf_int(b->conf, "evidence", "", "checkpoint_entries"),
+        .seconds = conf_int(b->conf, "evidence", "", "checkpoint_seconds")};
+    prov_sign(b->prov, &signing);
     b->cost = cost_new(b->store);
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;

@@ -77,11 +77,12 @@ void backend__tell(struct backend *b, const char *type, json_t *data,
 /* Tells clients the status and the score soon if they changed; cheap, may be called often. */
 void backend__changed(struct backend *b);
 /* Verifies the log from entry `from` on as it is now: joins a running verification of the same
- * entries, otherwise begins when the running one is over. done (may be NULL) gets the report,
- * borrowed; NULL if the console stops first. */
+ * entries, otherwise begins when the running one is over. given: checkpoints kept elsewhere that
+ * are to be checked too, or NULL. done (may be NULL) gets the report, borrowed; NULL if the console
+ * stops first. */
 typedef void verify_done(void *arg, const json_t *report);
-void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
-                     void *arg);
+void backend__verify(struct backend *b, int64_t from, const char *given, const char *actor,
+                     verify_done *done, void *arg);
 void backend__verify_forget(struct backend *b); /* at stop */
 
 /* score.c */

@@ -224,6 +224,9 @@ json_t *backend__status(struct backend *b)
         add_alert(alerts, "fail", "evidence", "the log does not verify");
     if (b->know_warning.code != ERR_OK)
         add_alert(alerts, "warn", "knowledge", b->know_warning.detail);
+    if (chain.signing.code != ERR_OK)
+        add_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
+                  chain.signing.detail);
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));

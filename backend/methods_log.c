@@ -40,6 +40,44 @@ void on_evidence_get(struct bus_call *c, void *arg)
     method_answer(c, entry, &e);
 }
 
+/* ---- proofs and checkpoints */
+
+void on_evidence_proof(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    int64_t seq;
+    struct error e = {0};
+    if (!method_limit(c, "seq", -1, 0, INT64_MAX, &seq))
+        return;
+    json_t *proof = prov_proof(b->prov, seq, &e);
+    method_answer(c, proof, &e);
+}
+
+void on_evidence_consistency(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    int64_t from, to;
+    struct error e = {0};
+    if (!method_limit(c, "from", -1, 0, INT64_MAX, &from) ||
+        !method_limit(c, "to", -1, -1, INT64_MAX, &to))
+        return;
+    json_t *proof = prov_consistency(b->prov, from, to, &e);
+    method_answer(c, proof, &e);
+}
+
+static void answer_checkpoint(void *arg, json_t *checkpoint, const struct error *e)
+{
+    method_answer(arg, checkpoint ? json_incref(checkpoint) : NULL, e);
+}
+
+void on_evidence_checkpoint(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    prov_checkpoint(b->prov, answer_checkpoint, c);
+}
+
+/* ---- verification */
+
 enum { MAX_VERIFY_WAITS = 64 };
 
 struct verify_wait {
@@ -48,6 +86,7 @@ struct verify_wait {
     verify_done *done;
     void *arg;
     char *actor; /* NULL: not to be logged */
+    char *given; /* checkpoints kept elsewhere, or NULL; such a run is shared with nobody */
     bool running;
 };
 
@@ -79,10 +118,12 @@ static void verify_next(struct backend *b)
     struct prov_state now;
     prov_state(b->prov, &now);
     for (struct verify_wait *w = first; w; w = w->next) {
-        w->running = w->from == first->from;
+        w->running = w == first || (w->from == first->from && !w->given && !first->given);
         w->size = now.size;
     }
     b->verify = prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
+    if (first->given)
+        prov_verify_given(b->verify, first->given);
 }
 
 /* Takes those whom the run that has ended answers out of the list. */
@@ -108,6 +149,7 @@ static void verify_tell(struct verify_wait *w, const json_t *report)
     if (w->done)
         w->done(w->arg, report);
     free(w->actor);
+    free(w->given);
     free(w);
 }
 
@@ -115,8 +157,10 @@ static void on_verified(void *arg, json_t *report)
 {
     struct backend *b = arg;
     b->verify = NULL;
-    bool counts = json_int(report, "from", 0) == 0 || !json_flag(report, "ok", false);
-    if (counts) { /* a part without problems says nothing of the rest */
+    bool whole = json_int(report, "from", 0) == 0 && json_flag(report, "ok", false);
+    /* A part without problems says nothing of the rest, and something given that is no checkpoint
+     * of ours says nothing of the log. */
+    if (whole || !json_flag(report, "intact", false)) {
         json_decref(b->verify_report);
         b->verify_report = json_incref(report);
     }
@@ -144,8 +188,8 @@ static void on_verified(void *arg, json_t *report)
     malloc_trim(0);
 }
 
-void backend__verify(struct backend *b, int64_t from, const char *actor, verify_done *done,
-                     void *arg)
+void backend__verify(struct backend *b, int64_t from, const char *given, const char *actor,
+                     verify_done *done, void *arg)
 {
     struct prov_state now;
     if (b->stopping) {
@@ -157,7 +201,8 @@ void backend__verify(struct backend *b, int64_t from, const char *actor, verify_
     struct verify_wait *w = xcalloc(1, sizeof *w), **end = &b->verify_waits;
     for (; *end; end = &(*end)->next) {
         const struct verify_wait *other = *end;
-        w->running |= other->running && other->from == from && other->size == now.size;
+        w->running |= other->running && other->from == from && other->size == now.size && !given &&
+                      !other->given;
     }
     *end = w;
     w->from = from;
@@ -165,6 +210,7 @@ void backend__verify(struct backend *b, int64_t from, const char *actor, verify_
     w->done = done;
     w->arg = arg;
     w->actor = actor ? xstrdup(actor) : NULL;
+    w->given = given ? xstrdup(given) : NULL;
     verify_next(b);
 }
 
@@ -202,12 +248,20 @@ void on_evidence_verify(struct bus_call *c, void *arg)
         return;
     }
     enum bus_role role = bus_session(c)->role;
-    const char *actor = role >= BUS_REVIEWER ? bus_role_name(role) : NULL;
-    if (json_flag(bus_params(c), "wait", false)) {
-        backend__verify(b, from, actor, answer_verify, c);
+    const char *actor = role >= BUS_REVIEWER ? bus_role_name(role) : NULL, *given;
+    if (!method_text(c, "checkpoints", false, &given))
+        return;
+    if (given && !actor) { /* a verdict on foreign text goes into everybody's report */
+        struct error e = {0};
+        err_set(&e, ERR_DENIED, "checkpoints are checked for reviewers and operators");
+        bus_fail(c, &e);
         return;
     }
-    backend__verify(b, from, actor, NULL, NULL);
+    if (json_flag(bus_params(c), "wait", false)) {
+        backend__verify(b, from, given, actor, answer_verify, c);
+        return;
+    }
+    backend__verify(b, from, given, actor, NULL, NULL);
     json_t *result = json_object();
     json_put(result, "started", json_true());
     bus_reply(c, result);

@@ -340,8 +340,8 @@ static const struct cli_command COMMANDS[] = {
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
-    {"evidence", "evidence list|show|verify [--json] ...", "the log: list, show SEQ, verify",
-     cli__evidence},
+    {"evidence", "evidence list|show|verify|checkpoint|proof [--json] ...",
+     "the log: list, show SEQ, verify, checkpoint, proof SEQ", cli__evidence},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -355,8 +355,12 @@ const char *cli_help(void)
            "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
            "ID]\n"
            "  evidence show [--json] SEQ one entry with its payload\n"
-           "  evidence verify [--json] [--from SEQ]\n"
+           "  evidence verify [--json] [--from SEQ] [--checkpoint FILE]\n"
            "                             verify the log; exit 4 if it was tampered with\n"
+           "  evidence checkpoint [--json]\n"
+           "                             sign the log as it stands, and print the signed note\n"
+           "  evidence proof [--json] SEQ\n"
+           "                             prove that an entry is in the log\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -403,74 +407,90 @@ static int take_words(struct cli *c, int argc, char **argv)
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
     }
     if (command->run == cli__evidence) {
+        static const char *const ACTIONS[] = {"list", "verify", "checkpoint", "show", "proof"};
+        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 3 };
+        size_t at = 0;
         c->action = argc ? argv[0] : "";
-        bool show = strcmp(c->action, "show") == 0;
-        if (!show && strcmp(c->action, "list") != 0 && strcmp(c->action, "verify") != 0)
-            return usage(command, "the actions are list, show and verify");
-        if (argc != (show ? 2 : 1) || (show && !whole_number(argv[1], &c->seq)))
-            return usage(command, show ? "show takes the number of an entry" : "too many words");
+        while (at < ACTION_COUNT && strcmp(c->action, ACTIONS[at]) != 0)
+            at++;
+        if (at == ACTION_COUNT)
+            return usage(command, "the actions are list, show, verify, checkpoint and proof");
+        bool seq = at >= TAKES_SEQ;
+        if (argc != (seq ? 2 : 1) || (seq && !whole_number(argv[1], &c->seq)))
+            return usage(command, seq ? "it takes the number of an entry" : "too many words");
+        if (c->checkpoint && strcmp(c->action, "verify") != 0)
+            return usage(command, "--checkpoint is for verify");
         return EXIT_DONE;
     }
     return argc ? usage(command, "too many words") : EXIT_DONE;
 }
 
+/* One option with its value (optarg); false if the value is out of range. */
+static bool take_option(struct cli *c, int option)
+{
+    int64_t seconds;
+    switch (option) {
+    case 'j':
+        c->json = true;
+        return true;
+    case 't':
+        if (!whole_number(optarg, &seconds) || seconds < 1 || seconds >= 86400)
+            return false;
+        c->timeout_ms = (uint64_t)seconds * 1000;
+        return true;
+    case 'd':
+        return whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366;
+    case 'l':
+        return whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000;
+    case 'b':
+        return whole_number(optarg, &c->before);
+    case 'a':
+        return whole_number(optarg, &c->after);
+    case 'f':
+        return whole_number(optarg, &c->from);
+    case 'y':
+        c->type = optarg;
+        return true;
+    case 'r':
+        c->trace = optarg;
+        return true;
+    case 'C':
+        c->conversation = optarg;
+        return strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
+    default:
+        c->checkpoint = optarg;
+        return true;
+    }
+}
+
 static int take_options(struct cli *c, int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {
-        {"json", no_argument, NULL, 'j'},         {"timeout", required_argument, NULL, 't'},
-        {"days", required_argument, NULL, 'd'},   {"limit", required_argument, NULL, 'l'},
-        {"before", required_argument, NULL, 'b'}, {"after", required_argument, NULL, 'a'},
-        {"from", required_argument, NULL, 'f'},   {"type", required_argument, NULL, 'y'},
-        {"trace", required_argument, NULL, 'r'},  {"conversation", required_argument, NULL, 'C'},
-        {"help", no_argument, NULL, 'h'},         {0}};
-    int64_t seconds;
-    int status;
-    bool ok = true;
+    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"days", required_argument, NULL, 'd'},
+                                            {"limit", required_argument, NULL, 'l'},
+                                            {"before", required_argument, NULL, 'b'},
+                                            {"after", required_argument, NULL, 'a'},
+                                            {"from", required_argument, NULL, 'f'},
+                                            {"type", required_argument, NULL, 'y'},
+                                            {"trace", required_argument, NULL, 'r'},
+                                            {"conversation", required_argument, NULL, 'C'},
+                                            {"checkpoint", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
-        switch (o) {
-        case 'j':
-            c->json = true;
-            break;
-        case 't':
-            ok = whole_number(optarg, &seconds) && seconds > 0 && seconds < 86400;
-            c->timeout_ms = (uint64_t)seconds * 1000;
-            break;
-        case 'd':
-            ok = whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366;
-            break;
-        case 'l':
-            ok = whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000;
-            break;
-        case 'b':
-            ok = whole_number(optarg, &c->before);
-            break;
-        case 'a':
-            ok = whole_number(optarg, &c->after);
-            break;
-        case 'f':
-            ok = whole_number(optarg, &c->from);
-            break;
-        case 'y':
-            c->type = optarg;
-            break;
-        case 'r':
-            c->trace = optarg;
-            break;
-        case 'C':
-            c->conversation = optarg;
-            ok = strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
-            break;
-        case 'h':
+        if (o == 'h') {
             printf("usage: mcp-console %s\n", c->command->usage);
-            status = cli_flush(EXIT_DONE);
+            int status = cli_flush(EXIT_DONE);
             return status ? status : -1;
-        default:
+        }
+        if (o == '?' || o == ':') {
             cli_bad_option(o, argv);
             return usage(c->command, "see the options below");
         }
-        if (!ok)
-            return usage(c->command, "an option's number is out of range");
+        if (!take_option(c, o))
+            return usage(c->command, "an option's value is out of range");
     }
     return take_words(c, argc - optind, argv + optind);
 }

@@ -1,5 +1,6 @@
-/* `mcp-console evidence list|show|verify`. */
+/* `mcp-console evidence list|show|verify|checkpoint|proof`. */
 #include "tui/cli_internal.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,13 +74,59 @@ static int show(struct cli *c, struct busc *bus)
     return status;
 }
 
+/* ---- verify */
+
+/* The newest part of a file of checkpoints that fits into a request, from the beginning of a note.
+ */
+static char *read_checkpoints(const char *path, int *status)
+{
+    enum { MOST = 512 * 1024 };
+    struct error e = {0};
+    struct buf text = {0};
+    char chunk[4096];
+    size_t n;
+    FILE *in = fopen(path, "re");
+    while (in && (n = fread(chunk, 1, sizeof chunk, in)) > 0) {
+        buf_add(&text, chunk, n);
+        if (text.len > 2 * MOST)
+            buf_drop(&text, text.len - MOST);
+    }
+    if (!in || ferror(in)) {
+        err_set(&e, err_from_errno(errno), "%s: %s", path, strerror(errno));
+        *status = cli_error(&e);
+    }
+    if (in)
+        fclose(in);
+    if (text.len > MOST) {
+        buf_drop(&text, text.len - MOST);
+        const char *sign = strstr(text.data, "\n\xe2\x80\x94 ");
+        const char *next = sign ? strstr(sign, "\n\n") : NULL;
+        buf_drop(&text, next ? (size_t)(next + 2 - text.data) : 0);
+    }
+    char *all = buf_take(&text);
+    if (*status == EXIT_DONE && !*all) {
+        err_set(&e, ERR_INVALID, "%s is empty", path);
+        *status = cli_error(&e);
+    }
+    return all;
+}
+
 static int verify(struct cli *c, struct busc *bus)
 {
     enum { LONG_MS = 24 * 3600 * 1000 };
     struct error e = {0};
+    int status = EXIT_DONE;
+    char *given = c->checkpoint ? read_checkpoints(c->checkpoint, &status) : NULL;
+    if (status != EXIT_DONE) {
+        free(given);
+        return status;
+    }
     json_t *params = json_object(), *problem;
     json_puti(params, "from", c->from);
     json_put(params, "wait", json_true());
+    if (given)
+        json_puts(params, "checkpoints", given);
+    free(given);
     json_t *report = busc_wait(bus, WIRE_evidence_verify, params, LONG_MS, &e);
     if (!report)
         return cli_error(&e);
@@ -100,7 +147,10 @@ static int verify(struct cli *c, struct busc *bus)
         size_t i;
         json_array_foreach(json_object_get(report, "problems"), i, problem)
         {
-            printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
+            if (json_int(problem, "seq", -1) < 0)
+                printf("problem: ");
+            else
+                printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
             cli__put(json_str(problem, "text", ""), false);
             putchar('\n');
         }
@@ -113,9 +163,64 @@ static int verify(struct cli *c, struct busc *bus)
     return ok ? EXIT_DONE : EXIT_TAMPERED;
 }
 
+/* ---- checkpoint, proof */
+
+static json_t *sign(struct busc *bus, int *status)
+{
+    return cli__call(bus, WIRE_evidence_checkpoint, json_object(), status);
+}
+
+static int checkpoint(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *answer = sign(bus, &status);
+    if (answer && c->json)
+        cli__print_json(answer);
+    else if (answer)
+        cli__put(json_str(answer, "note", ""), true);
+    json_decref(answer);
+    return status;
+}
+
+static json_t *call_proof(struct cli *c, struct busc *bus, int *status)
+{
+    json_t *params = json_object();
+    json_puti(params, "seq", c->seq);
+    return cli__call(bus, WIRE_evidence_proof, params, status);
+}
+
+/* What no checkpoint covers yet gets one, if the role may sign. */
+static int proof(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *answer = call_proof(c, bus, &status);
+    if (answer && json_is_null(json_object_get(answer, "checkpoint"))) {
+        json_decref(answer);
+        answer = sign(bus, &status);
+        if (answer) {
+            json_decref(answer);
+            answer = call_proof(c, bus, &status);
+        }
+    }
+    if (answer && c->json)
+        cli__print_json(answer);
+    else if (answer)
+        cli__put(json_str(answer, "text", ""), true);
+    json_decref(answer);
+    return status;
+}
+
 int cli__evidence(struct cli *c, struct busc *bus)
 {
-    if (strcmp(c->action, "list") == 0)
-        return list(c, bus);
-    return strcmp(c->action, "show") == 0 ? show(c, bus) : verify(c, bus);
+    static const struct {
+        const char *name;
+        int (*run)(struct cli *c, struct busc *bus);
+    } actions[] = {{"list", list},
+                   {"show", show},
+                   {"verify", verify},
+                   {"checkpoint", checkpoint},
+                   {"proof", proof}};
+    for (size_t i = 0;; i++)
+        if (strcmp(c->action, actions[i].name) == 0)
+            return actions[i].run(c, bus);
 }

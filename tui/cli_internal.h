@@ -14,7 +14,7 @@ struct cli {
     char *owned_text;
     const char *action;
     int64_t seq, from, limit, before, after, days;
-    const char *type, *trace, *conversation;
+    const char *type, *trace, *conversation, *checkpoint;
     uint64_t timeout_ms;
 };
 

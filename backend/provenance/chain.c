@@ -196,6 +196,7 @@ static void settle(struct prov *p, struct prov__record *r, struct error *e)
         advance(&p->durable, r, NULL);
         p->rebase &= !r->rebase;
         prov__changed(p);
+        prov__signing_settled(p, r->type, p->closed && r->kind == SEAL && !r->next);
     }
 }
 
@@ -434,6 +435,7 @@ void prov_free(struct prov *p)
         return;
     prov__runs_free(p);
     prov__orphans_free(p);
+    prov__signing_free(p);
     for (struct prov__record *r = p->flying; r; r = r->next)
         r->prov = NULL;
     if (p->notice)
@@ -459,6 +461,7 @@ void prov_state(const struct prov *p, struct prov_state *out)
     prov__edge_root(&p->durable.log, root);
     text_hex(root, VAULT_HASH, out->root);
     memcpy(out->session, p->session, sizeof out->session);
+    prov__signing_state(p, out);
 }
 
 enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
@@ -503,7 +506,7 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
 
 size_t prov_pending(const struct prov *p)
 {
-    size_t n = 0;
+    size_t n = prov__signing_busy(p);
     for (const struct prov__record *r = p->flying; r; r = r->next)
         n++;
     return n;

@@ -109,6 +109,7 @@ struct prov {
     int changes;
     int64_t verified, checked_at;
     int state;
+    struct prov__signing *signing; /* NULL before prov_sign */
 };
 void prov__changed(struct prov *p);
 /* verify.c */
@@ -121,5 +122,11 @@ void prov__orphans_free(struct prov *p);
 /* chain.c: a seal for a session, this one or one found unsealed. */
 void prov__seal_session(struct prov *p, const char *session, const char *reason, int64_t first,
                         int64_t entries, const uint8_t root[VAULT_HASH]);
+
+/* checkpoint.c: an entry became durable; last: it sealed the session that is being closed. */
+void prov__signing_settled(struct prov *p, const char *type, bool last);
+bool prov__signing_busy(const struct prov *p);
+void prov__signing_state(const struct prov *p, struct prov_state *out);
+void prov__signing_free(struct prov *p);
 
 #endif

@@ -1,6 +1,6 @@
 /* What opening reads: the end of the log, in a few look-ups, and sessions that were left unsealed.
  */
-#include "backend/provenance/internal.h"
+#include "backend/provenance/proof.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,39 +45,22 @@ static bool take_number(void *arg, const struct store_row *row)
     return false;
 }
 
-struct node_query {
-    uint8_t *out;
-    bool found;
-};
-
-static bool take_node(void *arg, const struct store_row *row)
-{
-    struct node_query *q = arg;
-    q->found = take_hash(row, 0, q->out);
-    return false;
-}
-
 /* The edge of a tree of `size` leaves from the stored nodes; *whole: none is missing. */
 static enum err load_edge(struct store_db *db, int64_t size, struct prov__edge *edge, bool *whole,
                           struct error *e)
 {
-    enum err code = ERR_OK;
     edge->size = size;
     *whole = true;
-    for (int k = 0; code == ERR_OK && k < PROV__LEVELS; k++) {
+    for (int k = 0; k < PROV__LEVELS; k++) {
         if (!(size >> k & 1))
             continue;
-        struct node_query q = {edge->node[k], false};
-        if (k == 0)
-            code = store_query(db, e, take_node, &q, "SELECT leaf FROM entries WHERE seq = ?", "i",
-                               size - 1);
-        else
-            code = store_query(db, e, take_node, &q,
-                               "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii",
-                               (int64_t)k, (size >> k) - 1);
-        *whole = *whole && q.found;
+        struct error one = {0};
+        enum err code = prov__stored_node(db, k, (size >> k) - 1, edge->node[k], &one);
+        *whole = *whole && code == ERR_OK;
+        if (code != ERR_OK && code != ERR_NOT_FOUND)
+            return err_set(e, code, "%s", one.detail);
     }
-    return code;
+    return ERR_OK;
 }
 
 struct rebuild {

@@ -64,10 +64,42 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
                     struct error *e);
 const char *prov_session(const struct prov *p);
 
+/* Checkpoints: signed heads of the log (C2SP tlog-checkpoint, a signed note by Ed25519). Each
+ * stands in the table `checkpoints`, as an entry of type checkpoint behind what it covers, and in
+ * two files beside the database: `checkpoint` is the newest, `checkpoints` has all of them and only
+ * grows.
+ *
+ * P5 Only durable entries are signed, and only a log that begins with what was signed before. */
+struct prov_signing {
+    const char *origin;       /* "": mcp-console/<environment>/<8 hex digits>; kept with the key */
+    const char *environment;  /* used in that name */
+    int64_t entries, seconds; /* sign after so many entries, so long after an entry; 0: not so */
+};
+/* Right after prov_open: opens or makes the key; from then on signs by those rules, on demand and
+ * at the end of the session. A console whose key cannot be used runs without: prov_state says why.
+ */
+void prov_sign(struct prov *p, const struct prov_signing *o);
+/* Signs now what is durable. done gets {size, root, key, note, entry} (borrowed), or NULL and e:
+ * CLOSED, TAMPERED (P5), NO_KEY, CONFIG, UNSUPPORTED (prov_sign was not called), or why it could
+ * not be written; it may run inside. */
+typedef void prov_signed(void *arg, json_t *checkpoint, const struct error *e);
+void prov_checkpoint(struct prov *p, prov_signed *done, void *arg);
+
+/* A proof that entry seq is in the tree of the newest checkpoint: {seq, size, leaf, root, hashes,
+ * checkpoint, text}; leaf, root and hashes are base64, hashes from the leaf up; checkpoint is the
+ * note; text is c2sp.org/tlog-proof@v1. If no checkpoint covers it, the tree is that of all durable
+ * entries, and checkpoint and text are null. NULL with *e: NOT_FOUND. Caller owns. */
+json_t *prov_proof(struct prov *p, int64_t seq, struct error *e);
+/* A proof that the first `to` entries begin with the first `from`: {from, to, from_root, to_root,
+ * hashes}; to -1: all that are durable. NULL with *e. Caller owns. */
+json_t *prov_consistency(struct prov *p, int64_t from, int64_t to, struct error *e);
+
 struct prov_state {
-    int64_t size;     /* durable entries */
-    int64_t verified; /* entries checked by the last verification of this run; a part of the log
-                         counts only if it has problems */
+    int64_t size;         /* durable entries */
+    int64_t signed_size;  /* entries that the newest checkpoint covers, -1: there is none */
+    struct error signing; /* why nothing is signed; OK if it is */
+    int64_t verified;     /* entries checked by the last verification of this run; a part of the log
+                             counts only if it has problems */
     enum { PROV_UNCHECKED, PROV_INTACT, PROV_BROKEN } state;
     char head[65]; /* hex SHA-256 of the last durable entry */
     char root[65]; /* hex Merkle root */
@@ -75,7 +107,7 @@ struct prov_state {
     int64_t checked_at; /* real ms, 0 never */
 };
 void prov_state(const struct prov *p, struct prov_state *out);
-/* Entries submitted and not yet durable. */
+/* Entries submitted and not yet durable, and a checkpoint that is being made. */
 size_t prov_pending(const struct prov *p);
 /* Called on the loop whenever size or state changed. */
 void prov_on_change(struct prov *p, loop_fn *fn, void *arg);
@@ -99,14 +131,17 @@ json_t *prov_payload(struct prov *p, int64_t seq, struct error *e);
  * checks seq, JCS form, the columns beside it, prev, leaf, payload_sha256, payload presence, the
  * commitment (where the key is at hand), parents, seals, and the stored tree state; `from` is
  * rounded down to a multiple of 1024. progress and done run on the loop. report (owned by the
- * callee, to be decref'd) = {ok, checked, payloads_checked, from, size, head, root, proved,
- * problems:
- * [{seq, code, text}] (first 100), problem_count, elapsed_ms}. */
+ * callee, to be decref'd) = {ok, intact, checked, payloads_checked, from, size, head, root, proved,
+ * checkpoints: {stored, written, given, newest, key}, problems: [{seq, code, text}] (first 100),
+ * problem_count, elapsed_ms}. */
 typedef void prov_progress(void *arg, int64_t checked, int64_t size);
 typedef void prov_verified(void *arg, json_t *report);
 struct prov_verify;
 struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
                                       prov_verified *done, void *arg);
+/* Checkpoints kept elsewhere, one note or several behind each other, that the log must lead to as
+ * well; right after prov_verify_start. */
+void prov_verify_given(struct prov_verify *run, const char *notes);
 void prov_verify_cancel(struct prov_verify *run); /* before done ran; no callback runs any more */
 
 #endif

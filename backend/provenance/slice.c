@@ -80,6 +80,28 @@ static void note_seal(struct verify__slice *s, int64_t seq)
     json_decref(payload);
 }
 
+static bool see(void *arg, const struct store_row *row)
+{
+    (void)row;
+    *(bool *)arg = true;
+    return false;
+}
+
+/* The table of checkpoints repeats what the log holds. */
+static void check_checkpoint(struct verify__slice *s, int64_t seq)
+{
+    bool found = false;
+    json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    store_query(s->db, &s->error, see, &found,
+                "SELECT 1 FROM checkpoints WHERE size = ? AND entry = ? AND note = ?", "iis",
+                json_int(payload, "size", -1), seq, json_str(payload, "note", ""));
+    if (!found && s->error.code == ERR_OK)
+        verify__add(&s->problems, seq, "checkpoint",
+                    "the checkpoint that entry %lld logs is not the one in the table",
+                    (long long)seq);
+    json_decref(payload);
+}
+
 static void check_payload(struct verify__slice *s, const struct store_row *row, int64_t seq,
                           const struct prov__header *h, struct prov__text entry)
 {
@@ -93,6 +115,8 @@ static void check_payload(struct verify__slice *s, const struct store_row *row, 
         s->payloads++;
         if (same("session.seal", h->type))
             note_seal(s, seq);
+        else if (same("checkpoint", h->type))
+            check_checkpoint(s, seq);
     } else if (*problem) {
         verify__add(&s->problems, seq, problem, "entry %lld: %s", (long long)seq, e.detail);
     }

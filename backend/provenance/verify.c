@@ -3,6 +3,7 @@
  * Invariants
  * R1 The run covers the entries that were durable when it began, all of them by the same head and
  * root. R2 Slices are consumed in order, whatever order they end in: number n is in slot n % SLOTS.
+ * R4 Checkpoints are looked at when all slices are in.
  * R3 A slot belongs to its worker from loop_work until its callback; the run is freed when no slot
  * is out. Cancelling waits for a worker that is inside a slice (it looks at the flag at each
  * entry).
@@ -11,6 +12,7 @@
 #include "backend/base/text.h"
 
 #include "backend/base/clock.h"
+#include "backend/provenance/proof.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,8 @@ struct prov_verify {
     int64_t from, size, started, consumed;      /* started, consumed: seqs */
     uint8_t head[VAULT_HASH], root[VAULT_HASH]; /* as this console knows them (R1) */
     struct slot slot[SLOTS];
+    struct verify__heads heads;
+    bool heads_out; /* a worker has it */
     struct prov__edge edge;
     /* the session that the walk is in */
     char session[33];
@@ -57,21 +61,39 @@ struct prov_verify {
     bool cancelled;
 };
 
-static void work(void *arg)
+static bool enter(struct prov_verify *run)
 {
-    struct slot *slot = arg;
-    struct prov_verify *run = slot->run;
     pthread_mutex_lock(&run->lock);
     bool go = !run->cancelled;
     run->inside += go;
     pthread_mutex_unlock(&run->lock);
-    if (!go)
-        return;
-    verify__slice_check(&slot->slice);
+    return go;
+}
+
+static void leave(struct prov_verify *run)
+{
     pthread_mutex_lock(&run->lock);
     run->inside--;
     pthread_cond_broadcast(&run->outside);
     pthread_mutex_unlock(&run->lock);
+}
+
+static void work(void *arg)
+{
+    struct slot *slot = arg;
+    if (!enter(slot->run))
+        return;
+    verify__slice_check(&slot->slice);
+    leave(slot->run);
+}
+
+static void work_heads(void *arg)
+{
+    struct prov_verify *run = arg;
+    if (!enter(run))
+        return;
+    verify__heads_check(&run->heads);
+    leave(run);
 }
 
 static void release(struct prov_verify *run)
@@ -80,6 +102,8 @@ static void release(struct prov_verify *run)
         verify__slice_release(&run->slot[i].slice);
     pthread_cond_destroy(&run->outside);
     pthread_mutex_destroy(&run->lock);
+    buf_release(&run->heads.given);
+    free(run->heads.dir);
     free(run->path);
     free(run);
 }
@@ -202,24 +226,14 @@ static void grow_tree(struct prov_verify *run, struct verify__slice *s)
 }
 
 /* Part of the tree before `from`, taken as stored. */
-static bool take_node(void *arg, const struct store_row *row)
-{
-    size_t len;
-    const void *hash = store_blob(row, 0, &len);
-    if (len == VAULT_HASH)
-        memcpy(arg, hash, VAULT_HASH);
-    return false;
-}
-
 static void load_edge(struct prov_verify *run)
 {
     struct error e = {0};
     run->edge.size = run->from;
     for (int k = VERIFY__LEVEL; k < PROV__LEVELS; k++) {
         if (run->from >> k & 1 &&
-            store_query(store_reader(run->prov->store), &e, take_node, run->edge.node[k],
-                        "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii", (int64_t)k,
-                        (run->from >> k) - 1) != ERR_OK)
+            prov__stored_node(store_reader(run->prov->store), k, (run->from >> k) - 1,
+                              run->edge.node[k], &e) != ERR_OK)
             verify__add(&run->problems, ((run->from >> k) - 1) << k, "unreadable", "%s", e.detail);
     }
 }
@@ -289,10 +303,41 @@ static void check_end(struct prov_verify *run)
         verify__add(&run->problems, -1, "unreadable", "%s", e.detail);
 }
 
+static bool broken(const struct prov_verify *run)
+{
+    return run->problems.count > run->heads.unproved;
+}
+
+static void tell_heads(const struct prov_verify *run, struct buf *text)
+{
+    const struct verify__heads *h = &run->heads;
+    const struct prov__signing *s = run->prov->signing;
+    if (h->newest >= 0)
+        buf_addf(
+            text,
+            " The checkpoints, %lld in the database and %lld in the file beside it, are signed by "
+            "the key of %s, and the log leads to each of them; the newest covers %lld entries. "
+            "Whoever has this directory with its keys could have signed them anew.",
+            (long long)h->stored, (long long)h->written, h->key.name, (long long)h->newest);
+    else if (s && s->error.code != ERR_OK && !h->done)
+        buf_addf(text, " Checkpoints were not checked: %s.", s->error.detail);
+    if (h->newest_given >= 0) {
+        long long n = h->newest_given < run->size ? h->newest_given : run->size;
+        buf_addf(
+            text,
+            " The checkpoint that was given is signed by that key and the log leads to it: its "
+            "first %lld entries are those that were signed then%s, and it is no older copy than "
+            "that.",
+            n, run->from ? ", as far as they were read" : "");
+    }
+    if (h->unproved)
+        buf_adds(text, " What was given and is no checkpoint by this log's key proves nothing.");
+}
+
 static json_t *proved(const struct prov_verify *run)
 {
     struct buf text = {0};
-    if (run->problems.count) {
+    if (broken(run)) {
         buf_adds(&text, "The log is not intact; the problems say where. Entries without a problem "
                         "before the first one are as they were written.");
     } else {
@@ -312,14 +357,38 @@ static json_t *proved(const struct prov_verify *run)
                      (long long)(run->checked - run->payloads));
         if (run->from > 0)
             buf_adds(&text, " For the root, the tree of earlier entries was taken as stored.");
+        tell_heads(run, &text);
     }
-    buf_adds(&text,
-             " Not proved: that nothing was cut off behind the last entry, or that the whole "
-             "database is not an older copy or written anew. That shows only against a copy "
-             "of a head or root kept elsewhere.");
+    if (run->heads.newest_given >= 0 && !broken(run))
+        buf_addf(&text,
+                 " Not proved: that behind those %lld entries nothing was cut off or written anew.",
+                 (long long)run->heads.newest_given);
+    else
+        buf_adds(&text,
+                 " Not proved: that nothing was cut off behind the last entry, or that the whole "
+                 "database is not an older copy or written anew. That shows only against a "
+                 "checkpoint kept elsewhere.");
     json_t *value = json_text(text.data, text.len);
     buf_release(&text);
     return value;
+}
+
+static json_t *describe_heads(const struct prov_verify *run)
+{
+    const struct verify__heads *h = &run->heads;
+    char line[VAULT_LABEL];
+    json_t *heads = json_object();
+    json_puti(heads, "stored", h->stored);
+    json_puti(heads, "written", h->written);
+    json_puti(heads, "given", h->given_count);
+    json_put(heads, "newest", h->newest < 0 ? json_null() : json_integer(h->newest));
+    if (h->done) {
+        prov__vkey_write(&h->key, line);
+        json_puts(heads, "key", line);
+    } else {
+        json_put(heads, "key", json_null());
+    }
+    return heads;
 }
 
 static json_t *make_report(struct prov_verify *run)
@@ -336,6 +405,7 @@ static json_t *make_report(struct prov_verify *run)
         json_array_append_new(problems, one);
     }
     json_put(report, "ok", json_boolean(run->problems.count == 0));
+    json_put(report, "intact", json_boolean(!broken(run)));
     json_puti(report, "checked", run->checked);
     json_puti(report, "payloads_checked", run->payloads);
     json_puti(report, "from", run->from);
@@ -346,6 +416,7 @@ static json_t *make_report(struct prov_verify *run)
     text_hex(root, VAULT_HASH, hex);
     json_puts(report, "root", hex);
     json_put(report, "proved", proved(run));
+    json_put(report, "checkpoints", describe_heads(run));
     json_put(report, "problems", problems);
     json_puti(report, "problem_count", run->problems.count);
     json_puti(report, "elapsed_ms", (int64_t)(clock_mono_ms() - run->began_ms));
@@ -357,11 +428,11 @@ static void finish(struct prov_verify *run)
     struct prov *p = run->prov;
     check_end(run);
     json_t *report = make_report(run);
-    if (run->problems.count)
+    if (broken(run))
         p->state = PROV_BROKEN;
     else if (run->from == 0)
         p->state = PROV_INTACT;
-    if (run->problems.count || run->from == 0) { /* a good part says nothing of the rest */
+    if (broken(run) || run->from == 0) { /* a good part says nothing of the rest */
         p->verified = run->checked;
         p->checked_at = clock_real_ms();
     }
@@ -379,6 +450,30 @@ static void finish(struct prov_verify *run)
 /* ---- slices out and back ---- */
 
 static void sliced(void *arg, bool cancelled);
+static void headed(void *arg, bool cancelled);
+
+/* False if there is nothing to look at. */
+static bool send_heads(struct prov_verify *run)
+{
+    const struct prov__signing *s = run->prov->signing;
+    struct verify__heads *h = &run->heads;
+    if (!s || !s->key_known) {
+        if (s && s->error.code == ERR_TAMPERED)
+            verify__add(&run->problems, -1, "key", "%s", s->error.detail);
+        if (h->given.len) {
+            verify__add(&run->problems, -1, "given", "no key of this log is here to check it by");
+            h->unproved++;
+        }
+        return false;
+    }
+    h->path = run->path;
+    h->cancelled = &run->cancelled;
+    h->key = s->key;
+    h->dir = xstrdup(s->dir);
+    run->heads_out = true;
+    loop_work(run->prov->loop, work_heads, headed, run);
+    return true;
+}
 
 /* Gives free slots their next slices. A log without entries has one empty slice. */
 static void send(struct prov_verify *run)
@@ -418,6 +513,8 @@ static void consume(struct prov_verify *run, struct slot *slot)
 
 static bool any_out(const struct prov_verify *run)
 {
+    if (run->heads_out)
+        return true;
     for (int i = 0; i < SLOTS; i++)
         if (run->slot[i].state == OUT)
             return true;
@@ -433,27 +530,48 @@ static void tell(struct prov_verify *run)
     }
 }
 
+/* True if the run is over: it was cancelled, or the loop ends. */
+static bool given_up(struct prov_verify *run, bool cancelled)
+{
+    if (cancelled && run->prov) {
+        __atomic_store_n(&run->cancelled, true, __ATOMIC_RELAXED);
+        unlink_run(run);
+    }
+    if (run->prov)
+        return false;
+    if (!any_out(run))
+        release(run);
+    return true;
+}
+
+static void headed(void *arg, bool cancelled)
+{
+    struct prov_verify *run = arg;
+    struct verify__heads *h = &run->heads;
+    run->heads_out = false;
+    if (given_up(run, cancelled))
+        return;
+    merge(run, &h->problems);
+    if (h->error.code != ERR_OK)
+        verify__add(&run->problems, -1, "unreadable", "checkpoints: %s", h->error.detail);
+    finish(run);
+}
+
 static void sliced(void *arg, bool cancelled)
 {
     struct slot *slot = arg;
     struct prov_verify *run = slot->run;
     slot->state = BACK;
-    if (cancelled && run->prov) { /* the loop ends */
-        __atomic_store_n(&run->cancelled, true, __ATOMIC_RELAXED);
-        unlink_run(run);
-    }
-    if (!run->prov) {
-        if (!any_out(run))
-            release(run);
+    if (given_up(run, cancelled))
         return;
-    }
     for (;;) { /* R2 */
         struct slot *next = &run->slot[(run->consumed - run->from) / VERIFY__SLICE % SLOTS];
         if (next->state != BACK || next->slice.from != run->consumed)
             break;
         consume(run, next);
         if (run->consumed >= run->size) {
-            finish(run);
+            if (!send_heads(run)) /* R4 */
+                finish(run);
             return;
         }
     }
@@ -473,6 +591,7 @@ struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progres
     run->size = p->durable.log.size;
     if (from >= run->size)
         from = run->size - 1;
+    run->heads.newest = run->heads.newest_given = -1;
     run->from = from > 0 ? from - from % VERIFY__SLICE : 0;
     run->started = run->consumed = run->from;
     memcpy(run->head, p->durable.head, VAULT_HASH);
@@ -491,6 +610,11 @@ struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progres
     p->runs = run;
     send(run);
     return run;
+}
+
+void prov_verify_given(struct prov_verify *run, const char *notes)
+{
+    buf_adds(&run->heads.given, notes);
 }
 
 void prov_verify_cancel(struct prov_verify *run)

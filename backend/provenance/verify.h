@@ -3,7 +3,7 @@
 #ifndef PROV_VERIFY_H
 #define PROV_VERIFY_H
 
-#include "backend/provenance/internal.h"
+#include "backend/provenance/checkpoint.h"
 
 enum {
     VERIFY__LEVEL = 10, /* a whole slice is a complete subtree of this level */
@@ -58,5 +58,24 @@ struct verify__slice {
 /* On a worker. */
 void verify__slice_check(struct verify__slice *s);
 void verify__slice_release(struct verify__slice *s);
+
+struct verify__heads { /* checkpoints; a worker's while it is out */
+    /* set by the run */
+    const char *path;
+    char *dir;
+    const bool *cancelled;
+    struct prov__vkey key;
+    struct buf given; /* notes kept elsewhere */
+    /* what was found */
+    bool done;
+    int64_t stored, written, given_count;
+    int64_t newest, newest_given; /* entries covered, -1: none */
+    int64_t log_size;
+    int64_t unproved; /* problems with what was given that say nothing about this log */
+    struct verify__problems problems;
+    struct error error;
+};
+/* On a worker. */
+void verify__heads_check(struct verify__heads *h);
 
 #endif

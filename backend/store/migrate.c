@@ -50,6 +50,9 @@ static const char *const steps[] = {
     "CREATE TABLE answer_counts(id INTEGER PRIMARY KEY CHECK(id = 1), answers INTEGER NOT NULL,"
     " cited INTEGER NOT NULL) STRICT;"
     "INSERT INTO answer_counts VALUES(1, 0, 0);",
+    /* 4: signed heads of the log. */
+    "CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, entry INTEGER, note TEXT NOT NULL) STRICT;"
+    "CREATE INDEX checkpoints_unlogged ON checkpoints(size) WHERE entry IS NULL;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

@@ -94,6 +94,22 @@ void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t l
     sodium_memzero(inner, sizeof inner);
 }
 
+void vault_base64(const void *bytes, size_t len, char *out)
+{
+    sodium_bin2base64(out, VAULT_BASE64(len), bytes, len, sodium_base64_VARIANT_ORIGINAL);
+}
+
+int64_t vault_unbase64(const char *text, size_t text_len, uint8_t *out, size_t max)
+{
+    size_t len;
+    const char *end;
+    if (sodium_base642bin(out, max, text, text_len, NULL, &len, &end,
+                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
+        end != text + text_len)
+        return -1;
+    return (int64_t)len;
+}
+
 bool vault_equal(const void *a, const void *b, size_t len)
 {
     return sodium_memcmp(a, b, len) == 0;

@@ -14,6 +14,15 @@ struct vault {
     char kek_id[VAULT__KEK_ID + 1];
 };
 
+/* Files of the key directory. A file appears whole or not at all: it is written and synced under
+ * another name and then linked to its own; one that is there already stays as it is. */
+enum err vault__file_make(struct vault *v, const char *path, mode_t mode, const void *bytes,
+                          size_t len, struct error *e);
+/* Reads at most max bytes into out. NOT_FOUND; NO_KEY if it is no plain file of this user's, cannot
+ * be read, is longer, or (secret) if others may read it. */
+enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
+                          struct error *e);
+
 /* Guarded, locked, undumped memory; never NULL. */
 void *vault__secret_alloc(size_t len);
 /* HMAC-SHA-256 (RFC 2104) under a key of any length. */

@@ -40,30 +40,37 @@ static enum err write_all(int fd, const uint8_t *bytes, size_t len)
     return ERR_OK;
 }
 
-static enum err make_key(struct vault *v, struct error *e)
+enum err vault__file_make(struct vault *v, const char *path, mode_t mode, const void *bytes,
+                          size_t len, struct error *e)
 {
     enum err code = ERR_OK;
-    char *fresh = xasprintf("%s.%ld", v->file, (long)getpid());
+    char *fresh = xasprintf("%s.%ld", path, (long)getpid());
     unlink(fresh); /* left by a process of the same number that died here */
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0) {
         code = err_set_errno(e, "cannot make", fresh);
         goto out;
     }
-    uint8_t *key = vault__secret_alloc(VAULT_KEY);
-    randombytes_buf(key, VAULT_KEY);
-    if (write_all(fd, key, VAULT_KEY) != ERR_OK || fsync(fd) != 0)
+    if (write_all(fd, bytes, len) != ERR_OK || fsync(fd) != 0)
         code = err_set_errno(e, "cannot write", fresh);
-    sodium_free(key);
     close(fd);
     /* V1; another process that was faster wins, and its key is read. */
-    if (code == ERR_OK && link(fresh, v->file) != 0 && errno != EEXIST)
-        code = err_set_errno(e, "cannot make", v->file);
+    if (code == ERR_OK && link(fresh, path) != 0 && errno != EEXIST)
+        code = err_set_errno(e, "cannot make", path);
     unlink(fresh);
     if (code == ERR_OK)
         code = sync_directory(v->dir, e);
 out:
     free(fresh);
+    return code;
+}
+
+static enum err make_key(struct vault *v, struct error *e)
+{
+    uint8_t *key = vault__secret_alloc(VAULT_KEY);
+    randombytes_buf(key, VAULT_KEY);
+    enum err code = vault__file_make(v, v->file, 0600, key, VAULT_KEY, e);
+    sodium_free(key);
     return code;
 }
 
@@ -98,31 +105,45 @@ bool vault_permissions_ok(const struct vault *v, struct error *e)
     return true;
 }
 
-static enum err read_key(struct vault *v, struct error *e)
+enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
+                          struct error *e)
 {
     enum err code = ERR_OK;
     /* A pipe of that name must not make us wait. */
-    int fd = open(v->file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
-        return err_set(e, ERR_NO_KEY, "%s: %s", v->file, strerror(errno));
+        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_NO_KEY, "%s: %s", path,
+                       strerror(errno));
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        code = err_set(e, ERR_NO_KEY, "%s is not a plain file", v->file);
+        code = err_set(e, ERR_NO_KEY, "%s is not a plain file", path);
         goto out;
     }
-    code = check_private(&st, v->file, e);
+    code = secret ? check_private(&st, path, e) : ERR_OK;
     if (code != ERR_OK)
         goto out;
-    if (st.st_size != VAULT_KEY) {
-        code = err_set(e, ERR_NO_KEY, "%s has %lld bytes, not %d", v->file, (long long)st.st_size,
-                       VAULT_KEY);
+    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
+        code = err_set(e, ERR_NO_KEY, "%s has %lld bytes, at most %zu are a key", path,
+                       (long long)st.st_size, max);
         goto out;
     }
-    if (read(fd, v->master, VAULT_KEY) != VAULT_KEY)
-        code = err_set(e, ERR_NO_KEY, "%s cannot be read", v->file);
+    *len = (size_t)st.st_size;
+    if (read(fd, out, *len) != st.st_size)
+        code = err_set(e, ERR_NO_KEY, "%s cannot be read", path);
 out:
     close(fd);
     return code;
+}
+
+static enum err read_key(struct vault *v, struct error *e)
+{
+    size_t len = 0;
+    enum err code = vault__file_read(v->file, true, v->master, VAULT_KEY, &len, e);
+    if (code == ERR_OK && len != VAULT_KEY)
+        code = err_set(e, ERR_NO_KEY, "%s has %zu bytes, not %d", v->file, len, VAULT_KEY);
+    if (code == ERR_NOT_FOUND && e)
+        e->code = ERR_NO_KEY;
+    return code == ERR_NOT_FOUND ? ERR_NO_KEY : code;
 }
 
 struct vault *vault_open(const char *state_dir, bool create, struct error *e)

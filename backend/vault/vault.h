@@ -46,9 +46,35 @@ enum err vault_unseal(const struct vault_key *k, const uint8_t *sealed, size_t l
 void vault_commit(const struct vault_key *k, const void *plain, size_t len,
                   uint8_t out[VAULT_HASH]);
 
+/* The key that signs heads of the log: Ed25519 (RFC 8032). $STATE/keys/checkpoint.key (0600) holds
+ * a line of text given by the caller, that must name the public key and is bound to the secret, and
+ * the secret sealed under the master key; checkpoint.pub holds that line alone. */
+enum { VAULT_SIGNATURE = 64, VAULT_LABEL = 512 };
+struct vault_signer;
+/* The line for a public key, at most VAULT_LABEL bytes with its NUL, without a new line. */
+typedef void vault_label(void *arg, const uint8_t public_key[VAULT_KEY], char line[VAULT_LABEL]);
+/* Opens the key, or makes it with the label's line when there is none (label NULL: NO_KEY instead).
+ * Writes checkpoint.pub if that is missing. NULL with *e: NO_KEY, TAMPERED (does not unseal, or the
+ * line in either file is not that key's), READ_ONLY, NO_SPACE, IO. The caller frees. */
+struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void *arg,
+                                       struct error *e);
+void vault_signer_free(struct vault_signer *s); /* NULL is fine */
+const char *vault_signer_line(const struct vault_signer *s);
+const uint8_t *vault_signer_public(const struct vault_signer *s); /* VAULT_KEY bytes */
+void vault_sign(const struct vault_signer *s, const void *bytes, size_t len,
+                uint8_t out[VAULT_SIGNATURE]);
+/* Thread-safe. */
+bool vault_signature_ok(const uint8_t public_key[VAULT_KEY], const void *bytes, size_t len,
+                        const uint8_t signature[VAULT_SIGNATURE]);
+
 /* SHA-256 over the concatenation of two parts (the second may be NULL, 0). Thread-safe. */
 void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len,
                   uint8_t out[VAULT_HASH]);
+/* Base64 with padding (RFC 4648, section 4). The size of its text with the NUL, for len bytes. */
+#define VAULT_BASE64(len) (((len) + 2) / 3 * 4 + 1)
+void vault_base64(const void *bytes, size_t len, char *out);
+/* The number of bytes; -1 unless text is the one encoding of at most max bytes. */
+int64_t vault_unbase64(const char *text, size_t text_len, uint8_t *out, size_t max);
 bool vault_equal(const void *a, const void *b, size_t len); /* constant time */
 void vault_random(void *out, size_t len);
 /* A 128-bit random id as 32 hex digits and a NUL. */

@@ -1,9 +1,10 @@
 /* How fast the log is, beside what it is made of: durable appends beside the same rows written by
- * SQLite alone, verification beside SHA-256 over the same bytes. Prints JSON lines.
+ * SQLite alone, verification beside SHA-256 over the same bytes, opening and proving in a long log
+ * beside a short one. Prints JSON lines.
  *
- * usage: bench_log [entries] */
+ * usage: bench_log [entries [entries of the long log]] */
 #include "backend/base/clock.h"
-#include "backend/provenance/provenance.h"
+#include "backend/provenance/internal.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -218,13 +219,154 @@ static double raw_hashing(const struct rows *rows)
     return rate((int64_t)rows->count, clock_mono_ns() - began);
 }
 
+/* ---- a long log: opening it, and a proof of one of its entries ---- */
+
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+        exit(1);
+    }
+    return stmt;
+}
+
+static void put_row(sqlite3_stmt *stmt, int64_t a, int64_t b, const void *bytes, size_t len,
+                    const uint8_t *hash)
+{
+    sqlite3_bind_int64(stmt, 1, a);
+    if (b >= 0)
+        sqlite3_bind_int64(stmt, 2, b);
+    sqlite3_bind_blob64(stmt, b >= 0 ? 3 : 2, bytes, len, SQLITE_STATIC);
+    if (hash)
+        sqlite3_bind_blob(stmt, 3, hash, VAULT_HASH, SQLITE_STATIC);
+    sqlite3_step(stmt);
+    sqlite3_reset(stmt);
+}
+
+/* Rows as long as real ones, written past the console, with the tree that belongs to them. */
+static void fill(const char *dir, int64_t n)
+{
+    struct error e = {0};
+    struct loop *l = loop_new();
+    struct store *s = store_open(l, dir, false, &e);
+    char *path = s ? xstrdup(store_path(s)) : NULL, entry[420] = "";
+    if (!s)
+        exit(1);
+    store_free(s);
+    loop_free(l);
+    sqlite3 *db;
+    sqlite3_open(path, &db);
+    sqlite3_exec(db, "PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL);
+    sqlite3_stmt *entries = prepare(db, "INSERT INTO entries VALUES(?, ?, ?, 1,"
+                                        " '0123456789abcdef0123456789abcdef', 'model.output',"
+                                        " NULL)");
+    sqlite3_stmt *payloads = prepare(db, "INSERT INTO payloads VALUES(?, ?)");
+    sqlite3_stmt *tree = prepare(db, "INSERT INTO tree VALUES(?, ?, ?)");
+    sqlite3_stmt *head = prepare(db, "UPDATE tree_head SET size = ?, head = ?");
+    struct prov__edge edge = {0};
+    struct prov__node done[PROV__LEVELS];
+    uint8_t leaf[VAULT_HASH], hash[VAULT_HASH];
+    for (int64_t i = 0; i < n; i++) {
+        snprintf(entry, sizeof entry, "entry %lld", (long long)i);
+        prov__leaf(entry, sizeof entry, leaf);
+        int count = prov__edge_push(&edge, 0, leaf, done);
+        put_row(entries, i, -1, entry, sizeof entry, leaf);
+        put_row(payloads, i, -1, entry, 120, NULL);
+        for (int k = 0; k < count; k++)
+            put_row(tree, done[k].level, done[k].idx, done[k].hash, VAULT_HASH, NULL);
+    }
+    vault_sha256(entry, sizeof entry, NULL, 0, hash);
+    put_row(head, n, -1, hash, sizeof hash, NULL);
+    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+    sqlite3_finalize(entries);
+    sqlite3_finalize(payloads);
+    sqlite3_finalize(tree);
+    sqlite3_finalize(head);
+    sqlite3_close(db);
+    free(path);
+}
+
+static void look(void *arg)
+{
+    struct world *w = arg;
+    if (!prov_pending(w->prov))
+        loop_quit(w->loop);
+}
+
+static void settle(struct world *w)
+{
+    struct loop_timer *t = loop_timer_new(w->loop, look, w);
+    loop_timer_start(t, 1, 1);
+    loop_run(w->loop);
+    loop_timer_free(t);
+}
+
+static void nothing(void *arg, json_t *checkpoint, const struct error *e)
+{
+    (void)arg, (void)checkpoint;
+    if (e->code != ERR_OK)
+        fprintf(stderr, "%s: %s\n", err_name(e->code), e->detail);
+}
+
+/* Medians in microseconds: from nothing to a log that takes entries, and a proof of one entry. */
+static void long_log(const char *dir, int64_t n, double *open_us, double *proof_us)
+{
+    enum { OPENS = 9, PROOFS = 1000 };
+    struct prov_signing signing = {.origin = "", .environment = "bench"};
+    uint64_t opens[OPENS], took = 0;
+    fill(dir, n);
+    for (int i = 0; i < OPENS; i++) {
+        struct world w = {0};
+        uint64_t began = clock_mono_ns();
+        open_world(&w, dir);
+        prov_sign(w.prov, &signing);
+        opens[i] = clock_mono_ns() - began;
+        prov_checkpoint(w.prov, nothing, NULL);
+        settle(&w);
+        began = clock_mono_ns();
+        for (int64_t k = 0; k < PROOFS; k++) {
+            json_t *proof = prov_proof(w.prov, k * 7919 % n, NULL);
+            if (!proof)
+                exit(1);
+            json_decref(proof);
+        }
+        took += clock_mono_ns() - began;
+        prov_close(w.prov);
+        settle(&w);
+        close_world(&w);
+    }
+    for (int i = 1; i < OPENS; i++)
+        for (int k = i; k > 0 && opens[k] < opens[k - 1]; k--) {
+            uint64_t swapped = opens[k];
+            opens[k] = opens[k - 1];
+            opens[k - 1] = swapped;
+        }
+    *open_us = (double)opens[OPENS / 2] / 1e3;
+    *proof_us = (double)took / 1e3 / (OPENS * PROOFS);
+}
+
+static void bench_long(const char *dir, int64_t n)
+{
+    enum { SHORT = 1000 };
+    double open_us[2], proof_us[2];
+    char *few = xasprintf("%s/few", dir), *lots = xasprintf("%s/lots", dir);
+    long_log(few, SHORT, &open_us[0], &proof_us[0]);
+    long_log(lots, n, &open_us[1], &proof_us[1]);
+    line("log.open.long", open_us[1], "us", open_us[0]);
+    line("log.proof.long", proof_us[1], "us", proof_us[0]);
+    free(few);
+    free(lots);
+}
+
 int main(int argc, char **argv)
 {
+    int64_t long_n = argc > 2 ? strtol(argv[2], NULL, 10) : 1000000;
     int64_t n = argc > 1 ? strtol(argv[1], NULL, 10) : 20000;
     const char *tmp = getenv("TMPDIR");
     char *dir = xasprintf("%s/mcpc-bench-XXXXXX", tmp ? tmp : "/tmp");
     vault_init();
-    if (n < ALONE || !mkdtemp(dir))
+    if (n < ALONE || long_n < 1 || !mkdtemp(dir))
         return 2;
     char *many = xasprintf("%s/many", dir), *one = xasprintf("%s/one", dir);
     uint64_t took = append_all(many, n, WRITERS);
@@ -241,6 +383,7 @@ int main(int argc, char **argv)
         free(rows.list[i].bytes[1]);
     }
     free(rows.list);
+    bench_long(dir, long_n);
     char *command = xasprintf("rm -rf '%s'", dir);
     int rc = system(command);
     free(command);

@@ -24,12 +24,15 @@ static char *make_dir(void)
 
 static void remove_dir(char *dir)
 {
-    char *key = xasprintf("%s/keys/master.key", dir);
+    static const char *const names[] = {"checkpoint.key", "checkpoint.pub", "master.key"};
     char *keys = xasprintf("%s/keys", dir);
-    unlink(key);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *file = xasprintf("%s/%s", keys, names[i]);
+        unlink(file);
+        free(file);
+    }
     rmdir(keys);
     rmdir(dir);
-    free(key);
     free(keys);
     free(dir);
 }
@@ -279,6 +282,161 @@ static void test_key_file(void **state)
     remove_dir(dir);
 }
 
+/* RFC 8032, section 7.1, tests 1 and 3. */
+static void test_signature_vectors(void **state)
+{
+    (void)state;
+    static const char *const vectors[][3] = {
+        {"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701"
+         "cf9"
+         "b46bd25bf5f0595bbe24655141438e7a100b"},
+        {"fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f7609"
+         "84d"
+         "c6594a7c15e9716ed28dc027beceea1ec40a"}};
+    for (int i = 0; i < 2; i++) {
+        uint8_t key[VAULT_KEY], text[8], signature[VAULT_SIGNATURE];
+        size_t len = strlen(vectors[i][1]) / 2;
+        assert_int_equal(text_unhex(vectors[i][0], key, sizeof key), 0);
+        assert_int_equal(text_unhex(vectors[i][1], text, len), 0);
+        assert_int_equal(text_unhex(vectors[i][2], signature, sizeof signature), 0);
+        assert_true(vault_signature_ok(key, text, len, signature));
+        for (size_t bit = 0; bit < 8 * VAULT_SIGNATURE; bit++) {
+            signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            assert_false(vault_signature_ok(key, text, len, signature));
+            signature[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    }
+}
+
+static void test_wycheproof_signatures(void **state)
+{
+    (void)state;
+    json_t *all = wycheproof("ed25519_test.json"), *group, *test;
+    size_t i, k;
+    int count = 0;
+    if (!all)
+        skip();
+    json_array_foreach(json_object_get(all, "testGroups"), i, group)
+    {
+        uint8_t key[VAULT_KEY], signature[VAULT_SIGNATURE], text[1024];
+        const char *pk =
+            json_string_value(json_object_get(json_object_get(group, "publicKey"), "pk"));
+        assert_int_equal(text_unhex(pk, key, sizeof key), 0);
+        json_array_foreach(json_object_get(group, "tests"), k, test)
+        {
+            const char *msg = json_string_value(json_object_get(test, "msg"));
+            bool good = strcmp(json_string_value(json_object_get(test, "result")), "valid") == 0;
+            bool whole = text_unhex(json_string_value(json_object_get(test, "sig")), signature,
+                                    sizeof signature) == 0; /* others have another length */
+            assert_int_equal(text_unhex(msg, text, strlen(msg) / 2), 0);
+            assert_int_equal(whole && vault_signature_ok(key, text, strlen(msg) / 2, signature),
+                             good);
+            count++;
+        }
+    }
+    assert_true(count > 100);
+    json_decref(all);
+}
+
+static void test_base64(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
+    static const char *const bad[] = {"Zg",    "Zg=",  "Zh==", "Zg==\n",
+                                      " Zg==", "Zm9=", "Z-==", "===="};
+    uint8_t out[8];
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        size_t len = strlen(pairs[i][0]);
+        char text[VAULT_BASE64(8)];
+        vault_base64(pairs[i][0], len, text);
+        assert_string_equal(text, pairs[i][1]);
+        assert_int_equal(vault_unbase64(text, strlen(text), out, sizeof out), len);
+        assert_memory_equal(out, pairs[i][0], len);
+        if (len)
+            assert_int_equal(vault_unbase64(text, strlen(text), out, len - 1), -1);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(vault_unbase64(bad[i], strlen(bad[i]), out, sizeof out), -1);
+}
+
+static void name_it(void *arg, const uint8_t public_key[VAULT_KEY], char line[VAULT_LABEL])
+{
+    char hex[2 * VAULT_KEY + 1];
+    text_hex(public_key, VAULT_KEY, hex);
+    snprintf(line, VAULT_LABEL, "%s %s", (char *)arg, hex);
+}
+
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    fseek(f, at, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, at, SEEK_SET);
+    fputc(c ^ 4, f);
+    fclose(f);
+}
+
+/* G1, G2: made once, opened again, every byte of its files counts. */
+static void test_signer(void **state)
+{
+    (void)state;
+    char *dir = make_dir(), *key = xasprintf("%s/keys/checkpoint.key", dir);
+    char *public_file = xasprintf("%s/keys/checkpoint.pub", dir), line[VAULT_LABEL];
+    uint8_t signature[VAULT_SIGNATURE];
+    struct error e = {0};
+    struct stat st;
+    struct vault *v = vault_open(dir, true, &e);
+    assert_null(vault_signer_open(v, NULL, NULL, &e)); /* nothing is made unasked */
+    assert_int_equal(e.code, ERR_NO_KEY);
+    assert_int_equal(stat(key, &st), -1);
+    e = (struct error){0};
+    struct vault_signer *s = vault_signer_open(v, name_it, "first", &e);
+    assert_non_null(s);
+    assert_int_equal(e.code, ERR_OK);
+    vault_sign(s, "text", 4, signature);
+    assert_true(vault_signature_ok(vault_signer_public(s), "text", 4, signature));
+    assert_false(vault_signature_ok(vault_signer_public(s), "texT", 4, signature));
+    name_it("first", vault_signer_public(s), line);
+    assert_string_equal(vault_signer_line(s), line);
+    assert_int_equal(stat(key, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    long size = (long)st.st_size;
+    struct vault_signer *again = vault_signer_open(v, name_it, "second", &e);
+    assert_string_equal(vault_signer_line(again), line);
+    vault_signer_free(again);
+    for (long at = 0; at < size; at++) {
+        flip(key, at);
+        assert_null(vault_signer_open(v, name_it, "third", &e));
+        bool kek = at > (long)strlen(line) && at <= (long)strlen(line) + VAULT__KEK_ID;
+        assert_int_equal(e.code, kek ? ERR_NO_KEY : ERR_TAMPERED);
+        flip(key, at);
+    }
+    assert_int_equal(stat(public_file, &st), 0);
+    for (long at = 0; at < (long)st.st_size; at++) {
+        flip(public_file, at);
+        assert_null(vault_signer_open(v, name_it, "third", &e));
+        assert_int_equal(e.code, ERR_TAMPERED);
+        flip(public_file, at);
+    }
+    assert_int_equal(unlink(public_file), 0); /* made again from the other one */
+    again = vault_signer_open(v, NULL, NULL, &e);
+    assert_non_null(again);
+    vault_signer_free(again);
+    assert_int_equal(stat(public_file, &st), 0);
+    assert_int_equal(chmod(key, 0644), 0);
+    assert_null(vault_signer_open(v, name_it, "third", &e));
+    assert_int_equal(e.code, ERR_NO_KEY);
+    vault_signer_free(s);
+    vault_close(v);
+    free(key);
+    free(public_file);
+    remove_dir(dir);
+}
+
 static void test_secret(void **state)
 {
     (void)state;
@@ -308,6 +466,10 @@ int main(void)
         cmocka_unit_test(test_hex),
         cmocka_unit_test(test_seal),
         cmocka_unit_test(test_key_file),
+        cmocka_unit_test(test_signature_vectors),
+        cmocka_unit_test(test_wycheproof_signatures),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_signer),
         cmocka_unit_test(test_secret),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,468 @@
+/* Making checkpoints.
+ *
+ * Invariants (P5 of provenance.h, and)
+ * H1 What is signed is durable, and the stored tree still leads to the newest checkpoint before it,
+ *    wherever that stands: in the table or in `checkpoints`.
+ * H2 A checkpoint is durable in the database before it is written to a file. So the files are never
+ *    ahead of the log, unless the database is an older copy or its end was cut off.
+ * H3 One is in the making at any time; who asks meanwhile gets the next one.
+ * H4 Each is an entry of the log: behind what it covers, or, at a session's end, in the next
+ * session.
+ *
+ *      idle --sign--> in the database --worker--> in the files --> idle, or the next one
+ */
+#include "backend/provenance/checkpoint.h"
+#include "backend/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct prov__waiter {
+    struct prov__waiter *next;
+    prov_signed *done;
+    void *arg;
+};
+
+struct prov__signing_job {
+    struct prov *prov; /* NULL after prov_free */
+    struct prov__waiter *waiters;
+    struct prov__head head;
+    struct buf note;
+    char *path, *dir; /* of the database */
+    int64_t entry;    /* -1: not logged yet */
+    struct error error;
+};
+
+static void start(struct prov *p);
+
+/* ---- the end of one ---- */
+
+static json_t *describe(const struct prov__signing *s, const struct prov__signing_job *job)
+{
+    char hex[2 * VAULT_HASH + 1], key[VAULT_LABEL];
+    json_t *out = json_object();
+    text_hex(job->head.root, VAULT_HASH, hex);
+    prov__vkey_write(&s->key, key);
+    json_puti(out, "size", job->head.size);
+    json_puts(out, "root", hex);
+    json_puts(out, "key", key);
+    json_put(out, "note", json_text(job->note.data, job->note.len));
+    return out;
+}
+
+static void answer(struct prov__waiter *list, json_t *checkpoint, const struct error *e)
+{
+    while (list) {
+        struct prov__waiter *next = list->next;
+        list->done(list->arg, checkpoint, e);
+        free(list);
+        list = next;
+    }
+}
+
+static void job_free(struct prov__signing_job *job)
+{
+    buf_release(&job->note);
+    free(job->path);
+    free(job->dir);
+    free(job);
+}
+
+static void finish(struct prov__signing_job *job, const struct error *e)
+{
+    struct prov *p = job->prov;
+    if (p) {
+        struct prov__signing *s = p->signing;
+        json_t *checkpoint = e->code == ERR_OK && job->waiters ? describe(s, job) : NULL;
+        if (checkpoint)
+            json_put(checkpoint, "entry", job->entry < 0 ? json_null() : json_integer(job->entry));
+        s->job = NULL;
+        s->fresh += e->code != ERR_OK && e->code != ERR_TAMPERED; /* to be tried again */
+        prov__changed(p);
+        answer(job->waiters, checkpoint, e);
+        json_decref(checkpoint);
+        if (s->again && !s->job)
+            start(p);
+    }
+    job_free(job);
+}
+
+/* ---- into the files, on a worker ---- */
+
+static void write_files(void *arg)
+{
+    struct prov__signing_job *job = arg;
+    struct store_db *db = store_db_open(job->path, &job->error);
+    if (db)
+        prov__files_write(db, job->dir, &job->error);
+    store_db_close(db);
+}
+
+static void files_written(void *arg, bool cancelled)
+{
+    struct prov__signing_job *job = arg;
+    if (cancelled)
+        err_set(&job->error, ERR_CLOSED, "the console stops");
+    finish(job, &job->error);
+}
+
+/* ---- into the database ---- */
+
+static enum err insert(struct store_db *db, void *arg, struct error *e)
+{
+    const struct prov__signing_job *job = arg;
+    return store_exec(db, e, "INSERT INTO checkpoints VALUES(?, NULL, ?)", "is", job->head.size,
+                      job->note.data);
+}
+
+/* In the transaction of its entry, which is the last one there. */
+static enum err insert_logged(struct store_db *db, void *arg, struct error *e)
+{
+    const struct prov__signing_job *job = arg;
+    return store_exec(db, e,
+                      "INSERT INTO checkpoints"
+                      " VALUES(?, (SELECT size - 1 FROM tree_head), ?)",
+                      "is", job->head.size, job->note.data);
+}
+
+static void stored(void *arg, const struct error *e)
+{
+    struct prov__signing_job *job = arg;
+    if (e->code != ERR_OK || !job->prov) {
+        finish(job, e);
+        return;
+    }
+    job->prov->signing->head = job->head;
+    loop_work(job->prov->loop, write_files, files_written, job);
+}
+
+static void logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct prov__signing_job *job = arg;
+    job->entry = seq;
+    stored(job, e);
+}
+
+static void append_entry(struct prov *p, const json_t *payload, int64_t size, prov_done *done,
+                         store_op *also, struct prov__signing_job *job)
+{
+    int64_t parent = size - 1;
+    struct prov_entry entry = {.type = "checkpoint",
+                               .actor = "backend",
+                               .parents = &parent,
+                               .parent_count = 1,
+                               .payload = (json_t *)payload};
+    prov_append(p, &entry, done, job, also, job);
+}
+
+/* ---- signing ---- */
+
+/* H1: the stored tree still gives this root. */
+static enum err leads_to(struct prov *p, const struct prov__head *head, struct error *e)
+{
+    uint8_t root[VAULT_HASH];
+    if (head->size > p->durable.log.size)
+        return err_set(
+            e, ERR_TAMPERED,
+            "a checkpoint covers %lld entries, the log has %lld: it is an older copy, or "
+            "its end was cut off",
+            (long long)head->size, (long long)p->durable.log.size);
+    if (prov__root_at(prov__stored_node, store_reader(p->store), head->size, root, e) != ERR_OK ||
+        memcmp(root, head->root, VAULT_HASH) != 0)
+        return err_set(e, ERR_TAMPERED, "the log does not lead to the checkpoint over %lld entries",
+                       (long long)head->size);
+    return ERR_OK;
+}
+
+static enum err may_sign(struct prov *p, struct error *e)
+{
+    const struct prov__signing *s = p->signing;
+    if (!s->signer) {
+        *e = s->error;
+        return s->error.code;
+    }
+    if (p->state == PROV_BROKEN)
+        return err_set(e, ERR_TAMPERED, "nothing is signed while the log does not verify");
+    return s->head.size < 0 ? ERR_OK : leads_to(p, &s->head, e);
+}
+
+static struct prov__signing_job *job_new(struct prov *p)
+{
+    struct prov__signing_job *job = xcalloc(1, sizeof *job);
+    job->prov = p;
+    job->path = xstrdup(store_path(p->store));
+    job->dir = xstrdup(p->signing->dir);
+    job->entry = -1;
+    p->signing->job = job;
+    return job;
+}
+
+static void start(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    int64_t known = s->head.size > 0 ? s->head.size : 0;
+    if (s->signer && p->durable.log.size == known && p->flying) { /* soon there is more to sign */
+        s->again = true;
+        return;
+    }
+    struct prov__signing_job *job = job_new(p);
+    uint8_t signature[VAULT_SIGNATURE];
+    struct error e = {0};
+    s->again = false;
+    job->waiters = s->waiting;
+    s->waiting = NULL;
+    s->fresh = 0;
+    if (may_sign(p, &e) != ERR_OK) {
+        finish(job, &e);
+        return;
+    }
+    job->head.size = p->durable.log.size;
+    prov__edge_root(&p->durable.log, job->head.root);
+    prov__note_body(s->key.name, &job->head, &job->note);
+    vault_sign(s->signer, job->note.data, job->note.len, signature);
+    prov__note_sign(&s->key, signature, &job->note);
+    if (p->closed) { /* H4 */
+        store_write(p->store, insert, stored, job);
+        return;
+    }
+    json_t *payload = describe(s, job);
+    append_entry(p, payload, job->head.size, logged, insert_logged, job);
+    json_decref(payload);
+}
+
+/* Now, or when the present one is done. */
+static void want(struct prov *p)
+{
+    if (p->signing->job)
+        p->signing->again = true;
+    else
+        start(p);
+}
+
+void prov_checkpoint(struct prov *p, prov_signed *done, void *arg)
+{
+    struct error e = {0};
+    if (!p->signing || p->closed) {
+        err_set(&e, p->closed ? ERR_CLOSED : ERR_UNSUPPORTED, "this log signs no checkpoints");
+        done(arg, NULL, &e);
+        return;
+    }
+    struct prov__waiter *w = xcalloc(1, sizeof *w), **end = &p->signing->waiting;
+    *w = (struct prov__waiter){NULL, done, arg};
+    while (*end)
+        end = &(*end)->next;
+    *end = w;
+    want(p);
+}
+
+void prov__signing_settled(struct prov *p, const char *type, bool last)
+{
+    struct prov__signing *s = p->signing;
+    if (!s)
+        return;
+    s->fresh += strcmp(type, "checkpoint") != 0;
+    if (last || (s->signer && s->entries && s->fresh >= s->entries && !p->closed))
+        want(p);
+    else if (s->again && !s->job)
+        start(p);
+}
+
+static void on_time(void *arg)
+{
+    struct prov *p = arg;
+    if (p->signing->fresh && p->signing->signer && !p->closed && !p->signing->job)
+        start(p);
+}
+
+/* ---- opening ---- */
+
+static void name_key(void *arg, const uint8_t public_key[VAULT_KEY], char line[VAULT_LABEL])
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyz0123456789/.-_ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const struct prov_signing *o = arg;
+    struct prov__vkey key;
+    char *name;
+    if (*o->origin) {
+        name = xstrdup(o->origin);
+    } else {
+        uint8_t bytes[4];
+        char hex[2 * sizeof bytes + 1];
+        vault_random(bytes, sizeof bytes);
+        text_hex(bytes, sizeof bytes, hex);
+        name = xasprintf("mcp-console/%.100s/%s", o->environment, hex);
+        for (char *c = name; *c; c++)
+            if (!strchr(plain, *c))
+                *c = '-';
+    }
+    prov__vkey_make(name, public_key, &key);
+    prov__vkey_write(&key, line);
+    free(name);
+}
+
+static void open_key(struct prov *p, const struct prov_signing *o)
+{
+    struct prov__signing *s = p->signing;
+    /* Where checkpoints are, their key was: another one must not take its place unnoticed. */
+    bool make =
+        store_scalar(store_reader(p->store), 0, "SELECT 1 FROM checkpoints LIMIT 1", "") == 0;
+    if (*o->origin && !prov__vkey_name_ok(o->origin)) {
+        err_set(&s->error, ERR_CONFIG,
+                "[evidence] origin: a name of at most 400 characters, without spaces and plus");
+        return;
+    }
+    s->signer = vault_signer_open(p->vault, make ? name_key : NULL, (void *)o, &s->error);
+    if (!s->signer)
+        return;
+    if (!prov__vkey_read(vault_signer_line(s->signer), &s->key) ||
+        memcmp(s->key.public_key, vault_signer_public(s->signer), VAULT_KEY) != 0)
+        err_set(&s->error, ERR_TAMPERED, "checkpoint.key does not name its own public key");
+    else if (*o->origin && strcmp(o->origin, s->key.name) != 0)
+        err_set(&s->error, ERR_CONFIG, "[evidence] origin is %s, the key was made for %s",
+                o->origin, s->key.name);
+    s->key_known = s->error.code != ERR_TAMPERED;
+    if (s->error.code == ERR_OK)
+        return;
+    vault_signer_free(s->signer);
+    s->signer = NULL;
+}
+
+static bool take_note(void *arg, const struct store_row *row)
+{
+    const char *note = store_text(row, 0);
+    if (note)
+        buf_adds(arg, note);
+    return false;
+}
+
+/* The log must lead to it; the newest one is remembered. */
+static void take_head(struct prov *p, const struct buf *note, const char *where)
+{
+    struct prov__signing *s = p->signing;
+    struct prov__checkpoint c;
+    if (!note->len || s->error.code != ERR_OK)
+        return;
+    const char *problem = prov__note_read(note->data, note->len, &c);
+    if (!problem && prov__note_check(&c, &s->key) != PROV__SIGNED)
+        problem = "it is not signed by this log's key";
+    if (problem)
+        err_set(&s->error, ERR_TAMPERED, "the newest checkpoint of %s: %s", where, problem);
+    else if (leads_to(p, &c.head, &s->error) == ERR_OK && c.head.size > s->head.size)
+        s->head = c.head;
+}
+
+/* The newest checkpoints, of the table and of the file. */
+static void load_head(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    struct buf note = {0};
+    struct error e = {0};
+    if (p->state == PROV_BROKEN)
+        err_set(&s->error, ERR_TAMPERED, "nothing is signed while the log does not verify");
+    store_query(store_reader(p->store), NULL, take_note, &note,
+                "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1", "");
+    take_head(p, &note, "the database");
+    buf_clear(&note);
+    if (prov__files_newest(s->dir, &note, &e) != ERR_OK && s->error.code == ERR_OK)
+        s->error = e;
+    take_head(p, &note, "the file `checkpoints`");
+    buf_release(&note);
+    if (s->error.code == ERR_TAMPERED)
+        p->state = PROV_BROKEN;
+    if (s->error.code != ERR_OK) {
+        vault_signer_free(s->signer);
+        s->signer = NULL;
+    }
+}
+
+/* ---- checkpoints of sessions' ends, logged by the next session (H4) ---- */
+
+static enum err mark_logged(struct store_db *db, void *arg, struct error *e)
+{
+    const struct prov__signing_job *job = arg;
+    return store_exec(db, e,
+                      "UPDATE checkpoints SET entry = (SELECT size - 1 FROM tree_head)"
+                      " WHERE size = ?",
+                      "i", job->head.size);
+}
+
+static void marked(void *arg, int64_t seq, const struct error *e)
+{
+    (void)seq, (void)e; /* if it failed, the next session does it */
+    job_free(arg);
+}
+
+static bool log_note(void *arg, const struct store_row *row)
+{
+    struct prov *p = arg;
+    struct prov__checkpoint c;
+    struct prov__signing_job *job = xcalloc(1, sizeof *job);
+    buf_adds(&job->note, store_text(row, 0));
+    if (prov__note_read(job->note.data, job->note.len, &c) != NULL) {
+        job_free(job); /* verification tells it */
+        return true;
+    }
+    job->head = c.head;
+    json_t *payload = describe(p->signing, job);
+    append_entry(p, payload, job->head.size, marked, mark_logged, job);
+    json_decref(payload);
+    return true;
+}
+
+void prov_sign(struct prov *p, const struct prov_signing *o)
+{
+    BUG_IF(p->signing);
+    struct prov__signing *s = xcalloc(1, sizeof *s);
+    const char *path = store_path(p->store), *slash = strrchr(path, '/');
+    p->signing = s;
+    s->dir = slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
+    s->entries = o->entries;
+    s->head.size = -1;
+    open_key(p, o);
+    if (s->signer)
+        load_head(p);
+    prov__changed(p);
+    if (!s->signer)
+        return;
+    store_query(store_reader(p->store), NULL, log_note, p,
+                "SELECT note FROM checkpoints WHERE entry IS NULL ORDER BY size LIMIT 16", "");
+    if (o->seconds > 0) {
+        s->timer = loop_timer_new(p->loop, on_time, p);
+        loop_timer_start(s->timer, (uint64_t)o->seconds * 1000, (uint64_t)o->seconds * 1000);
+    }
+    if (s->head.size >= 0) /* files that a crash left behind the table */
+        loop_work(p->loop, write_files, files_written, job_new(p));
+}
+
+bool prov__signing_busy(const struct prov *p)
+{
+    return p->signing && (p->signing->job || p->signing->again);
+}
+
+void prov__signing_state(const struct prov *p, struct prov_state *out)
+{
+    out->signed_size = p->signing ? p->signing->head.size : -1;
+    if (p->signing)
+        out->signing = p->signing->error;
+}
+
+void prov__signing_free(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    struct error e = {0};
+    if (!s)
+        return;
+    err_set(&e, ERR_CLOSED, "the console stops");
+    loop_timer_free(s->timer);
+    if (s->job) {
+        answer(s->job->waiters, NULL, &e);
+        s->job->waiters = NULL;
+        s->job->prov = NULL;
+    }
+    answer(s->waiting, NULL, &e);
+    vault_signer_free(s->signer);
+    free(s->dir);
+    free(s);
+    p->signing = NULL;
+}

@@ -1,0 +1,38 @@
+/* Private to the log: what the files about checkpoints share. */
+#ifndef PROV_CHECKPOINT_H
+#define PROV_CHECKPOINT_H
+
+#include "backend/provenance/note.h"
+
+struct prov__waiter;
+struct prov__signing {
+    struct vault_signer *signer; /* NULL: error says why */
+    struct error error;
+    bool key_known; /* key is set: what is signed can be checked, even where nothing may be */
+    struct prov__vkey key;
+    char *dir; /* of the database */
+    int64_t entries;
+    struct prov__head head;        /* the newest that was signed */
+    int64_t fresh;                 /* durable entries behind it that are no checkpoints */
+    struct loop_timer *timer;      /* or NULL */
+    struct prov__signing_job *job; /* the one in the making, or NULL */
+    struct prov__waiter *waiting;  /* for the next one */
+    bool again;                    /* make another one when this one is done */
+};
+
+/* files.c. `checkpoints`: notes, an empty line behind each. */
+/* The newest note of `checkpoints`, read from its end; out is empty if there is none. */
+enum err prov__files_newest(const char *dir, struct buf *out, struct error *e);
+/* On a worker: brings both files up to the table. */
+enum err prov__files_write(struct store_db *db, const char *dir, struct error *e);
+/* Calls note for each whole note of `checkpoints` (checkpoints true) or of `checkpoint`, in order,
+ * and other for what stands between them; NULL bytes never come. Stops when one answers false. A
+ * file that is not there is an empty one. */
+typedef bool prov__file_part(void *arg, const char *bytes, size_t len);
+enum err prov__files_read(const char *dir, const char *name, prov__file_part *note,
+                          prov__file_part *other, void *arg, struct error *e);
+/* The same over text at hand. */
+bool prov__notes_each(const char *text, size_t len, prov__file_part *note, prov__file_part *other,
+                      void *arg);
+
+#endif

@@ -1,0 +1,191 @@
+/* Verification of checkpoints, on a worker: those of the table, those written beside the database,
+ * and those that were kept elsewhere and are given. */
+#include "backend/provenance/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct source { /* of the notes that are being looked at */
+    struct verify__heads *heads;
+    struct store_db *db;
+    const char *name;
+    int64_t *count;
+    bool given;
+};
+
+static bool cancelled(const struct verify__heads *h)
+{
+    return __atomic_load_n(h->cancelled, __ATOMIC_RELAXED);
+}
+
+/* What stands in a file is not older than the log: it was logged first (H2 of checkpoint.c). */
+static bool ahead(struct source *s, int64_t size)
+{
+    if (size > s->heads->log_size)
+        s->heads->log_size = store_scalar(s->db, 0, "SELECT size FROM tree_head WHERE id = 1", "");
+    return size > s->heads->log_size;
+}
+
+static void check_tree(struct source *s, const struct prov__head *head)
+{
+    struct verify__heads *h = s->heads;
+    uint8_t root[VAULT_HASH];
+    struct error e = {0};
+    if (ahead(s, head->size)) {
+        verify__add(
+            &h->problems, h->log_size, "rollback",
+            "a checkpoint %s covers %lld entries, there are %lld: the log is an older copy, "
+            "or its end was cut off",
+            s->name, (long long)head->size, (long long)h->log_size);
+        return;
+    }
+    if (prov__root_at(prov__stored_node, s->db, head->size, root, &e) != ERR_OK)
+        verify__add(&h->problems, head->size - 1, "checkpoint",
+                    "the tree for the checkpoint %s over %lld entries: %s", s->name,
+                    (long long)head->size, e.detail);
+    else if (memcmp(root, head->root, VAULT_HASH) != 0)
+        verify__add(&h->problems, head->size - 1, "checkpoint",
+                    "the first %lld entries are not those that the checkpoint %s was signed over",
+                    (long long)head->size, s->name);
+}
+
+static bool check_note(void *arg, const char *bytes, size_t len)
+{
+    struct source *s = arg;
+    struct verify__heads *h = s->heads;
+    struct prov__checkpoint c;
+    const char *problem = prov__note_read(bytes, len, &c);
+    if (!problem) {
+        enum prov__signed by = prov__note_check(&c, &h->key);
+        if (by != PROV__SIGNED)
+            problem = by == PROV__FORGED ? "its signature does not verify"
+                                         : "it is not signed by this log's key";
+        else if (c.origin.len != strlen(h->key.name) ||
+                 memcmp(c.origin.at, h->key.name, c.origin.len) != 0)
+            problem = "it is of another log";
+    }
+    ++*s->count;
+    if (problem) {
+        verify__add(&h->problems, -1, s->given ? "given" : "checkpoint", "checkpoint %lld %s: %s",
+                    (long long)*s->count, s->name, problem);
+        h->unproved += s->given; /* what is not ours says nothing about our log */
+    } else {
+        check_tree(s, &c.head);
+        if (c.head.size > h->newest)
+            h->newest = c.head.size;
+        if (s->given && c.head.size > h->newest_given)
+            h->newest_given = c.head.size;
+    }
+    return !cancelled(h);
+}
+
+static bool check_other(void *arg, const char *bytes, size_t len)
+{
+    struct source *s = arg;
+    (void)bytes, (void)len;
+    verify__add(&s->heads->problems, -1, s->given ? "given" : "checkpoint",
+                "there is text that is no checkpoint %s, behind %lld of them", s->name,
+                (long long)*s->count);
+    s->heads->unproved += s->given;
+    return true;
+}
+
+struct page {
+    struct source source;
+    int64_t after;
+    bool more;
+};
+
+static bool check_row(void *arg, const struct store_row *row)
+{
+    struct page *page = arg;
+    struct verify__heads *h = page->source.heads;
+    const char *note = store_text(row, 1);
+    struct prov__checkpoint c;
+    page->after = store_int(row, 0);
+    page->more = true;
+    if (store_int(row, 2))
+        verify__add(&h->problems, page->after - 1, "checkpoint",
+                    "the stored checkpoint over %lld entries names an entry that is none",
+                    (long long)page->after);
+    if (!note || prov__note_read(note, strlen(note), &c) != NULL || c.head.size != page->after)
+        verify__add(&h->problems, page->after - 1, "checkpoint",
+                    "the stored checkpoint at %lld is not one over so many entries",
+                    (long long)page->after);
+    else
+        return check_note(&page->source, note, strlen(note));
+    return !cancelled(h);
+}
+
+static void check_table(struct verify__heads *h, struct store_db *db)
+{
+    struct page page = {{h, db, "in the database", &h->stored, false}, -1, true};
+    while (page.more && h->error.code == ERR_OK && !cancelled(h)) {
+        page.more = false;
+        store_query(db, &h->error, check_row, &page,
+                    "SELECT size, note, entry IS NOT NULL AND NOT EXISTS(SELECT 1 FROM entries"
+                    " WHERE seq = checkpoints.entry AND type = 'checkpoint')"
+                    " FROM checkpoints WHERE size > ? ORDER BY size LIMIT 500",
+                    "i", page.after);
+    }
+}
+
+static bool same_row(void *arg, const struct store_row *row)
+{
+    (void)row;
+    *(bool *)arg = true;
+    return false;
+}
+
+/* A note that stands in the table too, byte by byte, was checked there. */
+static bool check_written(void *arg, const char *bytes, size_t len)
+{
+    struct source *s = arg;
+    struct prov__checkpoint c;
+    bool known = false;
+    if (prov__note_read(bytes, len, &c) == NULL) {
+        char *note = xstrndup(bytes, len);
+        store_query(s->db, NULL, same_row, &known,
+                    "SELECT 1 FROM checkpoints WHERE size = ? AND note = ?", "is", c.head.size,
+                    note);
+        free(note);
+    }
+    if (!known)
+        return check_note(s, bytes, len);
+    ++*s->count;
+    return !cancelled(s->heads);
+}
+
+static void check_files(struct verify__heads *h, struct store_db *db)
+{
+    int64_t newest = 0;
+    struct source all = {h, db, "in the file `checkpoints`", &h->written, false};
+    struct source one = {h, db, "in the file `checkpoint`", &newest, false};
+    if (h->error.code == ERR_OK)
+        prov__files_read(h->dir, "checkpoints", check_written, check_other, &all, &h->error);
+    if (h->error.code == ERR_OK)
+        prov__files_read(h->dir, "checkpoint", check_written, check_other, &one, &h->error);
+    if (newest > 1)
+        verify__add(&h->problems, -1, "checkpoint", "the file `checkpoint` holds %lld of them",
+                    (long long)newest);
+}
+
+void verify__heads_check(struct verify__heads *h)
+{
+    struct store_db *db = store_db_open(h->path, &h->error);
+    if (!db)
+        return;
+    check_table(h, db);
+    check_files(h, db);
+    if (h->given.len && h->error.code == ERR_OK) {
+        int64_t before = h->problems.count;
+        struct source s = {h, db, "given", &h->given_count, true};
+        prov__notes_each(h->given.data, h->given.len, check_note, check_other, &s);
+        if (h->given_count == 0 && h->problems.count == before) {
+            verify__add(&h->problems, -1, "given", "what was given holds no checkpoint");
+            h->unproved++;
+        }
+    }
+    h->done = true;
+    store_db_close(db);
+}
