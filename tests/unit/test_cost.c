@@ -267,14 +267,18 @@ static void the_ledger_is_paged_from_the_newest(void **state)
     json_decref(page);
 }
 
-/* A database of before the totals by day: the lines are there, the totals are not. */
+/* A database of before the totals by day: the lines are there, the totals and what came later are
+ * not. */
 static enum err make_old(struct store_db *db, void *arg, struct error *e)
 {
     (void)arg;
-    enum err code = store_exec(db, e, "DROP TABLE ledger_days", "");
-    if (code == ERR_OK)
-        code = store_exec(db, e, "DROP TABLE answer_counts", "");
-    return code == ERR_OK ? store_exec(db, e, "PRAGMA user_version=1", "") : code;
+    static const char *const undo[] = {"DROP TABLE ledger_days",
+                                       "DROP TABLE IF EXISTS answer_counts",
+                                       "DROP TABLE IF EXISTS checkpoints", "PRAGMA user_version=1"};
+    enum err code = ERR_OK;
+    for (size_t i = 0; i < sizeof undo / sizeof *undo && code == ERR_OK; i++)
+        code = store_exec(db, e, undo[i], "");
+    return code;
 }
 
 static void made_old(void *arg, const struct error *e)
