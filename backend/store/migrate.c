@@ -51,7 +51,8 @@ static const char *const steps[] = {
     " cited INTEGER NOT NULL) STRICT;"
     "INSERT INTO answer_counts VALUES(1, 0, 0);",
     /* 4: signed heads of the log. */
-    "CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, entry INTEGER, note TEXT NOT NULL) STRICT;"
+    "CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, entry INTEGER,"
+    " note TEXT NOT NULL) STRICT;"
     "CREATE INDEX checkpoints_unlogged ON checkpoints(size) WHERE entry IS NULL;",
 };
 
