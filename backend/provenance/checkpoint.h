@@ -25,9 +25,9 @@ struct prov__signing {
 enum err prov__files_newest(const char *dir, struct buf *out, struct error *e);
 /* On a worker: brings both files up to the table. */
 enum err prov__files_write(struct store_db *db, const char *dir, struct error *e);
-/* Calls note for each whole note of `checkpoints` (checkpoints true) or of `checkpoint`, in order,
- * and other for what stands between them; NULL bytes never come. Stops when one answers false. A
- * file that is not there is an empty one. */
+/* Calls note for each whole note of a file of notes (`checkpoint`, `checkpoints`), in order, and
+ * other for what else stands between them or behind; read in pieces. Stops when one answers false.
+ * A file that is not there is an empty one. */
 typedef bool prov__file_part(void *arg, const char *bytes, size_t len);
 enum err prov__files_read(const char *dir, const char *name, prov__file_part *note,
                           prov__file_part *other, void *arg, struct error *e);

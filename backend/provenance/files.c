@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 enum { TAIL = 4 * PROV__NOTE_MAX };
-#define FILE_MAX ((off_t)1 << 30)
 
 /* ---- notes in a text ---- */
 
@@ -50,59 +49,6 @@ bool prov__notes_each(const char *text, size_t len, prov__file_part *note, prov_
 }
 
 /* ---- reading ---- */
-
-static enum err read_part(int fd, off_t from, size_t len, struct buf *out, const char *path,
-                          struct error *e)
-{
-    buf_reserve(out, len);
-    while (len) {
-        ssize_t n = pread(fd, out->data + out->len, len, from);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return err_set_errno(e, "cannot read", path);
-        if (n == 0)
-            break;
-        out->len += (size_t)n;
-        out->data[out->len] = '\0';
-        from += n;
-        len -= (size_t)n;
-    }
-    return ERR_OK;
-}
-
-/* The last `tail` bytes of a file (0: all); an absent file is empty. */
-static enum err read_file(const char *path, size_t tail, struct buf *out, struct error *e)
-{
-    enum err code = ERR_OK;
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return errno == ENOENT ? ERR_OK : err_set_errno(e, "cannot open", path);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        code = err_set(e, ERR_IO, "%s is not a plain file", path);
-    else if (!tail && st.st_size > FILE_MAX)
-        code = err_set(e, ERR_TOO_BIG, "%s has %lld bytes", path, (long long)st.st_size);
-    if (code == ERR_OK) {
-        size_t len = tail && st.st_size > (off_t)tail ? tail : (size_t)st.st_size;
-        code = read_part(fd, st.st_size - (off_t)len, len, out, path, e);
-    }
-    close(fd);
-    return code;
-}
-
-enum err prov__files_read(const char *dir, const char *name, prov__file_part *note,
-                          prov__file_part *other, void *arg, struct error *e)
-{
-    char *path = xasprintf("%s/%s", dir, name);
-    struct buf text = {0};
-    enum err code = read_file(path, 0, &text, e);
-    if (code == ERR_OK && text.len)
-        prov__notes_each(text.data, text.len, note, other, arg);
-    buf_release(&text);
-    free(path);
-    return code;
-}
 
 struct last { /* the last record of a text, and what is behind it */
     const char *base, *note;
@@ -142,11 +88,101 @@ static struct last last_record(const struct buf *text)
     return l;
 }
 
+static enum err read_part(int fd, off_t from, size_t len, struct buf *out, const char *path,
+                          struct error *e)
+{
+    buf_reserve(out, len);
+    while (len) {
+        ssize_t n = pread(fd, out->data + out->len, len, from);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set_errno(e, "cannot read", path);
+        if (n == 0)
+            break;
+        out->len += (size_t)n;
+        out->data[out->len] = '\0';
+        from += n;
+        len -= (size_t)n;
+    }
+    return ERR_OK;
+}
+
+/* A plain file; -1 with *code OK if there is none. */
+static int open_file(const char *path, enum err *code, struct error *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    *code = ERR_OK;
+    if (fd < 0 && errno != ENOENT)
+        *code = err_set_errno(e, "cannot open", path);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        *code = err_set(e, ERR_IO, "%s is not a plain file", path);
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+/* The last TAIL bytes of a file; an absent one is empty. */
+static enum err read_tail(const char *path, struct buf *out, struct error *e)
+{
+    enum err code;
+    int fd = open_file(path, &code, e);
+    if (fd < 0)
+        return code;
+    off_t size = lseek(fd, 0, SEEK_END), from = size > TAIL ? size - TAIL : 0;
+    if (size > 0)
+        code = read_part(fd, from, (size_t)(size - from), out, path, e);
+    close(fd);
+    return code;
+}
+
+/* Hands on the whole records of what was read so far, and at the end of the file all of it. */
+static bool hand_on(struct buf *text, bool end, prov__file_part *note, prov__file_part *other,
+                    void *arg)
+{
+    struct last l = last_record(text);
+    if (l.end && !prov__notes_each(text->data, l.end, note, other, arg))
+        return false;
+    buf_drop(text, l.end);
+    if (!text->len || (!end && text->len < TAIL))
+        return true;
+    /* No whole record: a note without its empty line, one cut short, or something else. */
+    size_t n = prov__note_length(text->data, text->len);
+    bool more = n == text->len ? note(arg, text->data, n) : other(arg, text->data, text->len);
+    buf_clear(text);
+    return more;
+}
+
+enum err prov__files_read(const char *dir, const char *name, prov__file_part *note,
+                          prov__file_part *other, void *arg, struct error *e)
+{
+    enum { PIECE = 256 * 1024 };
+    char *path = xasprintf("%s/%s", dir, name);
+    struct buf text = {0};
+    enum err code = ERR_OK;
+    int fd = open_file(path, &code, e);
+    bool more = fd >= 0;
+    for (off_t at = 0; more && code == ERR_OK;) {
+        size_t before = text.len;
+        code = read_part(fd, at, PIECE, &text, path, e);
+        at += (off_t)(text.len - before);
+        bool end = text.len - before < PIECE;
+        more = code == ERR_OK && text.len && hand_on(&text, end, note, other, arg) && !end;
+    }
+    if (fd >= 0)
+        close(fd);
+    buf_release(&text);
+    free(path);
+    return code;
+}
+
 enum err prov__files_newest(const char *dir, struct buf *out, struct error *e)
 {
     char *path = xasprintf("%s/checkpoints", dir);
     struct buf text = {0};
-    enum err code = read_file(path, TAIL, &text, e);
+    enum err code = read_tail(path, &text, e);
     struct last l = last_record(&text);
     if (code == ERR_OK && l.note)
         buf_add(out, l.note, l.len);
@@ -242,7 +278,7 @@ enum err prov__files_write(struct store_db *db, const char *dir, struct error *e
     struct buf tail = {0};
     struct rows rows = {0};
     struct prov__checkpoint c = {.head.size = -1};
-    enum err code = read_file(path, TAIL, &tail, e);
+    enum err code = read_tail(path, &tail, e);
     struct last l = last_record(&tail);
     if (l.note && prov__note_read(l.note, l.len, &c) != NULL)
         c.head.size = -1;
