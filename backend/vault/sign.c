@@ -49,7 +49,7 @@ static enum err make(struct vault *v, const char *path, vault_label *label, void
     randombytes_buf(file + len, VAULT_NONCE);
     vault__aead_seal(v->master, file + len, seed, VAULT_KEY, ad, strlen(ad),
                      file + len + VAULT_NONCE);
-    enum err code = vault__file_make(v, path, 0600, file, len + SEALED, e);
+    enum err code = vault__file_make(v, path, file, len + SEALED, e);
     free(ad);
     sodium_free(secret);
     return code;
@@ -89,7 +89,7 @@ static enum err check_public(struct vault *v, const struct vault_signer *s, stru
     size_t len = 0;
     enum err code = vault__file_read(path, false, found, sizeof found, &len, NULL);
     if (code == ERR_NOT_FOUND)
-        code = vault__file_make(v, path, 0644, want, strlen(want), e);
+        code = vault__file_make(v, path, want, strlen(want), e);
     else if (code != ERR_OK || len != strlen(want) || memcmp(found, want, len) != 0)
         code = err_set(e, ERR_TAMPERED, "%s is not the public half of checkpoint.key", path);
     free(want);

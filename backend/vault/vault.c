@@ -40,13 +40,13 @@ static enum err write_all(int fd, const uint8_t *bytes, size_t len)
     return ERR_OK;
 }
 
-enum err vault__file_make(struct vault *v, const char *path, mode_t mode, const void *bytes,
-                          size_t len, struct error *e)
+enum err vault__file_make(struct vault *v, const char *path, const void *bytes, size_t len,
+                          struct error *e)
 {
     enum err code = ERR_OK;
     char *fresh = xasprintf("%s.%ld", path, (long)getpid());
     unlink(fresh); /* left by a process of the same number that died here */
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         code = err_set_errno(e, "cannot make", fresh);
         goto out;
@@ -69,7 +69,7 @@ static enum err make_key(struct vault *v, struct error *e)
 {
     uint8_t *key = vault__secret_alloc(VAULT_KEY);
     randombytes_buf(key, VAULT_KEY);
-    enum err code = vault__file_make(v, v->file, 0600, key, VAULT_KEY, e);
+    enum err code = vault__file_make(v, v->file, key, VAULT_KEY, e);
     sodium_free(key);
     return code;
 }
