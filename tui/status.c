@@ -160,9 +160,9 @@ void tui__status_draw(struct tui__app *app, struct tui_area line)
         s[i].width = s[i].text[0] ? width_of(s[i].text) + (s[i].state[0] ? 2 : 0) : 0;
         total += s[i].width ? s[i].width + (i > 1 ? GAP : (int)i) : 0;
     }
-    for (int drop = 9; drop > 0 && total > line.width - 1; drop--)
+    for (int drop = 9; drop > 0 && total > line.width - 2; drop--)
         for (size_t i = 0; i < n; i++)
-            if (s[i].drop == drop && s[i].width && total > line.width - 1) {
+            if (s[i].drop == drop && s[i].width && total > line.width - 2) {
                 total -= s[i].width + GAP;
                 s[i].width = 0;
             }

@@ -1,5 +1,6 @@
 /* Building the index, searching it, fitting descriptions to a question. */
 #include "backend/knowledge/internal.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +16,7 @@ static const double LANGUAGE_SHARE = 0.5;
  */
 static const double SAME_IDEA = 0.85, RELATED_IDEA = 0.4;
 /* How much of a met word's worth depends on its place in the description. */
-static const double PLACE_SHARE = 0.15;
+static const double PLACE_SHARE = 0.35;
 
 struct know *know_new(const struct embed_file *builtin, const char *folder, const bool *stop,
                       struct error *e)
@@ -238,6 +239,24 @@ static bool is_number(const char *stem, size_t len)
     return true;
 }
 
+/* IDF of a stem; one that no document has weighs as the commonest word of its idea. */
+static double weight_of(const struct know *k, const struct know__ideas *ideas, const char *stem,
+                        size_t len)
+{
+    double least = know__idf(k, stem, len);
+    if (k == NULL || know__map_find(&k->stems, stem, len) != KNOW__NONE)
+        return least;
+    const int16_t *same = know__ideas_of(ideas, stem, len);
+    for (int i = 0; same != NULL && i < KNOW__IDEAS_PER_STEM && same[i] >= 0; i++) {
+        for (const uint32_t *m = ideas->members[same[i]]; *m != KNOW__NONE; m++) {
+            size_t n;
+            const char *name = know__map_name(&ideas->stems, *m, &n);
+            least = fmin(least, know__idf(k, name, n));
+        }
+    }
+    return least;
+}
+
 static void fit_lexical(const struct know *k, const struct know__ideas *ideas,
                         struct know__stemmer *stemmer, const char *question,
                         const char *const *descriptions, size_t n, double *out)
@@ -253,7 +272,7 @@ static void fit_lexical(const struct know *k, const struct know__ideas *ideas,
             const char *stem = know__map_name(&asked, s, &len);
             if (is_number(stem, len))
                 continue; /* a figure of the question says nothing of the tool */
-            double weight = know__idf(k, stem, len);
+            double weight = weight_of(k, ideas, stem, len);
             total += weight;
             met += weight * met_by(ideas, stem, len, &described);
         }

@@ -67,7 +67,7 @@ static const struct idea table[] = {
      " "
      "лежит лёг рухнул",
      "error state"},
-    {"error errors fault ошибка ошибки ошибок ошибку", NULL},
+    {"error errors fault ошибка ошибки ошибок ошибку ругается жалуется", NULL},
     {"service services daemon unit units systemd служба службы служб сервис сервисы сервиса юнит "
      "юниты "
      "демон",

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct store {
@@ -19,6 +22,26 @@ struct store {
     bool closed;
 };
 
+/* Takes the lock; false with errno. After a kill -9 a child that is just being forked may hold it a
+ * moment longer than the process it names. */
+static bool lock_take(int fd)
+{
+    enum { TRIES = 40, STEP_NS = 5000000 };
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        char text[32] = "";
+        bool held = errno == EWOULDBLOCK;
+        ssize_t n = held ? pread(fd, text, sizeof text - 1, 0) : -1;
+        long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+        bool gone = pid > 0 && pid <= INT_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+        if (!gone || i == TRIES) {
+            errno = held ? EWOULDBLOCK : errno;
+            return false;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
+    }
+    return true;
+}
+
 /* Takes the lock (S3); the descriptor, or -1 with *e. */
 static int take_lock(const char *state_dir, struct error *e)
 {
@@ -27,7 +50,7 @@ static int take_lock(const char *state_dir, struct error *e)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         err_set_errno(e, "cannot open", path);
-    } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    } else if (!lock_take(fd)) {
         ssize_t n = errno == EWOULDBLOCK ? pread(fd, text, sizeof text - 1, 0) : -1;
         long pid = n > 0 ? strtol(text, NULL, 10) : 0;
         if (n < 0)
