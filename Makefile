@@ -45,6 +45,7 @@ STAMP_sources := $(SRCS)
 STAMP_data    := $(foreach set,$(DATA_SETS),$(DATA_$(set)))
 LIB := $(B)/libconsole.a
 BIN := $(B)/mcp-console
+MO := $(B)/locale/ru/LC_MESSAGES/mcp-console.mo
 TEST_SRCS := $(wildcard tests/unit/test_*.c)
 TESTS := $(TEST_SRCS:tests/%.c=$(B)/tests/%)
 TOOL_SRCS := $(wildcard tests/peers/*.c tests/screens/*.c tests/bench/*.c tests/fault/*.c tests/lint/*.c)
@@ -52,7 +53,7 @@ TOOLS := $(TOOL_SRCS:tests/%.c=$(B)/tests/%)
 FUZZ_SRCS := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS := $(FUZZ_SRCS:tests/%.c=$(B)/tests/%)
 
-all: $(BIN)
+all: $(BIN) $(MO)
 
 run:
 	@CC='$(CC)' .ci/deps run
@@ -73,11 +74,23 @@ bench:
 
 lib: $(LIB)
 tests: $(TESTS) tools
-tools: $(TOOLS)
+tools: $(TOOLS) $(MO)
 fuzzers: $(FUZZERS)
 
 $(BIN): $(B)/tui/main.o $(LIB) $(DATA_OBJS)
 	$(Q)$(CC) $(CFLAGS_) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+# Without msgfmt the console is built all the same, and speaks English.
+$(B)/locale/%/LC_MESSAGES/mcp-console.mo: tui/po/%.po
+	@mkdir -p $(@D)
+	@if command -v msgfmt >/dev/null; then msgfmt -o $@ $<; else echo '  no msgfmt: no $*'; fi
+
+po:
+	@mkdir -p build/po
+	@tui/po/extract >build/po/mcp-console.pot
+	@msgmerge -q -U --backup=none --no-fuzzy-matching --no-location --sort-output tui/po/ru.po build/po/mcp-console.pot
+	@msgattrib --no-obsolete --sort-output -o tui/po/ru.po tui/po/ru.po
+	@msgfmt --check --statistics -o /dev/null tui/po/ru.po
 
 $(LIB): $(OBJS) $(B)/sources.stamp
 	@rm -f $@
@@ -124,6 +137,7 @@ docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc
 install: all
 	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console
 	install -Dm644 mcp-console.conf $(DESTDIR)$(PREFIX)/share/doc/mcp-console/mcp-console.conf
+	[ ! -f $(MO) ] || install -Dm644 $(MO) $(DESTDIR)$(PREFIX)/share/locale/ru/LC_MESSAGES/mcp-console.mo
 	install -Dm644 docs/mcp-console.1 $(DESTDIR)$(PREFIX)/share/man/man1/mcp-console.1
 
 format:
@@ -138,11 +152,12 @@ help:
 	@echo 'make lint      layers, formatting, static analysis, fresh generated files'
 	@echo 'make bench     figures beside references measured in the same run'
 	@echo 'make           build build/release/mcp-console'
+	@echo 'make po        bring tui/po/ru.po up to the sources'
 	@echo 'make install   PREFIX=/usr/local DESTDIR='
 	@echo 'make clean     remove build/'
 
 -include $(OBJS:.o=.d) $(B)/tui/main.d $(TESTS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)
 FORCE:
-.PHONY: FORCE all lib run check lint bench tests tools fuzzers docs install format clean help
+.PHONY: FORCE all lib run check lint bench tests tools fuzzers docs po install format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,4 +1,5 @@
 /* The bottom line: what keys do here and now, and the clock; or a question, a filter, a message. */
+#include "backend/base/text.h"
 #include "tui/app.h"
 #include <stdio.h>
 #include <string.h>
@@ -47,7 +48,8 @@ static void hints_draw(struct tui__app *app, struct tui_area line)
     bool typing = tui__app_typing(app);
     int x = 1;
     struct tui_area room = line;
-    room.width -= 8; /* "? help", drawn last */
+    const char *help = _(tui__action(ACTION_HELP)->footer);
+    room.width -= text_width(help, strlen(help)) + 4; /* "? help", drawn last */
     if (app->answering && line.width > STOP_WIDTH * 2) {
         /* At the right: what stands there stays where it is when an answer begins and ends. */
         int at = line.width - CLOCK_WIDTH - STOP_WIDTH;

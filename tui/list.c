@@ -319,7 +319,7 @@ static void draw_header(const struct tui_list *l, struct tui_area a, bool titles
             continue;
         bool sorted = l->sort == (int)i;
         struct buf title = {0};
-        buf_adds(&title, c->title);
+        buf_adds(&title, _(c->title));
         if (sorted)
             buf_addf(&title, "%s%s", *c->title ? " " : "",
                      tui_glyph(l->reverse ? GLYPH_SORT_DOWN : GLYPH_SORT_UP));

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <langinfo.h>
 #include <libintl.h>
+#include <limits.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -56,6 +57,39 @@ static volatile sig_atomic_t got_resize, got_quit, got_stop, got_cont;
 
 /* ---- the locale */
 
+/* gettext reads no catalogue in the C locale. Where a language is wished and its locale is not
+ * installed, C.UTF-8 with LANGUAGE does it. */
+static void language_start(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+    const char *wished = "", *messages = setlocale(LC_MESSAGES, NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !*wished; i++)
+        wished = getenv(names[i]) ? getenv(names[i]) : "";
+    const char *language = getenv("LANGUAGE");
+    if ((!language || !*language) && !strncmp(wished, "ru", 2))
+        setenv("LANGUAGE", "ru", 1);
+    if (screen.utf8 && messages && (!strcmp(messages, "C") || !strcmp(messages, "POSIX")))
+        setlocale(LC_MESSAGES, "C.UTF-8");
+}
+
+/* The catalogues beside the binary in a build directory, or NULL; the caller frees it. */
+static char *catalogues_beside(void)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+    if (!slash)
+        return NULL;
+    char *dir = xasprintf("%.*s/locale", (int)(slash - self), self);
+    char *catalogue = xasprintf("%s/ru/LC_MESSAGES/mcp-console.mo", dir);
+    bool there = !access(catalogue, R_OK);
+    free(catalogue);
+    if (there)
+        return dir;
+    free(dir);
+    return NULL;
+}
+
 bool tui__locale_start(void)
 {
     bool set = setlocale(LC_ALL, "") != NULL;
@@ -67,7 +101,10 @@ bool tui__locale_start(void)
         screen.utf8 = setlocale(LC_CTYPE, "C.UTF-8") != NULL;
     }
     setlocale(LC_NUMERIC, "C"); /* numbers on the screen and on the wire have a point */
-    bindtextdomain("mcp-console", MCPC_LOCALEDIR);
+    language_start();
+    char *beside = catalogues_beside();
+    bindtextdomain("mcp-console", beside ? beside : MCPC_LOCALEDIR);
+    free(beside);
     bind_textdomain_codeset("mcp-console", "UTF-8");
     return screen.utf8;
 }

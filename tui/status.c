@@ -78,7 +78,7 @@ static void alerts_segment(const json_t *status, struct segment *s)
     if (!n)
         return;
     snprintf(s->state, sizeof(s->state), "%s", fail ? "fail" : "warn");
-    snprintf(s->text, sizeof(s->text), n == 1 ? _("%zu alert") : _("%zu alerts"), n);
+    snprintf(s->text, sizeof(s->text), _n("%zu alert", "%zu alerts", n), n);
 }
 
 static void spend_segment(const json_t *status, struct segment *s)

@@ -6,3 +6,8 @@ const char *tui_tr(const char *text)
 {
     return *text ? dgettext("mcp-console", text) : text; /* gettext("") is the catalogue's header */
 }
+
+const char *tui_tr_n(const char *one, const char *many, size_t n)
+{
+    return dngettext("mcp-console", one, many, n);
+}

@@ -166,7 +166,12 @@ void tui_duration(double ms, char out[16]);
 /* "9f31…c0de" from a long id; out has 16 bytes. */
 void tui_short_id(const char *id, char out[16]);
 /* A string that a translation may replace. */
-const char *tui_tr(const char *text);
+const char *tui_tr(const char *text) __attribute__((format_arg(1)));
+/* The form of a text that fits the number n in it. */
+const char *tui_tr_n(const char *one, const char *many, size_t n)
+    __attribute__((format_arg(1), format_arg(2)));
 #define _(text) tui_tr(text)
+#define _n(one, many, n) tui_tr_n(one, many, n)
+#define N_(text) text /* in a table: translated where it is shown */
 
 #endif

@@ -393,8 +393,9 @@ static bool chat_find(void *self, const char *text, int step)
 static void empty_draw(struct tui_area a)
 {
     static const char *const examples[] = {
-        "why is this machine slow?", "which process eats memory?", "are all connectors healthy?",
-        "what did today cost?", "is the evidence intact?"};
+        N_("why is this machine slow?"), N_("which process eats memory?"),
+        N_("are all connectors healthy?"), N_("what did today cost?"),
+        N_("is the evidence intact?")};
     struct tui_text *t = tui_text_new();
     tui_text_add(t, ROLE_STRONG, 1, false,
                  _("Ask about this machine, its connectors, its cost, its evidence."));

@@ -309,7 +309,7 @@ static void draw_latency(struct view_page *p, const json_t *r)
         tui_duration(low, now);
         tui_duration(high, p95);
         tui_putf(p->area, p->y++, 16, -1, ROLE_DIM,
-                 width == 1 ? _("min %s  max %s  %d check") : _("min %s  max %s  last %d checks"),
+                 _n("min %s  max %s  %d check", "min %s  max %s  last %d checks", (size_t)width),
                  now, p95, width);
     }
     free(values);

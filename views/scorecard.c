@@ -246,7 +246,7 @@ static int draw_report(const struct scorecard *v, struct tui_area a, int y)
     buf_addf(&b, _("%s entries in %s"), checked, took);
     int problems = (int)json_int(r, "problem_count", 0);
     if (problems)
-        buf_addf(&b, problems == 1 ? _(", %d problem") : _(", %d problems"), problems);
+        buf_addf(&b, _n(", %d problem", ", %d problems", (size_t)problems), problems);
     x += tui_put(a, y, x, -1, ok ? ROLE_TEXT : ROLE_FAIL, b.data) + 2;
     buf_release(&b);
     if (a.width - x > 6) {

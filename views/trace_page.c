@@ -95,14 +95,14 @@ static void rest_text(struct tui_text *t, const json_t *d)
 static const char *route_words(const char *route)
 {
     static const char *const words[][2] = {
-        {"single", "only one model answered"},
-        {"agree", "the answers agree; the best composite was chosen"},
-        {"critique", "the answers diverged; a critique turn decided"},
-        {"safer", "the safety gap was too wide; the safer answer was chosen"},
-        {"diverge", "the answers diverge; the best composite was chosen"},
-        {"unanswered", "no answer cites a source"},
-        {"dropped", "a late or failed answer was dropped"},
-        {"none", "no model answered"}};
+        {"single", N_("only one model answered")},
+        {"agree", N_("the answers agree; the best composite was chosen")},
+        {"critique", N_("the answers diverged; a critique turn decided")},
+        {"safer", N_("the safety gap was too wide; the safer answer was chosen")},
+        {"diverge", N_("the answers diverge; the best composite was chosen")},
+        {"unanswered", N_("no answer cites a source")},
+        {"dropped", N_("a late or failed answer was dropped")},
+        {"none", N_("no model answered")}};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (!strcmp(words[i][0], route))
             return words[i][1];
@@ -364,7 +364,7 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
         snprintf(words, sizeof(words), _("threshold %.2f"), limit);
     draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, limit, words);
     static const char *const names[][2] = {
-        {"overlap", "semantic"}, {"safety", "safety"}, {"reasoning", "reasoning"}};
+        {N_("overlap"), "semantic"}, {N_("safety"), "safety"}, {N_("reasoning"), "reasoning"}};
     for (size_t i = 0; i < 3; i++) {
         double weight = json_num(w, names[i][1], NAN);
         if (isnan(weight))

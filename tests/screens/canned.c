@@ -12,10 +12,13 @@
 #include "backend/bus/bus.h"
 #include "tui/app.h"
 #include "tui/screen.h"
+#include <libintl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char ADDRESS[] = "inproc://canned";
 static const char TRACE[] = "00000000000000000000000000000abc";
@@ -215,6 +218,19 @@ static int run(const char *theme_name, const char *charset)
     return e.code != ERR_OK;
 }
 
+/* The build's catalogues: build/VARIANT/locale, of build/VARIANT/tests/screens/canned. */
+static void catalogues_bind(void)
+{
+    char path[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    path[n > 0 ? n : 0] = 0;
+    for (int i = 0; i < 3 && strrchr(path, '/'); i++)
+        *strrchr(path, '/') = 0;
+    char *dir = xasprintf("%s/locale", path);
+    bindtextdomain("mcp-console", dir);
+    free(dir);
+}
+
 int main(int argc, char **argv)
 {
     static bus_handler *handlers[WIRE_COUNT];
@@ -225,6 +241,7 @@ int main(int argc, char **argv)
     struct canned c = {0};
     struct error e = {0};
     tui__locale_start();
+    catalogues_bind();
     if (argc < 2 || !(c.fixture = fixture_load(argv[1]))) {
         fputs("usage: canned FIXTURE.json [THEME] [utf-8|ascii]\n", stderr);
         return 2;

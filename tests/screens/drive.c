@@ -5,6 +5,7 @@
  * Without a command the script's `start` step names what the canned console shows.
  * The script has one step a line; # begins a comment:
  *   size COLSxROWS          before the program starts
+ *   language ru             before the program starts
  *   start FIXTURE [THEME [CHARSET]]   the canned console beside this program, a fixture beside the
  * script wait MS                 let output arrive for that long expect REGEX            until the
  * screen's text matches, 5 s at most absent REGEX            the screen's text must not match now
@@ -48,6 +49,7 @@ struct drive {
     char *dir;        /* of the script */
     const char *self; /* argv[0] */
     const char *svg;  /* --svg */
+    char language[8]; /* "": English */
     char **command;   /* or NULL */
     size_t bytes;     /* since the last `bytes` step */
     regex_t masks[MASKS_MAX];
@@ -102,6 +104,7 @@ static bool start(struct drive *d, char **command)
     if (d->pid == 0) {
         setenv("TERM", "xterm-256color", 1);
         setenv("LC_ALL", "C.UTF-8", 1);
+        setenv("LANGUAGE", d->language, 1);
         unsetenv("NO_COLOR");
         execvp(command[0], command);
         _exit(127);
@@ -518,6 +521,8 @@ static bool step(struct drive *d, const char *word, const char *rest)
 {
     if (!strcmp(word, "size"))
         return size_parse(rest, &d->cols, &d->rows) || fail(d, "size", rest);
+    if (!strcmp(word, "language"))
+        return snprintf(d->language, sizeof(d->language), "%s", rest) > 0;
     if (!strcmp(word, "start"))
         return step_start(d, rest);
     if (!strcmp(word, "mask"))
