@@ -17,10 +17,11 @@ B := build/$(if $(findstring clang,$(CC)),clang-)$(VARIANT)
 PKGS := ncursesw libcurl jansson sqlite3 libsodium libcrypto inih
 LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lnng -lcmark-gfm -lcmark-gfm-extensions -lstemmer -lm -lpthread
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
-OPT_release := -O2 -g
-OPT_asan := -O1 -g -DMCPC_SANITIZED -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-OPT_tsan := -O1 -g -DMCPC_SANITIZED -fsanitize=thread
-OPT_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+# DWARF 4: Debian 12's valgrind reads no later form from clang.
+OPT_release := -O2 -gdwarf-4
+OPT_asan := -O1 -gdwarf-4 -DMCPC_SANITIZED -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan := -O1 -gdwarf-4 -DMCPC_SANITIZED -fsanitize=thread
+OPT_fuzz := -O1 -gdwarf-4 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 OPT := $(OPT_$(VARIANT))
 HARDEN_release := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CPPFLAGS_ := -D_GNU_SOURCE -DMCPC_VERSION='"$(VERSION)"' -I.

@@ -2,10 +2,15 @@
 """A clock that goes backwards: nothing waits for it, nothing is lost, the log verifies, its times are as read."""
 import os
 import subprocess
+import sys
 import time
 
 from faultlib import BASE_ENV, TOP, Console, check, entries, finish, fresh, logged, run, sealed, verify, wait_until
 
+if "clang" in os.environ.get("CC", ""):
+    # its sanitizer asks the clock for every library, from inside the program: the shim cannot tell them apart
+    print("skipped: clang's sanitizer stands between the libraries and the clock")
+    sys.exit(77)
 shim = fresh("shim") + ".so"
 built = subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", shim, TOP + "/tests/fault/shim/clock.c"])
 check(built.returncode == 0, "the shim is built")
