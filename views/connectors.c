@@ -63,7 +63,7 @@ static void note(const json_t *r, struct buf *out, enum tui_role *role)
     *role = ROLE_DIM;
     if (json_is_integer(json_object_get(r, "tools")))
         buf_addf(out, _("%d tools, "), (int)json_int(r, "tools", 0));
-    buf_adds(out, json_str(r, "level", "-"));
+    buf_adds(out, _(json_str(r, "level", "-")));
 }
 
 static void list_cell(void *arg, size_t row, int column, struct buf *out, enum tui_role *role)
@@ -332,7 +332,7 @@ static void draw_detail(struct connectors *c, struct tui_area a, bool focused)
         tui_put(p.area, p.y++, 0, -1, ROLE_DIM, json_str(r, "about", ""));
     p.y++;
     pair(&p, _("kind"), json_str(r, "kind", ""));
-    pair(&p, _("level"), json_str(r, "level", ""));
+    pair(&p, _("level"), _(json_str(r, "level", "")));
     pair(&p, _("region"), json_str(r, "region", ""));
     pair(&p, _("owner"), json_str(r, "owner", ""));
     pair(&p, _("version"), json_str(r, "version", ""));
@@ -372,7 +372,7 @@ static void draw_panel(struct connectors *c, struct tui_area a)
     int x = tui_put(p.area, p.y, 0, -1, ROLE_STRONG, json_str(r, "name", "-")) + 2;
     x += tui_put_state(p.area, p.y, x, json_str(r, "state", "unknown"), true) + 2;
     struct buf b = {0};
-    buf_addf(&b, "%s  %s  %s  %s", json_str(r, "kind", ""), json_str(r, "level", ""),
+    buf_addf(&b, "%s  %s  %s  %s", json_str(r, "kind", ""), _(json_str(r, "level", "")),
              json_str(r, "region", ""), json_str(r, "version", ""));
     tui_put(p.area, p.y++, x, -1, ROLE_DIM, b.data);
     buf_clear(&b);

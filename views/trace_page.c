@@ -181,7 +181,7 @@ static void draw_head(struct trace_page *v, struct view_page *p)
     cost_of(d, cost);
     view_page_text(p, v->question);
     int x = tui_put_state(p->area, p->y, 0, json_str(d, "state", "unknown"), true) + 2;
-    snprintf(line, sizeof(line), "%s  %s  %s tok  %s", clock, took, tokens, cost);
+    snprintf(line, sizeof(line), "%s  %s  %s %s  %s", clock, took, tokens, _("tok"), cost);
     tui_put(p->area, p->y++, x, -1, ROLE_DIM, line);
 }
 
