@@ -173,7 +173,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     bool fresh = store_scalar(store_reader(b->store), 1, "SELECT count(*) FROM data_keys", "") == 0;
     if (!(b->vault = vault_open(b->state_dir, fresh, e)))
         return e->code;
-    if (!(b->prov = prov_open(b->loop, b->store, b->vault, e)))
+    if (!(b->prov = prov_open_scrubbed(b->loop, b->store, b->vault, pol_scrub, e)))
         return e->code;
     struct prov_signing signing = {
         .origin = conf_str(b->conf, "evidence", "", "origin"),

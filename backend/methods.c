@@ -542,6 +542,9 @@ static void hand_done(void *arg, const struct conn_result *r)
     json_put(h->result, "text", json_text(text, strlen(text)));
     json_put(h->result, "data", r->data ? json_deep_copy(r->data) : json_null());
     json_puti(h->result, "elapsed_us", r->elapsed_us);
+    json_t *clean = pol_scrub(h->result);
+    json_decref(h->result);
+    h->result = clean;
     hand_log(h, "tool.result", payload, &h->call_entry, hand_result_logged);
 }
 

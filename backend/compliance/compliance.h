@@ -16,6 +16,12 @@ double pol_safety_risk(const char *text, const char **why);
  * "passport", "secret"): fills up to max static names, returns how many there are. Conservative:
  * checksum and context where they exist. */
 size_t pol_pii_tags(const char *text, const char **tags, size_t max);
+/* The text without its secrets, each replaced by `[redacted]`; NULL if it has none. The caller
+ * frees. */
+char *pol_scrub_text(const char *text);
+/* The same for every string of a JSON value, and for members whose name says that they are secret
+ * ("password", "db_token"): a new value, or another reference to this one if nothing was found. */
+json_t *pol_scrub(const json_t *value);
 
 enum pol_status { POL_PASS, POL_WARN, POL_FAIL, POL_NOT_ASSESSED };
 

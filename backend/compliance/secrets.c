@@ -1,7 +1,25 @@
 /* Passwords, keys and tokens in text: by the forms that services give them, by the name before
  * them, and in addresses. A placeholder is no secret. */
 #include "backend/compliance/internal.h"
+#include <stdlib.h>
 #include <string.h>
+
+/* What was found: parts of the text, in any order, that may overlap. */
+struct spans {
+    struct span {
+        size_t from, to;
+    } * list;
+    size_t count, cap;
+};
+
+static void add(struct spans *s, size_t from, size_t to)
+{
+    if (s->count == s->cap) {
+        s->cap = s->cap ? 2 * s->cap : 8;
+        s->list = xrealloc(s->list, s->cap * sizeof *s->list);
+    }
+    s->list[s->count++] = (struct span){from, to};
+}
 
 static bool is_token_char(char c)
 {
@@ -47,7 +65,7 @@ static const struct {
     {"lin_api_", 30},
 };
 
-static bool has_known_form(const struct pol_text *t)
+static void find_known_forms(const struct pol_text *t, struct spans *s)
 {
     for (size_t f = 0; f < sizeof forms / sizeof *forms; f++) {
         size_t len = strlen(forms[f].prefix);
@@ -59,16 +77,24 @@ static bool has_known_form(const struct pol_text *t)
                 digits += p[len + n] >= '0' && p[len + n] <= '9';
             /* A short one without any digit is a name: sk-learn-contrib-datasets. */
             if (n >= forms[f].least && (digits > 0 || n >= 30))
-                return true;
+                add(s, (size_t)(p - t->raw), (size_t)(p - t->raw) + len + n);
         }
     }
-    return false;
 }
 
-static bool has_private_key(const struct pol_text *t)
+/* RFC 7468; one without its end goes on to the end of the text. */
+static void find_private_keys(const struct pol_text *t, struct spans *s)
 {
-    const char *begin = strstr(t->raw, "-----BEGIN ");
-    return begin && strstr(begin, "PRIVATE KEY-----");
+    static const char begins[] = "-----BEGIN ", ends[] = "-----END ", dashes[] = "-----";
+    for (const char *p = t->raw; (p = strstr(p, begins)); p += sizeof begins - 1) {
+        const char *label = strstr(p + sizeof begins - 1, dashes);
+        const char *key = strstr(p, "PRIVATE KEY-----");
+        if (!label || !key || key > label)
+            continue;
+        const char *end = strstr(label, ends);
+        end = end ? strstr(end + sizeof ends - 1, dashes) : NULL;
+        add(s, (size_t)(p - t->raw), end ? (size_t)(end - t->raw) + sizeof dashes - 1 : t->len);
+    }
 }
 
 enum { LONGEST = 512 }; /* no secret is looked at beyond this */
@@ -83,16 +109,19 @@ static size_t value_len(const char *s)
 }
 
 /* header.payload.signature, each base64url; a JSON object's encoding starts with eyJ. */
-static bool has_jwt(const struct pol_text *t)
+static void find_jwts(const struct pol_text *t, struct spans *s)
 {
     for (const char *p = t->raw; (p = strstr(p, "eyJ")); p++) {
         size_t n = 0;
         while (n < LONGEST && is_token_char(p[n]))
             n++;
-        if (n > 15 && strncmp(p + n, ".eyJ", 4) == 0)
-            return true;
+        if (n <= 15 || strncmp(p + n, ".eyJ", 4) != 0)
+            continue;
+        while (is_token_char(p[n]) || p[n] == '.')
+            n++;
+        add(s, (size_t)(p - t->raw), (size_t)(p - t->raw) + n);
+        p += n - 1;
     }
-    return false;
 }
 
 /* A name of a variable, a mask, or an example in place of a value. */
@@ -124,7 +153,7 @@ static bool is_secret_value(const struct pol_text *t, size_t at, size_t least)
 }
 
 /* "password = value", "пароль: value", "--token value", "KEY=value". */
-static bool has_assignment(const struct pol_text *t)
+static void find_assignments(const struct pol_text *t, struct spans *s)
 {
     static const char *const names[] = {
         "password", "passwd", "pwd",     "passphrase",    "secret",     "token",
@@ -144,43 +173,159 @@ static bool has_assignment(const struct pol_text *t)
                 continue;
             at += assigned;
             at += strspn(t->lower + at, "= \t\"'`");
+            size_t n = value_len(t->lower + at);
             if (is_secret_value(t, at, 8))
-                return true;
-            p = t->lower + at + value_len(t->lower + at) - 1; /* never before where it was */
+                add(s, at, at + n);
+            p = t->lower + at + n - 1; /* never before where it was */
         }
     }
-    return false;
 }
 
 /* "Authorization: Basic base64" and "Bearer token". */
-static bool has_authorization(const struct pol_text *t)
+static void find_authorizations(const struct pol_text *t, struct spans *s)
 {
     static const char basic[] = "authorization: basic ", bearer[] = "bearer ";
-    const char *p = strstr(t->lower, basic);
-    size_t len = p ? value_len(p + sizeof basic - 1) : 0;
-    if (len >= 8 && !is_placeholder(p + sizeof basic - 1, len))
-        return true;
-    for (p = t->lower; (p = strstr(p, bearer)); p++)
-        if (is_secret_value(t, (size_t)(p - t->lower) + sizeof bearer - 1, 16))
-            return true;
-    return false;
+    for (const char *p = t->lower; (p = strstr(p, basic)); p++) {
+        size_t at = (size_t)(p - t->lower) + sizeof basic - 1, len = value_len(t->lower + at);
+        if (len >= 8 && !is_placeholder(t->lower + at, len))
+            add(s, at, at + len);
+    }
+    for (const char *p = t->lower; (p = strstr(p, bearer)); p++) {
+        size_t at = (size_t)(p - t->lower) + sizeof bearer - 1;
+        if (is_secret_value(t, at, 16))
+            add(s, at, at + value_len(t->lower + at));
+    }
 }
 
 /* scheme://user:password@host */
-static bool has_address_password(const struct pol_text *t)
+static void find_address_passwords(const struct pol_text *t, struct spans *s)
 {
     for (const char *p = t->lower; (p = strstr(p, "://")); p += 3) {
         size_t len = strcspn(p + 3, " \t\r\n\"'<>/?");
         const char *user = p + 3, *at = memrchr(user, '@', len);
         const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
         if (colon && at - colon > 3 && !is_placeholder(colon + 1, (size_t)(at - colon - 1)))
+            add(s, (size_t)(colon + 1 - t->lower), (size_t)(at - t->lower));
+    }
+}
+
+static struct spans find(const struct pol_text *t)
+{
+    struct spans s = {0};
+    find_known_forms(t, &s);
+    find_jwts(t, &s);
+    find_private_keys(t, &s);
+    find_authorizations(t, &s);
+    find_address_passwords(t, &s);
+    find_assignments(t, &s);
+    return s;
+}
+
+bool pol__has_secret(const struct pol_text *t)
+{
+    struct spans s = find(t);
+    free(s.list);
+    return s.count > 0;
+}
+
+/* ---- taking them out */
+
+#define REDACTED "[redacted]" /* is_placeholder knows it: what was taken out is not found again */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    return x->from < y->from ? -1 : x->from > y->from;
+}
+
+char *pol_scrub_text(const char *text)
+{
+    struct pol_text t = pol__text(text);
+    struct spans s = find(&t);
+    struct buf out = {0};
+    size_t at = 0;
+    pol__text_free(&t);
+    if (s.count == 0)
+        return NULL;
+    qsort(s.list, s.count, sizeof *s.list, by_place);
+    for (size_t i = 0; i < s.count; i++) {
+        if (s.list[i].to <= at)
+            continue;
+        if (s.list[i].from >= at) { /* otherwise it goes on from the one before */
+            buf_add(&out, text + at, s.list[i].from - at);
+            buf_adds(&out, REDACTED);
+        }
+        at = s.list[i].to;
+    }
+    buf_adds(&out, text + at);
+    free(s.list);
+    return buf_take(&out);
+}
+
+/* A member whose very name says that its value is a secret, as in {"db_password": "..."}. */
+static bool names_secret(const char *name)
+{
+    static const char *const names[] = {
+        "password",   "passwd",     "passphrase",  "secret",        "token",         "api_key",
+        "access_key", "secret_key", "private_key", "client_secret", "authorization", "apikey"};
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        if (len >= n && strcasecmp(name + len - n, names[i]) == 0 &&
+            (len == n || name[len - n - 1] == '_' || name[len - n - 1] == '-'))
             return true;
     }
     return false;
 }
 
-bool pol__has_secret(const struct pol_text *t)
+static json_t *scrub_string(const char *name, const json_t *value)
 {
-    return has_known_form(t) || has_jwt(t) || has_private_key(t) || has_authorization(t) ||
-           has_address_password(t) || has_assignment(t);
+    const char *text = json_string_value(value);
+    if (strlen(text) != json_string_length(value))
+        return NULL; /* with a NUL inside it is no text */
+    if (name && names_secret(name)) {
+        struct pol_text t = pol__text(text);
+        bool keep = is_placeholder(t.lower, t.len) || t.lower[0] == '[';
+        pol__text_free(&t);
+        return keep ? NULL : json_string(REDACTED);
+    }
+    char *clean = pol_scrub_text(text);
+    json_t *out = clean ? json_text(clean, strlen(clean)) : NULL;
+    free(clean);
+    return out;
+}
+
+/* What takes the place of a value, or NULL if it stays. Nothing is copied before something is
+ * found: most payloads have no secret. */
+static json_t *scrub(const char *name, const json_t *value)
+{
+    json_t *out = NULL, *one, *clean;
+    const char *key;
+    size_t i;
+    if (json_is_string(value))
+        return scrub_string(name, value);
+    if (json_is_array(value)) {
+        json_array_foreach((json_t *)value, i, one)
+        {
+            if (!(clean = scrub(name, one)))
+                continue;
+            out = out ? out : json_copy((json_t *)value);
+            json_array_set_new(out, i, clean);
+        }
+    } else if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, one)
+        {
+            if (!(clean = scrub(key, one)))
+                continue;
+            out = out ? out : json_copy((json_t *)value);
+            json_put(out, key, clean);
+        }
+    }
+    return out;
+}
+
+json_t *pol_scrub(const json_t *value)
+{
+    json_t *clean = scrub(NULL, value);
+    return clean ? clean : json_incref((json_t *)value);
 }

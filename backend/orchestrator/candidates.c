@@ -2,6 +2,7 @@
  * and the end of the trace in all its ways. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
+#include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -160,8 +161,10 @@ static void on_model_done(void *arg, const struct gw_result *r)
     struct orch_candidate *c = arg;
     struct trace *t = c->trace;
     c->call = NULL;
+    char *clean = pol_scrub_text(r->text);
     buf_clear(&c->text);
-    buf_adds(&c->text, r->text);
+    buf_adds(&c->text, clean ? clean : r->text);
+    free(clean);
     orch__add_usage(c, &r->usage);
     json_puti(c->doc, "elapsed_ms", r->elapsed_ms);
     json_puti(c->doc, "first_token_ms", r->first_token_ms);

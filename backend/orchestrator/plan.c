@@ -4,6 +4,7 @@
  * are given once for the whole trace, so that every answer cites the same thing by the same number.
  */
 #include "backend/base/text.h"
+#include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -449,9 +450,12 @@ static void on_result(void *arg, const struct conn_result *r)
     int64_t entry =
         orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
     free(actor);
-    if (r->error.code == ERR_OK && s->source) {
-        char *said = findings_in(t->lang, r->data);
-        fill_source(t, s->source, said ? said : r->text, r->data, entry);
+    if (r->error.code == ERR_OK && s->source) { /* models and screens see no secrets */
+        char *said = findings_in(t->lang, r->data), *text = pol_scrub_text(said ? said : r->text);
+        json_t *data = r->data ? pol_scrub(r->data) : NULL;
+        fill_source(t, s->source, text ? text : said ? said : r->text, data, entry);
+        json_decref(data);
+        free(text);
         free(said);
     }
     orch__stage_end(t, s->stage, ok ? "done" : "failed",

@@ -18,7 +18,9 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
         vault_id(t->conversation);
     for (size_t i = 0; ask->actor[i] && i + 1 < sizeof t->actor; i++)
         t->actor[i] = ask->actor[i];
-    t->question = xstrdup(ask->text);
+    t->question = pol_scrub_text(ask->text);
+    if (!t->question)
+        t->question = xstrdup(ask->text);
     t->lang = text_is_russian(ask->text) ? "ru" : "en";
     t->started_ms = clock_mono_ms();
     t->verdict.winner = -1;

@@ -232,6 +232,15 @@ static void seal_payload(struct prov *p, struct prov__record *r, const struct bu
     buf_release(&ad);
 }
 
+/* P6: the canonical form of what may be stored of a value. */
+static enum err write_scrubbed(const struct prov *p, const json_t *value, struct buf *out)
+{
+    json_t *clean = p->scrub ? p->scrub(value) : json_incref((json_t *)value);
+    enum err code = jcs_write(clean, out);
+    json_decref(clean);
+    return code;
+}
+
 static struct prov__record *make_record(struct prov *p, enum kind kind,
                                         const struct prov_entry *entry, struct error *e)
 {
@@ -244,7 +253,7 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
                             .key_id = p->key_id,
                             .prev = p->next.head};
     r->type = type_name(entry->type);
-    if (!json_is_object(entry->payload) || jcs_write(entry->payload, &plain) != ERR_OK) {
+    if (!json_is_object(entry->payload) || write_scrubbed(p, entry->payload, &plain) != ERR_OK) {
         err_set(e, ERR_INVALID, "the payload of a %s is no canonical JSON object", r->type);
         goto fail;
     }
@@ -393,11 +402,18 @@ void prov__seal_session(struct prov *p, const char *session, const char *reason,
 
 struct prov *prov_open(struct loop *l, struct store *s, struct vault *v, struct error *e)
 {
+    return prov_open_scrubbed(l, s, v, NULL, e);
+}
+
+struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v, prov_scrub *scrub,
+                                struct error *e)
+{
     bool fits = false;
     struct prov *p = xcalloc(1, sizeof *p);
     p->loop = l;
     p->store = s;
     p->vault = v;
+    p->scrub = scrub;
     p->keys.vault = v;
     p->flying_end = &p->flying;
     if (prov__tail_load(p, &fits, e) != ERR_OK) {
@@ -468,7 +484,7 @@ enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
 {
     static const char ad[] = "projection";
     struct buf plain = {0};
-    enum err code = jcs_write(value, &plain);
+    enum err code = write_scrubbed(p, value, &plain);
     if (code == ERR_OK) {
         size_t len = plain.len + VAULT_NONCE + VAULT_TAG;
         buf_reserve(out, len);

@@ -99,6 +99,7 @@ struct prov {
     struct error failure; /* why those are void */
     bool rebase;          /* the stored head does not fit the entries: set it with the next entry */
     bool closed;
+    prov_scrub *scrub;            /* NULL: none */
     struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
     struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;

@@ -14,7 +14,8 @@
  * P2 seq and hashes are given at submission; entries become durable in that order. When a commit
  *    fails, every entry submitted since fails with it and their numbers are used again.
  * P3 parents are all < seq, so lineage has no cycle.
- * P4 Nothing here changes or removes an entry. */
+ * P4 Nothing here changes or removes an entry.
+ * P6 With prov_open_scrubbed, nothing is sealed that did not pass it. */
 #ifndef PROVENANCE_H
 #define PROVENANCE_H
 
@@ -41,6 +42,11 @@ typedef void prov_done(void *arg, int64_t seq, const struct error *e);
 /* Starts a session: appends session.start (with version and start arguments as payload).
  * NULL with *e. Owned by the backend. */
 struct prov *prov_open(struct loop *l, struct store *s, struct vault *v, struct error *e);
+/* The same; what is stored, payloads and projections, passes through scrub first: it answers a new
+ * value, or another reference to the same one. For secrets, which must not be stored at all. */
+typedef json_t *prov_scrub(const json_t *value);
+struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v, prov_scrub *scrub,
+                                struct error *e);
 /* Appends session.seal with the session's Merkle root; does not block. Later entries get
  * ERR_CLOSED. */
 void prov_close(struct prov *p);

@@ -163,11 +163,64 @@ static void long_texts_take_linear_time(void **state)
         clock_t start = clock(); /* of the processor: the machine may be busy */
         pol_pii_tags(b.data, tags, 8);
         pol_safety_risk(b.data, NULL);
+        free(pol_scrub_text(b.data));
         long ms = (clock() - start) / (CLOCKS_PER_SEC / 1000);
         if (ms > 4000) /* a tenth of it under a sanitizer on a busy machine */
             fail_msg("%s: %d ms", pieces[i], (int)ms);
         buf_release(&b);
     }
+}
+
+static void secrets_are_taken_out_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *clean; /* NULL: nothing is found */
+    } rows[] = {
+        {"", NULL},
+        {"the password is wrong", NULL},
+        {"password=${DB_PASSWORD} token: env:TOKEN", NULL},
+        {"login with password=Qwerty123! fails", "login with password=[redacted] fails"},
+        {"password=[redacted]", NULL},
+        {"a postgres://app:Sup3rPass@db/x b", "a postgres://app:[redacted]@db/x b"},
+        {"use ghp_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789.", "use [redacted]."},
+        {"token=ghp_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789", "token=[redacted]"},
+        {"Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer [redacted]"},
+        {"k -----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY----- l",
+         "k [redacted] l"},
+        {"-----BEGIN EC PRIVATE KEY-----\nMIIB", "[redacted]"},
+        {"j eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.abc-DEF l", "j [redacted] l"},
+        {"pwd=Abc12345 and pass: Xyz98765", "pwd=[redacted] and pass: [redacted]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *clean = pol_scrub_text(rows[i].text);
+        if (!clean != !rows[i].clean || (clean && strcmp(clean, rows[i].clean) != 0))
+            fail_msg("%s: %s", rows[i].text, clean ? clean : "nothing found");
+        if (clean)
+            assert_null(pol_scrub_text(clean));
+        free(clean);
+    }
+}
+
+static void members_named_as_secrets_are_taken_out(void **state)
+{
+    (void)state;
+    static const char dirty[] = "{\"db_password\":\"horse\",\"list\":[1,{\"API_KEY\":\"k\"}],"
+                                "\"input_tokens\":5,\"token\":\"env:T\",\"keys\":\"a\"}";
+    static const char clean[] =
+        "{\"db_password\":\"[redacted]\",\"list\":[1,{\"API_KEY\":\"[redacted]\"}],"
+        "\"input_tokens\":5,\"token\":\"env:T\",\"keys\":\"a\"}";
+    json_t *value = json_loads(dirty, 0, NULL), *out = pol_scrub(value);
+    char *text = json_write(out), *before = json_write(value);
+    assert_string_equal(text, clean);
+    assert_string_equal(before, dirty); /* what was given stays as it is */
+    json_t *again = pol_scrub(out);
+    assert_ptr_equal(again, out);
+    json_decref(again);
+    json_decref(out);
+    json_decref(value);
+    free(text);
+    free(before);
 }
 
 /* Published texts without personal data have no tag of a number or a secret. */
@@ -200,6 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dangerous_texts_have_a_risk),
         cmocka_unit_test(tags_are_precise),
+        cmocka_unit_test(secrets_are_taken_out_and_nothing_else),
+        cmocka_unit_test(members_named_as_secrets_are_taken_out),
         cmocka_unit_test(long_texts_take_linear_time),
         cmocka_unit_test(benign_texts_have_no_tags),
     };

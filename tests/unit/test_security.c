@@ -257,6 +257,45 @@ static void questions_and_answers_are_never_on_the_disk_in_clear(void **state)
     free(config);
 }
 
+/* In no payload, no projection, no answer of any method. */
+static void secrets_are_stored_and_shown_nowhere(void **state)
+{
+    (void)state;
+    static const char secret[] = "Hunter2Hunter2!";
+    static const enum wire_method METHODS[] = {WIRE_chat_history, WIRE_traces_list};
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_decref(ask(&c, "is the disk full? login with password=Hunter2Hunter2! fails"));
+    /* The tool takes no arguments: the call is logged, and then refused. */
+    refused(&c, WIRE_tools_call,
+            "{\"connector\":\"host\",\"tool\":\"load\",\"arguments\":"
+            "{\"db_password\":\"Hunter2Hunter2!\"}}",
+            NULL);
+    for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+        json_t *answer = call(&c, METHODS[i], "{}");
+        char *text = json_write(answer);
+        assert_non_null(strstr(text, "[redacted]"));
+        assert_null(strstr(text, secret));
+        free(text);
+        json_decref(answer);
+    }
+    json_t *status = call(&c, WIRE_status_get, "{}");
+    int64_t size = json_int(json_object_get(status, "chain"), "size", 0), redacted = 0;
+    json_decref(status);
+    for (int64_t seq = 0; seq < size; seq++) {
+        char params[64];
+        snprintf(params, sizeof params, "{\"seq\":%lld,\"payload\":true}", (long long)seq);
+        json_t *entry = call(&c, WIRE_evidence_get, params);
+        char *text = json_write(entry);
+        assert_non_null(json_object_get(entry, "payload"));
+        assert_null(strstr(text, secret));
+        redacted += strstr(text, "[redacted]") != NULL;
+        free(text);
+        json_decref(entry);
+    }
+    assert_true(redacted >= 2); /* the question, the call */
+    console_stop(&c, false);
+}
+
 static void a_state_directory_of_others_is_refused(void **state)
 {
     (void)state;
@@ -372,6 +411,7 @@ int main(void)
         cmocka_unit_test(the_option_lowers_the_role_and_never_raises_it),
         cmocka_unit_test(an_audience_hears_no_words_of_others),
         cmocka_unit_test(questions_and_answers_are_never_on_the_disk_in_clear),
+        cmocka_unit_test(secrets_are_stored_and_shown_nowhere),
         cmocka_unit_test(a_state_directory_of_others_is_refused),
         cmocka_unit_test(links_are_not_followed),
         cmocka_unit_test(the_doctor_finds_secrets_in_the_open),
