@@ -8,7 +8,7 @@
 #include "backend/base/buf.h"
 #include "backend/base/errors.h"
 #include "backend/base/text.h"
-#include "tui/find.h"
+#include "tui/tui.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +88,7 @@ static bool passes(const struct tui_list *l, size_t row, struct buf *scratch)
         enum tui_role role = ROLE_TEXT;
         cell_text(l, row, (int)c, scratch, &role);
         size_t at, end;
-        if (scratch->len && tui_find(scratch->data, scratch->len, 0, needle, &at, &end))
+        if (scratch->len && text_find(scratch->data, scratch->len, 0, needle, &at, &end))
             return !inverse;
     }
     return inverse;
@@ -110,7 +110,7 @@ static int compare_texts(const char *a, const char *b)
         return x < y ? -1 : 1;
     size_t la = strlen(a), lb = strlen(b), n, m;
     while (la && lb) {
-        uint32_t ca = tui__fold(a, la, &n), cb = tui__fold(b, lb, &m);
+        uint32_t ca = text_fold(a, la, &n), cb = text_fold(b, lb, &m);
         if (ca != cb)
             return ca < cb ? -1 : 1;
         a += n, la -= n;
@@ -355,7 +355,7 @@ static void draw_matches(const struct tui_list *l, struct tui_area a, int y, siz
         x += room - whole;
     size_t visible = whole <= room ? clean.len : text_fit(clean.data, clean.len, room - 1, &used);
     for (size_t from = 0, at, end;
-         clean.len && tui_find(clean.data, clean.len, from, needle, &at, &end); from = end) {
+         clean.len && text_find(clean.data, clean.len, from, needle, &at, &end); from = end) {
         if (end > visible)
             break;
         tui_put_clean(a, y, x + text_width(clean.data, at), ROLE_MATCH, clean.data + at, end - at);

@@ -472,7 +472,7 @@ static void draw_matches(const struct tui_text *t, size_t from, size_t to, struc
                          int x)
 {
     const char *s = t->bytes.data + from;
-    for (size_t at, end, i = 0; tui_find(s, to - from, i, t->needle, &at, &end); i = end)
+    for (size_t at, end, i = 0; text_find(s, to - from, i, t->needle, &at, &end); i = end)
         tui_put_clean(a, y, x + text_width(s, at), ROLE_MATCH, s + at, end - at);
 }
 
@@ -516,7 +516,7 @@ long tui_text_find(struct tui_text *t, int width, const char *needle, long from,
         size_t at, end,
             stop = i + 1 < n && t->lines[i + 1].para == l->para ? t->lines[i + 1].end : l->end;
         if (p->end > p->start &&
-            tui_find(t->bytes.data + l->start, stop - l->start, 0, needle, &at, &end) &&
+            text_find(t->bytes.data + l->start, stop - l->start, 0, needle, &at, &end) &&
             l->start + at < l->end)
             return i;
     }

@@ -104,10 +104,6 @@ void tui_text_match(struct tui_text *t, const char *needle);
 /* The text as plain characters, for copying; the caller frees. */
 char *tui_text_plain(const struct tui_text *t);
 
-/* Where needle occurs in text at or behind `from`, letters of either case; *end: behind it. */
-bool tui_find(const char *text, size_t len, size_t from, const char *needle, size_t *at,
-              size_t *end);
-
 /* ---- lists (tui/list.c): one widget for every list: filter, sort, mark, scroll, mouse */
 struct tui_column {
     const char *title;

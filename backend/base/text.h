@@ -66,6 +66,12 @@ unsigned text_distance(const char *a, const char *b, unsigned max);
 /* The nearest of n words within a distance of 3, for "did you mean"; NULL if none is near. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);
 
+/* The code point at s in lower case; *n: its bytes. */
+uint32_t text_fold(const char *s, size_t len, size_t *n);
+/* Where needle occurs in text at or behind `from`, letters of either case; *end: behind it. */
+bool text_find(const char *text, size_t len, size_t from, const char *needle, size_t *at,
+               size_t *end);
+
 /* Lower-case hex; out has 2 * len + 1 bytes. */
 void text_hex(const void *bytes, size_t len, char *out);
 /* -1 unless text is exactly 2 * len hex digits. */

@@ -450,6 +450,7 @@ void prov_free(struct prov *p)
     if (!p)
         return;
     prov__runs_free(p);
+    prov__finder_free(p);
     prov__orphans_free(p);
     prov__signing_free(p);
     for (struct prov__record *r = p->flying; r; r = r->next)

@@ -103,6 +103,7 @@ struct prov {
     struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
     struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;
+    struct prov__finder *finder; /* search.c; NULL before the first search */
     struct {
         loop_fn *fn;
         void *arg;
@@ -113,6 +114,10 @@ struct prov {
     struct prov__signing *signing; /* NULL before prov_sign */
 };
 void prov__changed(struct prov *p);
+/* query.c: an entry as prov_list gives it. Thread-safe. */
+json_t *prov__row(int64_t seq, const char *bytes, size_t len);
+/* search.c: ends every search with CLOSED; waits for a worker that is inside one. */
+void prov__finder_free(struct prov *p);
 /* verify.c */
 void prov__runs_free(struct prov *p);
 /* open.c: p->durable as stored; sets *fits if the stored parts agree. */

@@ -49,6 +49,12 @@ static json_t *make_row(int64_t seq, const char *bytes, size_t len, struct prov_
     return row;
 }
 
+json_t *prov__row(int64_t seq, const char *bytes, size_t len)
+{
+    struct prov__header h;
+    return make_row(seq, bytes, len, &h);
+}
+
 static bool add_row(void *arg, const struct store_row *row)
 {
     struct prov__header h;

@@ -118,6 +118,37 @@ static void on_audience_event(void *arg, const char *type, int64_t at, const jso
     a->ended = a->ended || strcmp(json_str(data, "state", ""), "running") != 0;
 }
 
+/* A text of a payload is found by those who may read payloads, and by nobody else. */
+static void searching_tells_no_more_than_reading(void **state)
+{
+    static const char words[] = "{\"text\": \"IS THE DISK filling\"}";
+    (void)state;
+    char *dir = new_dir();
+    struct console c = console_start(dir, NULL, "operator");
+    json_decref(ask(&c, "is the disk filling up?"));
+    json_t *found = call(&c, WIRE_evidence_search, words);
+    assert_true(json_flag(found, "payloads", false));
+    assert_true(json_flag(found, "done", false));
+    const json_t *entries = json_object_get(found, "entries"),
+                 *first = json_array_get(entries, json_array_size(entries) - 1);
+    assert_string_equal(json_str(first, "type", ""), "question");
+    assert_non_null(strstr(json_str(first, "match", ""), "is the disk filling"));
+    json_decref(found);
+    json_t *cited = call(&c, WIRE_evidence_search, "{\"control\": \"key-present\"}");
+    assert_true(json_is_array(json_object_get(cited, "entries")));
+    json_decref(cited);
+    assert_int_equal(refused(&c, WIRE_evidence_search, "{\"control\": \"none\"}", NULL),
+                     ERR_NOT_FOUND);
+    assert_int_equal(refused(&c, WIRE_evidence_search, "{\"types\": [1]}", NULL), ERR_INVALID);
+    console_stop(&c, true);
+    c = console_start(dir, NULL, "demo");
+    found = call(&c, WIRE_evidence_search, words);
+    assert_false(json_flag(found, "payloads", true));
+    assert_int_equal(json_array_size(json_object_get(found, "entries")), 0);
+    json_decref(found);
+    console_stop(&c, false);
+}
+
 static void a_demo_session_beside_an_operator_hears_no_texts(void **state)
 {
     (void)state;
@@ -418,6 +449,7 @@ int main(void)
         cmocka_unit_test(russian_question_gets_a_russian_answer),
         cmocka_unit_test(answer_and_ledger_survive_a_restart),
         cmocka_unit_test(the_demo_role_reads_and_sees_no_texts),
+        cmocka_unit_test(searching_tells_no_more_than_reading),
         cmocka_unit_test(a_demo_session_beside_an_operator_hears_no_texts),
         cmocka_unit_test(bad_parameters_are_named),
         cmocka_unit_test(second_console_is_told_about_the_first),

@@ -1,24 +1,24 @@
-#include "tui/find.h"
+/* Looking for a text: letters of either case are the same. */
 #include "backend/base/text.h"
 #include <string.h>
 #include <wctype.h>
 
-uint32_t tui__fold(const char *s, size_t len, size_t *n)
+uint32_t text_fold(const char *s, size_t len, size_t *n)
 {
     uint32_t cp = 0;
     *n = text_decode(s, len, &cp);
     return cp & TEXT_BAD ? cp : (uint32_t)towlower((wint_t)cp);
 }
 
-bool tui_find(const char *text, size_t len, size_t from, const char *needle, size_t *at,
-              size_t *end)
+bool text_find(const char *text, size_t len, size_t from, const char *needle, size_t *at,
+               size_t *end)
 {
     size_t needle_len = strlen(needle), step;
     for (size_t i = from; i < len; i += step) {
-        tui__fold(text + i, len - i, &step);
+        text_fold(text + i, len - i, &step);
         size_t a = i, b = 0, n, m;
         while (b < needle_len && a < len &&
-               tui__fold(text + a, len - a, &n) == tui__fold(needle + b, needle_len - b, &m)) {
+               text_fold(text + a, len - a, &n) == text_fold(needle + b, needle_len - b, &m)) {
             a += n;
             b += m;
         }
