@@ -23,6 +23,9 @@ enum err vault__file_make(struct vault *v, const char *path, const void *bytes, 
 enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
                           struct error *e);
 
+/* ring.c: the opened form of a wrap; NULL if it is none. */
+struct vault_ring *vault__ring_read(const uint8_t *plain, size_t len);
+
 /* Guarded, locked, undumped memory; never NULL. */
 void *vault__secret_alloc(size_t len);
 /* HMAC-SHA-256 (RFC 2104) under a key of any length. */

@@ -55,11 +55,17 @@ struct vault_key *vault_key_new(struct vault *v, const char *session, uint8_t wr
     struct vault_key *k = key_alloc();
     randombytes_buf(k->data, sizeof k->data);
     key_finish(k);
+    vault_key_wrap(v, session, k, wrap);
+    return k;
+}
+
+void vault_key_wrap(struct vault *v, const char *session, const struct vault_key *k,
+                    uint8_t wrap[VAULT_WRAP])
+{
     char *ad = wrap_ad(v, session);
     randombytes_buf(wrap, VAULT_NONCE);
     vault__aead_seal(v->master, wrap, k->data, sizeof k->data, ad, strlen(ad), wrap + VAULT_NONCE);
     free(ad);
-    return k;
 }
 
 struct vault_key *vault_key_unwrap(struct vault *v, const char *session, const uint8_t *wrap,
