@@ -56,12 +56,13 @@ void on_evidence_proof(struct bus_call *c, void *arg)
 void on_evidence_consistency(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
-    int64_t from, to;
+    int64_t epoch, from, to;
     struct error e = {0};
-    if (!method_limit(c, "from", -1, 0, INT64_MAX, &from) ||
+    if (!method_limit(c, "epoch", 0, 0, INT64_MAX, &epoch) ||
+        !method_limit(c, "from", -1, 0, INT64_MAX, &from) ||
         !method_limit(c, "to", -1, -1, INT64_MAX, &to))
         return;
-    json_t *proof = prov_consistency(b->prov, from, to, &e);
+    json_t *proof = prov_consistency(b->prov, epoch, from, to, &e);
     method_answer(c, proof, &e);
 }
 

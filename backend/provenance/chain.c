@@ -13,7 +13,7 @@
  *                                  '--> failed:  next = durable, generation++
  */
 #include "backend/base/text.h"
-#include "backend/provenance/internal.h"
+#include "backend/provenance/proof.h"
 
 #include "backend/base/clock.h"
 #include <stdio.h>
@@ -29,7 +29,7 @@ struct prov__record { /* an entry on its way; owned by the store's queue until i
     uint64_t generation;
     enum kind kind;
     bool rebase;
-    int64_t seq, ts;
+    int64_t seq, ts, epoch;
     const char *type; /* a literal of types.def */
     char session[33], trace_id[33];
     struct buf entry, sealed;
@@ -147,7 +147,7 @@ static enum err insert(struct store_db *db, void *arg, struct error *e)
                           r->sealed.len);
     /* A node can be there already only in a log that does not fit together; it is left as it is. */
     for (int i = 0; code == ERR_OK && i < r->node_count; i++)
-        code = store_exec(db, e, "INSERT OR IGNORE INTO tree VALUES(?, ?, ?)", "iib",
+        code = store_exec(db, e, "INSERT OR IGNORE INTO tree VALUES(?, ?, ?, ?)", "iiib", r->epoch,
                           (int64_t)r->nodes[i].level, r->nodes[i].idx, r->nodes[i].hash,
                           (size_t)VAULT_HASH);
     if (code == ERR_OK && r->kind != PLAIN)
@@ -247,7 +247,7 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
     struct buf plain = {0};
     size_t cut_at, cut_len;
     struct prov__record *r = xcalloc(1, sizeof *r);
-    struct prov__write w = {.seq = p->next.log.size,
+    struct prov__write w = {.seq = prov__size(&p->next),
                             .ts = clock_real_ms(),
                             .session = p->session,
                             .key_id = p->key_id,
@@ -265,6 +265,7 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
         goto fail;
     r->kind = kind;
     r->seq = w.seq;
+    r->epoch = p->next.epoch;
     r->ts = w.ts;
     memcpy(r->session, p->session, sizeof r->session);
     if (entry->trace_id && *entry->trace_id)
@@ -283,12 +284,16 @@ fail:
 static void submit(struct prov *p, struct prov__record *r)
 {
     struct prov__node nodes[PROV__LEVELS];
-    r->node_count = advance(&p->next, r, nodes);
-    r->nodes = xcalloc((size_t)r->node_count + 1, sizeof *r->nodes);
-    memcpy(r->nodes, nodes, (size_t)r->node_count * sizeof *r->nodes);
+    int count = advance(&p->next, r, nodes);
+    for (int i = 0; i < count; i++) {
+        if (nodes[i].level % PROV__TILE != 0)
+            continue;
+        r->nodes = xrealloc(r->nodes, ((size_t)r->node_count + 1) * sizeof *r->nodes);
+        r->nodes[r->node_count++] = nodes[i];
+    }
     r->prov = p;
     r->generation = p->generation;
-    r->rebase = p->rebase && p->next.log.size == p->durable.log.size + 1;
+    r->rebase = p->rebase && prov__size(&p->next) == prov__size(&p->durable) + 1;
     r->next = NULL;
     *p->flying_end = r;
     p->flying_end = &r->next;
@@ -416,7 +421,10 @@ struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v
     p->scrub = scrub;
     p->keys.vault = v;
     p->flying_end = &p->flying;
+    p->tree = xcalloc(1, sizeof *p->tree);
     if (prov__tail_load(p, &fits, e) != ERR_OK) {
+        free(p->epochs.at);
+        free(p->tree);
         free(p);
         return NULL;
     }
@@ -459,6 +467,9 @@ void prov_free(struct prov *p)
         p->notice->prov = NULL;
     prov__keys_release(&p->keys);
     vault_key_free(p->key);
+    prov__stored_release(p->tree);
+    free(p->tree);
+    free(p->epochs.at);
     free(p);
 }
 
@@ -470,7 +481,9 @@ const char *prov_session(const struct prov *p)
 void prov_state(const struct prov *p, struct prov_state *out)
 {
     uint8_t root[VAULT_HASH];
-    *out = (struct prov_state){.size = p->durable.log.size,
+    *out = (struct prov_state){.size = prov__size(&p->durable),
+                               .epoch = p->durable.epoch,
+                               .base = p->durable.base,
                                .verified = p->verified,
                                .state = p->state,
                                .checked_at = p->checked_at};

@@ -28,6 +28,7 @@ struct prov__signing_job {
     struct prov *prov; /* NULL after prov_free */
     struct prov__waiter *waiters;
     struct prov__head head;
+    int64_t epoch, base;
     struct buf note;
     char *path, *dir; /* of the database */
     int64_t entry;    /* -1: not logged yet */
@@ -44,6 +45,8 @@ static json_t *describe(const struct prov__signing *s, const struct prov__signin
     json_t *out = json_object();
     text_hex(job->head.root, VAULT_HASH, hex);
     prov__vkey_write(&s->key, key);
+    json_puti(out, "epoch", job->epoch);
+    json_puti(out, "base", job->base);
     json_puti(out, "size", job->head.size);
     json_puts(out, "root", hex);
     json_puts(out, "key", key);
@@ -112,8 +115,8 @@ static void files_written(void *arg, bool cancelled)
 static enum err insert(struct store_db *db, void *arg, struct error *e)
 {
     const struct prov__signing_job *job = arg;
-    return store_exec(db, e, "INSERT INTO checkpoints VALUES(?, NULL, ?)", "is", job->head.size,
-                      job->note.data);
+    return store_exec(db, e, "INSERT INTO checkpoints VALUES(?, ?, NULL, ?)", "iis", job->epoch,
+                      job->head.size, job->note.data);
 }
 
 /* In the transaction of its entry, which is the last one there. */
@@ -122,8 +125,8 @@ static enum err insert_logged(struct store_db *db, void *arg, struct error *e)
     const struct prov__signing_job *job = arg;
     return store_exec(db, e,
                       "INSERT INTO checkpoints"
-                      " VALUES(?, (SELECT size - 1 FROM tree_head), ?)",
-                      "is", job->head.size, job->note.data);
+                      " VALUES(?, ?, (SELECT size - 1 FROM tree_head), ?)",
+                      "iis", job->epoch, job->head.size, job->note.data);
 }
 
 static void stored(void *arg, const struct error *e)
@@ -133,7 +136,8 @@ static void stored(void *arg, const struct error *e)
         finish(job, e);
         return;
     }
-    job->prov->signing->head = job->head;
+    if (job->epoch == job->prov->durable.epoch)
+        job->prov->signing->head = job->head;
     loop_work(job->prov->loop, write_files, files_written, job);
 }
 
@@ -144,10 +148,10 @@ static void logged(void *arg, int64_t seq, const struct error *e)
     stored(job, e);
 }
 
-static void append_entry(struct prov *p, const json_t *payload, int64_t size, prov_done *done,
-                         store_op *also, struct prov__signing_job *job)
+static void append_entry(struct prov *p, const json_t *payload, prov_done *done, store_op *also,
+                         struct prov__signing_job *job)
 {
-    int64_t parent = size - 1;
+    int64_t parent = job->base + job->head.size - 1;
     struct prov_entry entry = {.type = "checkpoint",
                                .actor = "backend",
                                .parents = &parent,
@@ -168,7 +172,7 @@ static enum err leads_to(struct prov *p, const struct prov__head *head, struct e
             "a checkpoint covers %lld entries, the log has %lld: it is an older copy, or "
             "its end was cut off",
             (long long)head->size, (long long)p->durable.log.size);
-    if (prov__root_at(prov__stored_node, store_reader(p->store), head->size, root, e) != ERR_OK ||
+    if (prov__root_at(prov__stored_node, p->tree, head->size, root, e) != ERR_OK ||
         memcmp(root, head->root, VAULT_HASH) != 0)
         return err_set(e, ERR_TAMPERED, "the log does not lead to the checkpoint over %lld entries",
                        (long long)head->size);
@@ -193,6 +197,8 @@ static struct prov__signing_job *job_new(struct prov *p)
     job->prov = p;
     job->path = xstrdup(store_path(p->store));
     job->dir = xstrdup(p->signing->dir);
+    job->epoch = p->durable.epoch;
+    job->base = p->durable.base;
     job->entry = -1;
     p->signing->job = job;
     return job;
@@ -219,7 +225,9 @@ static void start(struct prov *p)
     }
     job->head.size = p->durable.log.size;
     prov__edge_root(&p->durable.log, job->head.root);
-    prov__note_body(s->key.name, &job->head, &job->note);
+    char *origin = prov__origin(&s->key, job->epoch);
+    prov__note_body(origin, &job->head, &job->note);
+    free(origin);
     vault_sign(s->signer, job->note.data, job->note.len, signature);
     prov__note_sign(&s->key, signature, &job->note);
     if (p->closed) { /* H4 */
@@ -227,7 +235,7 @@ static void start(struct prov *p)
         return;
     }
     json_t *payload = describe(s, job);
-    append_entry(p, payload, job->head.size, logged, insert_logged, job);
+    append_entry(p, payload, logged, insert_logged, job);
     json_decref(payload);
 }
 
@@ -307,9 +315,9 @@ static void open_key(struct prov *p, const struct prov_signing *o)
     /* Where checkpoints are, their key was: another one must not take its place unnoticed. */
     bool make =
         store_scalar(store_reader(p->store), 0, "SELECT 1 FROM checkpoints LIMIT 1", "") == 0;
-    if (*o->origin && !prov__vkey_name_ok(o->origin)) {
+    if (*o->origin && (!prov__vkey_name_ok(o->origin) || strchr(o->origin, '#'))) {
         err_set(&s->error, ERR_CONFIG,
-                "[evidence] origin: a name of at most 400 characters, without spaces and plus");
+                "[evidence] origin: a name of at most 400 characters, without spaces, plus and #");
         return;
     }
     s->signer = vault_signer_open(p->vault, make ? name_key : NULL, (void *)o, &s->error);
@@ -348,7 +356,8 @@ static void take_head(struct prov *p, const struct buf *note, const char *where)
         problem = "it is not signed by this log's key";
     if (problem)
         err_set(&s->error, ERR_TAMPERED, "the newest checkpoint of %s: %s", where, problem);
-    else if (leads_to(p, &c.head, &s->error) == ERR_OK && c.head.size > s->head.size)
+    else if (prov__origin_epoch(&s->key, c.origin) == p->durable.epoch &&
+             leads_to(p, &c.head, &s->error) == ERR_OK && c.head.size > s->head.size)
         s->head = c.head;
 }
 
@@ -361,7 +370,7 @@ static void load_head(struct prov *p)
     if (p->state == PROV_BROKEN)
         err_set(&s->error, ERR_TAMPERED, "nothing is signed while the log does not verify");
     store_query(store_reader(p->store), NULL, take_note, &note,
-                "SELECT note FROM checkpoints ORDER BY size DESC LIMIT 1", "");
+                "SELECT note FROM checkpoints ORDER BY epoch DESC, size DESC LIMIT 1", "");
     take_head(p, &note, "the database");
     buf_clear(&note);
     if (prov__files_newest(s->dir, &note, &e) != ERR_OK && s->error.code == ERR_OK)
@@ -383,8 +392,8 @@ static enum err mark_logged(struct store_db *db, void *arg, struct error *e)
     const struct prov__signing_job *job = arg;
     return store_exec(db, e,
                       "UPDATE checkpoints SET entry = (SELECT size - 1 FROM tree_head)"
-                      " WHERE size = ?",
-                      "i", job->head.size);
+                      " WHERE epoch = ? AND size = ?",
+                      "ii", job->epoch, job->head.size);
 }
 
 static void marked(void *arg, int64_t seq, const struct error *e)
@@ -399,13 +408,15 @@ static bool log_note(void *arg, const struct store_row *row)
     struct prov__checkpoint c;
     struct prov__signing_job *job = xcalloc(1, sizeof *job);
     buf_adds(&job->note, store_text(row, 0));
+    job->epoch = store_int(row, 1);
+    job->base = store_int(row, 2);
     if (prov__note_read(job->note.data, job->note.len, &c) != NULL) {
         job_free(job); /* verification tells it */
         return true;
     }
     job->head = c.head;
     json_t *payload = describe(p->signing, job);
-    append_entry(p, payload, job->head.size, marked, mark_logged, job);
+    append_entry(p, payload, marked, mark_logged, job);
     json_decref(payload);
     return true;
 }
@@ -426,7 +437,9 @@ void prov_sign(struct prov *p, const struct prov_signing *o)
     if (!s->signer)
         return;
     store_query(store_reader(p->store), NULL, log_note, p,
-                "SELECT note FROM checkpoints WHERE entry IS NULL ORDER BY size LIMIT 16", "");
+                "SELECT note, c.epoch, e.base FROM checkpoints c JOIN epochs e USING(epoch)"
+                " WHERE c.entry IS NULL ORDER BY c.epoch, size LIMIT 16",
+                "");
     if (o->seconds > 0) {
         s->timer = loop_timer_new(p->loop, on_time, p);
         loop_timer_start(s->timer, (uint64_t)o->seconds * 1000, (uint64_t)o->seconds * 1000);
@@ -442,7 +455,8 @@ bool prov__signing_busy(const struct prov *p)
 
 void prov__signing_state(const struct prov *p, struct prov_state *out)
 {
-    out->signed_size = p->signing ? p->signing->head.size : -1;
+    bool any = p->signing && p->signing->head.size >= 0;
+    out->signed_size = any ? p->durable.base + p->signing->head.size : -1;
     if (p->signing)
         out->signing = p->signing->error;
 }

@@ -12,7 +12,7 @@ struct prov__signing {
     struct prov__vkey key;
     char *dir; /* of the database */
     int64_t entries;
-    struct prov__head head;        /* the newest that was signed */
+    struct prov__head head;        /* the newest that was signed in the present epoch */
     int64_t fresh;                 /* durable entries behind it that are no checkpoints */
     struct loop_timer *timer;      /* or NULL */
     struct prov__signing_job *job; /* the one in the making, or NULL */

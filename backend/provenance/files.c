@@ -277,15 +277,19 @@ enum err prov__files_write(struct store_db *db, const char *dir, struct error *e
     char *path = xasprintf("%s/checkpoints", dir);
     struct buf tail = {0};
     struct rows rows = {0};
-    struct prov__checkpoint c = {.head.size = -1};
+    struct prov__checkpoint c;
+    int64_t epoch = 0, size = 0; /* of the last one that is written */
     enum err code = read_tail(path, &tail, e);
     struct last l = last_record(&tail);
-    if (l.note && prov__note_read(l.note, l.len, &c) != NULL)
-        c.head.size = -1;
+    if (l.note && prov__note_read(l.note, l.len, &c) == NULL) {
+        epoch = prov__note_epoch(c.origin);
+        size = c.head.size;
+    }
     if (code == ERR_OK)
         code = store_query(db, e, add_note, &rows,
-                           "SELECT note FROM checkpoints WHERE size > ? ORDER BY size", "i",
-                           c.head.size);
+                           "SELECT note FROM checkpoints WHERE (epoch, size) > (?, ?)"
+                           " ORDER BY epoch, size",
+                           "ii", epoch, size);
     if (code == ERR_OK && rows.text.len)
         code = append(path, &rows, &tail, &l, e);
     if (code == ERR_OK && rows.newest.len)

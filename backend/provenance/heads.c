@@ -18,35 +18,62 @@ static bool cancelled(const struct verify__heads *h)
     return __atomic_load_n(h->cancelled, __ATOMIC_RELAXED);
 }
 
-/* What stands in a file is not older than the log: it was logged first (H2 of checkpoint.c). */
-static bool ahead(struct source *s, int64_t size)
+/* Where an epoch ends, so far; the number of an entry that is not there. */
+static int64_t epoch_end(struct source *s, size_t at, int64_t size)
 {
-    if (size > s->heads->log_size)
-        s->heads->log_size = store_scalar(s->db, 0, "SELECT size FROM tree_head WHERE id = 1", "");
-    return size > s->heads->log_size;
+    struct verify__heads *h = s->heads;
+    if (at + 1 < h->epochs.count)
+        return h->epochs.at[at + 1].base;
+    /* What stands in a file is not older than the log: it was logged first (H2 of checkpoint.c). */
+    if (h->epochs.at[at].base + size > h->log_size)
+        h->log_size = store_scalar(s->db, 0, "SELECT size FROM tree_head WHERE id = 1", "");
+    return h->log_size;
 }
 
-static void check_tree(struct source *s, const struct prov__head *head)
+static void rolled_back(struct source *s, int64_t end, const char *origin, int64_t size)
+{
+    verify__add(&s->heads->problems, end, "rollback",
+                "a checkpoint %s covers %lld entries of %s, there are not so many: the log is an "
+                "older copy, or its end was cut off",
+                s->name, (long long)size, origin);
+}
+
+static void check_root(struct source *s, const struct prov__epoch *epoch,
+                       const struct prov__head *head)
 {
     struct verify__heads *h = s->heads;
     uint8_t root[VAULT_HASH];
     struct error e = {0};
-    if (ahead(s, head->size)) {
-        verify__add(
-            &h->problems, h->log_size, "rollback",
-            "a checkpoint %s covers %lld entries, there are %lld: the log is an older copy, "
-            "or its end was cut off",
-            s->name, (long long)head->size, (long long)h->log_size);
-        return;
-    }
-    if (prov__root_at(prov__stored_node, s->db, head->size, root, &e) != ERR_OK)
-        verify__add(&h->problems, head->size - 1, "checkpoint",
+    int64_t last = epoch->base + head->size - 1;
+    if (h->tree.db != s->db || h->tree.epoch != epoch->epoch)
+        prov__stored_set(&h->tree, s->db, epoch->epoch, epoch->base);
+    if (prov__root_at(prov__stored_node, &h->tree, head->size, root, &e) != ERR_OK)
+        verify__add(&h->problems, last, "checkpoint",
                     "the tree for the checkpoint %s over %lld entries: %s", s->name,
                     (long long)head->size, e.detail);
     else if (memcmp(root, head->root, VAULT_HASH) != 0)
-        verify__add(&h->problems, head->size - 1, "checkpoint",
+        verify__add(&h->problems, last, "checkpoint",
                     "the first %lld entries are not those that the checkpoint %s was signed over",
                     (long long)head->size, s->name);
+}
+
+/* Where what it covers ends. */
+static int64_t check_tree(struct source *s, const struct prov__checkpoint *c)
+{
+    struct verify__heads *h = s->heads;
+    int64_t number = prov__origin_epoch(&h->key, c->origin);
+    size_t at = 0;
+    while (at < h->epochs.count && h->epochs.at[at].epoch != number)
+        at++;
+    const struct prov__epoch *epoch = &h->epochs.at[at < h->epochs.count ? at : at - 1];
+    int64_t end = epoch_end(s, at < h->epochs.count ? at : at - 1, c->head.size);
+    char *origin = prov__origin(&h->key, number);
+    if (at == h->epochs.count || c->head.size > end - epoch->base)
+        rolled_back(s, end, origin, c->head.size);
+    else
+        check_root(s, epoch, &c->head);
+    free(origin);
+    return epoch->base + c->head.size;
 }
 
 static bool check_note(void *arg, const char *bytes, size_t len)
@@ -60,8 +87,7 @@ static bool check_note(void *arg, const char *bytes, size_t len)
         if (by != PROV__SIGNED)
             problem = by == PROV__FORGED ? "its signature does not verify"
                                          : "it is not signed by this log's key";
-        else if (c.origin.len != strlen(h->key.name) ||
-                 memcmp(c.origin.at, h->key.name, c.origin.len) != 0)
+        else if (prov__origin_epoch(&h->key, c.origin) == 0)
             problem = "it is of another log";
     }
     ++*s->count;
@@ -70,11 +96,11 @@ static bool check_note(void *arg, const char *bytes, size_t len)
                     (long long)*s->count, s->name, problem);
         h->unproved += s->given; /* what is not ours says nothing about our log */
     } else {
-        check_tree(s, &c.head);
-        if (c.head.size > h->newest)
-            h->newest = c.head.size;
-        if (s->given && c.head.size > h->newest_given)
-            h->newest_given = c.head.size;
+        int64_t end = check_tree(s, &c);
+        if (end > h->newest)
+            h->newest = end;
+        if (s->given && end > h->newest_given)
+            h->newest_given = end;
     }
     return !cancelled(h);
 }
@@ -113,7 +139,7 @@ static bool check_other(void *arg, const char *bytes, size_t len)
 
 struct page {
     struct source source;
-    int64_t after;
+    int64_t epoch, after;
     bool more;
 };
 
@@ -124,13 +150,16 @@ static bool check_row(void *arg, const struct store_row *row)
     const char *note = store_text(row, 1);
     struct prov__checkpoint c;
     page->after = store_int(row, 0);
+    page->epoch = store_int(row, 3);
     page->more = true;
+    int64_t last = store_int(row, 4) + page->after - 1;
     if (store_int(row, 2))
-        verify__add(&h->problems, page->after - 1, "checkpoint",
+        verify__add(&h->problems, last, "checkpoint",
                     "the stored checkpoint over %lld entries names an entry that is none",
                     (long long)page->after);
-    if (!note || prov__note_read(note, strlen(note), &c) != NULL || c.head.size != page->after)
-        verify__add(&h->problems, page->after - 1, "checkpoint",
+    if (!note || prov__note_read(note, strlen(note), &c) != NULL || c.head.size != page->after ||
+        prov__note_epoch(c.origin) != page->epoch)
+        verify__add(&h->problems, last, "checkpoint",
                     "the stored checkpoint at %lld is not one over so many entries",
                     (long long)page->after);
     else
@@ -140,14 +169,15 @@ static bool check_row(void *arg, const struct store_row *row)
 
 static void check_table(struct verify__heads *h, struct store_db *db)
 {
-    struct page page = {{h, db, "in the database", &h->stored, false}, -1, true};
+    struct page page = {{h, db, "in the database", &h->stored, false}, -1, -1, true};
     while (page.more && h->error.code == ERR_OK && !cancelled(h)) {
         page.more = false;
         store_query(db, &h->error, check_row, &page,
                     "SELECT size, note, entry IS NOT NULL AND NOT EXISTS(SELECT 1 FROM entries"
-                    " WHERE seq = checkpoints.entry AND type = 'checkpoint')"
-                    " FROM checkpoints WHERE size > ? ORDER BY size LIMIT 500",
-                    "i", page.after);
+                    " WHERE seq = checkpoints.entry AND type = 'checkpoint'), epoch,"
+                    " ifnull((SELECT base FROM epochs WHERE epoch = checkpoints.epoch), 0)"
+                    " FROM checkpoints WHERE (epoch, size) > (?, ?) ORDER BY epoch, size LIMIT 500",
+                    "ii", page.epoch, page.after);
     }
 }
 
@@ -160,8 +190,8 @@ static bool check_written(void *arg, const char *bytes, size_t len)
     if (prov__note_read(bytes, len, &c) == NULL) {
         char *note = xstrndup(bytes, len);
         store_query(s->db, NULL, see, &known,
-                    "SELECT 1 FROM checkpoints WHERE size = ? AND note = ?", "is", c.head.size,
-                    note);
+                    "SELECT 1 FROM checkpoints WHERE epoch = ? AND size = ? AND note = ?", "iis",
+                    prov__note_epoch(c.origin), c.head.size, note);
         free(note);
     }
     if (!known)
@@ -201,5 +231,6 @@ void verify__heads_check(struct verify__heads *h)
         }
     }
     h->done = true;
+    prov__stored_release(&h->tree);
     store_db_close(db);
 }

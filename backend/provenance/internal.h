@@ -78,12 +78,34 @@ enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct p
                        struct prov__text entry, const void *sealed, size_t len, struct buf *ad,
                        struct buf *plain, const char **problem, struct error *e);
 
+/* epoch.c */
+enum { PROV__EPOCHS = 10000 }; /* the most that are looked for */
+struct prov__epoch {
+    int64_t epoch, base;
+};
+struct prov__epochs { /* ascending; the first is 1 at 0, the last is the present one */
+    struct prov__epoch *at;
+    size_t count;
+};
+enum err prov__epochs_load(struct prov__epochs *list, struct store_db *db, struct error *e);
+void prov__epochs_add(struct prov__epochs *list, int64_t epoch, int64_t base);
+/* The epoch that entry seq is in. */
+const struct prov__epoch *prov__epoch_of(const struct prov__epochs *list, int64_t seq);
+bool prov__text_is(struct prov__text text, const char *literal);
+
 /* chain.c */
-struct prov__tail { /* where the log ends */
-    struct prov__edge log, session;
+struct prov__stored;
+struct prov__tail {                 /* where the log ends */
+    int64_t epoch, base;            /* the present epoch, and its first entry */
+    struct prov__edge log, session; /* log: the tree of the epoch */
     uint8_t head[VAULT_HASH];
     int64_t session_first; /* -1: session.start is not there yet */
 };
+/* How many entries there are, of all epochs; the number of the next one. */
+static inline int64_t prov__size(const struct prov__tail *t)
+{
+    return t->base + t->log.size;
+}
 struct prov {
     struct loop *loop;
     struct store *store;
@@ -92,6 +114,8 @@ struct prov {
     char session[33], key_id[17];
     uint8_t wrap[VAULT_WRAP];
     struct prov__keys keys; /* for reading, on the loop's thread */
+    struct prov__epochs epochs;
+    struct prov__stored *tree; /* of the present epoch, for reading, on the loop's thread */
     struct prov__tail durable, next;
     struct prov__record *flying; /* submitted and not done, oldest first */
     struct prov__record **flying_end;

@@ -4,6 +4,7 @@
 
 #include "backend/base/text.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char dash[] = "\xe2\x80\x94 "; /* how a signature line begins */
@@ -176,6 +177,30 @@ const char *prov__note_read(const char *note, size_t len, struct prov__checkpoin
     } while (line.len); /* lines of extensions */
     out->signatures = rest;
     return read_signatures(rest);
+}
+
+char *prov__origin(const struct prov__vkey *key, int64_t epoch)
+{
+    return epoch == 1 ? xstrdup(key->name) : xasprintf("%s#%lld", key->name, (long long)epoch);
+}
+
+int64_t prov__note_epoch(struct prov__text origin)
+{
+    int64_t epoch;
+    size_t at = origin.len;
+    while (at > 0 && origin.at[at - 1] != '#')
+        at--;
+    struct prov__text number = {origin.at + at, origin.len - at};
+    return at > 0 && take_size(number, &epoch) && epoch > 1 ? epoch : 1;
+}
+
+int64_t prov__origin_epoch(const struct prov__vkey *key, struct prov__text origin)
+{
+    int64_t epoch = prov__note_epoch(origin);
+    char *own = prov__origin(key, epoch);
+    bool same = origin.len == strlen(own) && memcmp(origin.at, own, origin.len) == 0;
+    free(own);
+    return same ? epoch : 0;
 }
 
 enum prov__signed prov__note_check(const struct prov__checkpoint *c, const struct prov__vkey *key)

@@ -32,6 +32,13 @@ struct prov__checkpoint { /* texts point into the bytes that were read */
 size_t prov__note_length(const char *text, size_t len);
 /* Reads exactly one checkpoint; NULL, or what is wrong with it. */
 const char *prov__note_read(const char *note, size_t len, struct prov__checkpoint *out);
+/* The origin of an epoch's checkpoints: the key's name in the first, NAME#k in epoch k. The caller
+ * frees. */
+char *prov__origin(const struct prov__vkey *key, int64_t epoch);
+/* The epoch that an origin names, whosever it is. */
+int64_t prov__note_epoch(struct prov__text origin);
+/* The opposite; 0 if it is no origin of this key. */
+int64_t prov__origin_epoch(const struct prov__vkey *key, struct prov__text origin);
 enum prov__signed { PROV__UNSIGNED, PROV__SIGNED, PROV__FORGED };
 /* UNSIGNED: no signature line names this key (name and id); FORGED: one does and does not verify.
  */

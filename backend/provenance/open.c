@@ -46,8 +46,8 @@ static bool take_number(void *arg, const struct store_row *row)
 }
 
 /* The edge of a tree of `size` leaves from the stored nodes; *whole: none is missing. */
-static enum err load_edge(struct store_db *db, int64_t size, struct prov__edge *edge, bool *whole,
-                          struct error *e)
+static enum err load_edge(struct prov__stored *tree, int64_t size, struct prov__edge *edge,
+                          bool *whole, struct error *e)
 {
     edge->size = size;
     *whole = true;
@@ -55,7 +55,7 @@ static enum err load_edge(struct store_db *db, int64_t size, struct prov__edge *
         if (!(size >> k & 1))
             continue;
         struct error one = {0};
-        enum err code = prov__stored_node(db, k, (size >> k) - 1, edge->node[k], &one);
+        enum err code = prov__stored_node(tree, k, (size >> k) - 1, edge->node[k], &one);
         *whole = *whole && code == ERR_OK;
         if (code != ERR_OK && code != ERR_NOT_FOUND)
             return err_set(e, code, "%s", one.detail);
@@ -87,6 +87,8 @@ static bool add_leaf(void *arg, const struct store_row *row)
 static enum err mend_tail(struct store_db *db, struct ends *ends, struct prov__tail *tail,
                           struct error *e)
 {
+    tail->epoch = 1;
+    tail->base = 0;
     enum { FAR = 1000000 }; /* a number that is further out than this was made up */
     static const uint8_t none[VAULT_HASH];
     int64_t near = 0;
@@ -139,13 +141,19 @@ enum err prov__tail_load(struct prov *p, bool *fits, struct error *e)
     if (code == ERR_OK)
         code = store_query(db, e, take_number, &ends.payloads,
                            "SELECT coalesce(max(seq), -1) + 1 FROM payloads", "");
+    if (code == ERR_OK)
+        code = prov__epochs_load(&p->epochs, db, e);
     if (code != ERR_OK)
         return code;
+    const struct prov__epoch *present = &p->epochs.at[p->epochs.count - 1];
+    p->durable.epoch = present->epoch;
+    p->durable.base = present->base;
+    prov__stored_set(p->tree, db, present->epoch, present->base);
     memcpy(p->durable.head, ends.head, VAULT_HASH);
-    *fits = ends.head_ok && ends.size >= 0 && ends.size == ends.entries &&
+    *fits = ends.head_ok && ends.size >= present->base && ends.size == ends.entries &&
             ends.size == ends.payloads && memcmp(last, ends.head, VAULT_HASH) == 0;
     if (*fits)
-        code = load_edge(db, ends.size, &p->durable.log, fits, e);
+        code = load_edge(p->tree, ends.size - present->base, &p->durable.log, fits, e);
     if (code == ERR_OK && !*fits)
         code = mend_tail(db, &ends, &p->durable, e);
     return code;
@@ -166,7 +174,10 @@ static bool hash_leaf(void *arg, const struct store_row *row)
 {
     struct prov__orphan *o = arg;
     uint8_t leaf[VAULT_HASH];
-    o->more = true;
+    const char *session = store_text(row, 2);
+    o->more = session && strcmp(session, o->session) == 0;
+    if (!o->more)
+        return false;
     o->at = store_int(row, 0) + 1;
     o->failed |= !take_hash(row, 1, leaf);
     if (!o->failed)
@@ -183,9 +194,9 @@ static void hash_session(void *arg)
     for (o->more = true; !o->failed && o->more;) {
         o->more = false;
         if (store_query(db, NULL, hash_leaf, o,
-                        "SELECT seq, leaf FROM entries WHERE session = ? AND seq >= ?"
+                        "SELECT seq, leaf, session FROM entries WHERE seq >= ?"
                         " ORDER BY seq LIMIT 2000",
-                        "si", o->session, o->at) != ERR_OK)
+                        "i", o->at) != ERR_OK)
             o->failed = true;
     }
     store_db_close(db);
@@ -218,7 +229,7 @@ static bool take_orphan(void *arg, const struct store_row *row)
     snprintf(o->session, sizeof o->session, "%s", session ? session : "");
     o->prov = p;
     o->path = xstrdup(store_path(p->store));
-    o->first = store_int(row, 1);
+    o->first = o->at = store_int(row, 1);
     o->next = p->orphans;
     p->orphans = o;
     loop_work(p->loop, hash_session, seal_orphan, o);

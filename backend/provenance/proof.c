@@ -186,36 +186,3 @@ bool prov__consistency_ok(int64_t from, int64_t to, struct prov__span from_root,
     }
     return last == 0 && same(old, from_root) && same(now, to_root);
 }
-
-/* ---- the stored tree ---- */
-
-struct node_query {
-    uint8_t *out;
-    bool found;
-};
-
-static bool take_node(void *arg, const struct store_row *row)
-{
-    struct node_query *q = arg;
-    size_t len;
-    const void *hash = store_blob(row, 0, &len);
-    q->found = len == VAULT_HASH;
-    if (q->found)
-        memcpy(q->out, hash, VAULT_HASH);
-    return false;
-}
-
-enum err prov__stored_node(void *db, int level, int64_t idx, uint8_t out[VAULT_HASH],
-                           struct error *e)
-{
-    struct node_query q = {out, false};
-    enum err code =
-        level == 0
-            ? store_query(db, e, take_node, &q, "SELECT leaf FROM entries WHERE seq = ?", "i", idx)
-            : store_query(db, e, take_node, &q, "SELECT hash FROM tree WHERE level = ? AND idx = ?",
-                          "ii", (int64_t)level, idx);
-    if (code == ERR_OK && !q.found)
-        code = err_set(e, ERR_NOT_FOUND, "the tree's node at level %d, index %lld is not stored",
-                       level, (long long)idx);
-    return code;
-}

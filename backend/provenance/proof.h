@@ -34,9 +34,20 @@ bool prov__inclusion_ok(int64_t index, int64_t size, struct prov__span leaf,
 bool prov__consistency_ok(int64_t from, int64_t to, struct prov__span from_root,
                           struct prov__span to_root, const struct prov__span *proof, size_t count);
 
-/* A prov__read_node over the stored tree; arg is a struct store_db *. ERR_NOT_FOUND if the node is
- * not there. */
-enum err prov__stored_node(void *db, int level, int64_t idx, uint8_t out[VAULT_HASH],
+/* tiles.c: the stored tree of an epoch, read by one thread. Starts as zeros. */
+enum { PROV__TILE = 8 }; /* nodes are stored at every eighth level */
+struct prov__tile;
+struct prov__stored {
+    struct store_db *db;
+    int64_t epoch, base;
+    struct prov__tile *tiles; /* the last that were read: 8 of 16 KiB, made when needed */
+    uint64_t clock;
+};
+void prov__stored_set(struct prov__stored *s, struct store_db *db, int64_t epoch, int64_t base);
+void prov__stored_release(struct prov__stored *s);
+/* A prov__read_node over it; arg is a struct prov__stored *. Leaves and indices count from the
+ * epoch's base. ERR_NOT_FOUND if the node is not there, or cannot be computed. */
+enum err prov__stored_node(void *stored, int level, int64_t idx, uint8_t out[VAULT_HASH],
                            struct error *e);
 
 #endif

@@ -35,40 +35,66 @@ static void no_node(struct error *e)
         e->code = ERR_CORRUPT;
 }
 
+/* The stored tree of an epoch that need not be the present one. */
+static void tree_of(struct prov *p, const struct prov__epoch *epoch, struct prov__stored *out)
+{
+    *out = (struct prov__stored){0};
+    prov__stored_set(out, store_reader(p->store), epoch->epoch, epoch->base);
+}
+
+/* How many entries an epoch has. */
+static int64_t epoch_size(const struct prov *p, const struct prov__epoch *epoch)
+{
+    bool present = epoch == &p->epochs.at[p->epochs.count - 1];
+    return present ? p->durable.log.size : epoch[1].base - epoch->base;
+}
+
+/* The newest checkpoint that covers leaf `index` into note and c; without one, c covers all. */
+static enum err find_note(struct prov *p, const struct prov__epoch *epoch, int64_t index,
+                          struct buf *note, struct prov__checkpoint *c, struct error *e)
+{
+    enum err code = store_query(store_reader(p->store), e, take_note, note,
+                                "SELECT note FROM checkpoints WHERE epoch = ? AND size > ?"
+                                " ORDER BY size DESC LIMIT 1",
+                                "ii", epoch->epoch, index);
+    c->head.size = epoch_size(p, epoch);
+    const char *problem = note->len ? prov__note_read(note->data, note->len, c) : NULL;
+    if (code == ERR_OK && (problem || c->head.size <= index))
+        code = err_set(e, ERR_TAMPERED, "the newest checkpoint: %s",
+                       problem ? problem : "it does not cover what the table says");
+    return code;
+}
+
 json_t *prov_proof(struct prov *p, int64_t seq, struct error *e)
 {
-    struct store_db *db = store_reader(p->store);
+    const struct prov__epoch *epoch = prov__epoch_of(&p->epochs, seq);
     struct buf note = {0}, text = {0};
     struct prov__checkpoint c;
     struct prov__proof proof;
+    struct prov__stored older = {0}, *tree = p->tree;
     uint8_t leaf[VAULT_HASH], root[VAULT_HASH];
+    int64_t index = seq - epoch->base;
     json_t *out = NULL;
-    const char *problem;
-    if (seq < 0 || seq >= p->durable.log.size) {
+    if (seq < 0 || seq >= prov__size(&p->durable)) {
         err_set(e, ERR_NOT_FOUND, "there is no entry %lld", (long long)seq);
         return NULL;
     }
-    if (store_query(db, e, take_note, &note,
-                    "SELECT note FROM checkpoints WHERE size > ? ORDER BY size DESC LIMIT 1", "i",
-                    seq) != ERR_OK)
+    if (epoch->epoch != p->durable.epoch)
+        tree_of(p, epoch, tree = &older);
+    if (find_note(p, epoch, index, &note, &c, e) != ERR_OK)
         goto out;
-    c.head.size = p->durable.log.size;
-    problem = note.len ? prov__note_read(note.data, note.len, &c) : NULL;
-    if (problem || c.head.size <= seq) {
-        err_set(e, ERR_TAMPERED, "the newest checkpoint: %s",
-                problem ? problem : "it does not cover what the table says");
-        goto out;
-    }
-    if (prov__stored_node(db, 0, seq, leaf, e) != ERR_OK ||
-        prov__root_at(prov__stored_node, db, c.head.size, root, e) != ERR_OK ||
-        prov__prove_inclusion(prov__stored_node, db, seq, c.head.size, &proof, e) != ERR_OK) {
+    if (prov__stored_node(tree, 0, index, leaf, e) != ERR_OK ||
+        prov__root_at(prov__stored_node, tree, c.head.size, root, e) != ERR_OK ||
+        prov__prove_inclusion(prov__stored_node, tree, index, c.head.size, &proof, e) != ERR_OK) {
         no_node(e);
         goto out;
     }
     if (note.len)
-        prov__tlog_proof(seq, &proof, note.data, &text);
+        prov__tlog_proof(index, &proof, note.data, &text);
     out = json_object();
     json_puti(out, "seq", seq);
+    json_puti(out, "epoch", epoch->epoch);
+    json_puti(out, "index", index);
     json_puti(out, "size", c.head.size);
     put_base64(out, "leaf", leaf);
     put_base64(out, "root", root);
@@ -76,34 +102,54 @@ json_t *prov_proof(struct prov *p, int64_t seq, struct error *e)
     json_put(out, "checkpoint", note.len ? json_text(note.data, note.len) : json_null());
     json_put(out, "text", note.len ? json_text(text.data, text.len) : json_null());
 out:
+    prov__stored_release(&older);
     buf_release(&note);
     buf_release(&text);
     return out;
 }
 
-json_t *prov_consistency(struct prov *p, int64_t from, int64_t to, struct error *e)
+static const struct prov__epoch *epoch_named(struct prov *p, int64_t epoch, struct error *e)
 {
-    struct store_db *db = store_reader(p->store);
+    for (size_t i = 0; i < p->epochs.count; i++)
+        if (p->epochs.at[i].epoch == (epoch ? epoch : p->durable.epoch))
+            return &p->epochs.at[i];
+    err_set(e, ERR_NOT_FOUND, "the log has no epoch %lld", (long long)epoch);
+    return NULL;
+}
+
+json_t *prov_consistency(struct prov *p, int64_t epoch, int64_t from, int64_t to, struct error *e)
+{
+    const struct prov__epoch *in = epoch_named(p, epoch, e);
     uint8_t from_root[VAULT_HASH], to_root[VAULT_HASH];
+    struct prov__stored tree;
     struct prov__proof proof;
+    json_t *out = NULL;
+    if (!in)
+        return NULL;
+    int64_t size = epoch_size(p, in);
     if (to < 0)
-        to = p->durable.log.size;
-    if (to > p->durable.log.size) {
-        err_set(e, ERR_NOT_FOUND, "the log has %lld entries, not %lld",
-                (long long)p->durable.log.size, (long long)to);
+        to = size;
+    if (to > size) {
+        err_set(e, ERR_NOT_FOUND, "the epoch has %lld entries, not %lld", (long long)size,
+                (long long)to);
         return NULL;
     }
-    if (prov__prove_consistency(prov__stored_node, db, from, to, &proof, e) != ERR_OK ||
-        prov__root_at(prov__stored_node, db, from, from_root, e) != ERR_OK ||
-        prov__root_at(prov__stored_node, db, to, to_root, e) != ERR_OK) {
+    tree_of(p, in, &tree);
+    if (prov__prove_consistency(prov__stored_node, &tree, from, to, &proof, e) != ERR_OK ||
+        prov__root_at(prov__stored_node, &tree, from, from_root, e) != ERR_OK ||
+        prov__root_at(prov__stored_node, &tree, to, to_root, e) != ERR_OK) {
         no_node(e);
-        return NULL;
+        goto out;
     }
-    json_t *out = json_object();
+    out = json_object();
+    json_puti(out, "epoch", in->epoch);
+    json_puti(out, "base", in->base);
     json_puti(out, "from", from);
     json_puti(out, "to", to);
     put_base64(out, "from_root", from_root);
     put_base64(out, "to_root", to_root);
     json_put(out, "hashes", hashes(&proof));
+out:
+    prov__stored_release(&tree);
     return out;
 }

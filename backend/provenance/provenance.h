@@ -91,18 +91,22 @@ void prov_sign(struct prov *p, const struct prov_signing *o);
 typedef void prov_signed(void *arg, json_t *checkpoint, const struct error *e);
 void prov_checkpoint(struct prov *p, prov_signed *done, void *arg);
 
-/* A proof that entry seq is in the tree of the newest checkpoint: {seq, size, leaf, root, hashes,
- * checkpoint, text}; leaf, root and hashes are base64, hashes from the leaf up; checkpoint is the
- * note; text is c2sp.org/tlog-proof@v1. If no checkpoint covers it, the tree is that of all durable
- * entries, and checkpoint and text are null. NULL with *e: NOT_FOUND. Caller owns. */
+/* A proof that entry seq is in the tree of the newest checkpoint of its epoch: {seq, epoch, index,
+ * size, leaf, root, hashes, checkpoint, text}; index and size count from the epoch's base; leaf,
+ * root and hashes are base64, hashes from the leaf up; checkpoint is the note; text is
+ * c2sp.org/tlog-proof@v1. If no checkpoint covers it, the tree is that of all durable entries of
+ * the epoch, and checkpoint and text are null. NULL with *e: NOT_FOUND. Caller owns. */
 json_t *prov_proof(struct prov *p, int64_t seq, struct error *e);
-/* A proof that the first `to` entries begin with the first `from`: {from, to, from_root, to_root,
- * hashes}; to -1: all that are durable. NULL with *e. Caller owns. */
-json_t *prov_consistency(struct prov *p, int64_t from, int64_t to, struct error *e);
+/* A proof that the first `to` entries of an epoch (0: the present one) begin with the first `from`:
+ * {epoch, base, from, to, from_root, to_root, hashes}; to -1: all that are durable. NULL with *e.
+ * Caller owns. */
+json_t *prov_consistency(struct prov *p, int64_t epoch, int64_t from, int64_t to, struct error *e);
 
 struct prov_state {
-    int64_t size;         /* durable entries */
-    int64_t signed_size;  /* entries that the newest checkpoint covers, -1: there is none */
+    int64_t size;        /* durable entries, of all epochs */
+    int64_t epoch, base; /* the present epoch and its first entry */
+    int64_t signed_size; /* entries up to the end of what the newest checkpoint of the present epoch
+                            covers, -1: there is none */
     struct error signing; /* why nothing is signed; OK if it is */
     int64_t verified;     /* entries checked by the last verification of this run; a part of the log
                              counts only if it has problems */

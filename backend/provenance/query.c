@@ -74,8 +74,12 @@ static bool add_row(void *arg, const struct store_row *row)
     LIST("trace_id = ?1", OR_ANY("session", "2") " AND " OR_ANY("type", "3"), order)
 #define BY_TYPE(order) \
     LIST("type = ?3", OR_ANY("trace_id", "1") " AND " OR_ANY("session", "2"), order)
-#define BY_SESSION(order) \
-    LIST("session = ?2", OR_ANY("trace_id", "1") " AND " OR_ANY("type", "3"), order)
+/* The entries of a session stand together. */
+#define BY_SESSION(order)                                                           \
+    LIST("seq >= (SELECT first FROM sessions WHERE session = ?2)"                   \
+         " AND seq < ifnull((SELECT min(first) FROM sessions WHERE first >"         \
+         " (SELECT first FROM sessions WHERE session = ?2)), ?4) AND session = ?2", \
+         OR_ANY("trace_id", "1") " AND " OR_ANY("type", "3"), order)
 #define BY_SEQ(order) \
     LIST(OR_ANY("trace_id", "1"), OR_ANY("session", "2") " AND " OR_ANY("type", "3"), order)
 

@@ -93,8 +93,9 @@ static void check_checkpoint(struct verify__slice *s, int64_t seq)
     bool found = false;
     json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
     store_query(s->db, &s->error, see, &found,
-                "SELECT 1 FROM checkpoints WHERE size = ? AND entry = ? AND note = ?", "iis",
-                json_int(payload, "size", -1), seq, json_str(payload, "note", ""));
+                "SELECT 1 FROM checkpoints WHERE epoch = ? AND size = ? AND entry = ? AND note = ?",
+                "iiis", json_int(payload, "epoch", 1), json_int(payload, "size", -1), seq,
+                json_str(payload, "note", ""));
     if (!found && s->error.code == ERR_OK)
         verify__add(&s->problems, seq, "checkpoint",
                     "the checkpoint that entry %lld logs is not the one in the table",
@@ -226,10 +227,12 @@ static void check_tree(struct verify__slice *s)
         struct level l = {s, level, s->from >> level, (s->from >> level) + n};
         if (n == 0)
             break;
+        if (level % PROV__TILE != 0)
+            continue;
         store_query(s->db, &s->error, check_node, &l,
-                    "SELECT idx, hash FROM tree WHERE level = ? AND idx >= ? AND idx < ?"
-                    " ORDER BY idx",
-                    "iii", (int64_t)level, l.next, l.end);
+                    "SELECT idx, hash FROM tree WHERE epoch = ? AND level = ? AND idx >= ?"
+                    " AND idx < ? ORDER BY idx",
+                    "iiii", INT64_C(1), (int64_t)level, l.next, l.end);
         node_missing(&l, l.end);
     }
 }

@@ -104,6 +104,7 @@ static void release(struct prov_verify *run)
     pthread_mutex_destroy(&run->lock);
     buf_release(&run->heads.given);
     free(run->heads.dir);
+    free(run->heads.epochs.at);
     free(run->path);
     free(run);
 }
@@ -213,9 +214,12 @@ static void grow_tree(struct prov_verify *run, struct verify__slice *s)
     for (int i = 0; i < count; i++) {
         struct stored st = {done[i].hash, false, false};
         struct error e = {0};
+        if (done[i].level % PROV__TILE != 0)
+            continue;
         enum err code = store_query(store_reader(run->prov->store), &e, compare, &st,
-                                    "SELECT hash FROM tree WHERE level = ? AND idx = ?", "ii",
-                                    (int64_t)done[i].level, done[i].idx);
+                                    "SELECT hash FROM tree WHERE epoch = ? AND level = ?"
+                                    " AND idx = ?",
+                                    "iii", INT64_C(1), (int64_t)done[i].level, done[i].idx);
         if (code != ERR_OK)
             verify__add(&run->problems, done[i].idx << done[i].level, "unreadable", "%s", e.detail);
         else if (!st.same)
@@ -231,9 +235,8 @@ static void load_edge(struct prov_verify *run)
     struct error e = {0};
     run->edge.size = run->from;
     for (int k = VERIFY__LEVEL; k < PROV__LEVELS; k++) {
-        if (run->from >> k & 1 &&
-            prov__stored_node(store_reader(run->prov->store), k, (run->from >> k) - 1,
-                              run->edge.node[k], &e) != ERR_OK)
+        if (run->from >> k & 1 && prov__stored_node(run->prov->tree, k, (run->from >> k) - 1,
+                                                    run->edge.node[k], &e) != ERR_OK)
             verify__add(&run->problems, ((run->from >> k) - 1) << k, "unreadable", "%s", e.detail);
     }
 }
@@ -295,7 +298,7 @@ static void check_end(struct prov_verify *run)
                     " (SELECT entry FROM entries ORDER BY seq DESC LIMIT 1),"
                     " (SELECT coalesce(min(seq), 0) FROM entries),"
                     " (SELECT coalesce(max(seq), -1) + 1 FROM payloads),"
-                    " EXISTS(SELECT 1 FROM tree WHERE level = 1 AND idx >= (h.size >> 1)),"
+                    " EXISTS(SELECT 1 FROM tree WHERE idx >= (h.size >> level) OR level % 8 <> 0),"
                     " EXISTS(SELECT 1 FROM sessions WHERE first >= h.size)"
                     " FROM tree_head h WHERE h.id = 1",
                     "");
@@ -470,6 +473,8 @@ static bool send_heads(struct prov_verify *run)
     h->cancelled = &run->cancelled;
     h->key = s->key;
     h->dir = xstrdup(s->dir);
+    for (size_t i = 0; i < run->prov->epochs.count; i++)
+        prov__epochs_add(&h->epochs, run->prov->epochs.at[i].epoch, run->prov->epochs.at[i].base);
     run->heads_out = true;
     loop_work(run->prov->loop, work_heads, headed, run);
     return true;
@@ -588,7 +593,7 @@ struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progres
     run->done = done;
     run->arg = arg;
     run->path = xstrdup(store_path(p->store));
-    run->size = p->durable.log.size;
+    run->size = prov__size(&p->durable);
     if (from >= run->size)
         from = run->size - 1;
     run->heads.newest = run->heads.newest_given = -1;

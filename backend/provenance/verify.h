@@ -4,6 +4,7 @@
 #define PROV_VERIFY_H
 
 #include "backend/provenance/checkpoint.h"
+#include "backend/provenance/proof.h"
 
 enum {
     VERIFY__LEVEL = 10, /* a whole slice is a complete subtree of this level */
@@ -65,13 +66,15 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     char *dir;
     const bool *cancelled;
     struct prov__vkey key;
+    struct prov__epochs epochs;
     struct buf given; /* notes kept elsewhere */
     /* what was found */
     bool done;
     int64_t stored, written, given_count;
-    int64_t newest, newest_given; /* entries covered, -1: none */
+    int64_t newest, newest_given; /* up to which entry one covers its epoch, -1: none */
     int64_t log_size;
-    int64_t unproved; /* problems with what was given that say nothing about this log */
+    struct prov__stored tree; /* of the epoch looked at last */
+    int64_t unproved;         /* problems with what was given that say nothing about this log */
     struct verify__problems problems;
     struct error error;
 };

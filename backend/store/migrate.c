@@ -54,6 +54,23 @@ static const char *const steps[] = {
     "CREATE TABLE checkpoints(size INTEGER PRIMARY KEY, entry INTEGER,"
     " note TEXT NOT NULL) STRICT;"
     "CREATE INDEX checkpoints_unlogged ON checkpoints(size) WHERE entry IS NULL;",
+    /* 5: epochs, each with a tree of its own, of which every eighth level is kept. The entries of a
+     * session stand together: where they begin is enough to find them. */
+    "CREATE TABLE epochs(epoch INTEGER PRIMARY KEY, base INTEGER NOT NULL, entry INTEGER) STRICT;"
+    "INSERT INTO epochs VALUES(1, 0, NULL);"
+    "CREATE TABLE tiles(epoch INTEGER NOT NULL, level INTEGER NOT NULL, idx INTEGER NOT NULL,"
+    " hash BLOB NOT NULL, PRIMARY KEY(epoch, level, idx)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO tiles SELECT 1, level, idx, hash FROM tree WHERE level % 8 = 0;"
+    "DROP TABLE tree;"
+    "ALTER TABLE tiles RENAME TO tree;"
+    "CREATE TABLE heads(epoch INTEGER NOT NULL, size INTEGER NOT NULL, entry INTEGER,"
+    " note TEXT NOT NULL, PRIMARY KEY(epoch, size)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO heads SELECT 1, size, entry, note FROM checkpoints;"
+    "DROP TABLE checkpoints;"
+    "ALTER TABLE heads RENAME TO checkpoints;"
+    "CREATE INDEX checkpoints_unlogged ON checkpoints(epoch, size) WHERE entry IS NULL;"
+    "DROP INDEX entries_session;"
+    "CREATE INDEX sessions_first ON sessions(first);",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

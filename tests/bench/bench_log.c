@@ -4,7 +4,7 @@
  *
  * usage: bench_log [entries [entries of the long log]] */
 #include "backend/base/clock.h"
-#include "backend/provenance/internal.h"
+#include "backend/provenance/proof.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -172,7 +172,7 @@ static double raw_commits(const char *dir, const struct rows *rows, size_t n, si
                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                  "CREATE TABLE entries(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL,"
                  " leaf BLOB NOT NULL, ts INTEGER, session TEXT, type TEXT, trace_id TEXT);"
-                 "CREATE INDEX a ON entries(session); CREATE INDEX b ON entries(type);"
+                 "CREATE INDEX b ON entries(type);"
                  "CREATE INDEX c ON entries(trace_id);"
                  "CREATE TABLE payloads(seq INTEGER PRIMARY KEY, sealed BLOB NOT NULL)",
                  NULL, NULL, NULL);
@@ -262,7 +262,7 @@ static void fill(const char *dir, int64_t n)
                                         " '0123456789abcdef0123456789abcdef', 'model.output',"
                                         " NULL)");
     sqlite3_stmt *payloads = prepare(db, "INSERT INTO payloads VALUES(?, ?)");
-    sqlite3_stmt *tree = prepare(db, "INSERT INTO tree VALUES(?, ?, ?)");
+    sqlite3_stmt *tree = prepare(db, "INSERT INTO tree VALUES(1, ?, ?, ?)");
     sqlite3_stmt *head = prepare(db, "UPDATE tree_head SET size = ?, head = ?");
     struct prov__edge edge = {0};
     struct prov__node done[PROV__LEVELS];
@@ -274,7 +274,8 @@ static void fill(const char *dir, int64_t n)
         put_row(entries, i, -1, entry, sizeof entry, leaf);
         put_row(payloads, i, -1, entry, 120, NULL);
         for (int k = 0; k < count; k++)
-            put_row(tree, done[k].level, done[k].idx, done[k].hash, VAULT_HASH, NULL);
+            if (done[k].level % PROV__TILE == 0)
+                put_row(tree, done[k].level, done[k].idx, done[k].hash, VAULT_HASH, NULL);
     }
     vault_sha256(entry, sizeof entry, NULL, 0, hash);
     put_row(head, n, -1, hash, sizeof hash, NULL);

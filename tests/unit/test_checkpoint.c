@@ -685,7 +685,7 @@ static void proofs(void **state)
         json_decref(answer);
     }
     for (int64_t from = 1; from <= c.head.size; from++) {
-        answer = prov_consistency(w->prov, from, -1, &e);
+        answer = prov_consistency(w->prov, 0, from, -1, &e);
         assert_non_null(answer);
         decode(json_object_get(answer, "from_root"), a);
         decode(json_object_get(answer, "to_root"), b);
@@ -699,9 +699,9 @@ static void proofs(void **state)
     }
     assert_null(prov_proof(w->prov, 4711, &e));
     assert_int_equal(e.code, ERR_NOT_FOUND);
-    assert_null(prov_consistency(w->prov, 1, 4711, &e));
+    assert_null(prov_consistency(w->prov, 0, 1, 4711, &e));
     assert_int_equal(e.code, ERR_NOT_FOUND);
-    assert_null(prov_consistency(w->prov, 9, 8, &e));
+    assert_null(prov_consistency(w->prov, 0, 9, 8, &e));
     assert_int_equal(e.code, ERR_INVALID);
 }
 

@@ -274,7 +274,15 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
     (void)arg;
     static const char *const undo[] = {"DROP TABLE ledger_days",
                                        "DROP TABLE IF EXISTS answer_counts",
-                                       "DROP TABLE IF EXISTS checkpoints", "PRAGMA user_version=1"};
+                                       "DROP TABLE IF EXISTS checkpoints",
+                                       "DROP TABLE IF EXISTS epochs",
+                                       "DROP TABLE tree",
+                                       "DROP INDEX sessions_first",
+                                       "CREATE INDEX entries_session ON entries(session)",
+                                       "CREATE TABLE tree(level INTEGER NOT NULL,"
+                                       " idx INTEGER NOT NULL, hash BLOB NOT NULL,"
+                                       " PRIMARY KEY(level, idx)) STRICT, WITHOUT ROWID",
+                                       "PRAGMA user_version=1"};
     enum err code = ERR_OK;
     for (size_t i = 0; i < sizeof undo / sizeof *undo && code == ERR_OK; i++)
         code = store_exec(db, e, undo[i], "");
