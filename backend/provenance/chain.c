@@ -53,7 +53,7 @@ struct prov__notice {
 static const char *type_name(const char *name)
 {
     static const char *const names[] = {
-#define TYPE(type, payload) type,
+#define TYPE(type, class, payload) type,
 #include "backend/provenance/types.def"
 #undef TYPE
     };

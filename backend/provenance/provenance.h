@@ -26,6 +26,11 @@
 
 struct prov;
 
+/* Kinds of payloads by how long they are kept: the second column of types.def. */
+enum prov_class { PROV_DIALOGUE, PROV_TELEMETRY, PROV_OPERATION, PROV_GOVERNANCE, PROV_CLASSES };
+enum prov_class prov_class_of(const char *type); /* GOVERNANCE for a type that is not known */
+const char *prov_class_name(enum prov_class class);
+
 struct prov_entry {           /* what to append; strings are copied */
     const char *type;         /* a name of types.def */
     const char *actor;        /* "operator", "backend", "model:builtin/lexical", "tool:host/disk" */

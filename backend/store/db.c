@@ -77,6 +77,7 @@ static const char write_pragmas[] = "PRAGMA journal_mode=WAL;"
                                     "PRAGMA synchronous=FULL;"
                                     "PRAGMA foreign_keys=ON;"
                                     "PRAGMA journal_size_limit=16777216;"
+                                    "PRAGMA secure_delete=ON;"
                                     "PRAGMA temp_store=MEMORY;"
                                     "PRAGMA trusted_schema=OFF;"
                                     "PRAGMA cache_size=-4096;";
@@ -150,6 +151,16 @@ void store__rollback(struct store_db *db)
     /* Some failures (a full disk) end the transaction by themselves. */
     if (!sqlite3_get_autocommit(db->sqlite))
         store_exec(db, NULL, "ROLLBACK", "");
+}
+
+/* Nobody waits long for it: while it waits for readers, nothing is written. */
+enum err store__scrub(struct store_db *db, struct error *e)
+{
+    enum { PATIENCE_MS = 100, USUAL_MS = 5000 };
+    sqlite3_busy_timeout(db->sqlite, PATIENCE_MS);
+    int rc = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(db->sqlite, USUAL_MS);
+    return rc == SQLITE_OK ? ERR_OK : fail(db, rc, e, "emptying the write-ahead log");
 }
 
 /* The statement for a literal: from the cache, or fresh (*kept false: finalize it after use). */

@@ -15,6 +15,8 @@ enum err store__script(struct store_db *db, const char *sql, struct error *e);
 enum err store__begin(struct store_db *db, struct error *e);
 enum err store__commit(struct store_db *db, struct error *e);
 void store__rollback(struct store_db *db);
+/* See store_scrub; outside any transaction. */
+enum err store__scrub(struct store_db *db, struct error *e);
 
 /* ERR_NEWER if the schema is newer than ours (S4). */
 enum err store__refuse_newer(struct store_db *db, struct error *e);
@@ -26,7 +28,7 @@ enum err store__refuse_older(struct store_db *db, struct error *e);
 /* The writer: a queue, and one job at a time on the loop's pool. */
 struct store__writer;
 struct store__writer *store__writer_new(struct loop *l, struct store_db *db);
-/* refused: not written, done gets this error in its turn. */
+/* op NULL: a scrub instead of a write. refused: not written, done gets this error in its turn. */
 void store__writer_add(struct store__writer *w, store_op *op, store_done *done, void *arg,
                        const struct error *refused);
 /* Runs what is queued and waits for what runs, then frees; done callbacks run inside. */

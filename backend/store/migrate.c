@@ -71,6 +71,16 @@ static const char *const steps[] = {
     "CREATE INDEX checkpoints_unlogged ON checkpoints(epoch, size) WHERE entry IS NULL;"
     "DROP INDEX entries_session;"
     "CREATE INDEX sessions_first ON sessions(first);",
+    /* retention: which entry says that a payload was erased; holds; erasures and their acts; what
+     * the job remembers. */
+    "CREATE TABLE erased(seq INTEGER PRIMARY KEY, entry INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE holds(id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL,"
+    " entry INTEGER NOT NULL, at INTEGER NOT NULL, released INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE erasures(act TEXT PRIMARY KEY, request INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " done INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE retention_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;"
+    "CREATE INDEX ledger_entry ON ledger(entry);",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

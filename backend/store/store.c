@@ -160,11 +160,22 @@ const char *store_path(const struct store *s)
     return s->path;
 }
 
-void store_write(struct store *s, store_op *op, store_done *done, void *arg)
+static void add(struct store *s, store_op *op, store_done *done, void *arg)
 {
     BUG_IF(!s->writer);
     struct error refused = {0};
     if (s->closed)
         err_set(&refused, ERR_CLOSED, "the database is being closed");
     store__writer_add(s->writer, op, done, arg, s->closed ? &refused : NULL);
+}
+
+void store_write(struct store *s, store_op *op, store_done *done, void *arg)
+{
+    BUG_IF(!op);
+    add(s, op, done, arg);
+}
+
+void store_scrub(struct store *s, store_done *done, void *arg)
+{
+    add(s, NULL, done, arg);
 }

@@ -45,6 +45,12 @@ typedef enum err store_op(struct store_db *db, void *arg, struct error *e);
 typedef void store_done(void *arg, const struct error *e);
 void store_write(struct store *s, store_op *op, store_done *done, void *arg);
 
+/* Brings the write-ahead log into the database and cuts it to nothing, behind what was queued
+ * before (S2). Since what is removed or replaced is overwritten (secure_delete), its bytes are in
+ * neither file then. What the file system, the disk or a backup keeps is beyond it. ERR_BUSY if
+ * somebody was reading: try again. */
+void store_scrub(struct store *s, store_done *done, void *arg);
+
 /* Statements. sql must be a string literal (statements are kept prepared by its address).
  * format has one letter a parameter: i int64_t, s const char * (NULL allowed),
  * b const void *, size_t. */

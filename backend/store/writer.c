@@ -18,7 +18,8 @@ enum { GROUP = 1000 }; /* most writes in one transaction: bounds how long a work
 
 struct item {
     struct item *next;
-    store_op *op; /* NULL: refused before it was queued, error says why */
+    store_op *op; /* NULL: a scrub */
+    bool refused; /* before it was queued; error says why */
     store_done *done;
     void *arg;
     struct error error;
@@ -45,11 +46,16 @@ static void list_init(struct list *list)
     list->end = &list->first;
 }
 
-/* The next items of the queue, at most GROUP. */
+static bool alone(const struct item *item)
+{
+    return !item->op && !item->refused;
+}
+
+/* The next items of the queue, at most GROUP; a scrub goes alone. */
 static struct item *take(struct list *list)
 {
     struct item *first = list->first, *last = first;
-    for (int n = 1; n < GROUP && last && last->next; n++)
+    for (int n = 1; n < GROUP && last && !alone(last) && last->next && !alone(last->next); n++)
         last = last->next;
     if (last) {
         list->first = last->next;
@@ -71,7 +77,7 @@ static enum err apply(struct store_db *db, struct item *item)
 static void fail_all(struct item *group, const struct error *e)
 {
     for (struct item *i = group; i; i = i->next)
-        if (i->op)
+        if (!i->refused)
             i->error = *e;
 }
 
@@ -92,13 +98,17 @@ static void write_single(struct store_db *db, struct item *item)
 static void write_group(struct store_db *db, struct item *group)
 {
     struct error e = {0};
+    if (group && alone(group)) {
+        store__scrub(db, &group->error);
+        return;
+    }
     if (store__begin(db, &e) != ERR_OK) {
         fail_all(group, &e);
         return;
     }
     struct item *bad = NULL;
     for (struct item *i = group; i && !bad; i = i->next)
-        if (i->op && apply(db, i) != ERR_OK)
+        if (!i->refused && apply(db, i) != ERR_OK)
             bad = i;
     if (!bad) {
         if (store__commit(db, &e) != ERR_OK) {
@@ -109,7 +119,7 @@ static void write_group(struct store_db *db, struct item *group)
     }
     store__rollback(db);
     for (struct item *i = group; i; i = i->next)
-        if (i->op)
+        if (!i->refused)
             write_single(db, i);
 }
 
@@ -185,7 +195,8 @@ void store__writer_add(struct store__writer *w, store_op *op, store_done *done, 
                        const struct error *refused)
 {
     struct item *item = xcalloc(1, sizeof *item);
-    item->op = refused ? NULL : op;
+    item->op = op;
+    item->refused = refused != NULL;
     item->done = done;
     item->arg = arg;
     if (refused)
