@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CACHE = 128, PROBES = 8 }; /* statements kept prepared, and where one of them may stand */
 
@@ -104,6 +105,12 @@ struct store_db *store__db_open(const char *path, enum store__mode mode, int bus
     BUG_IF(!db->sqlite);
     if (rc != SQLITE_OK) {
         fail(db, rc, e, path);
+        goto fail;
+    }
+    /* SQLite opens what it cannot open for writing for reading, and says nothing. */
+    if (mode == STORE__WRITE && sqlite3_db_readonly(db->sqlite, "main") == 1) {
+        err_set(e, access(path, W_OK) == 0 ? ERR_IO : ERR_READ_ONLY,
+                "%s: it cannot be opened for writing", path);
         goto fail;
     }
     sqlite3_busy_timeout(db->sqlite, busy_ms);

@@ -18,8 +18,8 @@ struct vault {
  * another name and then linked to its own; one that is there already stays as it is. */
 enum err vault__file_make(struct vault *v, const char *path, const void *bytes, size_t len,
                           struct error *e);
-/* Reads at most max bytes into out. NOT_FOUND; NO_KEY if it is no plain file of this user's, cannot
- * be read, is longer, or (secret) if others may read it. */
+/* Reads at most max bytes into out. NOT_FOUND; NO_KEY if it is no plain file of this user's, is
+ * longer, or (secret) if others may read it; IO if the disk does not give it. */
 enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
                           struct error *e);
 

@@ -87,9 +87,12 @@ static enum err check_public(struct vault *v, const struct vault_signer *s, stru
     char *path = xasprintf("%s/checkpoint.pub", v->dir);
     char *want = xasprintf("%s\n", s->line), found[VAULT_LABEL + 1];
     size_t len = 0;
-    enum err code = vault__file_read(path, false, found, sizeof found, &len, NULL);
+    struct error why = {0};
+    enum err code = vault__file_read(path, false, found, sizeof found, &len, &why);
     if (code == ERR_NOT_FOUND)
         code = vault__file_make(v, path, want, strlen(want), e);
+    else if (code == ERR_IO)
+        err_set(e, code, "%s", why.detail);
     else if (code != ERR_OK || len != strlen(want) || memcmp(found, want, len) != 0)
         code = err_set(e, ERR_TAMPERED, "%s is not the public half of checkpoint.key", path);
     free(want);
@@ -112,7 +115,7 @@ struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void
         if (code == ERR_OK)
             code = vault__file_read(path, true, file, sizeof file, &len, e);
     } else if (code != ERR_OK) {
-        code = err_set(e, ERR_NO_KEY, "%s", first.detail);
+        code = err_set(e, code == ERR_IO ? ERR_IO : ERR_NO_KEY, "%s", first.detail);
     }
     if (code == ERR_OK)
         code = unseal(v, path, file, len, s, e);

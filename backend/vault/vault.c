@@ -111,9 +111,11 @@ enum err vault__file_read(const char *path, bool secret, void *out, size_t max, 
     enum err code = ERR_OK;
     /* A pipe of that name must not make us wait. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_NO_KEY, "%s: %s", path,
-                       strerror(errno));
+    if (fd < 0) {
+        bool broken = errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+        code = errno == ENOENT ? ERR_NOT_FOUND : broken ? ERR_IO : ERR_NO_KEY;
+        return err_set(e, code, "%s: %s", path, strerror(errno));
+    }
     struct stat st;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         code = err_set(e, ERR_NO_KEY, "%s is not a plain file", path);
@@ -129,7 +131,7 @@ enum err vault__file_read(const char *path, bool secret, void *out, size_t max, 
     }
     *len = (size_t)st.st_size;
     if (read(fd, out, *len) != st.st_size)
-        code = err_set(e, ERR_NO_KEY, "%s cannot be read", path);
+        code = err_set(e, ERR_IO, "%s cannot be read", path);
 out:
     close(fd);
     return code;

@@ -1,136 +1,113 @@
-/* Kills a process that is appending, at random moments, and looks at what it left: every entry that
- * was acknowledged is there with its payload, and the log verifies.
+/* Kills a process that appends, signs and begins sessions anew, at random moments, and looks at
+ * what it left: every entry that was acknowledged is there with its payload, the newest
+ * acknowledged checkpoint too, and the log verifies: after each kill what is new, at the end all of
+ * it.
  *
- * usage: fault_log [rounds] [seed]     prints one line; exit code 0 when all rounds were good */
-#include "backend/base/clock.h"
-#include "backend/provenance/provenance.h"
+ * usage: fault_log [ROUNDS [SEED]]     prints one line; exit code 0 when all rounds were good */
+#include "world.h"
 
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-enum { IN_FLIGHT = 40 };
-
-struct ack {
-    int64_t seq, number;
-};
-
-struct world {
-    struct loop *loop;
-    struct store *store;
-    struct vault *vault;
-    struct prov *prov;
-    int fd;
-    int64_t number; /* of the next payload */
-    const struct ack *acks;
-    size_t ack_count;
-    int result;
-};
-
-static void open_world(struct world *w, const char *dir)
-{
-    struct error e = {0};
-    w->loop = loop_new();
-    w->store = store_open(w->loop, dir, false, &e);
-    w->vault = w->store ? vault_open(dir, true, &e) : NULL;
-    w->prov = w->vault ? prov_open(w->loop, w->store, w->vault, &e) : NULL;
-    if (!w->prov) {
-        fprintf(stderr, "%s: %s\n", err_name(e.code), e.detail);
-        _exit(3);
-    }
-}
+enum { IN_FLIGHT = 16, SESSION = 50, SIGN_EVERY = 20 };
+enum { SIGNED = -1 }; /* the number of an acknowledgement that is a checkpoint's; seq is its size */
 
 /* ---- the process that is killed ---- */
 
+struct writer {
+    struct world world;
+    int fd;
+    int64_t number; /* of the next payload */
+    int left;       /* in this session */
+};
+
 struct request {
-    struct world *world;
+    struct writer *writer;
     int64_t number;
 };
 
-static void append(struct world *w);
+static void append(struct writer *w);
+
+static void tell(struct writer *w, int64_t seq, int64_t number, const struct error *e)
+{
+    struct ack ack = {seq, number};
+    if (e->code != ERR_OK || write(w->fd, &ack, sizeof ack) != sizeof ack)
+        _exit(4);
+}
 
 static void acked(void *arg, int64_t seq, const struct error *e)
 {
     struct request *r = arg;
-    struct world *w = r->world;
-    struct ack ack = {seq, r->number};
-    if (e->code != ERR_OK || write(w->fd, &ack, sizeof ack) != sizeof ack)
-        _exit(4);
+    struct writer *w = r->writer;
+    tell(w, seq, r->number, e);
     free(r);
     append(w);
 }
 
-static void append(struct world *w)
+static void append(struct writer *w)
 {
+    if (w->left-- <= 0)
+        return;
     struct request *r = xcalloc(1, sizeof *r);
-    r->world = w;
-    r->number = w->number++;
-    json_t *payload = json_object();
-    json_puti(payload, "number", r->number);
-    struct prov_entry entry = {.type = "question", .actor = "operator", .payload = payload};
-    prov_append(w->prov, &entry, acked, r, NULL, NULL);
-    json_decref(payload);
+    *r = (struct request){w, w->number++};
+    world_append(&w->world, r->number, acked, r);
+}
+
+static void signed_one(void *arg, json_t *checkpoint, const struct error *e)
+{
+    tell(arg, json_int(checkpoint, "size", -1), SIGNED, e);
 }
 
 static _Noreturn void run_writer(const char *dir, int fd, int64_t number)
 {
-    struct world w = {.fd = fd, .number = number};
-    open_world(&w, dir);
-    for (int i = 0; i < IN_FLIGHT; i++)
-        append(&w);
-    loop_run(w.loop);
-    _exit(5);
+    struct writer w = {.fd = fd, .number = number};
+    struct prov_signing signing = {.origin = "", .environment = "fault", .entries = SIGN_EVERY};
+    for (;;) {
+        struct error e = {0};
+        if (world_open(&w.world, dir, &e) != ERR_OK) {
+            fprintf(stderr, "%s: %s\n", err_name(e.code), e.detail);
+            _exit(3);
+        }
+        prov_sign(w.world.prov, &signing);
+        w.left = SESSION;
+        for (int i = 0; i < IN_FLIGHT; i++)
+            append(&w);
+        world_settle(&w.world);
+        prov_checkpoint(w.world.prov, signed_one, &w);
+        world_settle(&w.world);
+        prov_close(w.world.prov);
+        world_settle(&w.world);
+        world_close(&w.world);
+    }
 }
 
 /* ---- the process that looks ---- */
 
-static int check_acks(struct world *w)
+static _Noreturn void run_checker(const char *dir, const struct ack *acks, size_t count,
+                                  int64_t signed_size, int64_t from)
 {
-    for (size_t i = 0; i < w->ack_count; i++) {
-        struct error e = {0};
-        json_t *payload = prov_payload(w->prov, w->acks[i].seq, &e);
-        bool good = payload && json_int(payload, "number", -1) == w->acks[i].number;
-        json_decref(payload);
-        if (!good) {
-            fprintf(stderr, "acknowledged entry %lld is not there or not the same: %s\n",
-                    (long long)w->acks[i].seq, e.detail);
-            return 1;
-        }
+    struct world w = {0};
+    struct error e = {0};
+    struct prov_state state;
+    struct prov_signing signing = {.origin = "", .environment = "fault"};
+    if (world_open(&w, dir, &e) != ERR_OK) {
+        fprintf(stderr, "%s: %s\n", err_name(e.code), e.detail);
+        _exit(3);
     }
-    return 0;
-}
-
-static void verified(void *arg, json_t *report)
-{
-    struct world *w = arg;
-    w->result = check_acks(w);
-    if (!json_flag(report, "ok", false)) {
-        char *text = json_write(report);
-        fprintf(stderr, "%s\n", text);
-        free(text);
-        w->result = 1;
+    prov_sign(w.prov, &signing);
+    world_settle(&w);
+    prov_state(w.prov, &state);
+    bool good = world_has(&w, acks, count);
+    if (state.signing.code != ERR_OK || state.signed_size < signed_size) {
+        fprintf(stderr, "the checkpoint over %lld entries is not there: %s\n",
+                (long long)signed_size, state.signing.detail);
+        good = false;
     }
-    json_decref(report);
-    loop_quit(w->loop);
-}
-
-static _Noreturn void run_checker(const char *dir, const struct ack *acks, size_t count)
-{
-    struct world w = {.acks = acks, .ack_count = count, .result = 1};
-    open_world(&w, dir);
-    prov_verify_start(w.prov, 0, NULL, verified, &w);
-    loop_run(w.loop);
-    prov_close(w.prov);
-    store_close(w.store);
-    store_free(w.store);
-    prov_free(w.prov);
-    loop_free(w.loop);
-    vault_close(w.vault);
-    _exit(w.result);
+    good = world_verify(&w, from) == 0 && good;
+    world_close(&w);
+    _exit(good ? 0 : 1);
 }
 
 /* ---- */
@@ -138,6 +115,7 @@ static _Noreturn void run_checker(const char *dir, const struct ack *acks, size_
 struct acks {
     struct ack *list;
     size_t count, cap;
+    int64_t signed_size, checkpoints;
     char part[sizeof(struct ack)];
     size_t part_len;
 };
@@ -155,8 +133,15 @@ static bool read_acks(struct acks *a, int fd)
             a->cap = a->cap ? 2 * a->cap : 1024;
             a->list = xrealloc(a->list, a->cap * sizeof *a->list);
         }
-        memcpy(&a->list[a->count++], a->part, sizeof a->part);
+        struct ack *ack = &a->list[a->count];
+        memcpy(ack, a->part, sizeof *ack);
         a->part_len = 0;
+        if (ack->number != SIGNED) {
+            a->count++;
+        } else {
+            a->checkpoints++;
+            a->signed_size = ack->seq;
+        }
     }
     return n > 0;
 }
@@ -192,42 +177,61 @@ static bool one_round(const char *dir, struct acks *acks, int after_ms, int64_t 
         fprintf(stderr, "the writer ended by itself with %d\n", WEXITSTATUS(status));
         return false;
     }
+    return true;
+}
+
+static bool look(const char *dir, const struct acks *acks, size_t recent, int64_t from)
+{
+    int status;
+    if (recent > acks->count)
+        recent = acks->count;
     fflush(NULL);
     pid_t checker = fork();
-    if (checker == 0) {
-        size_t recent = acks->count > 2000 ? 2000 : acks->count;
-        run_checker(dir, recent ? acks->list + acks->count - recent : NULL, recent);
-    }
+    if (checker == 0)
+        run_checker(dir, recent ? acks->list + acks->count - recent : NULL, recent,
+                    acks->signed_size, from);
     waitpid(checker, &status, 0);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* One kill, and what is new after it. */
+static bool one(const char *dir, struct acks *acks, int after_ms, int64_t number)
+{
+    size_t before = acks->count;
+    int64_t from = before ? acks->list[before - 1].seq : 0;
+    return one_round(dir, acks, after_ms, number) &&
+           look(dir, acks, acks->count - before + 50, from);
+}
+
 int main(int argc, char **argv)
 {
-    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 50;
+    long rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 500;
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)clock_real_ms();
     const char *tmp = getenv("TMPDIR");
     char *dir = xasprintf("%s/mcpc-fault-XXXXXX", tmp ? tmp : "/tmp");
-    struct acks acks = {0};
+    struct acks acks = {.signed_size = -1};
     long good = 0;
     if (!mkdtemp(dir))
         return 2;
     unsigned random = seed;
     for (; good < rounds; good++) {
         random = random * 1103515245u + 12345u;
-        if (!one_round(dir, &acks, 2 + (int)(random >> 16) % 60, (int64_t)good << 32))
+        if (!one(dir, &acks, (int)(random >> 16) % 32, (int64_t)good << 32))
             break;
     }
-    printf("fault_log: %ld of %ld rounds good, %zu entries acknowledged, seed %u\n", good, rounds,
-           acks.count, seed);
+    bool whole = look(dir, &acks, acks.count, 0);
+    printf("fault_log: %ld of %ld kills survived, %zu entries and %lld checkpoints acknowledged, "
+           "%s at the end, seed %u\n",
+           good, rounds, acks.count, (long long)acks.checkpoints, whole ? "whole" : "NOT WHOLE",
+           seed);
     char *command = xasprintf("rm -rf '%s'", dir);
-    if (good == rounds && system(command) != 0)
+    if (good == rounds && whole && system(command) != 0)
         return 2;
-    if (good < rounds)
+    if (good < rounds || !whole)
         printf("what it left is in %s\n", dir);
-    bool had_acks = acks.count > 0;
+    bool had_acks = acks.count > 0 && acks.checkpoints > 0;
     free(command);
     free(dir);
     free(acks.list);
-    return good == rounds && (rounds < 10 || had_acks) ? 0 : 1;
+    return good == rounds && whole && (rounds < 10 || had_acks) ? 0 : 1;
 }

@@ -1,0 +1,110 @@
+/* What the programs that attack the log share: a log that is open, and what was acknowledged. */
+#ifndef FAULT_WORLD_H
+#define FAULT_WORLD_H
+
+#include "backend/base/clock.h"
+#include "backend/provenance/provenance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct world {
+    struct loop *loop;
+    struct store *store;
+    struct vault *vault;
+    struct prov *prov;
+    json_t *report; /* of the last verification */
+};
+
+struct ack { /* an entry that was acknowledged, and the number in its payload */
+    int64_t seq, number;
+};
+
+static inline enum err world_open(struct world *w, const char *dir, struct error *e)
+{
+    w->loop = loop_new();
+    w->store = store_open(w->loop, dir, false, e);
+    w->vault = w->store ? vault_open(dir, true, e) : NULL;
+    w->prov = w->vault ? prov_open(w->loop, w->store, w->vault, e) : NULL;
+    return w->prov ? ERR_OK : e->code;
+}
+
+/* Without a seal, unless prov_close was called and came to its end. */
+static inline void world_close(struct world *w)
+{
+    if (w->store)
+        store_close(w->store);
+    store_free(w->store);
+    prov_free(w->prov);
+    loop_free(w->loop);
+    vault_close(w->vault);
+    json_decref(w->report);
+    *w = (struct world){0};
+}
+
+static inline void world__look(void *arg)
+{
+    struct world *w = arg;
+    if (!prov_pending(w->prov))
+        loop_quit(w->loop);
+}
+
+/* Runs until nothing is on its way. */
+static inline void world_settle(struct world *w)
+{
+    struct loop_timer *t = loop_timer_new(w->loop, world__look, w);
+    loop_timer_start(t, 0, 1);
+    loop_run(w->loop);
+    loop_timer_free(t);
+}
+
+static inline void world__verified(void *arg, json_t *report)
+{
+    struct world *w = arg;
+    w->report = report;
+    loop_quit(w->loop);
+}
+
+/* From an entry on; the number of problems, each shown. */
+static inline int64_t world_verify(struct world *w, int64_t from)
+{
+    json_decref(w->report);
+    prov_verify_start(w->prov, from, NULL, world__verified, w);
+    loop_run(w->loop);
+    int64_t problems = json_int(w->report, "problem_count", -1);
+    if (problems) {
+        char *text = json_write(w->report);
+        fprintf(stderr, "%s\n", text);
+        free(text);
+    }
+    return problems;
+}
+
+/* Each acknowledged entry is there, with its payload. */
+static inline bool world_has(struct world *w, const struct ack *acks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct error e = {0};
+        json_t *payload = prov_payload(w->prov, acks[i].seq, &e);
+        bool good = payload && json_int(payload, "number", -1) == acks[i].number;
+        json_decref(payload);
+        if (!good) {
+            fprintf(stderr, "acknowledged entry %lld is not there or not the same: %s\n",
+                    (long long)acks[i].seq, e.detail);
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline void world_append(struct world *w, int64_t number, prov_done *done, void *arg)
+{
+    json_t *payload = json_object();
+    json_puti(payload, "number", number);
+    struct prov_entry entry = {.type = "question", .actor = "operator", .payload = payload};
+    prov_append(w->prov, &entry, done, arg, NULL, NULL);
+    json_decref(payload);
+}
+
+#endif
