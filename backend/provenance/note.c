@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char dash[] = "\xe2\x80\x94 "; /* how a signature line begins */
-enum { DASH = sizeof dash - 1, ED25519 = 1, SIGNED_LEN = PROV__KEY_ID + VAULT_SIGNATURE };
+enum { DASH = sizeof dash - 1, SIGNED_LEN = PROV__KEY_ID + VAULT_SIGNATURE };
 enum { NAME_MAX_LEN = 400, SIGNATURES = 64 };
 
 /* ---- keys ---- */
@@ -24,10 +24,12 @@ bool prov__vkey_name_ok(const char *name)
     return true;
 }
 
-void prov__vkey_make(const char *name, const uint8_t public_key[VAULT_KEY], struct prov__vkey *out)
+void prov__vkey_make_as(enum prov__vkey_type type, const char *name,
+                        const uint8_t public_key[VAULT_KEY], struct prov__vkey *out)
 {
-    uint8_t hash[VAULT_HASH], typed[1 + VAULT_KEY] = {ED25519};
+    uint8_t hash[VAULT_HASH], typed[1 + VAULT_KEY] = {(uint8_t)type};
     char *text = xasprintf("%s\n", name);
+    out->type = type;
     snprintf(out->name, sizeof out->name, "%s", name);
     memcpy(out->public_key, public_key, VAULT_KEY);
     memcpy(typed + 1, public_key, VAULT_KEY);
@@ -36,9 +38,14 @@ void prov__vkey_make(const char *name, const uint8_t public_key[VAULT_KEY], stru
     free(text);
 }
 
+void prov__vkey_make(const char *name, const uint8_t public_key[VAULT_KEY], struct prov__vkey *out)
+{
+    prov__vkey_make_as(PROV__ED25519, name, public_key, out);
+}
+
 void prov__vkey_write(const struct prov__vkey *key, char line[VAULT_LABEL])
 {
-    uint8_t typed[1 + VAULT_KEY] = {ED25519};
+    uint8_t typed[1 + VAULT_KEY] = {(uint8_t)key->type};
     char id[2 * PROV__KEY_ID + 1], base64[VAULT_BASE64(sizeof typed)];
     memcpy(typed + 1, key->public_key, VAULT_KEY);
     text_hex(key->id, PROV__KEY_ID, id);
@@ -47,7 +54,7 @@ void prov__vkey_write(const struct prov__vkey *key, char line[VAULT_LABEL])
     BUG_IF(n < 0 || n >= VAULT_LABEL);
 }
 
-bool prov__vkey_read(const char *line, struct prov__vkey *out)
+bool prov__vkey_read_as(enum prov__vkey_type type, const char *line, struct prov__vkey *out)
 {
     char name[NAME_MAX_LEN + 1], again[VAULT_LABEL];
     uint8_t typed[1 + VAULT_KEY];
@@ -58,11 +65,16 @@ bool prov__vkey_read(const char *line, struct prov__vkey *out)
     name[plus - line] = '\0';
     if (!prov__vkey_name_ok(name) ||
         vault_unbase64(key + 1, strlen(key + 1), typed, sizeof typed) != sizeof typed ||
-        typed[0] != ED25519)
+        typed[0] != type)
         return false;
-    prov__vkey_make(name, typed + 1, out);
+    prov__vkey_make_as(type, name, typed + 1, out);
     prov__vkey_write(out, again); /* so that the id is the key's */
     return strcmp(line, again) == 0;
+}
+
+bool prov__vkey_read(const char *line, struct prov__vkey *out)
+{
+    return prov__vkey_read_as(PROV__ED25519, line, out);
 }
 
 /* ---- notes ---- */
@@ -72,8 +84,7 @@ static bool starts_signature(const char *at, size_t len)
     return len > DASH && memcmp(at, dash, DASH) == 0;
 }
 
-/* The line at the start of text, without its new line; false if it has none. */
-static bool take_line(struct prov__text *text, struct prov__text *line)
+bool prov__line_take(struct prov__text *text, struct prov__text *line)
 {
     const char *end = memchr(text->at, '\n', text->len);
     if (!end)
@@ -89,18 +100,18 @@ size_t prov__note_length(const char *text, size_t len)
     struct prov__text rest = {text, len}, line;
     bool any = false;
     do {
-        if (!take_line(&rest, &line))
+        if (!prov__line_take(&rest, &line))
             return 0;
     } while (line.len);
     while (starts_signature(rest.at, rest.len)) {
-        if (!take_line(&rest, &line))
+        if (!prov__line_take(&rest, &line))
             return 0;
         any = true;
     }
     return any ? len - rest.len : 0;
 }
 
-static bool take_size(struct prov__text line, int64_t *out)
+bool prov__size_read(struct prov__text line, int64_t *out)
 {
     int64_t value = 0;
     if (line.len == 0 || line.len > 18 || (line.len > 1 && line.at[0] == '0'))
@@ -114,9 +125,8 @@ static bool take_size(struct prov__text line, int64_t *out)
     return true;
 }
 
-/* Name and bytes of a signature line; the length of the bytes, or -1. */
-static int64_t take_signature(struct prov__text line, struct prov__text *name, uint8_t *bytes,
-                              size_t max)
+int64_t prov__signature_read(struct prov__text line, struct prov__text *name, uint8_t *bytes,
+                             size_t max)
 {
     if (!starts_signature(line.at, line.len))
         return -1;
@@ -135,8 +145,8 @@ static const char *read_signatures(struct prov__text lines)
     uint8_t bytes[PROV__NOTE_MAX];
     int count = 0;
     while (lines.len) {
-        if (!take_line(&lines, &line) ||
-            take_signature(line, &name, bytes, sizeof bytes) <= PROV__KEY_ID)
+        if (!prov__line_take(&lines, &line) ||
+            prov__signature_read(line, &name, bytes, sizeof bytes) <= PROV__KEY_ID)
             return "a signature line is not in form";
         if (++count > SIGNATURES)
             return "it has too many signatures";
@@ -163,16 +173,16 @@ const char *prov__note_read(const char *note, size_t len, struct prov__checkpoin
         return "it is too long";
     if (!clean(note, len))
         return "it is not UTF-8, or holds a control character";
-    if (!take_line(&rest, &out->origin) || out->origin.len == 0)
+    if (!prov__line_take(&rest, &out->origin) || out->origin.len == 0)
         return "it has no origin";
-    if (!take_line(&rest, &line) || !take_size(line, &out->head.size))
+    if (!prov__line_take(&rest, &line) || !prov__size_read(line, &out->head.size))
         return "its size is not a decimal number";
-    if (!take_line(&rest, &line) ||
+    if (!prov__line_take(&rest, &line) ||
         vault_unbase64(line.at, line.len, out->head.root, VAULT_HASH) != VAULT_HASH)
         return "its root is not the base64 of 32 bytes";
     do {
         out->body = (struct prov__text){note, len - rest.len};
-        if (!take_line(&rest, &line))
+        if (!prov__line_take(&rest, &line))
             return "no empty line ends its text";
     } while (line.len); /* lines of extensions */
     out->signatures = rest;
@@ -208,8 +218,8 @@ enum prov__signed prov__note_check(const struct prov__checkpoint *c, const struc
     struct prov__text lines = c->signatures, line, name;
     uint8_t bytes[SIGNED_LEN];
     bool found = false;
-    while (take_line(&lines, &line)) {
-        if (take_signature(line, &name, bytes, sizeof bytes) != SIGNED_LEN ||
+    while (prov__line_take(&lines, &line)) {
+        if (prov__signature_read(line, &name, bytes, sizeof bytes) != SIGNED_LEN ||
             name.len != strlen(key->name) || memcmp(name.at, key->name, name.len) != 0 ||
             memcmp(bytes, key->id, PROV__KEY_ID) != 0)
             continue;

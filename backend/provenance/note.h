@@ -7,7 +7,9 @@
 
 enum { PROV__NOTE_MAX = 16384, PROV__KEY_ID = 4 };
 
-struct prov__vkey { /* a verifier key of type Ed25519 (0x01) */
+enum prov__vkey_type { PROV__ED25519 = 1, PROV__COSIGNATURE = 4 }; /* both are of Ed25519 */
+struct prov__vkey {                                                /* a verifier key */
+    enum prov__vkey_type type;
     char name[VAULT_LABEL];
     uint8_t id[PROV__KEY_ID];
     uint8_t public_key[VAULT_KEY];
@@ -15,9 +17,13 @@ struct prov__vkey { /* a verifier key of type Ed25519 (0x01) */
 /* A key's name may hold no white space, no control character and no plus. */
 bool prov__vkey_name_ok(const char *name);
 void prov__vkey_make(const char *name, const uint8_t public_key[VAULT_KEY], struct prov__vkey *out);
-/* "<name>+<id, hex>+<base64 of 0x01 and the key>"; the name has at most 400 bytes. */
+/* "<name>+<id, hex>+<base64 of the type's byte and the key>"; the name has at most 400 bytes. */
 void prov__vkey_write(const struct prov__vkey *key, char line[VAULT_LABEL]);
 bool prov__vkey_read(const char *line, struct prov__vkey *out);
+/* Those two are of type ED25519, which signs notes; a witness's key is of type COSIGNATURE. */
+void prov__vkey_make_as(enum prov__vkey_type type, const char *name,
+                        const uint8_t public_key[VAULT_KEY], struct prov__vkey *out);
+bool prov__vkey_read_as(enum prov__vkey_type type, const char *line, struct prov__vkey *out);
 
 struct prov__head { /* what a checkpoint says of a log */
     int64_t size;   /* -1: none */
@@ -27,6 +33,13 @@ struct prov__checkpoint { /* texts point into the bytes that were read */
     struct prov__head head;
     struct prov__text origin, body /* what is signed */, signatures /* whole lines */;
 };
+/* Takes the line at the start of text, without its new line; false if it has none. */
+bool prov__line_take(struct prov__text *text, struct prov__text *line);
+/* A decimal number without leading zeros, below 10^18. */
+bool prov__size_read(struct prov__text line, int64_t *out);
+/* Name and bytes (key id and signature) of a signature line; the length of the bytes, or -1. */
+int64_t prov__signature_read(struct prov__text line, struct prov__text *name, uint8_t *bytes,
+                             size_t max);
 /* The bytes of the note that text begins with, up to the end of its last signature line; 0 if no
  * whole note stands there. */
 size_t prov__note_length(const char *text, size_t len);

@@ -81,6 +81,12 @@ static const char *const steps[] = {
     "CREATE TABLE retention_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
     "CREATE INDEX ledger_entry ON ledger(entry);",
+    /* cosignatures: what witnesses gave this log, and where this witness left other logs. */
+    "CREATE TABLE cosignatures(origin TEXT NOT NULL, size INTEGER NOT NULL, key TEXT NOT NULL,"
+    " at INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY(origin, size, key)) STRICT,"
+    " WITHOUT ROWID;"
+    "CREATE TABLE witnessed(origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,"
+    " at INTEGER NOT NULL, note TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

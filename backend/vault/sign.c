@@ -82,9 +82,10 @@ static enum err unseal(struct vault *v, const char *path, const uint8_t *file, s
 }
 
 /* The public half beside it: written if it is missing; another one is a swapped key. */
-static enum err check_public(struct vault *v, const struct vault_signer *s, struct error *e)
+static enum err check_public(struct vault *v, const char *name, const struct vault_signer *s,
+                             struct error *e)
 {
-    char *path = xasprintf("%s/checkpoint.pub", v->dir);
+    char *path = xasprintf("%s/%s.pub", v->dir, name);
     char *want = xasprintf("%s\n", s->line), found[VAULT_LABEL + 1];
     size_t len = 0;
     struct error why = {0};
@@ -94,7 +95,7 @@ static enum err check_public(struct vault *v, const struct vault_signer *s, stru
     else if (code == ERR_IO)
         err_set(e, code, "%s", why.detail);
     else if (code != ERR_OK || len != strlen(want) || memcmp(found, want, len) != 0)
-        code = err_set(e, ERR_TAMPERED, "%s is not the public half of checkpoint.key", path);
+        code = err_set(e, ERR_TAMPERED, "%s is not the public half of %s.key", path, name);
     free(want);
     free(path);
     return code;
@@ -103,8 +104,14 @@ static enum err check_public(struct vault *v, const struct vault_signer *s, stru
 struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void *arg,
                                        struct error *e)
 {
+    return vault_signer_open_as(v, "checkpoint", label, arg, e);
+}
+
+struct vault_signer *vault_signer_open_as(struct vault *v, const char *name, vault_label *label,
+                                          void *arg, struct error *e)
+{
     uint8_t file[FILE_MAX];
-    char *path = xasprintf("%s/checkpoint.key", v->dir);
+    char *path = xasprintf("%s/%s.key", v->dir, name);
     struct vault_signer *s = xcalloc(1, sizeof *s);
     size_t len = 0;
     s->secret = vault__secret_alloc(crypto_sign_SECRETKEYBYTES);
@@ -120,7 +127,7 @@ struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void
     if (code == ERR_OK)
         code = unseal(v, path, file, len, s, e);
     if (code == ERR_OK)
-        code = check_public(v, s, e);
+        code = check_public(v, name, s, e);
     free(path);
     if (code == ERR_OK)
         return s;

@@ -101,6 +101,9 @@ typedef void vault_label(void *arg, const uint8_t public_key[VAULT_KEY], char li
  * line in either file is not that key's), READ_ONLY, NO_SPACE, IO. The caller frees. */
 struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void *arg,
                                        struct error *e);
+/* The same for a key with other files: NAME.key and NAME.pub; `witness` cosigns other logs. */
+struct vault_signer *vault_signer_open_as(struct vault *v, const char *name, vault_label *label,
+                                          void *arg, struct error *e);
 void vault_signer_free(struct vault_signer *s); /* NULL is fine */
 const char *vault_signer_line(const struct vault_signer *s);
 const uint8_t *vault_signer_public(const struct vault_signer *s); /* VAULT_KEY bytes */

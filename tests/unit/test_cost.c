@@ -281,6 +281,8 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "DROP TABLE IF EXISTS erasures",
                                        "DROP TABLE IF EXISTS retention_state",
                                        "DROP INDEX IF EXISTS ledger_entry",
+                                       "DROP TABLE IF EXISTS cosignatures",
+                                       "DROP TABLE IF EXISTS witnessed",
                                        "DROP TABLE tree",
                                        "DROP INDEX sessions_first",
                                        "CREATE INDEX entries_session ON entries(session)",
