@@ -201,7 +201,7 @@ int64_t prov__note_epoch(struct prov__text origin)
     while (at > 0 && origin.at[at - 1] != '#')
         at--;
     struct prov__text number = {origin.at + at, origin.len - at};
-    return at > 0 && take_size(number, &epoch) && epoch > 1 ? epoch : 1;
+    return at > 0 && prov__size_read(number, &epoch) && epoch > 1 ? epoch : 1;
 }
 
 int64_t prov__origin_epoch(const struct prov__vkey *key, struct prov__text origin)
