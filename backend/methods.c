@@ -494,7 +494,7 @@ static void hand_free(struct hand_call *h)
 }
 
 static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload,
-                        const int64_t *parent, prov_done *done)
+                        const struct prov_edge *parent, prov_done *done)
 {
     json_puts(payload, "connector", h->connector);
     json_puts(payload, "tool", h->tool);
@@ -545,7 +545,8 @@ static void hand_done(void *arg, const struct conn_result *r)
     json_t *clean = pol_scrub(h->result);
     json_decref(h->result);
     h->result = clean;
-    hand_log(h, "tool.result", payload, &h->call_entry, hand_result_logged);
+    const struct prov_edge parent = {h->call_entry, "call", -1};
+    hand_log(h, "tool.result", payload, &parent, hand_result_logged);
 }
 
 static void hand_call_logged(void *arg, int64_t seq, const struct error *e)

@@ -16,21 +16,51 @@ const char *orch__state_name(int state)
 
 /* ---- what a model is sent */
 
-/* whole: also what the other way of looking brought. */
+/* How well a source fits; below 0: the model is not given it. whole: also what the other way of
+ * looking brought. */
+static double fit_for(const struct orch_candidate *c, const struct orch_source *s, bool whole)
+{
+    if (!s->text)
+        return -1;
+    return c->model->builtin && !whole ? s->fit[c->way]
+           : s->fit[0] > s->fit[1]     ? s->fit[0]
+                                       : s->fit[1];
+}
+
 static size_t sources_for(const struct orch_candidate *c, bool whole, struct gw_source *out)
 {
     struct trace *t = c->trace;
     size_t n = 0;
     for (size_t i = 0; i < t->source_count; i++) {
         struct orch_source *s = &t->sources[i];
-        double fit = c->model->builtin && !whole ? s->fit[c->way]
-                     : s->fit[0] > s->fit[1]     ? s->fit[0]
-                                                 : s->fit[1];
-        if (fit < 0 || !s->text)
+        double fit = fit_for(c, s, whole);
+        if (fit < 0)
             continue;
         out[n++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, fit};
     }
     return n;
+}
+
+void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges *to)
+{
+    const struct trace *t = c->trace;
+    orch__edge(to, t->question_entry, "ask", -1);
+    for (size_t i = 0; i < t->source_count; i++) {
+        const struct orch_source *s = &t->sources[i];
+        double fit = fit_for(c, s, whole);
+        if (fit >= 0 && strcmp(s->kind, "tool") == 0)
+            orch__edge(to, s->entry, "ground", fit);
+    }
+    for (size_t i = 0; i < t->retrieval_count; i++)
+        if (whole || !c->model->builtin || t->retrievals[i].way == c->way)
+            orch__edge(to, t->retrievals[i].entry, "ground", t->retrievals[i].fit);
+    if (c->model->builtin)
+        return;
+    json_t *turns = orch__earlier(t), *turn;
+    size_t i;
+    json_array_foreach(turns, i, turn)
+        orch__edge(to, orch__turn_entry(t, turn, "answer"), "recall", -1);
+    json_decref(turns);
 }
 
 static void fill_usage(struct orch_candidate *c, const struct gw_usage *u, const char *key)
@@ -115,9 +145,11 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     d->trace = t;
     d->line = cost_line_copy(&line);
     char *actor = xasprintf("model:%s", m->name);
+    struct orch_edges from = {.count = 0};
+    orch__edge(&from, c->call_entry, "generate", -1);
     t->writes++;
-    c->output_entry = orch__log(t, type, actor, &c->call_entry, 1, payload, on_output_logged, d,
-                                cost_insert, d->line);
+    c->output_entry =
+        orch__log(t, type, actor, &from, payload, on_output_logged, d, cost_insert, d->line);
     free(actor);
 }
 
@@ -171,6 +203,7 @@ static void on_model_done(void *arg, const struct gw_result *r)
     bool ok = r->error.code == ERR_OK && r->text[0];
     orch__log_output(c, "model.output", r->text, &r->usage, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
+    c->text_entry = c->output_entry;
     if (ok)
         candidate_end(c, CAND_DONE, "");
     else
@@ -294,6 +327,7 @@ static void add_candidate(struct trace *t, const struct gw_model *m)
     c->trace = t;
     c->model = m;
     c->way = strstr(m->name, "vector") && m->builtin ? KNOW_VECTOR : KNOW_LEXICAL;
+    c->output_entry = c->text_entry = -1;
     c->doc = json_object();
     json_puts(c->doc, "model", m->name);
     json_puts(c->doc, "provider", m->provider);
@@ -308,26 +342,9 @@ static void add_candidate(struct trace *t, const struct gw_model *m)
     json_array_append_new(json_object_get(t->doc, "candidates"), c->doc);
 }
 
-/* What the models were given: the question, every tool result, every retrieval. */
-static size_t grounds(const struct trace *t, int64_t *parents)
-{
-    size_t n = 0;
-    parents[n++] = t->question_entry;
-    for (size_t i = 0; i < t->source_count && n < ORCH_PARENTS; i++) {
-        bool known = t->sources[i].entry < 0;
-        for (size_t j = 0; j < n; j++)
-            known = known || parents[j] == t->sources[i].entry;
-        if (!known)
-            parents[n++] = t->sources[i].entry;
-    }
-    return n;
-}
-
 void orch__models_start(struct trace *t)
 {
     struct orch *o = t->orch;
-    int64_t parents[ORCH_PARENTS];
-    size_t n = grounds(t, parents);
     t->phase = TRACE_MODELS;
     for (size_t i = 0; i < o->model_count; i++)
         add_candidate(t, gw_find(o->rooms.gw, o->models[i]));
@@ -344,10 +361,12 @@ void orch__models_start(struct trace *t)
         json_puts(payload, "region", c->model->region);
         json_puts(payload, "task", "answer");
         json_put(payload, "sources", given);
+        struct orch_edges from = {.count = 0};
+        orch__grounds(c, false, &from);
         t->writes++;
         char *actor = xasprintf("model:%s", c->model->name);
         c->call_entry =
-            orch__log(t, "model.call", actor, parents, n, payload, on_model_logged, c, NULL, NULL);
+            orch__log(t, "model.call", actor, &from, payload, on_model_logged, c, NULL, NULL);
         free(actor);
     }
     orch__tell(t, "turn");

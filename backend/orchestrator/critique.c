@@ -76,6 +76,7 @@ void orch__critiques_end(struct trace *t)
             continue;
         buf_clear(&c->text);
         buf_add(&c->text, c->revised.data, c->revised.len);
+        c->text_entry = c->output_entry;
         orch__candidate_doc(c, "done");
         t->revised = true;
     }
@@ -200,11 +201,14 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 /* The turn in which the two first answers meet: logged once, then both models are asked. */
 static void critique_start(struct trace *t)
 {
-    int64_t parents[ORCH_CANDIDATES];
-    size_t n = 0;
+    struct orch_edges from = {.count = 0};
     for (size_t i = 0; i < t->candidate_count; i++) {
         if (t->candidates[i].state == CAND_DONE)
-            parents[n++] = t->candidates[i].output_entry;
+            orch__edge(&from, t->candidates[i].text_entry, "critique", -1);
+    }
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].state == CAND_DONE)
+            orch__grounds(&t->candidates[i], true, &from);
     }
     char D[32];
     snprintf(D, sizeof D, "%.4f", t->verdict.D);
@@ -215,5 +219,5 @@ static void critique_start(struct trace *t)
     t->phase = TRACE_CRITIQUE;
     t->critiqued = true;
     t->writes++;
-    orch__log(t, "model.call", "backend", parents, n, payload, on_critique_logged, t, NULL, NULL);
+    orch__log(t, "model.call", "backend", &from, payload, on_critique_logged, t, NULL, NULL);
 }

@@ -185,7 +185,7 @@ static void on_final(void *arg, int64_t seq, const struct error *e)
 
 /* Writes the last entry (answer or stop) with the projection. */
 static void end_trace(struct trace *t, const char *type, const char *actor, const char *state,
-                      const int64_t *parents, size_t n, json_t *payload)
+                      const struct orch_edges *from, json_t *payload)
 {
     t->phase = TRACE_ENDING;
     if (t->timer)
@@ -197,7 +197,14 @@ static void end_trace(struct trace *t, const char *type, const char *actor, cons
     d->state = state;
     t->writes++;
     d->projection = orch__store_trace_arg(t, state);
-    orch__log(t, type, actor, parents, n, payload, on_final, d, orch__store_trace, d->projection);
+    orch__log(t, type, actor, from, payload, on_final, d, orch__store_trace, d->projection);
+}
+
+static void end_stopped(struct trace *t, const char *by, const char *state, json_t *payload)
+{
+    struct orch_edges from = {.count = 0};
+    orch__edge(&from, t->question_entry, "stop", -1);
+    end_trace(t, "stop", by, state, &from, payload);
 }
 
 static void mark_winner(struct trace *t)
@@ -210,14 +217,14 @@ void orch__conclude(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "verdict", "verdict");
     json_t *verdict = verdict_doc(t), *payload = json_object(), *scores = json_array();
-    int64_t parents[2 * ORCH_CANDIDATES];
-    size_t n = 0;
+    struct orch_edges from = {.count = 0};
     mark_winner(t);
     json_put(t->doc, "verdict", json_incref(verdict));
     for (size_t i = 0; i < t->candidate_count; i++) {
         const struct orch_candidate *c = &t->candidates[i];
-        if (c->output_entry > 0)
-            parents[n++] = c->output_entry;
+        orch__edge(&from, c->text_entry, "compare",
+                   c->state == CAND_DONE ? c->score.composite : -1);
+        orch__edge(&from, c->output_entry, "compare", -1); /* a critique that came to nothing */
         json_t *s = json_object();
         json_puts(s, "model", c->model->name);
         json_puts(s, "state", orch__state_name(c->state));
@@ -228,8 +235,9 @@ void orch__conclude(struct trace *t)
     }
     json_put(payload, "verdict", verdict);
     json_put(payload, "candidates", scores);
+    orch__edge(&from, t->question_entry, "conclude", -1);
     int64_t verdict_entry =
-        orch__log(t, "verdict", "backend", parents, n, payload, NULL, NULL, NULL, NULL);
+        orch__log(t, "verdict", "backend", &from, payload, NULL, NULL, NULL, NULL);
     orch__stage_end(t, stage, "done", json_str(verdict, "route", ""));
     if (t->verdict.winner < 0) {
         struct error e = {0};
@@ -239,7 +247,8 @@ void orch__conclude(struct trace *t)
         orch__fail(t, &e);
         return;
     }
-    const char *text = t->candidates[t->verdict.winner].text.data;
+    const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
+    const char *text = winner->text.data;
     json_put(t->doc, "answer", json_text(text, strlen(text)));
     size_t i;
     json_t *source, *cited = json_array();
@@ -254,8 +263,11 @@ void orch__conclude(struct trace *t)
     json_t *answer = json_object();
     json_put(answer, "text", json_text(text, strlen(text)));
     json_put(answer, "sources", cited);
-    json_puts(answer, "model", t->candidates[t->verdict.winner].model->name);
-    end_trace(t, "answer", "backend", "done", &verdict_entry, 1, answer);
+    json_puts(answer, "model", winner->model->name);
+    from.count = 0;
+    orch__edge(&from, verdict_entry, "choose", winner->score.composite);
+    orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);
+    end_trace(t, "answer", "backend", "done", &from, answer);
 }
 
 void orch__fail(struct trace *t, const struct error *e)
@@ -267,7 +279,7 @@ void orch__fail(struct trace *t, const struct error *e)
     json_puts(t->doc, "error", err_words(e));
     json_t *payload = json_object();
     json_puts(payload, "error", err_words(e));
-    end_trace(t, "stop", "backend", "failed", &t->question_entry, 1, payload);
+    end_stopped(t, "backend", "failed", payload);
 }
 
 bool orch__stop(struct trace *t, const char *by)
@@ -293,6 +305,6 @@ bool orch__stop(struct trace *t, const char *by)
         json_put(t->doc, "answer", json_text(longest->text.data, longest->text.len));
         json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
     }
-    end_trace(t, "stop", by, "stopped", &t->question_entry, 1, payload);
+    end_stopped(t, by, "stopped", payload);
     return true;
 }

@@ -12,10 +12,17 @@ enum {
     ORCH_TOOLS = 8,    /* tool calls a trace may make */
     ORCH_PASSAGES = 8, /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
+    ORCH_RETRIEVALS = 4,
     ORCH_TRACES = 8, /* under way at once */
     ORCH_PARENTS = 64,
     ORCH_SOURCE_BYTES = 16384, /* of one source's text that models and the trace get */
     ORCH_MAX_QUESTION = 16384
+};
+
+/* The parents of an entry, each once. */
+struct orch_edges {
+    struct prov_edge at[ORCH_PARENTS];
+    size_t count;
 };
 
 struct orch_source {
@@ -47,6 +54,7 @@ struct orch_candidate {
     struct buf text; /* as streamed so far, then whole */
     struct buf revised;
     int64_t call_entry, output_entry;
+    int64_t text_entry; /* the output that `text` is */
     size_t stage;
     enum { CAND_WAITING, CAND_RUNNING, CAND_DONE, CAND_FAILED, CAND_DROPPED, CAND_STOPPED } state;
     struct orch_score score;
@@ -79,11 +87,18 @@ struct trace {
     uint64_t started_ms; /* monotonic */
     json_t *doc;
     int64_t question_entry;
+    int64_t recalled;                 /* the earlier question that this one leans on, -1: none */
     struct orch_accepting *accepting; /* until the question is durable */
     struct orch_tool_step tools[ORCH_TOOLS];
     size_t tool_count;
     struct orch_source sources[ORCH_SOURCES];
     size_t source_count;
+    struct {
+        int64_t entry;
+        enum know_way way;
+        double fit; /* of its best passage, -1: it found none */
+    } retrievals[ORCH_RETRIEVALS];
+    size_t retrieval_count;
     struct buf looked_at;
     struct orch_candidate candidates[ORCH_CANDIDATES];
     size_t candidate_count;
@@ -115,11 +130,15 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
 void orch__trace_free(struct trace *t);
 size_t orch__stage_begin(struct trace *t, const char *name, const char *label);
 void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note);
+/* Adds a parent: an entry of the log (-1: nothing is added), what became of it (transforms.def),
+ * how sure that is (0..1, below 0 unknown; above 1 counts as 1). */
+void orch__edge(struct orch_edges *to, int64_t seq, const char *transform, double confidence);
 /* Appends an entry of this trace (taking the payload's reference) and notes its seq in the
- * document. */
-int64_t orch__log(struct trace *t, const char *type, const char *actor, const int64_t *parents,
-                  size_t n, json_t *payload, prov_done *done, void *arg, store_op *also,
-                  void *also_arg);
+ * document. parents NULL: none. done NULL: the trace fails if it cannot be logged, so that no later
+ * entry names it as a parent. */
+int64_t orch__log(struct trace *t, const char *type, const char *actor,
+                  const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
+                  store_op *also, void *also_arg);
 /* The write that keeps the trace's projection: `also` and its argument for an entry of the trace.
  */
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);
@@ -143,9 +162,13 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
                       const char *mine, const char *other, struct orch_prompt *out);
 /* The finished turns before this one, at most two, oldest first. The caller frees. */
 json_t *orch__earlier(const struct trace *t);
+/* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
+int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *type);
 
 /* candidates.c */
 const char *orch__state_name(int state); /* of a candidate, as on the wire */
+/* What a candidate's model is given, as parents; whole: what both ways of looking brought. */
+void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges *to);
 /* Starts one gateway call for a candidate; GW_CRITIQUE with mine and other. NULL with *e. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e);

@@ -72,6 +72,13 @@ json_t *orch__earlier(const struct trace *t)
     return earlier;
 }
 
+int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *type)
+{
+    return store_scalar(store_reader(t->orch->rooms.store), -1,
+                        "SELECT max(seq) FROM entries WHERE trace_id = ? AND type = ?", "ss",
+                        json_str(turn, "trace_id", ""), type);
+}
+
 static void add_earlier(struct buf *to, const char *fence, const struct trace *t)
 {
     json_t *turns = orch__earlier(t), *turn;

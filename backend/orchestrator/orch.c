@@ -158,7 +158,7 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;
     t->writes++;
-    orch__log(t, "question", t->actor, NULL, 0, payload, on_question_logged, t, orch__store_trace,
+    orch__log(t, "question", t->actor, NULL, payload, on_question_logged, t, orch__store_trace,
               a->projection);
     return ERR_OK;
 }

@@ -339,7 +339,19 @@ static json_t *passage_doc(const struct know_passage *p, const char *ref)
     return doc;
 }
 
-static void retrieve(struct trace *t, enum know_way way, const char *query)
+/* What a search comes from: the question, the one before it that it leans on, what tools found. */
+static void search_parents(const struct trace *t, bool from_tools, double fit,
+                           struct orch_edges *to)
+{
+    orch__edge(to, t->question_entry, "retrieve", fit);
+    orch__edge(to, t->recalled, "recall", -1);
+    for (size_t i = 0; from_tools && i < t->tool_count; i++)
+        if (t->tools[i].source)
+            orch__edge(to, t->tools[i].source->entry, "retrieve", fit);
+}
+
+/* from_tools: the query is made of what they found. */
+static void retrieve(struct trace *t, enum know_way way, const char *query, bool from_tools)
 {
     size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
     struct know_passage found[ORCH_PASSAGES];
@@ -353,8 +365,13 @@ static void retrieve(struct trace *t, enum know_way way, const char *query)
     json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
     json_puts(payload, "query", query);
     json_put(payload, "passages", passages);
-    int64_t entry = orch__log(t, "retrieval", "backend", &t->question_entry, 1, payload, NULL, NULL,
-                              NULL, NULL);
+    double fit = n ? fit_of(way, found[0].score) : -1;
+    struct orch_edges from = {.count = 0};
+    search_parents(t, from_tools, fit, &from);
+    int64_t entry = orch__log(t, "retrieval", "backend", &from, payload, NULL, NULL, NULL, NULL);
+    t->retrievals[t->retrieval_count].entry = entry;
+    t->retrievals[t->retrieval_count].way = way;
+    t->retrievals[t->retrieval_count++].fit = fit;
     for (size_t i = 0; i < n; i++) {
         struct orch_source *s = find_passage(t, refs[i]);
         if (s) {
@@ -406,8 +423,8 @@ static void answer_models(struct trace *t)
         return;
     char *bad = complaints(t);
     if (*bad) {
-        retrieve(t, KNOW_LEXICAL, bad);
-        retrieve(t, KNOW_VECTOR, bad);
+        retrieve(t, KNOW_LEXICAL, bad, true);
+        retrieve(t, KNOW_VECTOR, bad, true);
     }
     free(bad);
     orch__models_start(t);
@@ -447,8 +464,9 @@ static void on_result(void *arg, const struct conn_result *r)
     else
         json_put(payload, "content", json_text(r->text, strlen(r->text)));
     char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
-    int64_t entry =
-        orch__log(t, "tool.result", actor, &s->call_entry, 1, payload, NULL, NULL, NULL, NULL);
+    struct orch_edges from = {.count = 0};
+    orch__edge(&from, s->call_entry, "call", -1);
+    int64_t entry = orch__log(t, "tool.result", actor, &from, payload, NULL, NULL, NULL, NULL);
     free(actor);
     if (r->error.code == ERR_OK && s->source) { /* models and screens see no secrets */
         char *said = findings_in(t->lang, r->data), *text = pol_scrub_text(said ? said : r->text);
@@ -549,6 +567,7 @@ static void follow_up(struct trace *t)
     const char *before = n ? json_str(json_array_get(turns, n - 1), "question", "") : "";
     if (*before && strlen(before) + strlen(t->asked) < ORCH_MAX_QUESTION) {
         char *whole = xasprintf("%s %s", t->asked, before);
+        t->recalled = orch__turn_entry(t, json_array_get(turns, n - 1), "question");
         free(t->asked);
         t->asked = whole;
     }
@@ -587,11 +606,14 @@ void orch__plan(struct trace *t)
         snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0],
                  s->fit[1] < 0 ? 0 : s->fit[1]);
         json_puts(payload, "why", why);
+        struct orch_edges from = {.count = 0};
+        orch__edge(&from, t->question_entry, "plan", s->fit[0] > s->fit[1] ? s->fit[0] : s->fit[1]);
+        orch__edge(&from, t->recalled, "recall", -1);
         t->writes++;
-        s->call_entry = orch__log(t, "tool.call", t->actor, &t->question_entry, 1, payload,
-                                  on_call_logged, s, NULL, NULL);
+        s->call_entry =
+            orch__log(t, "tool.call", t->actor, &from, payload, on_call_logged, s, NULL, NULL);
     }
-    retrieve(t, KNOW_LEXICAL, t->asked);
-    retrieve(t, KNOW_VECTOR, t->asked);
+    retrieve(t, KNOW_LEXICAL, t->asked, false);
+    retrieve(t, KNOW_VECTOR, t->asked, false);
     tools_over(t);
 }

@@ -41,6 +41,7 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
     json_put(t->doc, "stages", json_array());
     json_put(t->doc, "entries", json_array());
     json_puti(t->doc, "elapsed_ms", 0);
+    t->question_entry = t->recalled = -1;
     return t;
 }
 
@@ -128,18 +129,44 @@ static void tags_of(const json_t *payload, const char **tags)
     free(text);
 }
 
-int64_t orch__log(struct trace *t, const char *type, const char *actor, const int64_t *parents,
-                  size_t n, json_t *payload, prov_done *done, void *arg, store_op *also,
-                  void *also_arg)
+void orch__edge(struct orch_edges *to, int64_t seq, const char *transform, double confidence)
 {
+    for (size_t i = 0; i < to->count; i++)
+        if (to->at[i].seq == seq)
+            return;
+    if (seq < 0 || to->count == ORCH_PARENTS)
+        return;
+    int per_mille = confidence < 0 ? -1 : confidence > 1 ? 1000 : (int)(confidence * 1000 + 0.5);
+    to->at[to->count++] = (struct prov_edge){seq, transform, per_mille};
+}
+
+static void on_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct trace *t = arg;
+    (void)seq;
+    t->writes--;
+    if (e->code != ERR_OK)
+        orch__fail(t, e);
+    orch__settle(t);
+}
+
+int64_t orch__log(struct trace *t, const char *type, const char *actor,
+                  const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
+                  store_op *also, void *also_arg)
+{
+    if (!done) {
+        done = on_logged;
+        arg = t;
+        t->writes++;
+    }
     const char *tags[9];
     tags_of(payload, tags);
     struct prov_entry entry = {.type = type,
                                .actor = actor,
                                .trace_id = t->id,
                                .conversation = t->conversation,
-                               .parents = parents,
-                               .parent_count = n < ORCH_PARENTS ? n : ORCH_PARENTS,
+                               .parents = parents ? parents->at : NULL,
+                               .parent_count = parents ? parents->count : 0,
                                .pii_tags = tags,
                                .payload = payload};
     int64_t seq = prov_append(t->orch->rooms.prov, &entry, done, arg, also, also_arg);

@@ -36,9 +36,9 @@ struct prov__record { /* an entry on its way; owned by the store's queue until i
     uint8_t leaf[VAULT_HASH], prev[VAULT_HASH], hash[VAULT_HASH];
     struct prov__node *nodes;
     int node_count;
-    char subject[33];         /* SEAL: the session that is sealed */
-    char kek_id[17];          /* START */
-    uint8_t wrap[VAULT_WRAP]; /* START */
+    char subject[33]; /* SEAL: the session that is sealed */
+    char kek_id[17];  /* START */
+    struct buf wrap;  /* START: the session's ring */
     prov_done *done;
     void *arg;
     store_op *also;
@@ -126,8 +126,8 @@ static enum err note_session(struct store_db *db, const struct prov__record *r, 
     if (r->kind == SEAL)
         return store_exec(db, e, "UPDATE sessions SET seal = ? WHERE session = ?", "is", r->seq,
                           r->subject);
-    enum err code = store_exec(db, e, "INSERT INTO data_keys VALUES(?, ?, 1, ?)", "ssb", r->session,
-                               r->kek_id, r->wrap, sizeof r->wrap);
+    enum err code = store_exec(db, e, "INSERT INTO data_keys VALUES(?, ?, 2, ?)", "ssb", r->session,
+                               r->kek_id, r->wrap.data, r->wrap.len);
     if (code == ERR_OK)
         code =
             store_exec(db, e, "INSERT INTO sessions VALUES(?, ?, NULL)", "si", r->session, r->seq);
@@ -210,6 +210,7 @@ static void written(void *arg, const struct error *result)
         r->done(r->arg, r->seq, &e);
     buf_release(&r->entry);
     buf_release(&r->sealed);
+    buf_release(&r->wrap);
     free(r->nodes);
     free(r);
 }
@@ -223,8 +224,9 @@ static void seal_payload(struct prov *p, struct prov__record *r, const struct bu
     prov__entry_ad(r->entry.data, r->entry.len, cut_at, cut_len, &ad);
     r->sealed.len = plain->len + VAULT_NONCE + VAULT_TAG;
     buf_reserve(&r->sealed, 0);
-    vault_seal(p->key, plain->data, plain->len, ad.data, ad.len, (uint8_t *)r->sealed.data);
-    vault_commit(p->key, plain->data, plain->len, hmac);
+    /* The leaf of an entry that is being written was not erased. */
+    BUG_IF(vault_ring_seal(p->ring, (uint32_t)r->seq, plain->data, plain->len, ad.data, ad.len,
+                           (uint8_t *)r->sealed.data, hmac) != ERR_OK);
     vault_sha256(r->sealed.data, r->sealed.len, NULL, 0, sha256);
     prov__entry_fill(r->entry.data, cut_at, hmac, sha256);
     vault_sha256(r->entry.data, r->entry.len, NULL, 0, r->hash);
@@ -250,7 +252,7 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
     struct prov__write w = {.seq = prov__size(&p->next),
                             .ts = clock_real_ms(),
                             .session = p->session,
-                            .key_id = p->key_id,
+                            .key_id = vault_ring_id(p->ring),
                             .prev = p->next.head};
     r->type = type_name(entry->type);
     if (!json_is_object(entry->payload) || write_scrubbed(p, entry->payload, &plain) != ERR_OK) {
@@ -328,7 +330,7 @@ static void start_session(struct prov *p)
     struct prov_entry entry = {.type = "session.start", .actor = "backend", .payload = payload};
     struct prov__record *r = make_record(p, START, &entry, &e);
     BUG_IF(!r);
-    memcpy(r->wrap, p->wrap, sizeof r->wrap);
+    vault_ring_wrap(p->vault, p->session, p->ring, &r->wrap);
     memcpy(r->kek_id, vault_kek_id(p->vault), sizeof r->kek_id);
     submit(p, r);
     json_decref(payload);
@@ -394,7 +396,7 @@ void prov__seal_session(struct prov *p, const char *session, const char *reason,
     json_puts(payload, "root", hex);
     struct prov_entry entry = {.type = "session.seal",
                                .actor = "backend",
-                               .parents = &first,
+                               .parents = &(struct prov_edge){first, "seal", -1},
                                .parent_count = 1,
                                .payload = payload};
     struct prov__record *r = make_record(p, SEAL, &entry, &e);
@@ -433,8 +435,7 @@ struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v
     p->durable.session_first = -1;
     p->next = p->durable;
     vault_id(p->session);
-    p->key = vault_key_new(v, p->session, p->wrap);
-    prov__key_id(p->key, p->key_id);
+    p->ring = vault_ring_new();
     start_session(p);
     prov__orphans_find(p);
     return p;
@@ -466,7 +467,7 @@ void prov_free(struct prov *p)
     if (p->notice)
         p->notice->prov = NULL;
     prov__keys_release(&p->keys);
-    vault_key_free(p->key);
+    vault_ring_free(p->ring);
     prov__stored_release(p->tree);
     free(p->tree);
     free(p->epochs.at);
@@ -492,46 +493,6 @@ void prov_state(const struct prov *p, struct prov_state *out)
     text_hex(root, VAULT_HASH, out->root);
     memcpy(out->session, p->session, sizeof out->session);
     prov__signing_state(p, out);
-}
-
-enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
-{
-    static const char ad[] = "projection";
-    struct buf plain = {0};
-    enum err code = write_scrubbed(p, value, &plain);
-    if (code == ERR_OK) {
-        size_t len = plain.len + VAULT_NONCE + VAULT_TAG;
-        buf_reserve(out, len);
-        vault_seal(p->key, plain.data, plain.len, ad, sizeof ad - 1,
-                   (uint8_t *)out->data + out->len);
-        out->len += len;
-        out->data[out->len] = '\0';
-    }
-    buf_release(&plain);
-    return code;
-}
-
-json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
-                    struct error *e)
-{
-    static const char ad[] = "projection";
-    const struct vault_key *key = strcmp(session, p->session) == 0
-                                      ? p->key
-                                      : prov__key(&p->keys, store_reader(p->store), session);
-    if (!key) {
-        if (e)
-            *e = p->keys.error;
-        return NULL;
-    }
-    struct buf plain = {0};
-    json_t *value = NULL;
-    buf_reserve(&plain, len);
-    if (vault_unseal(key, bytes, len, ad, sizeof ad - 1, (uint8_t *)plain.data) != ERR_OK)
-        err_set(e, ERR_TAMPERED, "a projection sealed in session %s does not open", session);
-    else
-        value = json_read(plain.data, len - VAULT_NONCE - VAULT_TAG, PROV__MAX_PAYLOAD, 64, e);
-    buf_release(&plain);
-    return value;
 }
 
 size_t prov_pending(const struct prov *p)

@@ -151,7 +151,7 @@ static void logged(void *arg, int64_t seq, const struct error *e)
 static void append_entry(struct prov *p, const json_t *payload, prov_done *done, store_op *also,
                          struct prov__signing_job *job)
 {
-    int64_t parent = job->base + job->head.size - 1;
+    struct prov_edge parent = {job->base + job->head.size - 1, "cover", -1};
     struct prov_entry entry = {.type = "checkpoint",
                                .actor = "backend",
                                .parents = &parent,

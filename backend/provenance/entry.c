@@ -9,7 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ACTOR = 1024, MAX_TAGS = 32, MAX_TAG = 64, MAX_ENTRY = 64 * 1024 };
+enum {
+    MAX_ACTOR = 1024,
+    MAX_TAGS = 32,
+    MAX_TAG = 64,
+    MAX_ENTRY = 64 * 1024,
+    MAX_CONFIDENCE = 1000
+};
 
 static const char hmac_member[] = "\"payload_hmac\":\"";
 static const char sha_member[] = "\",\"payload_sha256\":\"";
@@ -41,6 +47,19 @@ static void add_string(struct buf *out, const char *text)
     json_decref(string);
 }
 
+static bool known_transform(const char *name)
+{
+    static const char *const names[] = {
+#define TRANSFORM(transform, meaning) transform,
+#include "backend/provenance/transforms.def"
+#undef TRANSFORM
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static enum err check(const struct prov_entry *entry, const struct prov__write *w, struct error *e)
 {
     if (strlen(entry->actor) > MAX_ACTOR)
@@ -54,11 +73,25 @@ static enum err check(const struct prov_entry *entry, const struct prov__write *
         return err_set(e, ERR_INVALID, "conversation is not 32 lower-case hex digits");
     if (entry->parent_count > PROV__PARENTS)
         return err_set(e, ERR_TOO_BIG, "over %d parents", PROV__PARENTS);
-    for (size_t i = 0; i < entry->parent_count; i++) /* P3 */
-        if (entry->parents[i] < 0 || entry->parents[i] >= w->seq)
+    for (size_t i = 0; i < entry->parent_count; i++) { /* P3 */
+        const struct prov_edge *edge = &entry->parents[i];
+        BUG_IF(!known_transform(edge->transform) || edge->confidence > MAX_CONFIDENCE);
+        if (edge->seq < 0 || edge->seq >= w->seq)
             return err_set(e, ERR_INVALID, "parent %lld is not an entry before %lld",
-                           (long long)entry->parents[i], (long long)w->seq);
+                           (long long)edge->seq, (long long)w->seq);
+    }
     return ERR_OK;
+}
+
+static void add_parents(struct buf *out, const struct prov_entry *entry)
+{
+    for (size_t i = 0; i < entry->parent_count; i++) {
+        const struct prov_edge *edge = &entry->parents[i];
+        buf_addf(out, "%s[%lld,\"%s\"", i ? "," : "", (long long)edge->seq, edge->transform);
+        if (edge->confidence >= 0)
+            buf_addf(out, ",%d", edge->confidence);
+        buf_addc(out, ']');
+    }
 }
 
 static void add_tags(struct buf *out, const char *const *tags)
@@ -86,8 +119,7 @@ enum err prov__entry_write(const struct prov_entry *entry, const struct prov__wr
     if (entry->conversation && *entry->conversation)
         buf_addf(out, ",\"conversation\":\"%s\"", entry->conversation);
     buf_addf(out, ",\"key_id\":\"%s\",\"parents\":[", w->key_id);
-    for (size_t i = 0; i < entry->parent_count; i++)
-        buf_addf(out, i ? ",%lld" : "%lld", (long long)entry->parents[i]);
+    add_parents(out, entry);
     buf_adds(out, "],");
     *cut_at = out->len;
     *cut_len = CUT_LEN;
@@ -97,7 +129,7 @@ enum err prov__entry_write(const struct prov_entry *entry, const struct prov__wr
              w->session);
     if (entry->trace_id && *entry->trace_id)
         buf_addf(out, ",\"trace_id\":\"%s\"", entry->trace_id);
-    buf_addf(out, ",\"ts\":\"%s\",\"type\":\"%s\",\"v\":1}", ts, entry->type);
+    buf_addf(out, ",\"ts\":\"%s\",\"type\":\"%s\",\"v\":2}", ts, entry->type);
     return ERR_OK;
 }
 
@@ -207,20 +239,50 @@ static struct prov__text take_string(struct reader *r)
     return text;
 }
 
-static void take_parents(struct reader *r, struct prov__header *h)
+/* [seq,"transform"] or [seq,"transform",confidence] */
+static void take_edge(struct reader *r, struct prov__header *h, size_t n)
+{
+    skip(r, "[");
+    h->parents[n] = take_number(r);
+    skip(r, ",");
+    h->transforms[n] = take_string(r);
+    for (size_t i = 0; i < h->transforms[n].len; i++)
+        r->bad |= h->transforms[n].at[i] < 'a' || h->transforms[n].at[i] > 'z';
+    r->bad |= h->transforms[n].len == 0;
+    if (next_is(r, ",")) {
+        skip(r, ",");
+        int64_t confidence = take_number(r);
+        r->bad |= confidence > MAX_CONFIDENCE;
+        h->confidences[n] = (int16_t)(r->bad ? -1 : confidence);
+    }
+    skip(r, "]");
+}
+
+/* Edges in version 2, bare numbers in version 1, which stands at the end: it must be the one that
+ * the first parent shows; 0 without parents. */
+static int take_parents(struct reader *r, struct prov__header *h)
 {
     skip(r, "[");
     h->parent_count = 0;
+    int shows = next_is(r, "]") ? 0 : next_is(r, "[") ? 2 : 1;
     while (!r->bad && !next_is(r, "]")) {
-        if (h->parent_count)
+        size_t n = h->parent_count;
+        if (n)
             skip(r, ",");
-        if (h->parent_count == PROV__PARENTS) {
+        if (n == PROV__PARENTS) {
             r->bad = true;
             break;
         }
-        h->parents[h->parent_count++] = take_number(r);
+        h->transforms[n] = (struct prov__text){"", 0};
+        h->confidences[n] = -1;
+        if (shows == 2)
+            take_edge(r, h, n);
+        else
+            h->parents[n] = take_number(r);
+        h->parent_count++;
     }
     skip(r, "]");
+    return shows;
 }
 
 static struct prov__text take_tags(struct reader *r)
@@ -275,7 +337,7 @@ const char *prov__entry_read(const char *bytes, size_t len, struct prov__header 
     skip(&r, ",\"key_id\":\"");
     take_hex(&r, 16, h->key_id);
     skip(&r, "\",\"parents\":");
-    take_parents(&r, h);
+    int shows = take_parents(&r, h);
     skip(&r, ",");
     h->cut_at = (size_t)(r.at - bytes);
     h->cut_len = CUT_LEN;
@@ -297,8 +359,9 @@ const char *prov__entry_read(const char *bytes, size_t len, struct prov__header 
     take_ts(&r, &h->ts);
     skip(&r, ",\"type\":");
     h->type = take_string(&r);
-    skip(&r, ",\"v\":1}");
-    if (r.bad || r.at != r.end)
+    h->version = next_is(&r, ",\"v\":1}") ? 1 : 2;
+    skip(&r, h->version == 1 ? ",\"v\":1}" : ",\"v\":2}");
+    if (r.bad || r.at != r.end || (shows && shows != h->version))
         return "the entry is not in canonical form";
     return NULL;
 }

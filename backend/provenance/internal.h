@@ -36,7 +36,10 @@ struct prov__text { /* not terminated; in JSON form, without its quotes */
 struct prov__header {
     struct prov__text actor, type, tags; /* tags: the array with its brackets */
     char conversation[33], trace_id[33], session[33], key_id[17]; /* "" if left out */
+    int version;                                                  /* 1 or 2 */
     int64_t parents[PROV__PARENTS];
+    struct prov__text transforms[PROV__PARENTS]; /* len 0 in version 1 */
+    int16_t confidences[PROV__PARENTS];          /* per mille, -1 unknown */
     size_t parent_count;
     uint8_t hmac[VAULT_HASH], sha256[VAULT_HASH], prev[VAULT_HASH];
     int64_t seq, ts;        /* ts: real ms */
@@ -59,24 +62,43 @@ void prov__entry_ad(const char *bytes, size_t len, size_t cut_at, size_t cut_len
 void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH],
                       const uint8_t sha256[VAULT_HASH]);
 
-/* keys.c: data keys of sessions, the last one kept. */
+/* keys.c: data keys of sessions, the last one kept. A session has a ring, or, in logs whose entries
+ * are of version 1, one key. */
 struct prov__keys {
     struct vault *vault;
-    char session[33], id[17]; /* id: of the key */
+    char session[33], id[17]; /* id: of the key or ring */
+    struct vault_ring *ring;
     struct vault_key *key;
-    struct error error; /* why key is NULL */
+    struct error error; /* why both are NULL */
 };
-/* NULL with k->error. The key stays valid until the next call. */
-const struct vault_key *prov__key(struct prov__keys *k, struct store_db *db, const char *session);
+/* Sets ring or key. They stay valid until the next call. */
+enum err prov__keys_load(struct prov__keys *k, struct store_db *db, const char *session);
+/* Forgets what is kept: the session's keys have changed. */
 void prov__keys_release(struct prov__keys *k);
-/* The id of a data key: 16 hex digits of a commitment under it. */
-void prov__key_id(const struct vault_key *key, char out[17]);
+/* Erases the keys of some entries of a session, in a write's transaction: the stored ring is
+ * replaced by one that lacks them. seqs: strictly ascending, all of that session. erased: how many
+ * were there still. UNSUPPORTED: the session has one key for all (version 1). NO_KEY, TAMPERED. */
+enum err prov__ring_erase(struct store_db *db, struct vault *v, const char *session,
+                          const int64_t *seqs, size_t n, size_t *erased, struct error *e);
+/* The same in memory, when that is durable; on the loop. */
+void prov__ring_erased(struct prov *p, const char *session, const int64_t *seqs, size_t n);
+/* A projection's blob (prov_seal) with its key wrapped under another master key, in place. */
+enum err prov__projection_rewrap(struct vault *from, struct vault *to, const char *session,
+                                 void *blob, size_t len, struct error *e);
 /* Opens the payload of an entry into plain: checks the sealed bytes against the entry, opens them,
  * checks the commitment. On failure *problem is a word for it ("" if only the key is not at hand).
  */
 enum err prov__payload(struct prov__keys *k, struct store_db *db, const struct prov__header *h,
                        struct prov__text entry, const void *sealed, size_t len, struct buf *ad,
                        struct buf *plain, const char **problem, struct error *e);
+/* The same, and the key of this payload's commitment, with which anybody can recompute payload_hmac
+ * from the plain text; it tells of no other payload. UNSUPPORTED (plain is there) for version 1,
+ * where one key commits to all payloads of a session. */
+enum err prov__payload_disclose(struct prov__keys *k, struct store_db *db,
+                                const struct prov__header *h, struct prov__text entry,
+                                const void *sealed, size_t len, struct buf *ad, struct buf *plain,
+                                uint8_t commit_key[VAULT_KEY], const char **problem,
+                                struct error *e);
 
 /* epoch.c */
 enum { PROV__EPOCHS = 10000 }; /* the most that are looked for */
@@ -110,9 +132,8 @@ struct prov {
     struct loop *loop;
     struct store *store;
     struct vault *vault;
-    struct vault_key *key;
-    char session[33], key_id[17];
-    uint8_t wrap[VAULT_WRAP];
+    struct vault_ring *ring;
+    char session[33];
     struct prov__keys keys; /* for reading, on the loop's thread */
     struct prov__epochs epochs;
     struct prov__stored *tree; /* of the present epoch, for reading, on the loop's thread */

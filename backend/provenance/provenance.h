@@ -1,13 +1,14 @@
-/* The log: an append-only chain of entries, its Merkle tree, and its verification.
+/* The log: an append-only chain of entries, its Merkle tree, its lineage, and its verification.
  *
  * Entry = JCS {v, seq, session, ts, type, actor, trace_id, conversation, prev, parents, key_id,
  *              payload_sha256, payload_hmac, pii_tags}
- *   v 1; seq from 0 without gaps; prev = hex SHA-256 of the previous entry's bytes (64 zeros for
- * seq 0); parents: seqs of earlier entries it derives from; payload_sha256 over the ciphertext as
- * stored; payload_hmac: keyed commitment to the plaintext; empty trace_id and conversation are left
- * out. Leaf = SHA-256(0x00 || entry), node = SHA-256(0x01 || left || right) (RFC 6962, 2.1). The
- * payload is JCS JSON, sealed under the session's data key with the header fields as additional
- * data.
+ *   v 2; seq from 0 without gaps; prev = hex SHA-256 of the previous entry's bytes (64 zeros for
+ * seq 0); parents: the edges to the earlier entries it derives from; payload_sha256 over the
+ * ciphertext as stored; payload_hmac: keyed commitment to the plaintext; empty trace_id and
+ * conversation are left out. Leaf = SHA-256(0x00 || entry), node = SHA-256(0x01 || left || right)
+ * (RFC 6962, 2.1). The payload is JCS JSON, sealed under its own leaf of the session's ring of
+ * keys, with the header fields as additional data. Entries of v 1, with bare seqs as parents and
+ * one key a session, can be read.
  *
  * Invariants
  * P1 prov_append's done gets ERR_OK only when the entry is durable.
@@ -31,12 +32,18 @@ enum prov_class { PROV_DIALOGUE, PROV_TELEMETRY, PROV_OPERATION, PROV_GOVERNANCE
 enum prov_class prov_class_of(const char *type); /* GOVERNANCE for a type that is not known */
 const char *prov_class_name(enum prov_class class);
 
+struct prov_edge {
+    int64_t seq;           /* of an earlier entry */
+    const char *transform; /* a name of transforms.def: what became of it */
+    int confidence;        /* per mille, 0 to 1000; -1 unknown */
+};
+
 struct prov_entry {           /* what to append; strings are copied */
     const char *type;         /* a name of types.def */
     const char *actor;        /* "operator", "backend", "model:builtin/lexical", "tool:host/disk" */
     const char *trace_id;     /* 32 hex digits, or NULL */
     const char *conversation; /* 32 hex digits, or NULL */
-    const int64_t *parents;
+    const struct prov_edge *parents;
     size_t parent_count;         /* at most 64 */
     const char *const *pii_tags; /* NULL-terminated, or NULL */
     json_t *payload;             /* an object; borrowed */
@@ -61,14 +68,15 @@ void prov_free(struct prov *p);
 
 /* Queues an entry; returns its seq at once (-1 with done called later if the payload is no JCS or
  * over 16 MiB, an id is not 32 lower-case hex digits, a parent is not an earlier entry, or the log
- * is closed). done may be NULL and always runs once. A type that types.def lacks is a bug. also, if
- * not NULL, runs in the same transaction right after the entry was inserted: a projection that must
- * agree with the log. */
+ * is closed). done may be NULL and always runs once. A type that types.def lacks, or a transform
+ * that transforms.def lacks, is a bug. also, if not NULL, runs in the same transaction right after
+ * the entry was inserted: a projection that must agree with the log. */
 int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *done, void *arg,
                     store_op *also, void *also_arg);
 
-/* Seals a projection's JSON under the running session's data key, additional data "projection";
- * appends to out. ERR_INVALID if it is no JCS. What it belongs to must name prov_session(). */
+/* Seals a projection's JSON under a random key of its own, which stands wrapped under the master
+ * key in front; appends to out. ERR_INVALID if it is no JCS. What it belongs to must name
+ * prov_session(). */
 enum err prov_seal(struct prov *p, const json_t *value, struct buf *out);
 /* The opposite; session is the one that sealed it. NULL with *e: NO_KEY, TAMPERED. Caller owns. */
 json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
@@ -133,8 +141,8 @@ struct prov_filter {
     const char *type, *trace_id, *session; /* NULL: any */
     size_t limit;                          /* 1..1001: a page, and one to see if there are more */
 };
-/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, hash}. Caller owns.
- */
+/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, edges, hash}; edges:
+ * [{seq, transform, confidence: 0..1}], null where the entry does not say. Caller owns. */
 json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e);
 /* One entry: the above, entry (the exact bytes as text), leaf, and, with_payload, payload or
  * payload_error. NULL with *e: NOT_FOUND. */

@@ -18,8 +18,20 @@ static json_t *text_or_null(const char *text)
     return *text ? json_string(text) : json_null();
 }
 
-/* {seq, ts, type, actor, session, trace_id, conversation, parents, hash}; an entry that cannot be
- * read has seq, hash and problem. */
+static json_t *edge_of(const struct prov__header *h, size_t i)
+{
+    json_t *edge = json_object();
+    json_puti(edge, "seq", h->parents[i]);
+    json_put(edge, "transform",
+             h->transforms[i].len ? json_text(h->transforms[i].at, h->transforms[i].len)
+                                  : json_null());
+    json_put(edge, "confidence",
+             h->confidences[i] < 0 ? json_null() : json_real(h->confidences[i] / 1000.0));
+    return edge;
+}
+
+/* {seq, ts, type, actor, session, trace_id, conversation, parents, edges, hash}; an entry that
+ * cannot be read has seq, hash and problem. */
 static json_t *make_row(int64_t seq, const char *bytes, size_t len, struct prov__header *h)
 {
     uint8_t hash[VAULT_HASH];
@@ -34,9 +46,11 @@ static json_t *make_row(int64_t seq, const char *bytes, size_t len, struct prov_
         json_puts(row, "problem", problem);
         return row;
     }
-    json_t *parents = json_array();
-    for (size_t i = 0; i < h->parent_count; i++)
+    json_t *parents = json_array(), *edges = json_array();
+    for (size_t i = 0; i < h->parent_count; i++) {
         json_array_append_new(parents, json_integer(h->parents[i]));
+        json_array_append_new(edges, edge_of(h, i));
+    }
     clock_format(h->ts, ts);
     json_puts(row, "ts", ts);
     json_put(row, "type", json_of(h->type));
@@ -45,6 +59,7 @@ static json_t *make_row(int64_t seq, const char *bytes, size_t len, struct prov_
     json_put(row, "trace_id", text_or_null(h->trace_id));
     json_put(row, "conversation", text_or_null(h->conversation));
     json_put(row, "parents", parents);
+    json_put(row, "edges", edges);
     json_puts(row, "hash", hex);
     return row;
 }

@@ -37,6 +37,17 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def is_edge(value):
+    """[seq, transform] or [seq, transform, confidence per mille]: a parent in version 2."""
+    return (isinstance(value, list) and len(value) in (2, 3) and is_int(value[0])
+            and isinstance(value[1], str) and re.fullmatch(r"[a-z]+", value[1]) is not None
+            and (len(value) == 2 or is_int(value[2]) and value[2] <= 1000))
+
+
+def parents_of(entry):
+    return entry["parents"] if entry["v"] == 1 else [edge[0] for edge in entry["parents"]]
+
+
 def read_entry(data):
     """The entry as a dict, or None if its bytes are not the canonical form."""
     try:
@@ -46,7 +57,7 @@ def read_entry(data):
     except ValueError:
         return None
     names = set(MEMBERS) | {"parents", "pii_tags", "seq", "v"}
-    if not (names - OPTIONAL <= set(entry) <= names) or entry["v"] != 1 or not is_int(entry["seq"]):
+    if not (names - OPTIONAL <= set(entry) <= names) or entry["v"] not in (1, 2) or not is_int(entry["seq"]):
         return None
     for name, form in MEMBERS.items():
         if name in entry and not (isinstance(entry[name], str) and re.fullmatch(form, entry[name])):
@@ -54,7 +65,7 @@ def read_entry(data):
     lists = (entry["parents"], entry["pii_tags"])
     if not all(isinstance(one, list) for one in lists) or len(entry["parents"]) > 64:
         return None
-    if not all(is_int(p) for p in entry["parents"]):
+    if not all((is_int if entry["v"] == 1 else is_edge)(p) for p in entry["parents"]):
         return None
     if not all(isinstance(tag, str) for tag in entry["pii_tags"]):
         return None
@@ -147,7 +158,7 @@ class Verifier:
             self.problem(seq, "seq", "calls itself %d" % entry["seq"])
         if entry["prev"] != self.head:
             self.problem(seq, "prev", "does not follow the entry before it")
-        if any(parent >= seq for parent in entry["parents"]):
+        if any(parent >= seq for parent in parents_of(entry)):
             self.problem(seq, "parents", "derives from a later entry")
         if sealed is None:
             self.problem(seq, "payload_missing", "the payload is not there")

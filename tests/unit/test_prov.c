@@ -134,7 +134,7 @@ static void append(struct world *w, struct ack *a, const char *type, const char 
                                .actor = "model:builtin/\"лекс\"",
                                .trace_id = trace_id,
                                .conversation = trace_id,
-                               .parents = &parent,
+                               .parents = &(struct prov_edge){parent, "call", 250},
                                .parent_count = parent != -1,
                                .pii_tags = trace_id ? tags : NULL,
                                .payload = payload};
@@ -256,7 +256,14 @@ static void test_read(void **state)
     assert_int_equal(jcs_write(value, &again), ERR_OK);
     assert_string_equal(again.data, entry);
     assert_string_equal(json_str(json_object_get(value, "pii_tags"), "x", ""), "");
-    assert_int_equal(json_array_size(json_object_get(value, "parents")), 1);
+    const json_t *edge = json_array_get(json_object_get(value, "parents"), 0);
+    assert_int_equal(json_integer_value(json_array_get(edge, 0)), 4);
+    assert_string_equal(json_string_value(json_array_get(edge, 1)), "call");
+    assert_int_equal(json_integer_value(json_array_get(edge, 2)), 250);
+    const json_t *told = json_array_get(json_object_get(one, "edges"), 0);
+    assert_int_equal(json_int(told, "seq", -1), 4);
+    assert_string_equal(json_str(told, "transform", ""), "call");
+    assert_true(json_real_value(json_object_get(told, "confidence")) == 0.25);
     buf_release(&again);
     json_decref(value);
     json_decref(one);
@@ -427,8 +434,9 @@ static void test_projection(void **state)
     assert_null(prov_unseal(w->prov, session, sealed.data, sealed.len, &e));
     assert_int_equal(e.code, ERR_TAMPERED);
     assert_null(prov_unseal(w->prov, session, sealed.data, 3, &e));
-    assert_null(prov_unseal(w->prov, trace, sealed.data, sealed.len, &e));
-    assert_int_equal(e.code, ERR_NO_KEY);
+    sealed.data[30] ^= 1;
+    assert_null(prov_unseal(w->prov, trace, sealed.data, sealed.len, &e)); /* another session's */
+    assert_int_equal(e.code, ERR_TAMPERED);
     json_decref(value);
     buf_release(&sealed);
 }
