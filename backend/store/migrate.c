@@ -87,6 +87,10 @@ static const char *const steps[] = {
     " WITHOUT ROWID;"
     "CREATE TABLE witnessed(origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,"
     " at INTEGER NOT NULL, note TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+    /* the keys that sign checkpoints, each from how many entries on, and the statement by which the
+     * one before handed on to it. */
+    "CREATE TABLE signing_keys(first INTEGER PRIMARY KEY, vkey TEXT NOT NULL, entry INTEGER,"
+    " note TEXT) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
