@@ -136,7 +136,8 @@ static void test_every_byte(void **state)
             spill(dir, "master.key", text, len);
             /* The derived key at hand: another salt asks for the text, which is gone. */
             assert_null(open_as(dir, VAULT_FILE, pass, &e));
-            assert_int_equal(e.code, ERR_PASSPHRASE);
+            if (e.code != ERR_PASSPHRASE)
+                fail_msg("byte %zu: %s", at, e.detail);
             opened++;
         }
         text[at] ^= 1;
@@ -144,7 +145,8 @@ static void test_every_byte(void **state)
     assert_true(opened > 100); /* most bytes are hex or base64, and the form stays */
     for (size_t cut = 0; cut < len; cut++)
         assert_true(cut == VAULT_KEY || vault__master_read(text, cut, &m) != NULL);
-    text[memmem(text, len, "salt ", 5) ? (char *)memmem(text, len, "salt ", 5) + 5 - text : 0] ^= 1;
+    char *salt = (char *)memmem(text, len, "salt ", 5) + 5;
+    *salt = *salt == '0' ? '1' : '0';
     spill(dir, "master.key", text, len);
     assert_null(open_as(dir, VAULT_FILE, wiped, &e)); /* really derived anew */
     assert_int_equal(e.code, ERR_PASSPHRASE);
