@@ -6,13 +6,15 @@
 #include "backend/base/clock.h"
 #include "backend/provenance/proof.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-enum { WRITERS = 256, ALONE = 500 };
+enum { WRITERS = 16, ALONE = 500 };
 
 struct world {
     struct loop *loop;
@@ -129,97 +131,17 @@ static double verify_all(const char *dir)
 
 /* ---- the references ---- */
 
+/* The rows of a log in memory, and the schema that they stand in, so that they can be written again
+ * by SQLite alone: the same tables with the same columns and indexes. */
+enum { TABLES = 2, COLUMNS = 16 };
+static const char *const tables[TABLES] = {"entries", "payloads"};
+
 struct rows {
-    struct {
-        void *bytes[2];
-        size_t len[2];
-    } * list; /* entry, sealed payload */
-    size_t count;
+    sqlite3_value **value[TABLES]; /* `columns` of each row after each other */
+    int columns[TABLES];
+    size_t count; /* rows of either */
+    char *schema;
 };
-
-static bool take_row(void *arg, const struct store_row *row)
-{
-    struct rows *r = arg;
-    r->list = xrealloc(r->list, (r->count + 1) * sizeof *r->list);
-    for (int i = 0; i < 2; i++) {
-        const void *bytes = store_blob(row, i, &r->list[r->count].len[i]);
-        r->list[r->count].bytes[i] = xcalloc(1, r->list[r->count].len[i] + 1);
-        memcpy(r->list[r->count].bytes[i], bytes, r->list[r->count].len[i]);
-    }
-    r->count++;
-    return true;
-}
-
-static struct rows read_rows(const char *dir)
-{
-    struct rows r = {0};
-    struct error e = {0};
-    struct store *s = store_open(NULL, dir, true, &e);
-    store_query(store_reader(s), &e, take_row, &r,
-                "SELECT entry, sealed FROM entries JOIN payloads USING(seq)", "");
-    store_free(s);
-    return r;
-}
-
-/* The same bytes into a database of the same shape, so many entries a commit. */
-static double raw_commits(const char *dir, const struct rows *rows, size_t n, size_t group)
-{
-    sqlite3 *db;
-    sqlite3_stmt *entry, *payload;
-    char *path = xasprintf("%s/raw-%zu.db", dir, group);
-    sqlite3_open(path, &db);
-    sqlite3_exec(db,
-                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                 "CREATE TABLE entries(seq INTEGER PRIMARY KEY, entry BLOB NOT NULL,"
-                 " leaf BLOB NOT NULL, ts INTEGER, session TEXT, type TEXT, trace_id TEXT);"
-                 "CREATE INDEX b ON entries(type);"
-                 "CREATE INDEX c ON entries(trace_id);"
-                 "CREATE TABLE payloads(seq INTEGER PRIMARY KEY, sealed BLOB NOT NULL)",
-                 NULL, NULL, NULL);
-    sqlite3_prepare_v2(db,
-                       "INSERT INTO entries VALUES(?, ?, zeroblob(32), 1,"
-                       " '0123456789abcdef0123456789abcdef', 'model.output',"
-                       " '0123456789abcdef0123456789abcdef')",
-                       -1, &entry, NULL);
-    sqlite3_prepare_v2(db, "INSERT INTO payloads VALUES(?, ?)", -1, &payload, NULL);
-    uint64_t began = clock_mono_ns();
-    for (size_t i = 0; i < n; i++) {
-        if (i % group == 0)
-            sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-        sqlite3_stmt *both[] = {entry, payload};
-        for (int k = 0; k < 2; k++) {
-            sqlite3_bind_int64(both[k], 1, (sqlite3_int64)i);
-            sqlite3_bind_blob64(both[k], 2, rows->list[i].bytes[k], rows->list[i].len[k],
-                                SQLITE_STATIC);
-            sqlite3_step(both[k]);
-            sqlite3_reset(both[k]);
-        }
-        if (i % group == group - 1 || i == n - 1)
-            sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
-    }
-    uint64_t took = clock_mono_ns() - began;
-    sqlite3_finalize(entry);
-    sqlite3_finalize(payload);
-    sqlite3_close(db);
-    free(path);
-    return rate((int64_t)n, took);
-}
-
-/* What verification must at least hash, on one thread: each entry for the chain, each for its leaf,
- * each payload. */
-static double raw_hashing(const struct rows *rows)
-{
-    uint8_t hash[VAULT_HASH];
-    uint64_t began = clock_mono_ns();
-    for (size_t i = 0; i < rows->count; i++) {
-        vault_sha256(rows->list[i].bytes[0], rows->list[i].len[0], NULL, 0, hash);
-        vault_sha256("\x00", 1, rows->list[i].bytes[0], rows->list[i].len[0], hash);
-        vault_sha256(rows->list[i].bytes[1], rows->list[i].len[1], NULL, 0, hash);
-    }
-    return rate((int64_t)rows->count, clock_mono_ns() - began);
-}
-
-/* ---- a long log: opening it, and a proof of one of its entries ---- */
 
 static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 {
@@ -230,6 +152,245 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
     }
     return stmt;
 }
+
+static void run(sqlite3 *db, const char *sql)
+{
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(db));
+        exit(1);
+    }
+}
+
+static struct rows read_rows(const char *dir)
+{
+    struct rows r = {0};
+    struct buf schema = {0};
+    sqlite3 *db;
+    char *path = xasprintf("%s/console.db", dir);
+    sqlite3_open(path, &db);
+    sqlite3_stmt *s = prepare(db, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name"
+                                  " IN ('entries', 'payloads', 'tree', 'tree_head')"
+                                  " ORDER BY type DESC");
+    while (sqlite3_step(s) == SQLITE_ROW)
+        buf_addf(&schema, "%s;", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    r.schema = schema.data;
+    for (int t = 0; t < TABLES; t++) {
+        char *sql = xasprintf("SELECT * FROM %s ORDER BY seq", tables[t]);
+        s = prepare(db, sql);
+        r.columns[t] = sqlite3_column_count(s);
+        size_t n = 0, width = (size_t)r.columns[t];
+        for (; sqlite3_step(s) == SQLITE_ROW; n++) {
+            r.value[t] = xrealloc(r.value[t], (n + 1) * width * sizeof *r.value[t]);
+            for (size_t c = 0; c < width; c++)
+                r.value[t][n * width + c] = sqlite3_value_dup(sqlite3_column_value(s, (int)c));
+        }
+        r.count = n;
+        sqlite3_finalize(s);
+        free(sql);
+    }
+    sqlite3_close(db);
+    free(path);
+    return r;
+}
+
+static void free_rows(struct rows *r)
+{
+    for (int t = 0; t < TABLES; t++) {
+        for (size_t i = 0; i < r->count * (size_t)r->columns[t]; i++)
+            sqlite3_value_free(r->value[t][i]);
+        free(r->value[t]);
+    }
+    free(r->schema);
+}
+
+struct raw { /* SQLite alone */
+    const struct rows *rows;
+    sqlite3 *db;
+    sqlite3_stmt *into[TABLES], *tree, *head, *begin, *commit;
+};
+
+static void raw_open(struct raw *r, const char *dir, const char *name, const struct rows *rows)
+{
+    char *path = xasprintf("%s/%s.db", dir, name);
+    r->rows = rows;
+    sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                    NULL);
+    run(r->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+               "PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-4096;");
+    run(r->db, rows->schema);
+    run(r->db, "INSERT INTO tree_head VALUES(1, 0, zeroblob(32))");
+    for (int t = 0; t < TABLES; t++) {
+        char marks[2 * COLUMNS] = "?";
+        for (int c = 1; c < rows->columns[t]; c++)
+            snprintf(marks + 2 * c - 1, 3, ",?");
+        char *sql = xasprintf("INSERT INTO %s VALUES(%s)", tables[t], marks);
+        r->into[t] = prepare(r->db, sql);
+        free(sql);
+    }
+    r->tree = prepare(r->db, "INSERT INTO tree VALUES(1, ?, ?, zeroblob(32))");
+    r->head = prepare(r->db, "UPDATE tree_head SET size = ?, head = randomblob(32) WHERE id = 1");
+    r->begin = prepare(r->db, "BEGIN IMMEDIATE");
+    r->commit = prepare(r->db, "COMMIT");
+    free(path);
+}
+
+static void raw_step(struct raw *r, sqlite3_stmt *s)
+{
+    if (sqlite3_step(s) != SQLITE_DONE) {
+        fprintf(stderr, "SQLite alone: %s\n", sqlite3_errmsg(r->db));
+        exit(1);
+    }
+    sqlite3_reset(s);
+}
+
+/* The rows of entries [from, to) in one transaction. */
+static void raw_commit(struct raw *r, size_t from, size_t to)
+{
+    raw_step(r, r->begin);
+    for (size_t i = from; i < to; i++) {
+        for (int t = 0; t < TABLES; t++) {
+            size_t width = (size_t)r->rows->columns[t];
+            for (size_t c = 0; c < width; c++)
+                sqlite3_bind_value(r->into[t], (int)c + 1, r->rows->value[t][i * width + c]);
+            raw_step(r, r->into[t]);
+        }
+        for (int level = PROV__TILE; (i + 1) % ((size_t)1 << level) == 0; level += PROV__TILE) {
+            sqlite3_bind_int(r->tree, 1, level);
+            sqlite3_bind_int64(r->tree, 2, (sqlite3_int64)(i >> level));
+            raw_step(r, r->tree);
+        }
+    }
+    sqlite3_bind_int64(r->head, 1, (sqlite3_int64)to);
+    raw_step(r, r->head);
+    raw_step(r, r->commit);
+}
+
+static void raw_close(struct raw *r)
+{
+    for (int t = 0; t < TABLES; t++)
+        sqlite3_finalize(r->into[t]);
+    sqlite3_finalize(r->tree);
+    sqlite3_finalize(r->head);
+    sqlite3_finalize(r->begin);
+    sqlite3_finalize(r->commit);
+    sqlite3_close(r->db);
+}
+
+/* One thread that has all rows and nobody to answer: so many entries a commit. */
+static double raw_loop(const char *dir, const struct rows *rows, size_t n, size_t group)
+{
+    struct raw r = {0};
+    char *name = xasprintf("loop-%zu", group);
+    raw_open(&r, dir, name, rows);
+    uint64_t began = clock_mono_ns();
+    for (size_t i = 0; i < n; i += group)
+        raw_commit(&r, i, i + group < n ? i + group : n);
+    uint64_t took = clock_mono_ns() - began;
+    raw_close(&r);
+    free(name);
+    return rate((int64_t)n, took);
+}
+
+/* Group commit: writers that wait, each, until its entry is durable; one more thread commits what
+ * is there. */
+struct crowd {
+    struct raw raw;
+    pthread_mutex_t lock;
+    pthread_cond_t more, durable;
+    size_t n, asked, done;
+};
+
+static void *crowd_writer(void *arg)
+{
+    struct crowd *c = arg;
+    pthread_mutex_lock(&c->lock);
+    while (c->asked < c->n) {
+        size_t mine = c->asked++;
+        pthread_cond_signal(&c->more);
+        while (c->done <= mine)
+            pthread_cond_wait(&c->durable, &c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return NULL;
+}
+
+static double raw_crowd(const char *dir, const struct rows *rows, size_t n, int writers)
+{
+    struct crowd c = {.n = n};
+    pthread_t thread[WRITERS];
+    pthread_mutex_init(&c.lock, NULL);
+    pthread_cond_init(&c.more, NULL);
+    pthread_cond_init(&c.durable, NULL);
+    raw_open(&c.raw, dir, "crowd", rows);
+    uint64_t began = clock_mono_ns();
+    for (int i = 0; i < writers; i++)
+        pthread_create(&thread[i], NULL, crowd_writer, &c);
+    pthread_mutex_lock(&c.lock);
+    while (c.done < n) {
+        while (c.asked == c.done)
+            pthread_cond_wait(&c.more, &c.lock);
+        size_t from = c.done, to = c.asked;
+        pthread_mutex_unlock(&c.lock);
+        raw_commit(&c.raw, from, to);
+        pthread_mutex_lock(&c.lock);
+        c.done = to;
+        pthread_cond_broadcast(&c.durable);
+    }
+    pthread_mutex_unlock(&c.lock);
+    uint64_t took = clock_mono_ns() - began;
+    for (int i = 0; i < writers; i++)
+        pthread_join(thread[i], NULL);
+    raw_close(&c.raw);
+    pthread_mutex_destroy(&c.lock);
+    pthread_cond_destroy(&c.more);
+    pthread_cond_destroy(&c.durable);
+    return rate((int64_t)n, took);
+}
+
+static const void *bytes_of(const struct rows *r, int table, size_t i, size_t *len)
+{
+    sqlite3_value *v = r->value[table][i * (size_t)r->columns[table] + 1];
+    *len = (size_t)sqlite3_value_bytes(v);
+    return sqlite3_value_blob(v);
+}
+
+/* What verification must at least hash, on one thread: each entry for the chain, each for its leaf,
+ * each payload. */
+static double raw_hashing(const struct rows *rows)
+{
+    uint8_t hash[VAULT_HASH];
+    size_t entry_len, sealed_len;
+    uint64_t began = clock_mono_ns();
+    for (size_t i = 0; i < rows->count; i++) {
+        const void *entry = bytes_of(rows, 0, i, &entry_len);
+        const void *sealed = bytes_of(rows, 1, i, &sealed_len);
+        vault_sha256(entry, entry_len, NULL, 0, hash);
+        vault_sha256("\x00", 1, entry, entry_len, hash);
+        vault_sha256(sealed, sealed_len, NULL, 0, hash);
+    }
+    return rate((int64_t)rows->count, clock_mono_ns() - began);
+}
+
+/* Bytes on the disk for each entry, beside the bytes of the entries and payloads themselves. */
+static void size_on_disk(const char *dir, const struct rows *rows)
+{
+    double bytes = 0;
+    struct stat st;
+    char *path = xasprintf("%s/console.db", dir);
+    for (size_t i = 0; i < rows->count; i++)
+        for (int t = 0; t < TABLES; t++) {
+            size_t len;
+            bytes_of(rows, t, i, &len);
+            bytes += (double)len;
+        }
+    if (stat(path, &st) == 0)
+        line("log.size", (double)st.st_size / (double)rows->count, "B",
+             bytes / (double)rows->count);
+    free(path);
+}
+
+/* ---- a long log: opening it, and a proof of one of its entries ---- */
 
 static void put_row(sqlite3_stmt *stmt, int64_t a, int64_t b, const void *bytes, size_t len,
                     const uint8_t *hash)
@@ -374,16 +535,14 @@ int main(int argc, char **argv)
     uint64_t alone = append_all(one, ALONE, 1);
     double entries = verify_all(many);
     struct rows rows = read_rows(many);
-    line("log.append.256_writers", rate(n, took), "entries/s",
-         raw_commits(dir, &rows, rows.count, WRITERS));
-    line("log.append.one_writer", rate(ALONE, alone), "entries/s",
-         raw_commits(dir, &rows, ALONE, 1));
+    double loop = raw_loop(dir, &rows, rows.count, WRITERS);
+    line("log.append.16_writers", rate(n, took), "entries/s",
+         raw_crowd(dir, &rows, rows.count, WRITERS));
+    line("log.append.16_in_a_loop", rate(n, took), "entries/s", loop);
+    line("log.append.one_writer", rate(ALONE, alone), "entries/s", raw_loop(dir, &rows, ALONE, 1));
     line("log.verify", entries, "entries/s", raw_hashing(&rows));
-    for (size_t i = 0; i < rows.count; i++) {
-        free(rows.list[i].bytes[0]);
-        free(rows.list[i].bytes[1]);
-    }
-    free(rows.list);
+    size_on_disk(many, &rows);
+    free_rows(&rows);
     bench_long(dir, long_n);
     char *command = xasprintf("rm -rf '%s'", dir);
     int rc = system(command);
