@@ -6,15 +6,20 @@
  *    state is FINISHED, then to the loop's thread.
  * W3 done callbacks run on the loop's thread, never under the lock.
  *
- *      IDLE --add--> QUEUED --worker--> RUNNING --worker--> FINISHED --loop--> IDLE or QUEUED
- *                      '------ store_free: DETACHED <----------' (the loop's callback then frees)
- */
+ *      IDLE --add--> QUEUED --worker--> RUNNING --worker--> FINISHED --loop--> DELIVERING
+ *        ^             ^  '---- store_free: DETACHED <----------'----------------'   |
+ *        '-------------'---------------- the loop, all done callbacks have run ------'
+ *
+ * The loop's callback frees what is DETACHED. Writers wait for their callbacks, and then write
+ * again: so the next group begins behind all of them, and one sync serves what they add. Only if as
+ * much as a sync is worth waits already, it begins before. */
 #include "backend/store/internal.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 enum { GROUP = 1000 }; /* most writes in one transaction: bounds how long a worker is held */
+enum { ENOUGH = 64 };  /* as many writes take the processor as long as a fast disk takes to sync */
 
 struct item {
     struct item *next;
@@ -35,8 +40,9 @@ struct store__writer {
     pthread_mutex_t lock;
     pthread_cond_t finished;
     struct list queue;
+    size_t queued;
     struct item *group;
-    enum { IDLE, QUEUED, RUNNING, FINISHED, DETACHED } state;
+    enum { IDLE, QUEUED, RUNNING, FINISHED, DELIVERING, DETACHED } state;
     bool ended; /* no more jobs: the loop ends, or the store is being freed */
 };
 
@@ -52,12 +58,15 @@ static bool alone(const struct item *item)
 }
 
 /* The next items of the queue, at most GROUP; a scrub goes alone. */
-static struct item *take(struct list *list)
+static struct item *take(struct store__writer *w)
 {
+    struct list *list = &w->queue;
     struct item *first = list->first, *last = first;
-    for (int n = 1; n < GROUP && last && !alone(last) && last->next && !alone(last->next); n++)
+    size_t n = 1;
+    for (; n < GROUP && last && !alone(last) && last->next && !alone(last->next); n++)
         last = last->next;
     if (last) {
+        w->queued -= n;
         list->first = last->next;
         if (!list->first)
             list->end = &list->first;
@@ -141,7 +150,7 @@ static void work(void *arg)
     bool mine = w->state == QUEUED;
     if (mine) {
         w->state = RUNNING;
-        w->group = take(&w->queue);
+        w->group = take(w);
     }
     pthread_mutex_unlock(&w->lock);
     if (!mine)
@@ -164,20 +173,29 @@ static void worked(void *arg, bool cancelled)
 {
     struct store__writer *w = arg;
     pthread_mutex_lock(&w->lock);
-    bool detached = w->state == DETACHED;
     struct item *group = w->group;
+    bool detached = w->state == DETACHED;
     w->group = NULL;
     w->ended |= cancelled;
-    bool more = w->queue.first && !w->ended;
-    w->state = more ? QUEUED : IDLE;
+    bool early = !detached && !w->ended && w->queued >= ENOUGH;
+    if (!detached)
+        w->state = early ? QUEUED : DELIVERING;
     pthread_mutex_unlock(&w->lock);
-    if (detached) {
-        release(w);
-        return;
-    }
-    if (more)
+    if (early)
         loop_work(w->loop, work, worked, w);
     deliver(group);
+    if (early)
+        return;
+    pthread_mutex_lock(&w->lock);
+    detached = w->state == DETACHED; /* by a callback, too */
+    bool more = !detached && !w->ended && w->queue.first;
+    if (!detached)
+        w->state = more ? QUEUED : IDLE;
+    pthread_mutex_unlock(&w->lock);
+    if (detached)
+        release(w);
+    else if (more)
+        loop_work(w->loop, work, worked, w);
 }
 
 struct store__writer *store__writer_new(struct loop *l, struct store_db *db)
@@ -204,6 +222,7 @@ void store__writer_add(struct store__writer *w, store_op *op, store_done *done, 
     pthread_mutex_lock(&w->lock);
     *w->queue.end = item;
     w->queue.end = &item->next;
+    w->queued++;
     bool start = w->state == IDLE && !w->ended;
     if (start)
         w->state = QUEUED;
@@ -228,7 +247,7 @@ void store__writer_free(struct store__writer *w)
     pthread_mutex_unlock(&w->lock);
     deliver(group);
     /* Callbacks may have added more; nobody else touches the queue now. */
-    while ((group = take(&w->queue))) {
+    while ((group = take(w))) {
         write_group(w->db, group);
         deliver(group);
     }
