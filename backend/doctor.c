@@ -32,13 +32,8 @@ static void check_files(struct backend *b, json_t *checks)
     bool key = vault_permissions_ok(b->vault, &e);
     add(checks, "master key", key ? "ok" : "fail",
         "chmod 700 the keys directory and 600 the files in it, and make them yours",
-        key ? xasprintf("key %s, seal %s, readable by its owner only", vault_kek_id(b->vault),
-                        vault_seal_name(vault_sealed_by(b->vault)))
+        key ? xasprintf("key %s, readable by its owner only", vault_kek_id(b->vault))
             : xstrdup(e.detail));
-    bool locked = vault_memory_locked();
-    add(checks, "locked memory", locked ? "ok" : "warn",
-        "raise the limit for locked memory: ulimit -l, or LimitMEMLOCK= of the unit",
-        xstrdup(locked ? "keys are kept out of the swap" : "keys may be written to the swap"));
     if (statvfs(b->state_dir, &vfs) == 0 && vfs.f_blocks) {
         unsigned long percent = (unsigned long)(vfs.f_bavail * 100 / vfs.f_blocks);
         add(checks, "disk",

@@ -2,7 +2,7 @@
 #ifndef PROV_CHECKPOINT_H
 #define PROV_CHECKPOINT_H
 
-#include "backend/provenance/trust.h"
+#include "backend/provenance/note.h"
 
 struct prov__waiter;
 struct prov__signing {
@@ -25,9 +25,6 @@ struct prov__signing {
 enum err prov__files_newest(const char *dir, struct buf *out, struct error *e);
 /* On a worker: brings both files up to the table. */
 enum err prov__files_write(struct store_db *db, const char *dir, struct error *e);
-/* dir/name = bytes, whole or not at all, and durable. */
-enum err prov__file_put(const char *dir, const char *name, const struct buf *bytes,
-                        struct error *e);
 /* Calls note for each whole note of a file of notes (`checkpoint`, `checkpoints`), in order, and
  * other for what else stands between them or behind; read in pieces. Stops when one answers false.
  * A file that is not there is an empty one. */

@@ -5,6 +5,8 @@
  * later entry of type erase, opens under its own header, and holds the seq in its ranges. */
 #include "backend/provenance/erased.h"
 
+#include "backend/base/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,4 +198,112 @@ void prov__erased_release(struct prov__erased *x)
     for (size_t i = 0; i < PROV__ERASURES; i++)
         forget(&x->kept[i]);
     prov__keys_release(&x->keys);
+}
+
+/* ---- for verification */
+
+static int64_t count_in(struct store_db *db, const struct prov__range *range, int64_t entry,
+                        struct error *e)
+{
+    int64_t n = -1;
+    if (entry < 0)
+        store_query(db, e, take_seq, &n, "SELECT count(*) FROM payloads WHERE seq BETWEEN ? AND ?",
+                    "ii", range->first, range->last);
+    else
+        store_query(db, e, take_seq, &n,
+                    "SELECT count(*) FROM erased WHERE seq BETWEEN ? AND ? AND entry = ?", "iii",
+                    range->first, range->last, entry);
+    return n;
+}
+
+bool prov__erase_agrees(struct store_db *db, int64_t entry, const json_t *payload, char text[160],
+                        struct error *e)
+{
+    size_t count;
+    struct prov__range *ranges = prov__ranges_read(json_object_get(payload, "ranges"), &count);
+    *text = '\0';
+    if (!ranges)
+        snprintf(text, 160, "what it erased is not said in its form");
+    for (size_t i = 0; i < count && !*text; i++) {
+        const struct prov__range *range = &ranges[i];
+        long long first = range->first, last = range->last;
+        struct error mine = {0};
+        if (last >= entry)
+            snprintf(text, 160, "it says that it erased entry %lld, a later one", last);
+        else if (count_in(db, range, -1, &mine) > 0)
+            snprintf(text, 160, "payloads that it erased, of entries %lld to %lld, are back", first,
+                     last);
+        else if (mine.code == ERR_OK && count_in(db, range, entry, &mine) != last - first + 1 &&
+                 mine.code == ERR_OK)
+            snprintf(text, 160, "the table of what was erased lacks entries %lld to %lld", first,
+                     last);
+        if (mine.code != ERR_OK && e)
+            *e = mine;
+    }
+    free(ranges);
+    return !*text;
+}
+
+static struct prov__tallied *tallied(struct prov__tally *t, int64_t entry)
+{
+    for (size_t i = t->entries; i-- > 0;)
+        if (t->at[i].entry == entry)
+            return &t->at[i];
+    t->at = xrealloc(t->at, (t->entries + 1) * sizeof *t->at);
+    struct prov__tallied *one = &t->at[t->entries++];
+    *one = (struct prov__tallied){.entry = entry};
+    return one;
+}
+
+void prov__tally_add(struct prov__tally *t, const struct prov__erasure *by)
+{
+    struct prov__tallied *one = tallied(t, by->entry);
+    one->ts = by->ts;
+    memcpy(one->act, by->act, sizeof one->act);
+    memcpy(one->code, by->code, sizeof one->code);
+    memcpy(one->reason, by->reason, sizeof one->reason);
+    one->count++;
+    t->count++;
+    t->claimed += !by->opened;
+}
+
+void prov__tally_merge(struct prov__tally *to, const struct prov__tally *from)
+{
+    for (size_t i = 0; i < from->entries; i++) {
+        struct prov__tallied *one = tallied(to, from->at[i].entry);
+        int64_t before = one->count;
+        *one = from->at[i];
+        one->count += before;
+    }
+    to->count += from->count;
+    to->claimed += from->claimed;
+}
+
+json_t *prov__tally_json(const struct prov__tally *t)
+{
+    enum { LISTED = 100 };
+    json_t *out = json_object(), *list = json_array();
+    json_puti(out, "count", t->count);
+    json_puti(out, "claimed", t->claimed);
+    json_puti(out, "entry_count", (int64_t)t->entries);
+    for (size_t i = 0; i < t->entries && i < LISTED; i++) {
+        char at[CLOCK_TEXT];
+        json_t *one = json_object();
+        clock_format(t->at[i].ts, at);
+        json_puti(one, "entry", t->at[i].entry);
+        json_puts(one, "at", at);
+        json_puts(one, "act", t->at[i].act);
+        json_puts(one, "reason_code", t->at[i].code);
+        json_puts(one, "reason", t->at[i].reason);
+        json_puti(one, "count", t->at[i].count);
+        json_array_append_new(list, one);
+    }
+    json_put(out, "entries", list);
+    return out;
+}
+
+void prov__tally_release(struct prov__tally *t)
+{
+    free(t->at);
+    *t = (struct prov__tally){0};
 }

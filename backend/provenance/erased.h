@@ -44,4 +44,26 @@ enum prov__cover prov__erased_find(struct prov__erased *x, struct store_db *db, 
                                    const struct prov__erasure **by, struct error *e);
 void prov__erased_release(struct prov__erased *x);
 
+/* Whether the tables are as an erase entry's payload says: nothing of what it lists is back, and
+ * all of it names that entry. False with what is wrong in text; *e if the database cannot be read.
+ */
+bool prov__erase_agrees(struct store_db *db, int64_t entry, const json_t *payload, char text[160],
+                        struct error *e);
+
+/* How many payloads which entries erased; zero-initialise. */
+struct prov__tally {
+    struct prov__tallied {
+        int64_t entry, ts, count;
+        char act[33], code[24], reason[160];
+    } * at;
+    size_t entries;
+    int64_t count, claimed; /* claimed: the entry that is said to cover it could not be opened */
+};
+void prov__tally_add(struct prov__tally *t, const struct prov__erasure *by);
+void prov__tally_merge(struct prov__tally *to, const struct prov__tally *from);
+/* {count, claimed, entry_count, entries: [{entry, at, act, reason_code, reason, count}] (first
+ * 100)}. */
+json_t *prov__tally_json(const struct prov__tally *t);
+void prov__tally_release(struct prov__tally *t);
+
 #endif

@@ -66,7 +66,6 @@ void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH]
  * are of version 1, one key. */
 struct prov__keys {
     struct vault *vault;
-    struct vault *by;         /* whose wrap it was: while the master key is rotated there are two */
     char session[33], id[17]; /* id: of the key or ring */
     struct vault_ring *ring;
     struct vault_key *key;
@@ -83,10 +82,9 @@ enum err prov__ring_erase(struct store_db *db, struct vault *v, const char *sess
                           const int64_t *seqs, size_t n, size_t *erased, struct error *e);
 /* The same in memory, when that is durable; on the loop. */
 void prov__ring_erased(struct prov *p, const char *session, const int64_t *seqs, size_t n);
-/* A projection's blob (prov_seal) with its key wrapped under `to` instead of its partner, in place;
- * changed: it was not already. */
-enum err prov__projection_rewrap(struct vault *to, const char *session, void *blob, size_t len,
-                                 bool *changed, struct error *e);
+/* A projection's blob (prov_seal) with its key wrapped under another master key, in place. */
+enum err prov__projection_rewrap(struct vault *from, struct vault *to, const char *session,
+                                 void *blob, size_t len, struct error *e);
 /* Opens the payload of an entry into plain: checks the sealed bytes against the entry, opens them,
  * checks the commitment. On failure *problem is a word for it ("" if only the key is not at hand).
  */

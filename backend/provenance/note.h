@@ -61,9 +61,6 @@ void prov__note_body(const char *origin, const struct prov__head *head, struct b
 /* Appends the empty line and the signature line to a body. */
 void prov__note_sign(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
                      struct buf *out);
-/* A further signature line. */
-void prov__note_sign_too(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
-                         struct buf *out);
 
 /* Appends c2sp.org/tlog-proof@v1: that entry `index` is in the tree of this checkpoint. */
 void prov__tlog_proof(int64_t index, const struct prov__proof *proof, const char *note,

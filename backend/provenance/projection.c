@@ -56,17 +56,14 @@ enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
 static struct vault_key *own_key(struct vault *v, const char *session, const uint8_t *bytes,
                                  struct error *e)
 {
-    char kek_id[KEK + 1] = "";
-    memcpy(kek_id, bytes + MAGIC, KEK);
-    struct vault *by = vault_for(v, kek_id);
-    if (!by) {
+    if (memcmp(bytes + MAGIC, vault_kek_id(v), KEK) != 0) {
         err_set(e, ERR_NO_KEY,
                 "a projection of session %s is sealed under another master key than %s", session,
                 vault_kek_id(v));
         return NULL;
     }
     char *owner = owner_of(session);
-    struct vault_key *key = vault_key_unwrap(by, owner, bytes + WRAP_AT, VAULT_WRAP, e);
+    struct vault_key *key = vault_key_unwrap(v, owner, bytes + WRAP_AT, VAULT_WRAP, e);
     free(owner);
     return key;
 }
@@ -108,22 +105,19 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
     return open_with(p->keys.key, session, bytes, len, e);
 }
 
-enum err prov__projection_rewrap(struct vault *to, const char *session, void *blob, size_t len,
-                                 bool *changed, struct error *e)
+enum err prov__projection_rewrap(struct vault *from, struct vault *to, const char *session,
+                                 void *blob, size_t len, struct error *e)
 {
     uint8_t *bytes = blob;
-    *changed = false;
-    /* An older one's key is its session's. */
-    if (!is_ours(blob, len) || memcmp(bytes + MAGIC, vault_kek_id(to), KEK) == 0)
-        return ERR_OK;
+    if (!is_ours(blob, len))
+        return ERR_OK; /* its key is its session's */
     struct error why = {0};
-    struct vault_key *key = own_key(to, session, bytes, &why);
+    struct vault_key *key = own_key(from, session, bytes, &why);
     if (!key)
         return err_set(e, why.code, "%s", why.detail);
     char *owner = owner_of(session);
     memcpy(bytes + MAGIC, vault_kek_id(to), KEK);
     vault_key_wrap(to, owner, key, bytes + WRAP_AT);
-    *changed = true;
     vault_key_free(key);
     free(owner);
     return ERR_OK;

@@ -1,6 +1,6 @@
 /* Reading the log: lists, one entry, its payload. */
 #include "backend/base/text.h"
-#include "backend/provenance/internal.h"
+#include "backend/provenance/erased.h"
 
 #include "backend/base/clock.h"
 #include <string.h>
@@ -130,6 +130,20 @@ struct one {
     struct error error; /* of the payload */
 };
 
+/* When, why, and by which entry, if the log says that it was erased. */
+static void tell_erased(struct one *o)
+{
+    const struct prov__erasure *by = NULL;
+    struct prov__erased erased = {.vault = o->prov->vault};
+    char at[CLOCK_TEXT];
+    if (prov__erased_find(&erased, store_reader(o->prov->store), o->seq, &by, NULL) != PROV__KEPT) {
+        clock_format(by->ts, at);
+        err_set(&o->error, ERR_NOT_FOUND, "erased on %s by entry %lld%s%s", at,
+                (long long)by->entry, *by->reason ? ": " : "", by->reason);
+    }
+    prov__erased_release(&erased);
+}
+
 static void open_payload(struct one *o, const struct store_row *row, const struct prov__header *h,
                          struct prov__text entry)
 {
@@ -140,6 +154,8 @@ static void open_payload(struct one *o, const struct store_row *row, const struc
     if (prov__payload(&o->prov->keys, store_reader(o->prov->store), h, entry, sealed, len, &ad,
                       &plain, &problem, &o->error) == ERR_OK)
         o->content = json_read(plain.data, plain.len, PROV__MAX_PAYLOAD, 64, &o->error);
+    else if (!sealed)
+        tell_erased(o);
     buf_release(&ad);
     buf_release(&plain);
 }

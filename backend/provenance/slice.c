@@ -103,6 +103,27 @@ static void check_checkpoint(struct verify__slice *s, int64_t seq)
     json_decref(payload);
 }
 
+/* An erase entry and the tables must agree. */
+static void check_erase(struct verify__slice *s, int64_t seq)
+{
+    char text[160];
+    json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    if (!prov__erase_agrees(s->db, seq, payload, text, &s->error))
+        verify__add(&s->problems, seq, "erase", "erase entry %lld: %s", (long long)seq, text);
+    json_decref(payload);
+}
+
+/* A payload that is not there is no problem if the log says that it was erased. */
+static bool was_erased(struct verify__slice *s, int64_t seq)
+{
+    const struct prov__erasure *by = NULL;
+    s->erased.vault = s->keys.vault;
+    if (prov__erased_find(&s->erased, s->db, seq, &by, &s->error) == PROV__KEPT)
+        return false;
+    prov__tally_add(&s->tally, by);
+    return true;
+}
+
 static void check_payload(struct verify__slice *s, const struct store_row *row, int64_t seq,
                           const struct prov__header *h, struct prov__text entry)
 {
@@ -118,7 +139,9 @@ static void check_payload(struct verify__slice *s, const struct store_row *row, 
             note_seal(s, seq);
         else if (same("checkpoint", h->type))
             check_checkpoint(s, seq);
-    } else if (*problem) {
+        else if (same("erase", h->type))
+            check_erase(s, seq);
+    } else if (*problem && (sealed || !was_erased(s, seq))) {
         verify__add(&s->problems, seq, problem, "entry %lld: %s", (long long)seq, e.detail);
     }
 }
@@ -274,6 +297,8 @@ void verify__slice_release(struct verify__slice *s)
 {
     store_db_close(s->db);
     prov__keys_release(&s->keys);
+    prov__erased_release(&s->erased);
+    prov__tally_release(&s->tally);
     buf_release(&s->ad);
     buf_release(&s->plain);
     free(s->leaf);

@@ -337,7 +337,19 @@ static void tell_heads(const struct prov_verify *run, struct buf *text)
         buf_adds(text, " What was given and is no checkpoint by this log's key proves nothing.");
 }
 
-static json_t *proved(const struct prov_verify *run)
+static void tell_erased(const struct prov__tally *t, struct buf *text)
+{
+    if (t->count)
+        buf_addf(text, " %lld payloads are not there because %zu erase entries say so.",
+                 (long long)t->count, t->entries);
+    if (t->claimed)
+        buf_addf(text,
+                 " For %lld of them that is only what the database says: the key of that entry is"
+                 " not here.",
+                 (long long)t->claimed);
+}
+
+static json_t *proved(const struct prov_verify *run, const struct prov__tally *erased)
 {
     struct buf text = {0};
     if (broken(run)) {
@@ -355,9 +367,10 @@ static json_t *proved(const struct prov_verify *run)
             "the root shown. The sealed payloads are those that were logged; %lld of them were "
             "opened and are what their entries commit to. %lld session seals agree.",
             (long long)run->payloads, (long long)run->seals_checked);
-        if (run->payloads < run->checked)
+        tell_erased(erased, &text);
+        if (run->payloads + erased->count < run->checked)
             buf_addf(&text, " %lld stay sealed: their keys are not here.",
-                     (long long)(run->checked - run->payloads));
+                     (long long)(run->checked - run->payloads - erased->count));
         if (run->from > 0)
             buf_adds(&text, " For the root, the tree of earlier entries was taken as stored.");
         tell_heads(run, &text);
@@ -399,6 +412,7 @@ static json_t *make_report(struct prov_verify *run)
     char hex[2 * VAULT_HASH + 1];
     uint8_t root[VAULT_HASH];
     json_t *report = json_object(), *problems = json_array();
+    struct prov__tally erased = {0};
     for (size_t i = 0; i < run->problems.listed; i++) {
         const struct verify__problem *at = &run->problems.list[i];
         json_t *one = json_object();
@@ -418,7 +432,11 @@ static json_t *make_report(struct prov_verify *run)
     prov__edge_root(&run->edge, root);
     text_hex(root, VAULT_HASH, hex);
     json_puts(report, "root", hex);
-    json_put(report, "proved", proved(run));
+    for (int i = 0; i < SLOTS; i++)
+        prov__tally_merge(&erased, &run->slot[i].slice.tally);
+    json_put(report, "proved", proved(run, &erased));
+    json_put(report, "erased", prov__tally_json(&erased));
+    prov__tally_release(&erased);
     json_put(report, "checkpoints", describe_heads(run));
     json_put(report, "problems", problems);
     json_puti(report, "problem_count", run->problems.count);

@@ -4,6 +4,7 @@
 #define PROV_VERIFY_H
 
 #include "backend/provenance/checkpoint.h"
+#include "backend/provenance/erased.h"
 #include "backend/provenance/proof.h"
 
 enum {
@@ -43,6 +44,8 @@ struct verify__slice {
     struct store_db *db;
     struct prov__keys keys;
     struct buf ad, plain;
+    struct prov__erased erased;
+    struct prov__tally tally; /* of all its slices */
     /* what was found */
     int64_t next, checked, payloads;
     uint8_t prev[VAULT_HASH]; /* hash of the entry before `next` */

@@ -77,7 +77,7 @@ static const char *const steps[] = {
     "CREATE TABLE holds(id TEXT PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL,"
     " entry INTEGER NOT NULL, at INTEGER NOT NULL, released INTEGER) STRICT, WITHOUT ROWID;"
     "CREATE TABLE erasures(act TEXT PRIMARY KEY, request INTEGER NOT NULL, at INTEGER NOT NULL,"
-    " done INTEGER) STRICT, WITHOUT ROWID;"
+    " kind TEXT NOT NULL, done INTEGER) STRICT, WITHOUT ROWID;"
     "CREATE TABLE retention_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;"
     "CREATE INDEX ledger_entry ON ledger(entry);",
@@ -87,10 +87,6 @@ static const char *const steps[] = {
     " WITHOUT ROWID;"
     "CREATE TABLE witnessed(origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,"
     " at INTEGER NOT NULL, note TEXT NOT NULL) STRICT, WITHOUT ROWID;",
-    /* the keys that sign checkpoints, each from how many entries on, and the statement by which the
-     * one before handed on to it. */
-    "CREATE TABLE signing_keys(first INTEGER PRIMARY KEY, vkey TEXT NOT NULL, entry INTEGER,"
-    " note TEXT) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
