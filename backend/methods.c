@@ -157,6 +157,7 @@ static json_t *chain_doc(const struct prov_state *s)
     json_puts(chain, "state", NAMES[s->state]);
     json_puti(chain, "size", s->size);
     json_puti(chain, "verified", s->verified);
+    json_puti(chain, "signed", s->signed_size);
     json_puts(chain, "head", s->head);
     if (s->checked_at) {
         char at[CLOCK_TEXT];

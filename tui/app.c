@@ -120,6 +120,9 @@ bool tui__app_offers(const struct tui__app *app, enum tui_action action)
     case SCOPE_INPUT:
         return typing;
     case SCOPE_LIST:
+        if ((action == ACTION_SORT || action == ACTION_SORT_REVERSE || action == ACTION_MARK) &&
+            tui__app_list(app) && !tui_list_sorts(tui__app_list(app)))
+            return false;
         return tui__app_list(app) != NULL || app->overlay || (!typing && takes(ops, action));
     case SCOPE_VIEW:
         return takes(ops, action);
@@ -159,6 +162,7 @@ void tui__app_focus(struct tui__app *app, int view)
     if (view < 0 || view >= VIEW_COUNT)
         return;
     app->focus = view;
+    app->back_to = -1;
     app->dirty = true;
 }
 
@@ -166,7 +170,9 @@ void tui_show_item(const char *view, const char *id)
 {
     for (int i = 0; i < VIEW_COUNT; i++)
         if (!strcmp(tui__views[i].ops->name, view)) {
+            int from = the_app->focus;
             tui__app_focus(the_app, i);
+            the_app->back_to = from == i ? -1 : from;
             if (id && tui__views[i].ops->show)
                 tui__views[i].ops->show(the_app->views[i].self, id);
         }
@@ -270,6 +276,8 @@ static void back(struct tui__app *app)
     struct tui_list *list = tui__app_list(app);
     if (list && tui_list_filter(list) && *tui_list_filter(list))
         tui_list_set_filter(list, "");
+    else if (app->back_to >= 0)
+        tui__app_focus(app, app->back_to);
     else
         app->zoom = false;
 }
@@ -451,6 +459,11 @@ static void click(struct tui__app *app, const struct tui__event *ev)
     }
     if (app->overlay)
         return;
+    for (int i = 0; i < VIEW_COUNT; i++) /* the last one ends at the edge */
+        if (app->alone_x[i] && ev->y == 1 && ev->x >= app->alone_x[i]) {
+            tui__app_focus(app, i);
+            return;
+        }
     for (int i = 0; i < VIEW_COUNT; i++) {
         struct tui_area a = app->panes[i];
         /* The title above a pane of the mosaic belongs to it. */
@@ -493,6 +506,8 @@ static void handle_any(struct tui__app *app, const struct tui__event *ev)
         wheel(app, ev);
     else if (app->mode == MODE_CONFIRM)
         tui__confirm_key(app, ev);
+    else if (app->mode == MODE_PROMPT)
+        tui__prompt_answer(app, ev);
     else if (app->mode == MODE_PALETTE)
         tui__palette_key(app, ev);
     else if (app->mode == MODE_FILTER)
@@ -629,6 +644,7 @@ struct tui__app *tui__app_new(const struct tui__app_options *o)
     the_app = app;
     app->theme = *o->theme;
     app->mouse = o->mouse;
+    app->back_to = -1;
     app->minute = (int)(clock_real_ms() / 60000 % 60);
     tui__theme_apply(&app->theme, tui__theme_depth());
     for (int i = 0; i < VIEW_COUNT; i++) {

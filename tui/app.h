@@ -12,7 +12,7 @@ enum tui__view {
 #undef VIEW
     VIEW_COUNT
 };
-enum tui__place { PLACE_LEFT, PLACE_FULL, PLACE_TALL, PLACE_HALF };
+enum tui__place { PLACE_LEFT, PLACE_FULL, PLACE_TALL, PLACE_HALF, PLACE_ALONE };
 struct tui__view_row {
     const struct view_ops *ops;
     const char *title, *go; /* go: what the palette calls going there */
@@ -24,7 +24,7 @@ enum { TUI_MIN_WIDTH = 40, TUI_MIN_HEIGHT = 12, TUI_WIDE_WIDTH = 120, TUI_WIDE_H
 enum { TUI_PROMPT_MAX = 200, TUI_HINTS_MAX = 24, TUI_ERROR_LINES = 4 };
 
 /* What takes the keys before the focused view does. */
-enum tui__mode { MODE_VIEW, MODE_FILTER, MODE_PALETTE, MODE_CONFIRM };
+enum tui__mode { MODE_VIEW, MODE_FILTER, MODE_PALETTE, MODE_CONFIRM, MODE_PROMPT };
 
 /* A word of the bottom line that can be clicked. */
 struct tui__hint {
@@ -36,7 +36,8 @@ struct tui__app {
     struct view views[VIEW_COUNT];
     struct tui_area panes[VIEW_COUNT]; /* where each was drawn last; width 0: not shown */
     int tab_x[VIEW_COUNT + 1];         /* columns of the tab bar, -1: no bar is shown */
-    int focus;
+    int alone_x[VIEW_COUNT];           /* of its title in the mosaic's first rule; 0: not there */
+    int focus, back_to;                /* back_to: the view that Esc comes back to, -1: none */
     bool zoom;
     enum tui__mode mode;
     bool quit;
@@ -58,8 +59,9 @@ struct tui__app {
     char found[TUI_PROMPT_MAX];  /* what `/` looked for last in a text */
     char prompt[TUI_PROMPT_MAX]; /* what is typed into the filter or the palette */
     int palette_at;              /* the selected row */
-    char *question;              /* MODE_CONFIRM */
+    char *question;              /* MODE_CONFIRM, MODE_PROMPT */
     void (*answer)(void *arg);
+    void (*answer_text)(void *arg, const char *text);
     void *answer_arg;
     char *said; /* a message in the bottom line, until said_until */
     uint64_t said_until;
@@ -131,6 +133,7 @@ void tui__help_open(struct tui__app *app);                          /* help.c */
 void tui__error_draw(struct tui__app *app, struct tui_area screen); /* notice.c */
 void tui__notice_release(struct tui__app *app);
 void tui__confirm_key(struct tui__app *app, const struct tui__event *ev);
+void tui__prompt_answer(struct tui__app *app, const struct tui__event *ev);
 /* Edits the prompt's text by a key; true if it changed. */
 bool tui__prompt_key(struct tui__app *app, const struct tui__event *ev);
 /* A tui_area of the whole screen. */

@@ -263,6 +263,10 @@ static const struct state_row {
     {"not assessed", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"unchecked", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"waiting", GLYPH_UNKNOWN, ROLE_UNKNOWN},
+    {"sealed", GLYPH_OK, ROLE_OK},
+    {"unsigned", GLYPH_RUNNING, ROLE_DIM},
+    {"erased", GLYPH_UNKNOWN, ROLE_DIM},
+    {"quarantined", GLYPH_BLOCKED, ROLE_WARN},
     {"unknown", GLYPH_UNKNOWN, ROLE_UNKNOWN},
 };
 

@@ -107,6 +107,9 @@ void tui__footer_draw(struct tui__app *app, struct tui_area line)
     case MODE_PALETTE:
         prompt_draw(line, ":", app->prompt, _("Enter run  Esc back"));
         break;
+    case MODE_PROMPT:
+        prompt_draw(line, app->question, app->prompt, _("Enter go on  Esc back"));
+        break;
     case MODE_VIEW:
         if (app->said)
             tui_put(words, 0, 1, -1, ROLE_STRONG, app->said);

@@ -52,16 +52,27 @@ static int title_width(const struct tui__app *app, int view, bool word)
     return columns;
 }
 
-/* Where it is too narrow for all words, only the focused pane keeps its own. */
+/* Where it is too narrow for all words, the focused pane keeps its own, then the others from the
+ * left as far as there is room. */
 static void tabs_draw(struct tui__app *app, struct tui_area line)
 {
-    int all = 0;
+    bool word[VIEW_COUNT] = {false};
+    int room = line.width;
     for (int i = 0; i < VIEW_COUNT; i++)
-        all += title_width(app, i, true);
+        room -= title_width(app, i, false);
+    for (int i = -1; i < VIEW_COUNT; i++) {
+        int view = i < 0 ? app->focus : i;
+        int more = title_width(app, view, true) - title_width(app, view, false);
+        if (word[view] || (i >= 0 && more > room))
+            continue;
+        word[view] = true;
+        room -= more;
+    }
     int x = 0;
     for (int i = 0; i < VIEW_COUNT; i++) {
         app->tab_x[i] = x;
-        x += title_draw(app, line, 0, x, i, all <= line.width || i == app->focus);
+        x += title_draw(app, line, 0, x, i, word[i]);
+        x -= room < 0; /* the next one's blank is enough */
     }
     app->tab_x[VIEW_COUNT] = x;
 }
@@ -92,7 +103,7 @@ static int rows_of(struct row rows[ROWS_MAX])
     int n = 0;
     bool half_open = false;
     for (int i = 0; i < VIEW_COUNT; i++) {
-        if (tui__views[i].place == PLACE_LEFT)
+        if (tui__views[i].place == PLACE_LEFT || tui__views[i].place == PLACE_ALONE)
             continue;
         bool half = tui__views[i].place == PLACE_HALF;
         if (half && half_open) {
@@ -166,6 +177,19 @@ static void row_draw(struct tui__app *app, struct tui_area a, const struct row *
     }
 }
 
+/* Panes that have no place of their own here are named at the right end of the first rule. */
+static void alone_titles(struct tui__app *app, struct tui_area rule)
+{
+    int x = rule.width - 1;
+    for (int i = VIEW_COUNT - 1; i >= 0; i--) {
+        if (tui__views[i].place != PLACE_ALONE)
+            continue;
+        x -= title_width(app, i, true);
+        title_draw(app, rule, 0, x, i, true);
+        app->alone_x[i] = rule.x + x;
+    }
+}
+
 static void mosaic_draw(struct tui__app *app, struct tui_area body)
 {
     struct row rows[ROWS_MAX] = {0};
@@ -188,6 +212,7 @@ static void mosaic_draw(struct tui__app *app, struct tui_area body)
     }
     column(body, split, 0, body.height);
     join(body, split, 0, body.height);
+    alone_titles(app, tui_sub(right, 0, 0, 1, right.width));
 }
 
 /* ---- the whole screen */
@@ -212,13 +237,15 @@ void tui__frame_draw(struct tui__app *app)
     werase(stdscr);
     memset(app->panes, 0, sizeof(app->panes));
     app->tab_x[0] = -1;
+    memset(app->alone_x, 0, sizeof(app->alone_x));
     app->hint_count = 0;
     if (all.width < TUI_MIN_WIDTH || all.height < TUI_MIN_HEIGHT) {
         too_small(all);
         return;
     }
     tui__status_draw(app, tui_sub(all, 0, 0, 1, all.width));
-    bool mosaic = !app->zoom && all.width >= TUI_WIDE_WIDTH && all.height >= TUI_WIDE_HEIGHT;
+    bool mosaic = !app->zoom && tui__views[app->focus].place != PLACE_ALONE &&
+                  all.width >= TUI_WIDE_WIDTH && all.height >= TUI_WIDE_HEIGHT;
     struct tui_area body;
     if (mosaic) {
         body = tui_sub(all, 1, 0, all.height - 2, all.width);

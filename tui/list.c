@@ -80,6 +80,8 @@ static void cell_text(const struct tui_list *l, size_t row, int column, struct b
 
 static bool passes(const struct tui_list *l, size_t row, struct buf *scratch)
 {
+    if (l->ops->filtered)
+        return true;
     bool inverse = l->filter[0] == '!';
     const char *needle = l->filter + inverse;
     if (!*needle)
@@ -219,7 +221,14 @@ void tui_list_set_filter(struct tui_list *l, const char *text)
     free(l->filter);
     l->filter = filter;
     l->stale = true;
+    if (l->ops->filtered)
+        l->ops->filtered(l->arg, l->filter);
     tui_dirty();
+}
+
+bool tui_list_sorts(const struct tui_list *l)
+{
+    return !l->ops->filtered;
 }
 
 const char *tui_list_filter(const struct tui_list *l)
@@ -330,7 +339,7 @@ static void draw_header(const struct tui_list *l, struct tui_area a, bool titles
             tui_put(a, 0, l->x[i], l->width[i], role, title.data ? title.data : "");
         buf_release(&title);
     }
-    if (!*l->filter)
+    if (!*l->filter || l->ops->filtered)
         return;
     struct buf b = {0};
     buf_addf(&b, " /%s  %zu/%zu", l->filter, l->count, l->total);
@@ -345,7 +354,7 @@ static void draw_matches(const struct tui_list *l, struct tui_area a, int y, siz
                          const char *text, bool right)
 {
     const char *needle = l->filter;
-    if (!*needle || *needle == '!')
+    if (!*needle || *needle == '!' || l->ops->filtered)
         return;
     struct buf clean = {0};
     text_clean(text, strlen(text), TEXT_ONE_LINE | (tui_ascii() ? TEXT_ASCII : 0), &clean);
@@ -401,10 +410,31 @@ static void draw_row(const struct tui_list *l, size_t place, struct tui_area a, 
     buf_release(&text);
 }
 
+/* Where in the whole this is: a mark that moves down the right edge, arrows where there is more. */
+static void draw_place(const struct tui_list *l, struct tui_area a)
+{
+    size_t height = (size_t)l->height;
+    bool first = l->top == 0, last = l->top + height >= l->count;
+    double place = (double)l->top / (double)(l->count - height);
+    if (l->ops->place) {
+        double from = l->ops->place(l->arg, l->shown[l->top]);
+        double to = l->ops->place(l->arg, l->shown[last ? l->count - 1 : l->top + height - 1]);
+        first &= from <= 0;
+        last &= to >= 1;
+        place = from + to < 1 ? from : to; /* at either end it says so */
+    }
+    int at = (int)(place * (l->height - 1) + 0.5);
+    tui_put_glyph(a, l->first_row + at, a.width - 1, ROLE_DIM, GLYPH_BLOCK);
+    if (!first && at != 0)
+        tui_put_glyph(a, l->first_row, a.width - 1, ROLE_DIM, GLYPH_MORE_UP);
+    if (!last && at != l->height - 1)
+        tui_put_glyph(a, l->first_row + l->height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
+}
+
 void tui_list_draw(struct tui_list *l, struct tui_area a, bool focused, bool header)
 {
     refresh(l);
-    bool top_line = (header || *l->filter) && a.height > 1;
+    bool top_line = (header || (*l->filter && !l->ops->filtered)) && a.height > 1;
     l->first_row = top_line;
     l->height = a.height - top_line;
     if (l->height < 1 || a.width < GUTTER + 1)
@@ -415,31 +445,25 @@ void tui_list_draw(struct tui_list *l, struct tui_area a, bool focused, bool hea
     if (top_line)
         draw_header(l, tui_sub(a, 0, 0, 1, a.width), header);
     struct tui_area body = tui_sub(a, l->first_row, 0, l->height, a.width - (scrolls ? 1 : 0));
-    if (!l->count && *l->filter)
+    if (!l->count && *l->filter && !l->ops->filtered)
         tui_putf(body, 0, GUTTER, -1, ROLE_DIM, _("no row matches /%s; Esc shows all"), l->filter);
     for (int y = 0; y < l->height && l->top + (size_t)y < l->count; y++) {
         draw_row(l, l->top + (size_t)y, body, y, focused);
         if (focused && l->top + (size_t)y == l->cursor)
             tui_cursor(body, y, 0);
     }
-    if (!scrolls)
-        return;
-    /* Where in the whole this is: a mark that moves down the right edge, arrows where there is
-     * more. */
-    int at = (int)((double)l->top / (double)(l->count - (size_t)l->height) * (l->height - 1) + 0.5);
-    tui_put_glyph(a, l->first_row + at, a.width - 1, ROLE_DIM, GLYPH_BLOCK);
-    if (l->top && at != 0)
-        tui_put_glyph(a, l->first_row, a.width - 1, ROLE_DIM, GLYPH_MORE_UP);
-    if (l->top + (size_t)l->height < l->count && at != l->height - 1)
-        tui_put_glyph(a, l->first_row + l->height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
+    if (scrolls)
+        draw_place(l, a);
 }
 
 /* ---- keys and mouse */
 
 static void move_to(struct tui_list *l, long place)
 {
-    if (place < 0)
-        place = 0;
+    long last = l->count ? (long)l->count - 1 : 0, want = place;
+    place = place < 0 ? 0 : place > last ? last : place;
+    if (l->ops->beyond && want != place)
+        l->ops->beyond(l->arg, want - place);
     l->moved = true;
     select_at(l, (size_t)place);
     keep_visible(l);
@@ -463,6 +487,20 @@ void tui_list_select(struct tui_list *l, const char *id)
         }
 }
 
+void tui_list_move(struct tui_list *l, long rows)
+{
+    refresh(l);
+    move_to(l, (long)l->cursor + rows);
+    tui_dirty();
+}
+
+void tui_list_to_end(struct tui_list *l, bool last)
+{
+    refresh(l);
+    move_to(l, last && l->count ? (long)l->count - 1 : 0);
+    l->moved = last; /* at the top again: new rows are followed */
+}
+
 bool tui_list_action(struct tui_list *l, enum tui_action action)
 {
     refresh(l);
@@ -483,24 +521,25 @@ bool tui_list_action(struct tui_list *l, enum tui_action action)
         move_to(l, at + page);
         break;
     case ACTION_TOP:
-        move_to(l, 0);
-        l->moved = false; /* at the top again: new rows are followed */
-        break;
     case ACTION_BOTTOM:
-        move_to(l, (long)l->count - 1);
+        tui_list_to_end(l, action == ACTION_BOTTOM);
+        if (l->ops->end)
+            l->ops->end(l->arg, action == ACTION_BOTTOM);
         break;
     case ACTION_MARK:
-        if (l->count) {
+        if (l->count && !l->ops->filtered) {
             mark_toggle(l);
             move_to(l, at + 1);
         }
         break;
     case ACTION_SORT:
-        sort_next(l);
-        l->stale = true;
-        break;
     case ACTION_SORT_REVERSE:
-        l->reverse = !l->reverse;
+        if (!tui_list_sorts(l))
+            return false;
+        if (action == ACTION_SORT)
+            sort_next(l);
+        else
+            l->reverse = !l->reverse;
         l->stale = true;
         break;
     case ACTION_COPY:
@@ -526,7 +565,7 @@ bool tui_list_click(struct tui_list *l, int y, int x, bool twice)
     (void)twice;
     refresh(l);
     if (y < l->first_row) {
-        for (size_t i = 0; i < l->column_count; i++)
+        for (size_t i = 0; tui_list_sorts(l) && i < l->column_count; i++)
             if (l->width[i] && x >= l->x[i] && x < l->x[i] + l->width[i]) {
                 l->reverse = l->sort == (int)i && !l->reverse;
                 l->sort = (int)i;
@@ -546,7 +585,5 @@ bool tui_list_click(struct tui_list *l, int y, int x, bool twice)
 
 void tui_list_wheel(struct tui_list *l, int rows)
 {
-    refresh(l);
-    move_to(l, (long)l->cursor + rows);
-    tui_dirty();
+    tui_list_move(l, rows);
 }

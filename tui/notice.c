@@ -84,6 +84,38 @@ void tui__confirm_key(struct tui__app *app, const struct tui__event *ev)
         tui_say("%s", _("not done"));
 }
 
+void tui_prompt(const char *question, const char *initial,
+                void (*answer)(void *arg, const char *text), void *arg)
+{
+    struct tui__app *app = tui__app();
+    size_t n = strlen(initial) < TUI_PROMPT_MAX ? strlen(initial) : 0;
+    free(app->question);
+    app->question = xstrdup(question);
+    memcpy(app->prompt, initial, n);
+    app->prompt[n] = 0;
+    app->answer_text = answer;
+    app->answer_arg = arg;
+    app->mode = MODE_PROMPT;
+    app->dirty = true;
+}
+
+void tui__prompt_answer(struct tui__app *app, const struct tui__event *ev)
+{
+    bool enter = ev->type == EVENT_KEY && (ev->key == TKEY_ENTER || ev->key == '\n');
+    if (!enter && !(ev->type == EVENT_KEY && (ev->key == TKEY_ESC || ev->key == 3))) {
+        tui__prompt_key(app, ev);
+        return;
+    }
+    app->mode = MODE_VIEW;
+    if (!enter) {
+        tui_say("%s", _("not done"));
+        return;
+    }
+    char *text = xstrdup(app->prompt); /* the answer may ask for the next */
+    app->answer_text(app->answer_arg, text);
+    free(text);
+}
+
 void tui__notice_release(struct tui__app *app)
 {
     free(app->question);

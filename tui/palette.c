@@ -71,6 +71,12 @@ static size_t matches(const struct tui__app *app, struct match out[MATCH_MAX])
     return n;
 }
 
+/* Only digits: the number of an entry. */
+static bool is_entry(const struct tui__app *app)
+{
+    return *app->prompt && strspn(app->prompt, "0123456789") == strlen(app->prompt);
+}
+
 void tui__palette_draw(struct tui__app *app, struct tui_area body)
 {
     struct match m[MATCH_MAX];
@@ -84,6 +90,10 @@ void tui__palette_draw(struct tui__app *app, struct tui_area body)
     tui_clear(box, ROLE_TEXT);
     tui_fill(box, 0, 0, box.width, ROLE_RULE, GLYPH_RULE);
     tui_putf(box, 0, 1, -1, ROLE_TITLE_FOCUS, " %s ", _("Commands"));
+    if (is_entry(app)) {
+        tui_putf(box, 1, 2, -1, ROLE_TEXT, _("go to entry %s of the log"), app->prompt);
+        return;
+    }
     if (!n) {
         tui_put(box, 1, 2, -1, ROLE_DIM, _("no command has these letters; Esc goes back"));
         return;
@@ -125,6 +135,8 @@ void tui__palette_key(struct tui__app *app, const struct tui__event *ev)
             struct match m[MATCH_MAX];
             size_t n = matches(app, m);
             app->mode = MODE_VIEW;
+            if (is_entry(app))
+                tui_show_item("evidence", app->prompt);
             if (app->palette_at >= (int)n)
                 return;
             enum tui_action action = m[app->palette_at].action;

@@ -109,8 +109,11 @@ static void chain_segment(const json_t *status, struct segment *s)
     char size[32];
     const char *state = json_str(chain, "state", "unchecked");
     thousands(json_int(chain, "size", 0), size, sizeof(size));
-    snprintf(s->state, sizeof(s->state), "%.15s", state);
-    if (!strcmp(state, "intact"))
+    int64_t held = json_int(chain, "quarantined", 0);
+    snprintf(s->state, sizeof(s->state), "%.15s", held > 0 ? "warn" : state);
+    if (held > 0)
+        snprintf(s->text, sizeof(s->text), _("chain %s, %lld quarantined"), size, (long long)held);
+    else if (!strcmp(state, "intact"))
         snprintf(s->text, sizeof(s->text), _("chain %s"), size);
     else
         snprintf(s->text, sizeof(s->text), _("chain %s %.20s"), size, _(state));

@@ -124,6 +124,12 @@ struct tui_list_ops {
     int (*compare)(void *arg, size_t a, size_t b, int column);
     /* The text that COPY takes; NULL: the id. */
     void (*copy)(void *arg, size_t row, struct buf *out);
+    /* For rows that are a stretch of something longer: all four, or NULL. The list then neither
+     * filters nor sorts nor marks; who has the rows does that. */
+    void (*filtered)(void *arg, const char *text); /* there is another filter */
+    void (*beyond)(void *arg, long rows); /* the user moves on so many rows past an end of these */
+    void (*end)(void *arg, bool last);    /* to the first or last row of the whole */
+    double (*place)(void *arg, size_t row); /* where in the whole it is, 0..1 */
 };
 struct tui_list *tui_list_new(const struct tui_column *columns, size_t n,
                               const struct tui_list_ops *ops, void *arg);
@@ -137,6 +143,11 @@ long tui_list_selected(const struct tui_list *l);         /* row number for ops,
 void tui_list_select(struct tui_list *l, const char *id); /* nothing where no such row is shown */
 void tui_list_set_filter(struct tui_list *l, const char *text); /* "" shows all */
 const char *tui_list_filter(const struct tui_list *l);
+bool tui_list_sorts(const struct tui_list *l);
+/* Moves the selection as keys do. */
+void tui_list_move(struct tui_list *l, long rows);
+/* Selects the first row and stays at the top when rows come, or the last one. */
+void tui_list_to_end(struct tui_list *l, bool last);
 
 /* ---- the rest of the console */
 void tui_dirty(void); /* something changed: draw again soon */
@@ -150,8 +161,13 @@ void tui_error(const struct error *e,
                const char *where); /* stays until a key is pressed: what, where, what to do */
 /* Asks "question [y/N]" in the footer; answer(arg) runs on y only. */
 void tui_confirm(const char *question, void (*answer)(void *arg), void *arg);
+/* Asks for a line of text in the footer, beginning with `initial`; answer(arg, text) runs on Enter
+ * and may ask for the next one. */
+void tui_prompt(const char *question, const char *initial,
+                void (*answer)(void *arg, const char *text), void *arg);
 void tui_copy(const char *text); /* OSC 52, at most 74,994 bytes; says so in the footer */
-/* The same, and the view is to show the thing with that id. */
+/* Goes to a view, which is to show the thing with that id; Esc that the view does not take comes
+ * back from there. */
 void tui_show_item(const char *view, const char *id);
 /* Text in a full-pane overlay with scrolling and Esc; takes the text. */
 void tui_overlay(const char *title, struct tui_text *text);

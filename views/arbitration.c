@@ -286,6 +286,13 @@ static bool copy_detail(struct arbitration *v)
     return text != NULL;
 }
 
+static void show_evidence(const char *trace)
+{
+    char *id = xasprintf("trace:%s", trace);
+    tui_show_item("evidence", id);
+    free(id);
+}
+
 static bool view_action(void *self, enum tui_action action)
 {
     struct arbitration *v = self;
@@ -294,6 +301,10 @@ static bool view_action(void *self, enum tui_action action)
         ask_traces(v);
         if (v->texts_of && view_ask_now(&v->ask_detail))
             call_detail(v);
+        return true;
+    }
+    if (v->texts_of && (action == ACTION_EVIDENCE || (v->open && action == ACTION_OPEN))) {
+        show_evidence(v->texts_of);
         return true;
     }
     if (v->open) {
@@ -422,8 +433,8 @@ static struct tui_list *view_list(void *self)
     return v->open ? NULL : v->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN, ACTION_FILTER,  ACTION_SORT,
-                                          ACTION_COPY, ACTION_REFRESH, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_OPEN,     ACTION_FILTER,  ACTION_SORT, ACTION_COPY,
+                                          ACTION_EVIDENCE, ACTION_REFRESH, ACTION_NONE};
 const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .size = sizeof(struct arbitration),
                                               .actions = actions,

@@ -1,15 +1,14 @@
 /* The scorecard: what is held, what is not, on what evidence. v verifies the log. */
 #include "backend/base/text.h"
-#include "views/common.h"
+#include "views/report.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct scorecard {
     struct tui_list *list;
-    json_t *score;      /* what score.get answered; controls are sorted worst first */
-    json_t *progress;   /* {checked, size} while a verification runs */
-    json_t *report;     /* of the last one */
+    json_t *score; /* what score.get answered; controls are sorted worst first */
+    struct view_report report;
     char *error, *open; /* open: id of the control that is shown whole */
     struct view_ask ask;
     struct view_scroll scroll;
@@ -158,6 +157,9 @@ static void control_text(struct scorecard *v)
         buf_addf(&b, "%s%s", i ? ", " : "", text);
     }
     paragraph(v->text, _("evidence: entries of the log"), b.len ? b.data : _("none is cited"));
+    if (b.len)
+        tui_text_add(v->text, ROLE_DIM, 2, false,
+                     _("Enter shows them: what they say, their proofs"));
     buf_release(&b);
 }
 
@@ -166,10 +168,8 @@ static void verify_started(void *self, const json_t *result, const struct error 
     struct scorecard *v = self;
     if (!result) {
         tui_error(e, _("verify"));
-        json_decref(v->progress);
-        v->progress = NULL;
+        view_report_not_begun(&v->report);
     }
-    tui_dirty();
 }
 
 /* ---- drawing */
@@ -222,68 +222,6 @@ static int draw_head(const struct scorecard *v, struct tui_area a, int y)
     return draw_counts(v, a, y + 1);
 }
 
-static int draw_report(const struct scorecard *v, struct tui_area a, int y)
-{
-    const json_t *r = v->report;
-    char checked[32], size[32], took[16];
-    if (v->progress) {
-        double done = json_num(v->progress, "checked", 0), all = json_num(v->progress, "size", 0);
-        view_count((int64_t)done, checked);
-        view_count((int64_t)all, size);
-        int bar = a.width > 60 ? 24 : a.width > 40 ? 10 : 6;
-        int x = tui_put(a, y, 0, -1, ROLE_ACCENT, _("verifying")) + 1;
-        tui_bar(a, y, x, bar, ROLE_ACCENT, all > 0 ? done / all : 0);
-        tui_putf(a, y, x + bar + 1, -1, ROLE_TEXT, _("%s of %s"), checked, size);
-        return y + 1;
-    }
-    if (!r)
-        return y;
-    bool ok = json_flag(r, "ok", false);
-    view_count(json_int(r, "checked", 0), checked);
-    tui_duration(json_num(r, "elapsed_ms", -1), took);
-    int x = tui_put_state(a, y, 0, ok ? "intact" : "broken", true) + 2;
-    struct buf b = {0};
-    buf_addf(&b, _("%s entries in %s"), checked, took);
-    int problems = (int)json_int(r, "problem_count", 0);
-    if (problems)
-        buf_addf(&b, _n(", %d problem", ", %d problems", (size_t)problems), problems);
-    x += tui_put(a, y, x, -1, ok ? ROLE_TEXT : ROLE_FAIL, b.data) + 2;
-    buf_release(&b);
-    if (a.width - x > 6) {
-        x += tui_put(a, y, x, -1, ROLE_KEY, "o") + 1;
-        tui_put(a, y, x, -1, ROLE_DIM, a.width - x > 22 ? _("what this proves") : _("proof"));
-    }
-    return y + 1;
-}
-
-/* What the last verification proved and found, for a report with room. */
-static void report_text(const struct scorecard *v, struct tui_text *t)
-{
-    const json_t *r = v->report, *p;
-    char head[16], root[16];
-    size_t i;
-    tui_text_clear(t);
-    const json_t *proved = json_object_get(r, "proved");
-    if (json_is_string(proved))
-        tui_text_add(t, ROLE_TEXT, 0, false, json_string_value(proved));
-    json_array_foreach(proved, i, p)
-    {
-        if (json_is_string(p))
-            tui_text_addf(t, ROLE_TEXT, 0, false, "%s %s", tui_glyph(GLYPH_BULLET),
-                          json_string_value(p));
-    }
-    tui_short_id(json_str(r, "head", "-"), head);
-    tui_short_id(json_str(r, "root", "-"), root);
-    tui_text_addf(t, ROLE_DIM, 0, false, _("head %s  root %s"), head, root);
-    json_array_foreach(json_object_get(r, "problems"), i, p)
-    {
-        char seq[32];
-        view_number(json_object_get(p, "seq"), 0, seq);
-        tui_text_addf(t, ROLE_FAIL, 0, false, _("%s entry %s: %s"), tui_glyph(GLYPH_FAIL), seq,
-                      json_str(p, "text", json_str(p, "code", "-")));
-    }
-}
-
 static void draw_control(struct scorecard *v, struct tui_area a, bool focused)
 {
     const json_t *c = opened(v);
@@ -304,7 +242,7 @@ static void draw_all(struct scorecard *v, struct tui_area a, bool focused)
 {
     struct tui_area in = tui_sub(a, 0, 1, a.height, a.width - 2);
     int y = draw_head(v, in, 0);
-    y = draw_report(v, in, y);
+    y = view_report_draw(&v->report, in, y);
     if (a.height >= 14)
         y++;
     v->list_top = y;
@@ -342,8 +280,7 @@ static void view_close(void *self)
     tui_list_free(v->list);
     tui_text_free(v->text);
     json_decref(v->score);
-    json_decref(v->progress);
-    json_decref(v->report);
+    view_report_release(&v->report);
     free(v->error);
     free(v->open);
 }
@@ -358,6 +295,18 @@ static void open_control(struct scorecard *v, const char *id)
     tui_dirty();
 }
 
+/* The entries that a control cites, in their own pane. */
+static void show_evidence(const json_t *control)
+{
+    if (!json_array_size(json_object_get(control, "evidence"))) {
+        tui_say("%s", _("this control cites no entry of the log"));
+        return;
+    }
+    char *id = xasprintf("control:%s", json_str(control, "id", ""));
+    tui_show_item("evidence", id);
+    free(id);
+}
+
 static bool view_action(void *self, enum tui_action action)
 {
     struct scorecard *v = self;
@@ -368,26 +317,22 @@ static bool view_action(void *self, enum tui_action action)
         ask_score(v);
         return true;
     case ACTION_VERIFY:
-        json_decref(v->progress);
-        v->progress = json_pack("{s:i,s:i}", "checked", 0, "size", 0);
+        view_report_begin(&v->report);
         tui_call(v, WIRE_evidence_verify, NULL, verify_started);
-        tui_dirty();
         return true;
     case ACTION_PROOF:
-        if (v->report) {
-            struct tui_text *t = tui_text_new();
-            report_text(v, t);
-            tui_overlay(_("What the verification proved"), t);
-        } else {
-            tui_say("%s", _("nothing was verified yet; v does that"));
-        }
+        view_report_show(&v->report);
         return true;
     case ACTION_OPEN:
-        if (!v->open && row >= 0) {
+        if (v->open)
+            show_evidence(opened(v));
+        else if (row >= 0)
             open_control(v, list_id(v, (size_t)row));
-            return true;
-        }
-        break;
+        return true;
+    case ACTION_EVIDENCE:
+        if (v->open || row >= 0)
+            show_evidence(v->open ? opened(v) : row_at(v, (size_t)row));
+        return true;
     case ACTION_BACK:
         if (v->open) {
             open_control(v, NULL);
@@ -430,16 +375,8 @@ static void view_wheel(void *self, int rows)
 
 static void verify_event(struct scorecard *v, const json_t *data)
 {
-    json_t *report = json_object_get(data, "report");
-    json_decref(v->progress);
-    v->progress = NULL;
-    if (report) {
-        json_decref(v->report);
-        v->report = json_deep_copy(report);
+    if (view_report_event(&v->report, data))
         ask_score(v);
-    } else {
-        v->progress = json_deep_copy(data);
-    }
     tui_dirty();
 }
 
@@ -481,8 +418,9 @@ static struct tui_list *view_list(void *self)
     return v->open ? NULL : v->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,  ACTION_FILTER,  ACTION_SORT, ACTION_VERIFY,
-                                          ACTION_PROOF, ACTION_REFRESH, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_OPEN,    ACTION_FILTER,   ACTION_SORT,
+                                          ACTION_VERIFY,  ACTION_EVIDENCE, ACTION_PROOF,
+                                          ACTION_REFRESH, ACTION_NONE};
 const struct view_ops view_scorecard_ops = {.name = "scorecard",
                                             .size = sizeof(struct scorecard),
                                             .actions = actions,

@@ -10,6 +10,7 @@
 #include "backend/base/loop.h"
 #include "backend/base/text.h"
 #include "backend/bus/bus.h"
+#include "tests/screens/canned_log.h"
 #include "tui/app.h"
 #include "tui/screen.h"
 #include <libintl.h>
@@ -184,6 +185,38 @@ static void on_done(struct bus_call *call, void *arg)
     bus_reply(call, json_object());
 }
 
+/* The entries that a control of the fixture cites; NULL: no control is asked for. */
+static const json_t *cited(const struct canned *c, const json_t *params)
+{
+    const char *control = json_str(params, "control", NULL);
+    const json_t *controls = json_object_get(json_object_get(c->fixture, "score.get"), "controls");
+    for (size_t i = 0; control && i < json_array_size(controls); i++)
+        if (!strcmp(json_str(json_array_get(controls, i), "id", ""), control))
+            return json_object_get(json_array_get(controls, i), "evidence");
+    return NULL;
+}
+
+static void on_log(struct bus_call *call, void *arg)
+{
+    const json_t *params = bus_params(call);
+    int64_t seq = json_int(params, "seq", json_int(params, "id", -1));
+    enum wire_method m = bus_method(call);
+    const struct canned *c = arg;
+    struct error e = {0};
+    if (json_object_get(c->fixture, wire_row(m)->name)) {
+        answer(call, arg);
+    } else if (m == WIRE_evidence_list || m == WIRE_evidence_search) {
+        bus_reply(call, log_list(params, cited(c, params), m == WIRE_evidence_search));
+    } else if (seq < 0 || seq >= LOG_SIZE) {
+        err_set(&e, ERR_NOT_FOUND, "there is no entry %lld", (long long)seq);
+        bus_fail(call, &e);
+    } else {
+        bus_reply(call, m == WIRE_evidence_get     ? log_entry(seq)
+                        : m == WIRE_evidence_proof ? log_proof(seq)
+                                                   : log_lineage(seq));
+    }
+}
+
 static void *serve(void *arg)
 {
     loop_run(((struct canned *)arg)->loop);
@@ -235,9 +268,11 @@ int main(int argc, char **argv)
 {
     static bus_handler *handlers[WIRE_COUNT];
     static const enum wire_method canned[] = {
-        WIRE_status_get,      WIRE_chat_history,  WIRE_traces_list,       WIRE_traces_get,
-        WIRE_connectors_list, WIRE_cost_summary,  WIRE_cost_ledger,       WIRE_score_get,
-        WIRE_connectors_get,  WIRE_evidence_list, WIRE_connectors_settled};
+        WIRE_status_get,      WIRE_chat_history,      WIRE_traces_list, WIRE_traces_get,
+        WIRE_connectors_list, WIRE_cost_summary,      WIRE_cost_ledger, WIRE_score_get,
+        WIRE_connectors_get,  WIRE_connectors_settled};
+    static const enum wire_method of_log[] = {WIRE_evidence_list, WIRE_evidence_search,
+                                              WIRE_evidence_get, WIRE_evidence_proof};
     struct canned c = {0};
     struct error e = {0};
     tui__locale_start();
@@ -248,6 +283,8 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof(canned) / sizeof(canned[0]); i++)
         handlers[canned[i]] = answer;
+    for (size_t i = 0; i < sizeof(of_log) / sizeof(of_log[0]); i++)
+        handlers[of_log[i]] = on_log;
     handlers[WIRE_chat_ask] = on_ask;
     handlers[WIRE_evidence_verify] = on_verify;
     handlers[WIRE_chat_stop] = on_stop;
