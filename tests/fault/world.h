@@ -66,13 +66,19 @@ static inline void world__verified(void *arg, json_t *report)
     loop_quit(w->loop);
 }
 
-/* From an entry on; the number of problems, each shown. */
-static inline int64_t world_verify(struct world *w, int64_t from)
+/* From an entry on; the number of problems. */
+static inline int64_t world_check(struct world *w, int64_t from)
 {
     json_decref(w->report);
     prov_verify_start(w->prov, from, NULL, world__verified, w);
     loop_run(w->loop);
-    int64_t problems = json_int(w->report, "problem_count", -1);
+    return json_int(w->report, "problem_count", -1);
+}
+
+/* The same; they are shown. */
+static inline int64_t world_verify(struct world *w, int64_t from)
+{
+    int64_t problems = world_check(w, from);
     if (problems) {
         char *text = json_write(w->report);
         fprintf(stderr, "%s\n", text);
