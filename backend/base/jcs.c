@@ -102,6 +102,12 @@ static void write_string(const char *s, size_t len, struct buf *out)
     static const char names[] = "btn?fr"; /* the short escapes of 8..13; 11 has none */
     buf_addc(out, '"');
     for (size_t i = 0; i < len; i++) {
+        size_t plain = i;
+        while (i < len && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+            i++;
+        buf_add(out, s + plain, i - plain);
+        if (i == len)
+            break;
         unsigned char c = (unsigned char)s[i];
         if (c == '"' || c == '\\') {
             buf_addc(out, '\\');
@@ -109,10 +115,8 @@ static void write_string(const char *s, size_t len, struct buf *out)
         } else if (c >= 8 && c <= 13 && c != 11) {
             buf_addc(out, '\\');
             buf_addc(out, names[c - 8]);
-        } else if (c < 0x20) {
-            buf_addf(out, "\\u%04x", c);
         } else {
-            buf_addc(out, (char)c);
+            buf_addf(out, "\\u%04x", c);
         }
     }
     buf_addc(out, '"');

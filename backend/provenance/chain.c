@@ -2,9 +2,10 @@
  *
  * Invariants (P1..P4 of provenance.h, and)
  * C1 `next` is the log as it will be when everything in flight is durable; `durable` as it is known
- * to be. Without anything in flight they are equal. C2 The stored head (tree_head) moves with each
- * entry in its transaction, and only from the very entry that the new one names as prev. So an
- * entry whose predecessor failed cannot be written. C3 When an entry of the present generation
+ * to be. Without anything in flight they are equal. C2 The stored head (tree_head) moves with the
+ * entries in their transaction, once for all of them, and each of them follows the very entry that
+ * it names as prev, the first the stored head. So an entry whose predecessor failed cannot be
+ * written. C3 When an entry of the present generation
  * fails, `next` goes back to `durable` and a new generation begins; entries of older ones in flight
  * then fail by C2. C4 An entry's session has its session.start, with the wrapped data key, before
  * it or is not written: if session.start fails, the next entry brings another one first.
@@ -26,6 +27,7 @@ enum kind { PLAIN, START, SEAL };
 struct prov__record { /* an entry on its way; owned by the store's queue until it is done */
     struct prov__record *next;
     struct prov *prov; /* NULL after prov_free */
+    struct prov__cursor *cursor;
     uint64_t generation;
     enum kind kind;
     bool rebase;
@@ -97,28 +99,43 @@ void prov_on_change(struct prov *p, loop_fn *fn, void *arg)
 
 /* ---- on a worker, inside the writer's transaction ---- */
 
-static bool see(void *arg, const struct store_row *row)
+static bool take_head(void *arg, const struct store_row *row)
 {
-    (void)row;
-    *(bool *)arg = true;
+    struct prov__cursor *c = arg;
+    size_t len;
+    const void *head = store_blob(row, 1, &len);
+    if (len != VAULT_HASH)
+        return false;
+    c->size = store_int(row, 0);
+    memcpy(c->head, head, VAULT_HASH);
     return false;
 }
 
-static enum err move_head(struct store_db *db, const struct prov__record *r, struct error *e)
+/* C2 */
+static enum err follow(struct store_db *db, const struct prov__record *r, struct error *e)
 {
-    bool moved = false;
-    if (r->rebase)
-        return store_exec(db, e, "INSERT OR REPLACE INTO tree_head VALUES(1, ?, ?)", "ib",
-                          r->seq + 1, r->hash, (size_t)VAULT_HASH);
-    enum err code = store_query(db, e, see, &moved,
-                                "UPDATE tree_head SET size = ?, head = ?"
-                                " WHERE id = 1 AND size = ? AND head = ? RETURNING 1",
-                                "ibib", r->seq + 1, r->hash, (size_t)VAULT_HASH, r->seq, r->prev,
-                                (size_t)VAULT_HASH);
-    if (code == ERR_OK && !moved) /* C2 */
+    struct prov__cursor *c = r->cursor;
+    enum err code = ERR_OK;
+    if (!r->rebase && c->transaction != store_transaction(db)) {
+        c->size = -1;
+        code =
+            store_query(db, e, take_head, c, "SELECT size, head FROM tree_head WHERE id = 1", "");
+    }
+    if (code == ERR_OK && !r->rebase &&
+        (c->size != r->seq || memcmp(c->head, r->prev, VAULT_HASH) != 0))
         code = err_set(e, ERR_CORRUPT, "the log's head is not the entry before %lld",
                        (long long)r->seq);
+    c->transaction = store_transaction(db);
+    c->size = r->seq + 1;
+    memcpy(c->head, r->hash, VAULT_HASH);
     return code;
+}
+
+static enum err move_head(struct store_db *db, void *arg, struct error *e)
+{
+    const struct prov__record *r = arg;
+    return store_exec(db, e, "INSERT OR REPLACE INTO tree_head VALUES(1, ?, ?)", "ib", r->seq + 1,
+                      r->hash, (size_t)VAULT_HASH);
 }
 
 static enum err note_session(struct store_db *db, const struct prov__record *r, struct error *e)
@@ -137,7 +154,7 @@ static enum err note_session(struct store_db *db, const struct prov__record *r, 
 static enum err insert(struct store_db *db, void *arg, struct error *e)
 {
     const struct prov__record *r = arg;
-    enum err code = move_head(db, r, e);
+    enum err code = follow(db, r, e);
     if (code == ERR_OK)
         code = store_exec(db, e, "INSERT INTO entries VALUES(?, ?, ?, ?, ?, ?, ?)", "ibbisss",
                           r->seq, r->entry.data, r->entry.len, r->leaf, (size_t)VAULT_HASH, r->ts,
@@ -152,8 +169,11 @@ static enum err insert(struct store_db *db, void *arg, struct error *e)
                           (size_t)VAULT_HASH);
     if (code == ERR_OK && r->kind != PLAIN)
         code = note_session(db, r, e);
-    if (code == ERR_OK && r->also)
-        code = r->also(db, r->also_arg, e);
+    if (code == ERR_OK && r->also) { /* which may look at the head */
+        code = move_head(db, arg, e);
+        if (code == ERR_OK)
+            code = r->also(db, r->also_arg, e);
+    }
     return code;
 }
 
@@ -200,6 +220,12 @@ static void settle(struct prov *p, struct prov__record *r, struct error *e)
     }
 }
 
+static void cursor_release(struct prov__cursor *c)
+{
+    if (--c->refs == 0)
+        free(c);
+}
+
 static void written(void *arg, const struct error *result)
 {
     struct prov__record *r = arg;
@@ -211,6 +237,7 @@ static void written(void *arg, const struct error *result)
     buf_release(&r->entry);
     buf_release(&r->sealed);
     buf_release(&r->wrap);
+    cursor_release(r->cursor);
     free(r->nodes);
     free(r);
 }
@@ -299,7 +326,9 @@ static void submit(struct prov *p, struct prov__record *r)
     r->next = NULL;
     *p->flying_end = r;
     p->flying_end = &r->next;
-    store_write(p->store, insert, written, r);
+    r->cursor = p->cursor;
+    r->cursor->refs++;
+    store_write_end(p->store, insert, move_head, written, r);
 }
 
 static json_t *arguments(void)
@@ -423,10 +452,13 @@ struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v
     p->scrub = scrub;
     p->keys.vault = v;
     p->flying_end = &p->flying;
+    p->cursor = xcalloc(1, sizeof *p->cursor);
+    p->cursor->refs = 1;
     p->tree = xcalloc(1, sizeof *p->tree);
     if (prov__tail_load(p, &fits, e) != ERR_OK) {
         free(p->epochs.at);
         free(p->tree);
+        free(p->cursor);
         free(p);
         return NULL;
     }
@@ -471,6 +503,7 @@ void prov_free(struct prov *p)
     prov__stored_release(p->tree);
     free(p->tree);
     free(p->epochs.at);
+    cursor_release(p->cursor);
     free(p);
 }
 

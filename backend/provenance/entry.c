@@ -47,6 +47,24 @@ static void add_string(struct buf *out, const char *text)
     json_decref(string);
 }
 
+static void add_number(struct buf *out, int64_t n)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    BUG_IF(n < 0);
+    do
+        digits[--at] = (char)('0' + n % 10);
+    while (n /= 10);
+    buf_add(out, digits + at, sizeof digits - at);
+}
+
+static void add_member(struct buf *out, const char *before, const char *text)
+{
+    buf_adds(out, before);
+    buf_adds(out, text);
+    buf_addc(out, '"');
+}
+
 static bool known_transform(const char *name)
 {
     static const char *const names[] = {
@@ -111,25 +129,37 @@ enum err prov__entry_write(const struct prov_entry *entry, const struct prov__wr
     enum err code = check(entry, w, e);
     if (code != ERR_OK)
         return code;
-    char ts[CLOCK_TEXT], prev[2 * VAULT_HASH + 1];
-    clock_format(w->ts, ts);
-    text_hex(w->prev, VAULT_HASH, prev);
+    enum { USUAL = 640 };
+    char ts[CLOCK_TEXT], hex[2 * VAULT_HASH + 1];
+    buf_reserve(out, USUAL);
     buf_adds(out, "{\"actor\":");
     add_string(out, entry->actor);
     if (entry->conversation && *entry->conversation)
-        buf_addf(out, ",\"conversation\":\"%s\"", entry->conversation);
-    buf_addf(out, ",\"key_id\":\"%s\",\"parents\":[", w->key_id);
+        add_member(out, ",\"conversation\":\"", entry->conversation);
+    add_member(out, ",\"key_id\":\"", w->key_id);
+    buf_adds(out, ",\"parents\":[");
     add_parents(out, entry);
     buf_adds(out, "],");
     *cut_at = out->len;
     *cut_len = CUT_LEN;
-    buf_addf(out, "%s%064d%s%064d\",", hmac_member, 0, sha_member, 0);
+    memset(hex, '0', sizeof hex - 1);
+    hex[sizeof hex - 1] = '\0';
+    buf_adds(out, hmac_member);
+    buf_adds(out, hex);
+    add_member(out, sha_member, hex);
+    buf_addc(out, ',');
     add_tags(out, entry->pii_tags);
-    buf_addf(out, "\"prev\":\"%s\",\"seq\":%lld,\"session\":\"%s\"", prev, (long long)w->seq,
-             w->session);
+    text_hex(w->prev, VAULT_HASH, hex);
+    add_member(out, "\"prev\":\"", hex);
+    buf_adds(out, ",\"seq\":");
+    add_number(out, w->seq);
+    add_member(out, ",\"session\":\"", w->session);
     if (entry->trace_id && *entry->trace_id)
-        buf_addf(out, ",\"trace_id\":\"%s\"", entry->trace_id);
-    buf_addf(out, ",\"ts\":\"%s\",\"type\":\"%s\",\"v\":2}", ts, entry->type);
+        add_member(out, ",\"trace_id\":\"", entry->trace_id);
+    clock_format(w->ts, ts);
+    add_member(out, ",\"ts\":\"", ts);
+    add_member(out, ",\"type\":\"", entry->type);
+    buf_adds(out, ",\"v\":2}");
     return ERR_OK;
 }
 

@@ -128,6 +128,12 @@ static inline int64_t prov__size(const struct prov__tail *t)
 {
     return t->base + t->log.size;
 }
+struct prov__cursor { /* the end of the log inside the writer's transaction; the writer's alone */
+    uint64_t transaction; /* it is of this one; 0: of none */
+    int64_t size;
+    uint8_t head[VAULT_HASH];
+    int refs; /* on the loop's thread: the log, and each entry on its way */
+};
 struct prov {
     struct loop *loop;
     struct store *store;
@@ -138,6 +144,7 @@ struct prov {
     struct prov__epochs epochs;
     struct prov__stored *tree; /* of the present epoch, for reading, on the loop's thread */
     struct prov__tail durable, next;
+    struct prov__cursor *cursor;
     struct prov__record *flying; /* submitted and not done, oldest first */
     struct prov__record **flying_end;
     uint64_t generation;  /* of what is submitted now; older entries in flight are void (P2) */

@@ -12,6 +12,7 @@ enum { CACHE = 128, PROBES = 8 }; /* statements kept prepared, and where one of 
 
 struct store_db {
     sqlite3 *sqlite;
+    uint64_t transaction;
     struct {
         const char *sql;
         sqlite3_stmt *stmt;
@@ -145,7 +146,13 @@ void store_db_close(struct store_db *db)
 
 enum err store__begin(struct store_db *db, struct error *e)
 {
+    db->transaction++;
     return store_exec(db, e, "BEGIN IMMEDIATE", "");
+}
+
+uint64_t store_transaction(const struct store_db *db)
+{
+    return db->transaction;
 }
 
 enum err store__commit(struct store_db *db, struct error *e)

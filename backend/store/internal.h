@@ -29,8 +29,8 @@ enum err store__refuse_older(struct store_db *db, struct error *e);
 struct store__writer;
 struct store__writer *store__writer_new(struct loop *l, struct store_db *db);
 /* op NULL: a scrub instead of a write. refused: not written, done gets this error in its turn. */
-void store__writer_add(struct store__writer *w, store_op *op, store_done *done, void *arg,
-                       const struct error *refused);
+void store__writer_add(struct store__writer *w, store_op *op, store_op *end, store_done *done,
+                       void *arg, const struct error *refused);
 /* Runs what is queued and waits for what runs, then frees; done callbacks run inside. */
 void store__writer_free(struct store__writer *w);
 

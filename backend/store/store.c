@@ -160,22 +160,28 @@ const char *store_path(const struct store *s)
     return s->path;
 }
 
-static void add(struct store *s, store_op *op, store_done *done, void *arg)
+static void add(struct store *s, store_op *op, store_op *end, store_done *done, void *arg)
 {
     BUG_IF(!s->writer);
     struct error refused = {0};
     if (s->closed)
         err_set(&refused, ERR_CLOSED, "the database is being closed");
-    store__writer_add(s->writer, op, done, arg, s->closed ? &refused : NULL);
+    store__writer_add(s->writer, op, end, done, arg, s->closed ? &refused : NULL);
 }
 
 void store_write(struct store *s, store_op *op, store_done *done, void *arg)
 {
     BUG_IF(!op);
-    add(s, op, done, arg);
+    add(s, op, NULL, done, arg);
+}
+
+void store_write_end(struct store *s, store_op *op, store_op *end, store_done *done, void *arg)
+{
+    BUG_IF(!op || !end);
+    add(s, op, end, done, arg);
 }
 
 void store_scrub(struct store *s, store_done *done, void *arg)
 {
-    add(s, NULL, done, arg);
+    add(s, NULL, NULL, done, arg);
 }

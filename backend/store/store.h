@@ -44,6 +44,12 @@ void store_db_close(struct store_db *db); /* NULL is fine */
 typedef enum err store_op(struct store_db *db, void *arg, struct error *e);
 typedef void store_done(void *arg, const struct error *e);
 void store_write(struct store *s, store_op *op, store_done *done, void *arg);
+/* The same, with an end: before the transaction is committed, `end` runs for the last write in it
+ * that has one. For what each write moves on, and has to be stored once. If it fails, so does the
+ * transaction. */
+void store_write_end(struct store *s, store_op *op, store_op *end, store_done *done, void *arg);
+/* Inside op and end: the number of the transaction; no two have the same. */
+uint64_t store_transaction(const struct store_db *db);
 
 /* Brings the write-ahead log into the database and cuts it to nothing, behind what was queued
  * before (S2). Since what is removed or replaced is overwritten (secure_delete), its bytes are in

@@ -24,6 +24,7 @@ enum { ENOUGH = 64 };  /* as many writes take the processor as long as a fast di
 struct item {
     struct item *next;
     store_op *op; /* NULL: a scrub */
+    store_op *end;
     bool refused; /* before it was queued; error says why */
     store_done *done;
     void *arg;
@@ -83,6 +84,19 @@ static enum err apply(struct store_db *db, struct item *item)
     return code;
 }
 
+/* The end of a transaction, by the last write that has one. NULL, or the write that failed. */
+static struct item *apply_end(struct store_db *db, struct item *group)
+{
+    struct item *last = NULL;
+    for (struct item *i = group; i; i = i->next)
+        if (!i->refused && i->end)
+            last = i;
+    enum err code = last ? last->end(db, last->arg, &last->error) : ERR_OK;
+    if (last)
+        last->error.code = code;
+    return code == ERR_OK ? NULL : last;
+}
+
 static void fail_all(struct item *group, const struct error *e)
 {
     for (struct item *i = group; i; i = i->next)
@@ -97,7 +111,9 @@ static void write_single(struct store_db *db, struct item *item)
         item->error = e;
         return;
     }
-    if (apply(db, item) == ERR_OK && store__commit(db, &e) != ERR_OK)
+    if (apply(db, item) == ERR_OK && item->end)
+        item->error.code = item->end(db, item->arg, &item->error);
+    if (item->error.code == ERR_OK && store__commit(db, &e) != ERR_OK)
         item->error = e;
     if (item->error.code != ERR_OK)
         store__rollback(db);
@@ -119,6 +135,8 @@ static void write_group(struct store_db *db, struct item *group)
     for (struct item *i = group; i && !bad; i = i->next)
         if (!i->refused && apply(db, i) != ERR_OK)
             bad = i;
+    if (!bad)
+        bad = apply_end(db, group);
     if (!bad) {
         if (store__commit(db, &e) != ERR_OK) {
             store__rollback(db);
@@ -209,11 +227,12 @@ struct store__writer *store__writer_new(struct loop *l, struct store_db *db)
     return w;
 }
 
-void store__writer_add(struct store__writer *w, store_op *op, store_done *done, void *arg,
-                       const struct error *refused)
+void store__writer_add(struct store__writer *w, store_op *op, store_op *end, store_done *done,
+                       void *arg, const struct error *refused)
 {
     struct item *item = xcalloc(1, sizeof *item);
     item->op = op;
+    item->end = end;
     item->refused = refused != NULL;
     item->done = done;
     item->arg = arg;

@@ -119,6 +119,27 @@ static void times_are_written_and_read(void **state)
     }
 }
 
+/* Against the C library's calendar, days over all years, and every day of two centuries. */
+static void the_calendar_is_the_usual_one(void **state)
+{
+    (void)state;
+    enum { FIRST = -719528, LAST = 2932896, NEAR = -36524, FAR = 36525 };
+    for (int64_t day = FIRST; day <= LAST; day += day > NEAR && day < FAR ? 1 : 61) {
+        time_t s = (time_t)(day * 86400 + (day - FIRST) % 86400);
+        struct tm t = {0};
+        char want[CLOCK_TEXT], text[CLOCK_TEXT];
+        int64_t back = 0;
+        assert_non_null(gmtime_r(&s, &t));
+        strftime(want + 4, sizeof want - 4, "-%m-%dT%H:%M:%S.007Z", &t);
+        for (int i = 3, year = t.tm_year + 1900; i >= 0; i--, year /= 10)
+            want[i] = (char)('0' + year % 10);
+        clock_format((int64_t)s * 1000 + 7, text);
+        assert_string_equal(text, want);
+        assert_int_equal(clock_parse(text, &back), 0);
+        assert_true(back == (int64_t)s * 1000 + 7);
+    }
+}
+
 static void the_day_is_local(void **state)
 {
     (void)state;
@@ -147,6 +168,7 @@ int main(void)
         cmocka_unit_test(a_detail_is_cut_between_characters),
         cmocka_unit_test(a_buffer_grows_and_drops),
         cmocka_unit_test(times_are_written_and_read),
+        cmocka_unit_test(the_calendar_is_the_usual_one),
         cmocka_unit_test(the_day_is_local),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,48 @@ static void test_bad_neighbour(void **state) /* S2: the others are written */
     assert_non_null(strstr(writes[6].error.detail, "UNIQUE"));
 }
 
+/* The end: how many entries there were when it last ran; a score below zero must not be the last.
+ */
+static enum err end(struct store_db *db, void *arg, struct error *e)
+{
+    struct write *w = arg;
+    if (w->score < 0)
+        return err_set(e, ERR_INVALID, "this one must not be the last");
+    return store_exec(db, e,
+                      "INSERT INTO retention_state VALUES('ends', 1) ON CONFLICT(name)"
+                      " DO UPDATE SET value = value + 1",
+                      "");
+}
+
+static void test_end(void **state)
+{
+    enum { N = 700 };
+    struct world *w = *state;
+    struct write *writes = xcalloc(N + 3, sizeof *writes);
+    open_store(w);
+    for (int i = 0; i < N; i++) {
+        writes[i] = (struct write){.world = w, .at = i, .score = i};
+        w->pending++;
+        store_write_end(w->store, insert, end, inserted, &writes[i]);
+    }
+    loop_run(w->loop);
+    int64_t ends = store_scalar(store_reader(w->store), -1,
+                                "SELECT value FROM retention_state WHERE name = 'ends'", "");
+    assert_in_range(ends, 1, N / 4);  /* once a transaction, not once a write */
+    for (int i = N; i < N + 3; i++) { /* the end of the group fails: each is tried alone */
+        writes[i] = (struct write){.world = w, .at = i, .score = i == N + 2 ? -1 : i};
+        w->pending++;
+        store_write_end(w->store, insert, end, inserted, &writes[i]);
+    }
+    loop_run(w->loop);
+    assert_int_equal(writes[N].error.code, ERR_OK);
+    assert_int_equal(writes[N + 1].error.code, ERR_OK);
+    assert_int_equal(writes[N + 2].error.code, ERR_INVALID);
+    assert_int_equal(store_scalar(store_reader(w->store), -1, "SELECT count(*) FROM scores", ""),
+                     N + 2);
+    free(writes);
+}
+
 static void test_close(void **state)
 {
     struct world *w = *state;
@@ -432,10 +474,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_writes),     TEST(test_bad_neighbour),  TEST(test_close),
-        TEST(test_loop_first), TEST(test_lock),           TEST(test_newer),
-        TEST(test_private),    TEST(test_not_a_database), TEST(test_read_only),
-        TEST(test_statements), TEST(test_full_disk),
+        TEST(test_writes),    TEST(test_bad_neighbour), TEST(test_end),
+        TEST(test_close),     TEST(test_loop_first),    TEST(test_lock),
+        TEST(test_newer),     TEST(test_private),       TEST(test_not_a_database),
+        TEST(test_read_only), TEST(test_statements),    TEST(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
