@@ -491,6 +491,7 @@ void prov_free(struct prov *p)
     if (!p)
         return;
     prov__runs_free(p);
+    prov__lineages_free(p);
     prov__finder_free(p);
     prov__orphans_free(p);
     prov__signing_free(p);

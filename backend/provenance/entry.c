@@ -234,7 +234,7 @@ static int64_t take_number(struct reader *r)
     return n;
 }
 
-/* One escape of a string in the one form that JCS has for it; its length, or 0. */
+/* One escape of a string in the one form that JCS has for it; its length, or 0. There is no NUL. */
 static size_t escape_length(const char *s, size_t len)
 {
     if (len < 2)
@@ -243,8 +243,8 @@ static size_t escape_length(const char *s, size_t len)
         return 2;
     bool control = len >= 6 && s[1] == 'u' && s[2] == '0' && s[3] == '0' &&
                    (s[4] == '0' || s[4] == '1') && is_hex(s + 5, 1);
-    bool has_short = control && s[4] == '0' && strchr("89acd", s[5]);
-    return control && !has_short ? 6 : 0;
+    bool has_other = control && s[4] == '0' && strchr("089acd", s[5]);
+    return control && !has_other ? 6 : 0;
 }
 
 /* A string between its quotes, which must be there. */
@@ -269,16 +269,23 @@ static struct prov__text take_string(struct reader *r)
     return text;
 }
 
+/* A string of lower-case letters and, with dots, of dots: the names of the .def files. */
+static struct prov__text take_name(struct reader *r, bool dots)
+{
+    struct prov__text name = take_string(r);
+    r->bad |= name.len == 0;
+    for (size_t i = 0; !r->bad && i < name.len; i++)
+        r->bad |= !(name.at[i] >= 'a' && name.at[i] <= 'z') && !(dots && name.at[i] == '.');
+    return name;
+}
+
 /* [seq,"transform"] or [seq,"transform",confidence] */
 static void take_edge(struct reader *r, struct prov__header *h, size_t n)
 {
     skip(r, "[");
     h->parents[n] = take_number(r);
     skip(r, ",");
-    h->transforms[n] = take_string(r);
-    for (size_t i = 0; i < h->transforms[n].len; i++)
-        r->bad |= h->transforms[n].at[i] < 'a' || h->transforms[n].at[i] > 'z';
-    r->bad |= h->transforms[n].len == 0;
+    h->transforms[n] = take_name(r, false);
     if (next_is(r, ",")) {
         skip(r, ",");
         int64_t confidence = take_number(r);
@@ -388,7 +395,7 @@ const char *prov__entry_read(const char *bytes, size_t len, struct prov__header 
     skip(&r, ",\"ts\":");
     take_ts(&r, &h->ts);
     skip(&r, ",\"type\":");
-    h->type = take_string(&r);
+    h->type = take_name(&r, true);
     h->version = next_is(&r, ",\"v\":1}") ? 1 : 2;
     skip(&r, h->version == 1 ? ",\"v\":1}" : ",\"v\":2}");
     if (r.bad || r.at != r.end || (shows && shows != h->version))

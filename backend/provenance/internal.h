@@ -155,6 +155,7 @@ struct prov {
     struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
     struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;
+    struct prov__lineage_job *lineages;
     struct prov__finder *finder; /* search.c; NULL before the first search */
     struct {
         loop_fn *fn;
@@ -172,6 +173,8 @@ json_t *prov__row(int64_t seq, const char *bytes, size_t len);
 void prov__finder_free(struct prov *p);
 /* verify.c */
 void prov__runs_free(struct prov *p);
+/* lineage.c: calls every waiting done with CLOSED. */
+void prov__lineages_free(struct prov *p);
 /* open.c: p->durable as stored; sets *fits if the stored parts agree. */
 enum err prov__tail_load(struct prov *p, bool *fits, struct error *e);
 /* open.c: looks for sessions without a seal and seals them when their roots are known. */

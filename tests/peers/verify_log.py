@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 
 ZEROS = "0" * 64
 MEMBERS = {
-    "actor": r"(?s).*", "conversation": r"[0-9a-f]{32}", "key_id": r"[0-9a-f]{16}",
+    "actor": r"[^\0]*", "conversation": r"[0-9a-f]{32}", "key_id": r"[0-9a-f]{16}",
     "payload_hmac": r"[0-9a-f]{64}", "payload_sha256": r"[0-9a-f]{64}", "prev": r"[0-9a-f]{64}",
     "session": r"[0-9a-f]{32}", "trace_id": r"[0-9a-f]{32}", "type": r"[a-z.]+",
     "ts": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",

@@ -147,7 +147,7 @@ static void append(struct world *w, struct ack *a, const char *type, const char 
 static void append_many(struct world *w, struct ack *acks, int n)
 {
     for (int i = 0; i < n; i++)
-        append(w, &acks[i], i % 2 ? "answer" : "question", i % 3 ? trace : NULL, i ? i : -1, NULL);
+        append(w, &acks[i], i % 2 ? "config" : "question", i % 3 ? trace : NULL, i ? i : -1, NULL);
 }
 
 static void verified(void *arg, json_t *report)
@@ -223,7 +223,7 @@ static void test_read(void **state)
     assert_int_equal(json_array_size(rows), 11);
     const json_t *row = json_array_get(rows, 0);
     assert_int_equal(json_int(row, "seq", -1), 10);
-    assert_string_equal(json_str(row, "type", ""), "answer");
+    assert_string_equal(json_str(row, "type", ""), "config");
     assert_string_equal(json_str(row, "actor", ""), "model:builtin/\"лекс\"");
     json_decref(rows);
     f.type = "question";
@@ -311,7 +311,7 @@ static struct ack late;
 static void append_late(struct world *w)
 {
     w->then = verify;
-    append(w, &late, "answer", NULL, 1, NULL);
+    append(w, &late, "config", NULL, 1, NULL);
 }
 
 static void test_failure(void **state) /* P2, C2, C3 */
@@ -353,7 +353,7 @@ static void test_full_disk_at_start(void **state) /* C4 */
     close_world(w, false);
     open_world(w);
     w->then = NULL;
-    append(w, &late, "answer", NULL, -1, NULL);
+    append(w, &late, "config", NULL, -1, NULL);
     w->then = verify;
     loop_run(w->loop);
     assert_int_equal(late.error.code, ERR_OK);
@@ -612,7 +612,7 @@ static void test_tail_cut_while_closed(void **state) /* P4: goes on behind, and 
     prov_state(w->prov, &now);
     assert_int_equal(now.state, PROV_BROKEN);
     w->then = verify;
-    append(w, &late, "answer", NULL, -1, NULL);
+    append(w, &late, "config", NULL, -1, NULL);
     loop_run(w->loop);
     assert_int_equal(late.error.code, ERR_OK);
     assert_int_equal(late.seq, 10); /* 9 is the new session.start */
