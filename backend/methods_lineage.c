@@ -53,7 +53,7 @@ void on_evidence_lineage(struct bus_call *c, void *arg)
     int64_t from, to;
     if (json_is_true(json_object_get(bus_params(c), "audit"))) {
         if (method_limit(c, "from", 0, 0, INT64_MAX, &from) &&
-            method_limit(c, "to", -1, 0, INT64_MAX, &to))
+            method_limit(c, "to", -1, -1, INT64_MAX, &to))
             prov_lineage_audit(b->prov, from, to, answer, c);
         return;
     }
