@@ -14,9 +14,7 @@ static int64_t split(int64_t n)
     return k;
 }
 
-/* The root of leaves [from, to), where `from` is a multiple of the smallest power of two that is
- * not below to - from. */
-static enum err range_root(prov__read_node *read, void *arg, int64_t from, int64_t to,
+enum err prov__range_root(prov__read_node *read, void *arg, int64_t from, int64_t to,
                            uint8_t out[VAULT_HASH], struct error *e)
 {
     struct prov__edge edge = {.size = to - from};
@@ -35,7 +33,7 @@ static enum err range_root(prov__read_node *read, void *arg, int64_t from, int64
 static enum err add_range(prov__read_node *read, void *arg, int64_t from, int64_t to,
                           struct prov__proof *out, struct error *e)
 {
-    return range_root(read, arg, from, to, out->hash[out->count++], e);
+    return prov__range_root(read, arg, from, to, out->hash[out->count++], e);
 }
 
 /* Ranges are found from the root down; a proof begins at the leaf. */
@@ -55,7 +53,7 @@ enum err prov__root_at(prov__read_node *read, void *arg, int64_t size, uint8_t o
 {
     if (size < 0)
         return err_set(e, ERR_INVALID, "a tree of %lld leaves", (long long)size);
-    return range_root(read, arg, 0, size, out, e);
+    return prov__range_root(read, arg, 0, size, out, e);
 }
 
 enum err prov__prove_inclusion(prov__read_node *read, void *arg, int64_t index, int64_t size,

@@ -17,6 +17,10 @@ struct prov__span { /* a hash as it came from elsewhere, of any length */
 typedef enum err prov__read_node(void *arg, int level, int64_t idx, uint8_t out[VAULT_HASH],
                                  struct error *e);
 
+/* The root of leaves [from, to), where `from` is a multiple of the smallest power of two that is
+ * not below to - from. */
+enum err prov__range_root(prov__read_node *read, void *arg, int64_t from, int64_t to,
+                          uint8_t out[VAULT_HASH], struct error *e);
 /* The root over the first `size` leaves, a proof that leaf `index` (< size) is among them, and a
  * proof that they begin with the first `from` (<= size). Each reads at most two nodes a level.
  * ERR_INVALID for numbers out of range, else what `read` answered. */

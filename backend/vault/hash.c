@@ -94,6 +94,12 @@ void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t l
     sodium_memzero(inner, sizeof inner);
 }
 
+void vault_hmac(const void *key, size_t key_len, const void *bytes, size_t len,
+                uint8_t out[VAULT_HASH])
+{
+    vault__hmac(key, key_len, bytes, len, out);
+}
+
 void vault_base64(const void *bytes, size_t len, char *out)
 {
     sodium_bin2base64(out, VAULT_BASE64(len), bytes, len, sodium_base64_VARIANT_ORIGINAL);

@@ -116,6 +116,9 @@ bool vault_signature_ok(const uint8_t public_key[VAULT_KEY], const void *bytes, 
 /* SHA-256 over the concatenation of two parts (the second may be NULL, 0). Thread-safe. */
 void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len,
                   uint8_t out[VAULT_HASH]);
+/* HMAC-SHA-256 (RFC 2104) by a key that is not secret any more. Thread-safe. */
+void vault_hmac(const void *key, size_t key_len, const void *bytes, size_t len,
+                uint8_t out[VAULT_HASH]);
 /* Base64 with padding (RFC 4648, section 4). The size of its text with the NUL, for len bytes. */
 #define VAULT_BASE64(len) (((len) + 2) / 3 * 4 + 1)
 void vault_base64(const void *bytes, size_t len, char *out);
