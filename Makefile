@@ -37,7 +37,8 @@ DATA_runbooks := $(sort $(wildcard backend/knowledge/runbooks/*/*.md))
 DATA_themes   := $(sort $(wildcard themes/*.theme))
 DATA_prices   := $(sort $(wildcard backend/cost/prices/*.json))
 DATA_conf     := mcp-console.conf
-DATA_SETS     := runbooks themes prices conf
+DATA_bundle   := $(sort $(wildcard backend/provenance/bundle/*))
+DATA_SETS     := runbooks themes prices conf bundle
 DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
 # What objects depend on besides files: written anew only when it changed.
 STAMP_flags   := $(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) $(LDFLAGS) $(LIBS)

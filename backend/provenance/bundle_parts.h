@@ -112,7 +112,7 @@ bool bundle__number(struct prov__text text, int64_t *out);
 
 /* report.html: what it is made of. */
 struct bundle__report {
-    const json_t *statement; /* its predicate */
+    const json_t *predicate; /* of the statement */
     const struct bundle__entries *entries;
     struct prov__text payloads; /* payloads.jsonl */
     const struct bundle__keys *keys;

@@ -484,6 +484,7 @@ void prov_close(struct prov *p)
                            root);
     }
     p->closed = true;
+    prov__bundling_close(p);
 }
 
 void prov_free(struct prov *p)
@@ -493,6 +494,7 @@ void prov_free(struct prov *p)
     prov__runs_free(p);
     prov__lineages_free(p);
     prov__finder_free(p);
+    prov__bundling_free(p);
     prov__orphans_free(p);
     prov__signing_free(p);
     for (struct prov__record *r = p->flying; r; r = r->next)

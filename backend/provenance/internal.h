@@ -165,6 +165,7 @@ struct prov {
     int64_t verified, checked_at;
     int state;
     struct prov__signing *signing; /* NULL before prov_sign */
+    struct bundle__job *bundling;  /* or NULL */
 };
 void prov__changed(struct prov *p);
 /* query.c: an entry as prov_list gives it. Thread-safe. */
@@ -189,5 +190,9 @@ void prov__signing_settled(struct prov *p, const char *type, bool last);
 bool prov__signing_busy(const struct prov *p);
 void prov__signing_state(const struct prov *p, struct prov_state *out);
 void prov__signing_free(struct prov *p);
+
+/* bundle.c */
+void prov__bundling_close(struct prov *p); /* does not block */
+void prov__bundling_free(struct prov *p);
 
 #endif
