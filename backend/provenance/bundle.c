@@ -19,6 +19,7 @@ static void job_free(struct bundle__job *j)
         buf_release(&j->tree[i].checkpoints);
     }
     bundle__entries_release(&j->entries);
+    free(j->epochs.at);
     buf_release(&j->note);
     json_decref(j->policy);
     json_decref(j->controls);
@@ -134,6 +135,12 @@ static void signed_head(void *arg, json_t *checkpoint, const struct error *e)
     if (!go_on(j, false))
         return;
     j->head = c.head;
+    j->epoch = j->prov->durable.epoch;
+    j->base = j->prov->durable.base;
+    if (prov__note_epoch(c.origin) != j->epoch)
+        err_set(&j->error, ERR_BUSY, "the log began a new epoch meanwhile");
+    if (!go_on(j, false))
+        return;
     j->keys.count = 1;
     j->keys.at[0].vkey = j->prov->signing->key;
     loop_work(j->prov->loop, bundle__build, built, j);

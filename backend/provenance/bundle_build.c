@@ -18,7 +18,7 @@ static bool stopped(const struct bundle__job *j)
 
 static void choose_one(struct bundle__job *j, int64_t seq)
 {
-    if (seq < 0 || seq >= j->head.size)
+    if (seq < 0 || seq >= j->base + j->head.size)
         return;
     if (j->seq_count % 1024 == 0)
         j->seqs = xrealloc(j->seqs, (j->seq_count + 1024) * sizeof *j->seqs);
@@ -35,7 +35,8 @@ static bool choose_row(void *arg, const struct store_row *row)
 static void choose_range(struct bundle__job *j, int64_t from, int64_t to)
 {
     for (int64_t seq = from < 0 ? 0 : from;
-         seq < j->head.size && (to < 0 || seq <= to) && j->seq_count <= BUNDLE_ENTRIES; seq++)
+         seq < j->base + j->head.size && (to < 0 || seq <= to) && j->seq_count <= BUNDLE_ENTRIES;
+         seq++)
         choose_one(j, seq);
 }
 
@@ -186,60 +187,148 @@ static bool keep_note(void *arg, const struct store_row *row)
     return true;
 }
 
-/* The checkpoints that cover the first of the entries, oldest first, and what leads from each to
- * the newest. */
-static enum err add_checkpoints(struct bundle__job *j, struct store_db *db, struct bundle__tree *t,
-                                struct buf *out)
+/* The checkpoints of an epoch before the one that its entries are proved by, which cover the first
+ * of them: oldest first, and what leads from each to the newest. */
+static enum err add_checkpoints(struct bundle__job *j, struct prov__stored *stored, int64_t first,
+                                struct bundle__tree *t, struct buf *out)
 {
     struct rows rows = {.count = 0};
-    enum err code = store_query(db, &j->error, keep_note, &rows,
-                                "SELECT note FROM checkpoints WHERE size > ? AND size < ?"
-                                " ORDER BY size DESC LIMIT 31",
-                                "ii", j->entries.seq[0], t->size);
+    enum err code = store_query(stored->db, &j->error, keep_note, &rows,
+                                "SELECT note FROM checkpoints WHERE epoch = ? AND size > ?"
+                                " AND size < ? ORDER BY size DESC LIMIT 31",
+                                "iii", t->epoch, first, t->size);
     for (size_t i = rows.count; i-- > 0 && code == ERR_OK;) {
         struct prov__checkpoint c;
         const char *problem = prov__note_read(rows.note[i], strlen(rows.note[i]), &c);
         if (problem)
             code = err_set(&j->error, ERR_TAMPERED, "a stored checkpoint: %s", problem);
         if (code == ERR_OK)
-            code = prov__prove_consistency(prov__stored_node, db, c.head.size, t->size,
+            code = prov__prove_consistency(prov__stored_node, stored, c.head.size, t->size,
                                            &t->consistency[t->consistency_count].proof, &j->error);
         t->consistency[t->consistency_count++].from = c.head.size;
         buf_addf(out, "%s\n", rows.note[i]);
     }
-    buf_addf(out, "%s\n", j->note.data);
     for (size_t i = 0; i < rows.count; i++)
         free(rows.note[i]);
     return code;
 }
 
-static enum err add_tree(struct bundle__job *j, struct store_db *db)
+static void describe_tree(struct bundle__job *j, const struct bundle__tree *t,
+                          const uint8_t root[VAULT_HASH])
 {
-    struct bundle__tree t = {.epoch = 1, .base = 0, .size = j->head.size};
-    struct cover__leaves leaves = {j->entries.seq, j->entries.leaf, j->entries.count};
-    struct buf hashes = {0};
     char hex[2 * VAULT_HASH + 1];
-    j->tree[0].epoch = t.epoch;
-    enum err code = cover__prove(prov__stored_node, db, t.size, &leaves, &hashes, &j->error);
+    json_t *trees = json_object_get(j->predicate, "trees"), *tree = json_object();
+    char *origin = prov__origin(&j->keys.at[j->keys.count - 1].vkey, t->epoch);
+    text_hex(root, VAULT_HASH, hex);
+    json_puti(tree, "epoch", t->epoch);
+    json_puti(tree, "base", t->base);
+    json_puti(tree, "size", t->size);
+    json_puts(tree, "root", hex);
+    json_puts(tree, "origin", origin);
+    json_array_append_new(trees, tree);
+    free(origin);
+}
+
+/* The tree of an epoch, with the chosen entries [from, from + count) that are in it. */
+static enum err add_tree(struct bundle__job *j, struct store_db *db,
+                         const struct prov__epoch *epoch, const char *note, size_t from,
+                         size_t count)
+{
+    struct prov__checkpoint c;
+    struct bundle__tree t = {.epoch = epoch->epoch, .base = epoch->base};
+    struct prov__stored stored = {0};
+    struct buf hashes = {0}, *notes = &j->tree[j->trees].checkpoints;
+    const char *problem = prov__note_read(note, strlen(note), &c);
+    if (problem)
+        return err_set(&j->error, ERR_TAMPERED, "a stored checkpoint: %s", problem);
+    int64_t *index = xcalloc(count, sizeof *index);
+    for (size_t i = 0; i < count; i++)
+        index[i] = j->entries.seq[from + i] - t.base;
+    struct cover__leaves leaves = {index, NULL, count};
+    t.size = c.head.size;
+    prov__stored_set(&stored, db, t.epoch, t.base);
+    enum err code = cover__prove(prov__stored_node, &stored, t.size, &leaves, &hashes, &j->error);
     if (code == ERR_OK)
-        code = add_checkpoints(j, db, &t, &j->tree[0].checkpoints);
+        code = add_checkpoints(j, &stored, index[0], &t, notes);
     if (code == ERR_NOT_FOUND) /* a node of the tree that is not there */
         j->error.code = code = ERR_CORRUPT;
+    buf_addf(notes, "%s\n", note);
     t.cover = (const uint8_t *)hashes.data;
     t.cover_count = hashes.len / VAULT_HASH;
-    bundle__proofs_write(&t, &j->tree[0].proofs);
+    bundle__proofs_write(&t, &j->tree[j->trees].proofs);
+    describe_tree(j, &t, c.head.root);
+    j->tree[j->trees++].epoch = t.epoch;
+    free(index);
     buf_release(&hashes);
-    json_t *trees = json_array(), *tree = json_object();
-    text_hex(j->head.root, VAULT_HASH, hex);
-    json_puti(tree, "epoch", t.epoch);
-    json_puti(tree, "base", t.base);
-    json_puti(tree, "size", t.size);
-    json_puts(tree, "root", hex);
-    json_puts(tree, "origin", j->keys.at[j->keys.count - 1].vkey.name);
-    json_array_append_new(trees, tree);
-    json_put(j->predicate, "trees", trees);
-    j->trees = 1;
+    prov__stored_release(&stored);
     return code;
+}
+
+/* The newest checkpoint of a past epoch; the present one's was signed for this bundle. */
+static void newest_note(struct bundle__job *j, struct store_db *db, int64_t epoch, struct buf *out)
+{
+    struct rows rows = {.count = 0};
+    buf_clear(out);
+    if (epoch == j->epoch) {
+        buf_add(out, j->note.data, j->note.len);
+        return;
+    }
+    store_query(db, &j->error, keep_note, &rows,
+                "SELECT note FROM checkpoints WHERE epoch = ? ORDER BY size DESC LIMIT 1", "i",
+                epoch);
+    if (rows.count)
+        buf_adds(out, rows.note[0]);
+    for (size_t i = 0; i < rows.count; i++)
+        free(rows.note[i]);
+}
+
+/* Chosen entries of past epochs that no checkpoint covers cannot be proved: they are left out. */
+static void leave_out(struct bundle__job *j, struct store_db *db)
+{
+    struct buf note = {0};
+    struct prov__checkpoint c;
+    size_t kept = 0;
+    int64_t of = 0, until = 0; /* the epoch that `until` is known of */
+    for (size_t i = 0; i < j->seq_count; i++) {
+        const struct prov__epoch *epoch = prov__epoch_of(&j->epochs, j->seqs[i]);
+        if (epoch->epoch != of) {
+            of = epoch->epoch;
+            newest_note(j, db, of, &note);
+            until = note.len && prov__note_read(note.data, note.len, &c) == NULL
+                        ? epoch->base + c.head.size
+                        : epoch->base;
+        }
+        if (j->seqs[i] < until)
+            j->seqs[kept++] = j->seqs[i];
+    }
+    j->left_out = (int64_t)(j->seq_count - kept);
+    j->seq_count = kept;
+    buf_release(&note);
+    if (!kept && j->error.code == ERR_OK)
+        err_set(&j->error, ERR_TAMPERED, "no checkpoint covers %s: nothing of it can be proved",
+                j->scope);
+}
+
+static enum err add_trees(struct bundle__job *j, struct store_db *db)
+{
+    struct buf note = {0};
+    json_put(j->predicate, "trees", json_array());
+    for (size_t from = 0; from < j->entries.count && j->error.code == ERR_OK;) {
+        const struct prov__epoch *epoch = prov__epoch_of(&j->epochs, j->entries.seq[from]);
+        size_t count = 1;
+        while (from + count < j->entries.count &&
+               prov__epoch_of(&j->epochs, j->entries.seq[from + count]) == epoch)
+            count++;
+        newest_note(j, db, epoch->epoch, &note);
+        if (j->trees == BUNDLE__EPOCHS)
+            err_set(&j->error, ERR_TOO_BIG, "it touches more than %d epochs: choose a range",
+                    BUNDLE__EPOCHS);
+        else
+            add_tree(j, db, epoch, note.data ? note.data : "", from, count);
+        from += count;
+    }
+    buf_release(&note);
+    return j->error.code;
 }
 
 /* ---- the statement ---- */
@@ -279,6 +368,7 @@ static void describe(struct bundle__job *j)
     json_puti(entries, "count", (int64_t)j->entries.count);
     json_puti(entries, "first", j->entries.seq[0]);
     json_puti(entries, "last", j->entries.seq[j->entries.count - 1]);
+    json_puti(entries, "left_out", j->left_out);
     json_put(p, "entries", entries);
     for (int i = 0; i < 4; i++)
         json_puti(states, bundle__states[i], j->states[i]);
@@ -358,12 +448,15 @@ static enum err build(struct bundle__job *j, struct store_db *db)
 {
     size_t at;
     struct buf *entries = &j->file[BUNDLE__ENTRIES], *payloads = &j->file[BUNDLE__PAYLOADS];
-    if (choose(j, db) != ERR_OK || add_entries(j, db) != ERR_OK)
+    if (prov__epochs_load(&j->epochs, db, &j->error) != ERR_OK || choose(j, db) != ERR_OK)
+        return j->error.code;
+    leave_out(j, db);
+    if (j->error.code != ERR_OK || add_entries(j, db) != ERR_OK)
         return j->error.code;
     const char *problem = bundle__entries_read(entries->data, entries->len, &j->entries, &at);
     if (problem)
         return err_set(&j->error, ERR_TAMPERED, "entry %lld: %s", (long long)j->seqs[at], problem);
-    if (add_tree(j, db) != ERR_OK)
+    if (add_trees(j, db) != ERR_OK)
         return j->error.code;
     describe(j);
     bundle__keys_write(&j->keys, &j->file[BUNDLE__KEYS]);

@@ -21,12 +21,14 @@ struct bundle__job {
     char *path; /* of the database */
     struct prov__keys data_keys;
     struct bundle__keys keys;
-    struct prov__head head;
+    struct prov__head head; /* of the present epoch */
+    int64_t epoch, base;
     struct buf note;
     /* what is made */
     int64_t created; /* real ms */
     struct bundle__entries entries;
-    int64_t states[4];
+    int64_t states[4], left_out;
+    struct prov__epochs epochs;
     struct buf file[BUNDLE__PARTS];
     struct {
         int64_t epoch;
