@@ -38,7 +38,8 @@ DATA_themes   := $(sort $(wildcard themes/*.theme))
 DATA_prices   := $(sort $(wildcard backend/cost/prices/*.json))
 DATA_conf     := mcp-console.conf
 DATA_bundle   := $(sort $(wildcard backend/provenance/bundle/*))
-DATA_SETS     := runbooks themes prices conf bundle
+DATA_libraries = $(B)/gen/libraries
+DATA_SETS     := runbooks themes prices conf bundle libraries
 DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
 # What objects depend on besides files: written anew only when it changed.
 STAMP_flags   := $(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) $(LDFLAGS) $(LIBS)
@@ -113,6 +114,9 @@ $(B)/deps.stamp: .ci/deps
 	@CC='$(CC)' .ci/deps --only-name run
 	@touch $@
 
+$(B)/gen/libraries: backend/libraries.sh $(B)/flags.stamp
+	@mkdir -p $(@D)
+	@backend/libraries.sh '$(CC)' >$@
 define EMBED
 $(B)/gen/embed_$(1).S: $$(DATA_$(1)) backend/base/embed.sh $(B)/data.stamp
 	@mkdir -p $$(@D)

@@ -196,6 +196,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                .cost = b->cost};
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
         return e->code;
+    backend__exports_start(b);
     prov_on_change(b->prov, on_prov_change, b);
     return ERR_OK;
 }
@@ -257,6 +258,7 @@ static void free_rooms(struct backend *b)
     prov_free(b->prov);
     cost_free(b->cost);
     bus_free(b->bus);
+    backend__exports_free(b);
     loop_free(b->loop);
     know_free(b->know);
     vault_close(b->vault);

@@ -3,6 +3,7 @@
 #define BACKEND_H
 
 #include "backend/base/errors.h"
+#include "backend/base/json.h"
 
 struct backend;
 
@@ -21,5 +22,11 @@ struct backend *backend_start(const struct backend_options *o);
 void backend_stop(struct backend *b);
 /* The error that starting ended with, ERR_OK while it is fine or still starting. Any thread. */
 enum err backend_error(struct backend *b, struct error *e);
+
+/* Verifies a bundle (docs/evidence-format.md) without a console: nothing is started, no state is
+ * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere; both
+ * may be NULL. The report is the caller's; backend/provenance/bundle.h says what is in it. */
+json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes);
+#define BACKEND_BUNDLE_MOST ((size_t)256 * 1024 * 1024) /* bytes of a bundle */
 
 #endif

@@ -55,6 +55,7 @@ struct backend {
     int64_t verify_entry;  /* of the last one that was logged, -1: none */
     struct verify_wait *verify_waits; /* oldest first */
     struct prov_verify *verify;
+    struct exports *exports; /* methods_export.c */
     bool score_due, stopping;
     bool stop_indexing; /* read by a worker, atomically */
     int64_t told_size;
@@ -85,7 +86,21 @@ void backend__verify(struct backend *b, int64_t from, const char *given, const c
                      verify_done *done, void *arg);
 void backend__verify_forget(struct backend *b); /* at stop */
 
+/* methods_export.c: bundles. Makes one with what the console says of itself; of the options only
+ * what is chosen, scope, payloads and actor are the caller's. bundle is the callee's. */
+struct prov_bundle;
+struct prov_bundle_options;
+typedef void backend_bundled(void *arg, struct prov_bundle *bundle, const struct error *e);
+void backend__bundle(struct backend *b, const struct prov_bundle_options *o, backend_bundled *done,
+                     void *arg);
+void backend__exports_start(struct backend *b);
+void backend__exports_free(struct backend *b);
+/* sbom.c: a bill of materials, CycloneDX 1.6; reads all libraries: on a worker. */
+json_t *backend__sbom(void);
+
 /* score.c */
+/* Endpoints in use: [{name, what, region, allowed, data, level, owner}]. */
+json_t *backend__endpoints(struct backend *b);
 json_t *backend__scorecard(struct backend *b);
 void backend__score_recount(struct backend *b);
 void backend__score_tell(struct backend *b); /* event and entry, if it changed */

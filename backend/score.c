@@ -173,6 +173,26 @@ static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_e
     return n;
 }
 
+json_t *backend__endpoints(struct backend *b)
+{
+    struct pol_endpoint endpoints[MAX_ENDPOINTS];
+    json_t *rows = conn_list(b->conn), *out = json_array();
+    size_t n = endpoint_facts(b, rows, endpoints);
+    for (size_t i = 0; i < n; i++) {
+        json_t *one = json_object();
+        json_puts(one, "name", endpoints[i].name);
+        json_puts(one, "what", endpoints[i].what);
+        json_puts(one, "region", endpoints[i].region);
+        json_puts(one, "allowed", endpoints[i].allowed);
+        json_puts(one, "data", endpoints[i].data);
+        json_puts(one, "level", endpoints[i].level);
+        json_puts(one, "owner", endpoints[i].owner);
+        json_array_append_new(out, one);
+    }
+    json_decref(rows);
+    return out;
+}
+
 struct history {
     json_t *out;
 };

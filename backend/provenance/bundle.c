@@ -63,6 +63,8 @@ static void logged(void *arg, int64_t seq, const struct error *e)
 {
     struct bundle__job *j = arg;
     j->bundle->entry = seq;
+    j->bundle->entries = (int64_t)j->entries.count;
+    j->bundle->size = j->base + j->head.size;
     if (e->code != ERR_OK)
         j->error = *e;
     end(j);
