@@ -27,6 +27,5 @@ enum err backend_error(struct backend *b, struct error *e);
  * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere; both
  * may be NULL. The report is the caller's; backend/provenance/bundle.h says what is in it. */
 json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes);
-#define BACKEND_BUNDLE_MOST ((size_t)256 * 1024 * 1024) /* bytes of a bundle */
 
 #endif

@@ -340,8 +340,8 @@ static const struct cli_command COMMANDS[] = {
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
-    {"evidence", "evidence list|show|verify|checkpoint|proof [--json] ...",
-     "the log: list, show SEQ, verify, checkpoint, proof SEQ", cli__evidence},
+    {"evidence", "evidence list|show|verify|checkpoint|proof|export [--json] ...",
+     "the log: list, show SEQ, verify, checkpoint, proof SEQ, export", cli__evidence},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -361,6 +361,12 @@ const char *cli_help(void)
            "                             sign the log as it stands, and print the signed note\n"
            "  evidence proof [--json] SEQ\n"
            "                             prove that an entry is in the log\n"
+           "  evidence export --session ID|--range A-B|--trace ID|--control ID|--all "
+           "[--no-payloads]\n"
+           "                  [--force] [--json] -o FILE\n"
+           "                             a signed bundle of entries, to be checked elsewhere\n"
+           "  evidence verify --bundle FILE [--json] [--key FILE] [--checkpoint FILE]\n"
+           "                             check a bundle, without the log\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -393,6 +399,37 @@ static char *read_all(FILE *in)
     return buf_take(&text);
 }
 
+/* "A-B", both whole numbers in order. */
+static bool take_range(struct cli *c, const char *text)
+{
+    const char *dash = strchr(text, '-');
+    char *first = dash ? xstrndup(text, (size_t)(dash - text)) : NULL;
+    bool good = first && whole_number(first, &c->from) && whole_number(dash + 1, &c->to) &&
+                c->from <= c->to;
+    free(first);
+    c->range = text;
+    return good;
+}
+
+/* What belongs to bundles stands with `export` and `verify` only, and is whole there. */
+static int check_bundle_words(const struct cli *c)
+{
+    bool export = strcmp(c->action, "export") == 0, verify = strcmp(c->action, "verify") == 0;
+    int scopes = (c->session != NULL) + (c->trace && export) + (c->control != NULL) +
+                 (c->range != NULL) + c->all;
+    if (export && scopes != 1)
+        return usage(c->command,
+                     "export takes one of --session, --range, --trace, --control, --all");
+    if (export && !c->output)
+        return usage(c->command, "export takes -o FILE");
+    if (!export && (scopes || c->output || c->no_payloads || c->force))
+        return usage(c->command, "that option is for export");
+    if ((c->bundle && !verify) || (c->key && !c->bundle))
+        return usage(c->command,
+                     c->key ? "--key is for verify --bundle" : "--bundle is for verify");
+    return EXIT_DONE;
+}
+
 /* What stands after the options. */
 static int take_words(struct cli *c, int argc, char **argv)
 {
@@ -407,22 +444,54 @@ static int take_words(struct cli *c, int argc, char **argv)
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
     }
     if (command->run == cli__evidence) {
-        static const char *const ACTIONS[] = {"list", "verify", "checkpoint", "show", "proof"};
-        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 3 };
+        static const char *const ACTIONS[] = {"list",   "verify", "checkpoint",
+                                              "export", "show",   "proof"};
+        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 4 };
         size_t at = 0;
         c->action = argc ? argv[0] : "";
         while (at < ACTION_COUNT && strcmp(c->action, ACTIONS[at]) != 0)
             at++;
         if (at == ACTION_COUNT)
-            return usage(command, "the actions are list, show, verify, checkpoint and proof");
+            return usage(command,
+                         "the actions are list, show, verify, checkpoint, proof and export");
         bool seq = at >= TAKES_SEQ;
         if (argc != (seq ? 2 : 1) || (seq && !whole_number(argv[1], &c->seq)))
             return usage(command, seq ? "it takes the number of an entry" : "too many words");
         if (c->checkpoint && strcmp(c->action, "verify") != 0)
             return usage(command, "--checkpoint is for verify");
-        return EXIT_DONE;
+        return check_bundle_words(c);
     }
     return argc ? usage(command, "too many words") : EXIT_DONE;
+}
+
+/* The same for those of bundles. */
+static bool take_bundle_option(struct cli *c, int option)
+{
+    switch (option) {
+    case 'S':
+        c->session = optarg;
+        return true;
+    case 'R':
+        return take_range(c, optarg);
+    case 'N':
+        c->control = optarg;
+        return true;
+    case 'A':
+        return c->all = true;
+    case 'P':
+        return c->no_payloads = true;
+    case 'F':
+        return c->force = true;
+    case 'o':
+        c->output = optarg;
+        return *optarg != '\0';
+    case 'B':
+        c->bundle = optarg;
+        return true;
+    default:
+        c->key = optarg;
+        return true;
+    }
 }
 
 /* One option with its value (optarg); false if the value is out of range. */
@@ -457,9 +526,11 @@ static bool take_option(struct cli *c, int option)
     case 'C':
         c->conversation = optarg;
         return strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
-    default:
+    case 'c':
         c->checkpoint = optarg;
         return true;
+    default:
+        return take_bundle_option(c, option);
     }
 }
 
@@ -476,10 +547,19 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"trace", required_argument, NULL, 'r'},
                                             {"conversation", required_argument, NULL, 'C'},
                                             {"checkpoint", required_argument, NULL, 'c'},
+                                            {"session", required_argument, NULL, 'S'},
+                                            {"range", required_argument, NULL, 'R'},
+                                            {"control", required_argument, NULL, 'N'},
+                                            {"all", no_argument, NULL, 'A'},
+                                            {"no-payloads", no_argument, NULL, 'P'},
+                                            {"force", no_argument, NULL, 'F'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"bundle", required_argument, NULL, 'B'},
+                                            {"key", required_argument, NULL, 'K'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
         if (o == 'h') {
             printf("usage: mcp-console %s\n", c->command->usage);
             int status = cli_flush(EXIT_DONE);

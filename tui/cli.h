@@ -15,6 +15,12 @@ struct cli; /* a parsed subcommand */
 struct cli *cli_parse(int argc, char **argv, int *status);
 /* Runs it over the bus; returns the exit code. */
 int cli_run(struct cli *c, struct busc *bus);
+/* `evidence verify --bundle` needs no console: true for it, and then cli_bundle_run is to be called
+ * instead of cli_run. */
+bool cli_wants_bundle(const struct cli *c);
+typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key,
+                                  const char *notes);
+int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 void cli_free(struct cli *c);
 /* What --help prints about subcommands, a line each. */
 const char *cli_help(void);

@@ -1,4 +1,4 @@
-/* `mcp-console evidence list|show|verify|checkpoint|proof`. */
+/* `mcp-console evidence list|show|verify|checkpoint|proof`; cli_bundle.c has `export`. */
 #include "tui/cli_internal.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -76,9 +76,7 @@ static int show(struct cli *c, struct busc *bus)
 
 /* ---- verify */
 
-/* The newest part of a file of checkpoints that fits into a request, from the beginning of a note.
- */
-static char *read_checkpoints(const char *path, int *status)
+char *cli__read_checkpoints(const char *path, int *status)
 {
     enum { MOST = 512 * 1024 };
     struct error e = {0};
@@ -116,7 +114,7 @@ static int verify(struct cli *c, struct busc *bus)
     enum { LONG_MS = 24 * 3600 * 1000 };
     struct error e = {0};
     int status = EXIT_DONE;
-    char *given = c->checkpoint ? read_checkpoints(c->checkpoint, &status) : NULL;
+    char *given = c->checkpoint ? cli__read_checkpoints(c->checkpoint, &status) : NULL;
     if (status != EXIT_DONE) {
         free(given);
         return status;
@@ -215,11 +213,9 @@ int cli__evidence(struct cli *c, struct busc *bus)
     static const struct {
         const char *name;
         int (*run)(struct cli *c, struct busc *bus);
-    } actions[] = {{"list", list},
-                   {"show", show},
-                   {"verify", verify},
-                   {"checkpoint", checkpoint},
-                   {"proof", proof}};
+    } actions[] = {{"list", list},     {"show", show},
+                   {"verify", verify}, {"checkpoint", checkpoint},
+                   {"proof", proof},   {"export", cli__export}};
     for (size_t i = 0;; i++)
         if (strcmp(c->action, actions[i].name) == 0)
             return actions[i].run(c, bus);

@@ -15,6 +15,10 @@ struct cli {
     const char *action;
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
+    /* evidence export, evidence verify --bundle */
+    const char *session, *control, *range, *output, *bundle, *key;
+    int64_t to;
+    bool no_payloads, force, all;
     uint64_t timeout_ms;
 };
 
@@ -38,5 +42,9 @@ void cli__wait_settled(struct busc *bus);
 
 int cli__ask(struct cli *c, struct busc *bus);      /* cli_ask.c */
 int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
+/* The newest part of a file of checkpoints that fits into a request, from the beginning of a note;
+ * *status set after the error was printed. The caller frees. */
+char *cli__read_checkpoints(const char *path, int *status);
+int cli__export(struct cli *c, struct busc *bus); /* cli_bundle.c */
 
 #endif

@@ -124,6 +124,11 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     struct cli *cli = cli_parse(argc, argv, &status);
     if (!cli)
         return status;
+    if (cli_wants_bundle(cli)) {
+        status = cli_bundle_run(cli, backend_bundle_verify);
+        cli_free(cli);
+        return status;
+    }
     struct error e = {0};
     struct backend_options o = backend_options(a);
     signal(SIGPIPE, SIG_IGN);

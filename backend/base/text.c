@@ -357,6 +357,35 @@ int text_unhex(const char *text, uint8_t *out, size_t len)
     return text[2 * len] == '\0' ? 0 : -1;
 }
 
+/* The value of a digit; -1: `=`, -2: none. */
+static int base64_digit(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at ? (int)(at - digits) : c == '=' ? -1 : -2;
+}
+
+int64_t text_unbase64(const char *text, uint8_t *out, size_t max)
+{
+    size_t n = 0;
+    for (; *text; text += 4) {
+        int d[4] = {-2, -2, -2, -2};
+        for (int i = 0; i < 4 && (i == 0 || d[i - 1] != -2); i++)
+            d[i] = base64_digit(text[i]);
+        size_t bytes = d[3] >= 0 ? 3 : d[2] >= 0 ? 2 : 1;
+        if (d[0] < 0 || d[1] < 0 || d[2] < -1 || d[3] < -1 || (d[2] == -1 && d[3] != -1) ||
+            (bytes < 3 && text[4]) || bytes > max - n)
+            return -1;
+        uint32_t bits = (uint32_t)d[0] << 18 | (uint32_t)d[1] << 12 |
+                        (uint32_t)(d[2] < 0 ? 0 : d[2]) << 6 | (uint32_t)(d[3] < 0 ? 0 : d[3]);
+        if (bytes < 3 && (bits >> (bytes == 2 ? 6 : 12) & (bytes == 2 ? 3u : 15u)) != 0)
+            return -1; /* bits that are left over are zero */
+        for (size_t i = 0; i < bytes; i++)
+            out[n++] = (uint8_t)(bits >> (16 - 8 * i));
+    }
+    return (int64_t)n;
+}
+
 bool text_decimal(const char *text, int64_t *nano)
 {
     enum { PLACES = 9, UNITS_MAX = 1000000000 };

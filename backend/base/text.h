@@ -76,6 +76,9 @@ bool text_find(const char *text, size_t len, size_t from, const char *needle, si
 void text_hex(const void *bytes, size_t len, char *out);
 /* -1 unless text is exactly 2 * len hex digits. */
 int text_unhex(const char *text, uint8_t *out, size_t len);
+/* Base64 (RFC 4648, section 4, padded) into out; the number of bytes, -1 if text is no base64 or
+ * does not fit in max. */
+int64_t text_unbase64(const char *text, uint8_t *out, size_t max);
 /* A decimal number ("0.15") in billionths; false, and *nano as it was, on a text that is none (so
  * on
  * "" too), has a sign, over 9 places, or over 1e9 units. */
