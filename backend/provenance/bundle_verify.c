@@ -31,7 +31,8 @@ struct check {
     const json_t *predicate;
     json_t *problems, *warnings, *out;
     int64_t problem_count, states[4];
-    int64_t apart; /* problems of what was given that say nothing of this bundle */
+    int64_t apart;    /* problems of what was given that say nothing of this bundle */
+    int64_t compared; /* checkpoints that were given and lead here */
     bool pinned;
 };
 
@@ -495,16 +496,15 @@ static bool check_given(void *arg, const char *bytes, size_t len)
         if (!s.found)
             find_root(c, i, &s);
     }
-    if (!s.found) {
-        c->apart++;
-        add(c, "", -1, "given", "the bundle has no proof from the checkpoint over %lld entries",
-            (long long)note.head.size);
-    } else if (!s.same) {
+    if (!s.found)
+        return true;
+    else if (s.same)
+        c->compared++;
+    else
         add(c, "", -1, "checkpoint",
             "the checkpoint that was given over %lld entries has another root: this is not the log "
             "that was signed then",
             (long long)note.head.size);
-    }
     return true;
 }
 
@@ -515,6 +515,17 @@ static bool given_other(void *arg, const char *bytes, size_t len)
     c->apart++;
     add(c, "", -1, "given", "what was given is not a file of checkpoints");
     return false;
+}
+
+/* A file of checkpoints may go on behind the bundle: one that leads here is enough. */
+static void compare_given(struct check *c)
+{
+    int64_t before = c->problem_count;
+    prov__notes_each(c->in->notes, strlen(c->in->notes), check_given, given_other, c);
+    if (c->compared || c->problem_count > before)
+        return;
+    c->apart++;
+    add(c, "", -1, "given", "the bundle has no proof from any checkpoint that was given");
 }
 
 /* ---- the verdict ---- */
@@ -535,8 +546,9 @@ static char *proved(const struct check *c)
         buf_addf(&text, "; %lld payloads are what those entries commit to",
                  (long long)c->states[BUNDLE__DISCLOSED]);
     buf_adds(&text, "; every other file is the one that was signed with them");
-    if (c->in->notes)
-        buf_adds(&text, "; the log leads to the checkpoints that were given");
+    if (c->compared)
+        buf_addf(&text, "; the log leads to %lld of the checkpoints that were given",
+                 (long long)c->compared);
     if (!c->pinned)
         buf_adds(&text, ". All this if the key in the bundle is the log's: compare it with one "
                         "that you got elsewhere (--key)");
@@ -603,7 +615,7 @@ json_t *bundle_verify(const struct bundle_given *in)
             check_trees(c);
         }
         if (in->notes)
-            prov__notes_each(in->notes, strlen(in->notes), check_given, given_other, c);
+            compare_given(c);
     }
     warn(c);
     json_t *out = report(c);
