@@ -1,5 +1,6 @@
 /* What a bundle holds, read from the log on a worker with a reader of its own. */
 #include "backend/provenance/bundle_job.h"
+#include "backend/provenance/erased.h"
 
 #include "backend/base/clock.h"
 #include "backend/base/embed.h"
@@ -83,12 +84,48 @@ static enum err choose(struct bundle__job *j, struct store_db *db)
     return code;
 }
 
+/* How many entries from the chosen one at `at` on stand beside each other. */
+static size_t run_of(const struct bundle__job *j, size_t at, size_t most)
+{
+    size_t n = 1;
+    while (at + n < j->seq_count && n < most && j->seqs[at + n] == j->seqs[at] + (int64_t)n)
+        n++;
+    return n;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+/* The entries that say why a chosen one has no payload any more belong to it. */
+static enum err choose_erasures(struct bundle__job *j, struct store_db *db)
+{
+    size_t count = j->seq_count, kept = 0;
+    enum err code = ERR_OK;
+    for (size_t at = 0; at < count && code == ERR_OK;) {
+        size_t n = run_of(j, at, count - at);
+        code = store_query(db, &j->error, choose_row, j,
+                           "SELECT DISTINCT entry FROM erased WHERE seq >= ? AND seq <= ?", "ii",
+                           j->seqs[at], j->seqs[at + n - 1]);
+        at += n;
+    }
+    qsort(j->seqs, j->seq_count, sizeof *j->seqs, by_number);
+    for (size_t i = 0; i < j->seq_count; i++)
+        if (i == 0 || j->seqs[i] != j->seqs[i - 1])
+            j->seqs[kept++] = j->seqs[i];
+    j->seq_count = kept;
+    return code;
+}
+
 /* ---- entries and payloads ---- */
 
 struct scan {
     struct bundle__job *job;
     struct store_db *db;
     struct buf ad, plain;
+    struct prov__erased erased;
     size_t next; /* of the chosen seqs */
 };
 
@@ -107,15 +144,23 @@ static void add_payload(struct scan *s, const struct store_row *row, const struc
     size_t len;
     const void *sealed = store_blob(row, 2, &len);
     memcpy(p.sealed_sha256, h->sha256, VAULT_HASH);
-    if (!j->payloads)
-        withhold(&p, "not asked for");
-    else if (prov__payload(&j->data_keys, s->db, h, entry, sealed, len, &s->ad, &s->plain, &problem,
-                           NULL) == ERR_OK)
-        p.plain = (struct prov__text){s->plain.data, s->plain.len};
-    else if (!sealed)
+    const struct prov__erasure *by = NULL;
+    enum err code = ERR_OK;
+    if (!sealed && prov__erased_find(&s->erased, s->db, h->seq, &by, NULL) == PROV__ERASED) {
+        p.state = BUNDLE__ERASED;
+        p.erase_entry = by->entry;
+    } else if (!sealed) {
         withhold(&p, "it is not there");
-    else
-        withhold(&p, *problem ? "it does not open" : "its key is not here");
+    } else if (!j->payloads && !prov__text_is(h->type, "erase")) {
+        withhold(&p, "not asked for");
+    } else {
+        code = prov__payload_disclose(&j->data_keys, s->db, h, entry, sealed, len, &s->ad,
+                                      &s->plain, p.commit_key, &problem, NULL);
+        p.state = code == ERR_OK ? BUNDLE__DISCLOSED : BUNDLE__ATTESTED;
+        p.plain = (struct prov__text){s->plain.data, s->plain.len};
+        if (code != ERR_OK && code != ERR_UNSUPPORTED)
+            withhold(&p, *problem ? "it does not open" : "its key is not here");
+    }
     bundle__payload_write(&p, &j->file[BUNDLE__PAYLOADS]);
     j->states[p.state]++;
 }
@@ -149,13 +194,10 @@ static bool add_entry(void *arg, const struct store_row *row)
 /* Runs of entries beside each other, a slice at a time. */
 static enum err add_entries(struct bundle__job *j, struct store_db *db)
 {
-    struct scan s = {.job = j, .db = db};
+    struct scan s = {.job = j, .db = db, .erased.vault = j->data_keys.vault};
     while (j->error.code == ERR_OK && s.next < j->seq_count && !stopped(j)) {
-        int64_t from = j->seqs[s.next], to = from + 1;
+        int64_t from = j->seqs[s.next], to = from + (int64_t)run_of(j, s.next, SLICE);
         size_t before = s.next;
-        while (s.next + (size_t)(to - from) < j->seq_count && to - from < SLICE &&
-               j->seqs[s.next + (size_t)(to - from)] == to)
-            to++;
         enum err code = store_query(db, &j->error, add_entry, &s,
                                     "SELECT e.seq, e.entry, p.sealed FROM entries e"
                                     " LEFT JOIN payloads p ON p.seq = e.seq"
@@ -166,6 +208,7 @@ static enum err add_entries(struct bundle__job *j, struct store_db *db)
     }
     buf_release(&s.ad);
     buf_release(&s.plain);
+    prov__erased_release(&s.erased);
     if (j->error.code == ERR_OK && stopped(j))
         err_set(&j->error, ERR_CLOSED, "the console stops");
     return j->error.code;
@@ -448,7 +491,8 @@ static enum err build(struct bundle__job *j, struct store_db *db)
 {
     size_t at;
     struct buf *entries = &j->file[BUNDLE__ENTRIES], *payloads = &j->file[BUNDLE__PAYLOADS];
-    if (prov__epochs_load(&j->epochs, db, &j->error) != ERR_OK || choose(j, db) != ERR_OK)
+    if (prov__epochs_load(&j->epochs, db, &j->error) != ERR_OK || choose(j, db) != ERR_OK ||
+        choose_erasures(j, db) != ERR_OK)
         return j->error.code;
     leave_out(j, db);
     if (j->error.code != ERR_OK || add_entries(j, db) != ERR_OK)

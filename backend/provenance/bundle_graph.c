@@ -112,7 +112,7 @@ static void draw_edge(const struct drawing *d, size_t from, size_t to, const cha
     buf_addf(out, "<path class=\"edge\" d=\"M%d %dC%d %d %d %d %d %d\"><title>%lld to %lld", x1, y1,
              x1, y1 + bend, x2, y2 - bend, x2, y2, (long long)d->nodes[from].seq,
              (long long)d->nodes[to].seq);
-    if (transform) {
+    if (*transform) {
         buf_adds(out, ": ");
         report__str(out, transform);
     }

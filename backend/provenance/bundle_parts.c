@@ -127,6 +127,10 @@ static void add_node(const struct prov__header *h, struct prov__text entry, json
         json_t *edge = json_object();
         json_puti(edge, "from", h->parents[i]);
         json_puti(edge, "to", h->seq);
+        if (h->transforms[i].len)
+            json_put(edge, "transform", quoted(h->transforms[i]));
+        if (h->confidences[i] >= 0)
+            json_puti(edge, "confidence", h->confidences[i]);
         json_array_append_new(edges, edge);
     }
 }

@@ -101,7 +101,9 @@ static void read_row(struct row *row, struct prov__text entry)
     row->node.parent_count = h.parent_count;
     for (size_t i = 0; i < h.parent_count; i++) {
         row->node.parent[i].seq = h.parents[i];
-        row->node.parent[i].confidence = -1;
+        row->node.parent[i].confidence = h.confidences[i];
+        snprintf(row->node.parent[i].transform, sizeof row->node.parent[i].transform, "%.*s",
+                 (int)h.transforms[i].len, h.transforms[i].at);
     }
 }
 

@@ -15,8 +15,8 @@ struct report__node { /* an entry, as it is drawn */
     size_t parent_count;
     struct {
         int64_t seq;
-        const char *transform; /* NULL: not known */
-        int confidence;        /* per mille, -1: not known */
+        char transform[24]; /* "": not known */
+        int confidence;     /* per mille, -1: not known */
     } parent[PROV__PARENTS];
 };
 /* Appends an SVG of these nodes, which are of one trace: layers from top to bottom, an edge from

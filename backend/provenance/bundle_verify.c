@@ -13,6 +13,7 @@
 
 #include "backend/base/text.h"
 #include "backend/provenance/checkpoint.h"
+#include "backend/provenance/erased.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -378,24 +379,76 @@ static const char *payload_problem(const struct bundle__payload *p, struct prov_
     }
 }
 
+/* Where an entry stands in the bundle; the count if it does not. */
+static size_t find_entry(const struct check *c, int64_t seq)
+{
+    size_t low = 0, high = c->entries.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (c->entries.seq[middle] < seq)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->entries.count && c->entries.seq[low] == seq ? low : c->entries.count;
+}
+
+/* The ranges that a disclosed erase entry names hold this seq. */
+static bool covers(const struct bundle__payload *erase, int64_t seq)
+{
+    json_t *value = json_read(erase->plain.at, erase->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    size_t count = 0;
+    bool found = false;
+    struct prov__range *ranges = prov__ranges_read(json_object_get(value, "ranges"), &count);
+    for (size_t i = 0; ranges && i < count && !found; i++)
+        found = ranges[i].first <= seq && seq <= ranges[i].last;
+    free(ranges);
+    json_decref(value);
+    return found;
+}
+
+/* An erased payload's entry must be here, later, of that kind, and cover it. */
+static void check_erasure(struct check *c, const struct bundle__payload *all, size_t at)
+{
+    struct prov__header h;
+    const struct bundle__payload *p = &all[at];
+    size_t by = find_entry(c, p->erase_entry);
+    const struct prov__text *entry = by < c->entries.count ? &c->entries.text[by] : NULL;
+    const char *problem = NULL;
+    if (!entry || by <= at || prov__entry_read(entry->at, entry->len, &h) ||
+        !prov__text_is(h.type, "erase"))
+        problem = "the entry that is said to have erased it is none";
+    else if (all[by].state != BUNDLE__DISCLOSED)
+        problem = "the entry that erased it is not disclosed";
+    else if (!covers(&all[by], p->seq))
+        problem = "the entry that is said to have erased it does not name it";
+    if (problem)
+        add(c, bundle__names[BUNDLE__PAYLOADS], p->seq, "erased", "payload of entry %lld: %s",
+            (long long)p->seq, problem);
+}
+
 static void check_payloads(struct check *c)
 {
     const struct bundle__member *m = part(c, BUNDLE__PAYLOADS);
     struct prov__text rest = {m->data, m->len}, line;
-    struct bundle__payload p;
+    struct bundle__payload *all = xcalloc(c->entries.count + 1, sizeof *all);
     size_t i = 0;
     for (; i < c->entries.count && bundle__line(&rest, &line); i++) {
-        const char *problem = bundle__payload_read(line.at, line.len, &p)
-                                  ? payload_problem(&p, c->entries.text[i])
+        const char *problem = bundle__payload_read(line.at, line.len, &all[i])
+                                  ? payload_problem(&all[i], c->entries.text[i])
                                   : "it is not in form";
         if (problem)
             add(c, m->name, c->entries.seq[i], "payload", "payload of entry %lld: %s",
                 (long long)c->entries.seq[i], problem);
         else
-            c->states[p.state]++;
+            c->states[all[i].state]++;
     }
+    for (size_t k = 0; k < i; k++)
+        if (all[k].state == BUNDLE__ERASED)
+            check_erasure(c, all, k);
     if (i < c->entries.count || rest.len)
         add(c, m->name, -1, "payload", "it has not one line for each entry");
+    free(all);
 }
 
 static void check_lineage(struct check *c)
@@ -496,11 +549,9 @@ static bool check_given(void *arg, const char *bytes, size_t len)
         if (!s.found)
             find_root(c, i, &s);
     }
-    if (!s.found)
-        return true;
-    else if (s.same)
+    if (s.found && s.same)
         c->compared++;
-    else
+    else if (s.found)
         add(c, "", -1, "checkpoint",
             "the checkpoint that was given over %lld entries has another root: this is not the log "
             "that was signed then",
