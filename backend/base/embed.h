@@ -1,8 +1,8 @@
 /* Files built into the binary.
  *
- * The Makefile turns each set (runbooks, themes, prices, conf, bundle, libraries) into one table that ends with a
- * null name. Names are paths from the top of the source tree; data is followed by a NUL that
- * size does not count. Nothing is to be freed. */
+ * The Makefile turns each set (runbooks, themes, prices, conf, bundle, libraries) into one table
+ * that ends with a null name. Names are paths from the top of the source tree; data is followed by
+ * a NUL that size does not count. Nothing is to be freed. */
 #ifndef BASE_EMBED_H
 #define BASE_EMBED_H
 

@@ -15,7 +15,7 @@ static int64_t split(int64_t n)
 }
 
 enum err prov__range_root(prov__read_node *read, void *arg, int64_t from, int64_t to,
-                           uint8_t out[VAULT_HASH], struct error *e)
+                          uint8_t out[VAULT_HASH], struct error *e)
 {
     struct prov__edge edge = {.size = to - from};
     for (int k = PROV__LEVELS - 1; k >= 0; k--) {
