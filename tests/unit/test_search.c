@@ -130,7 +130,8 @@ static size_t count_all(struct world *w, struct prov_search s)
     int64_t last = s.oldest_first ? -1 : INT64_MAX;
     for (;;) {
         json_t *row;
-        json_array_foreach(search(w, &s), i, row)
+        const json_t *rows = search(w, &s); /* once: the macro evaluates its array in each round */
+        json_array_foreach(rows, i, row)
         {
             int64_t seq = json_int(row, "seq", -1);
             assert_true(s.oldest_first ? seq > last : seq < last);
