@@ -8,13 +8,17 @@
  * written. C3 When an entry of the present generation
  * fails, `next` goes back to `durable` and a new generation begins; entries of older ones in flight
  * then fail by C2. C4 An entry's session has its session.start, with the wrapped data key, before
- * it or is not written: if session.start fails, the next entry brings another one first.
+ * it or is not written: if session.start fails, the next entry brings another one first. C5 While
+ * the present epoch is broken and the next has not begun, every entry brings an epoch.start before
+ * it, which alone may put the head where it was not (C2); if it fails, the next entry brings
+ * another.
  *
  *      submit: next += entry --store--> written: durable += entry
  *                                  '--> failed:  next = durable, generation++
  */
 #include "backend/base/text.h"
 #include "backend/provenance/proof.h"
+#include "backend/provenance/tamper.h"
 
 #include "backend/base/clock.h"
 #include <stdio.h>
@@ -22,7 +26,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum kind { PLAIN, START, SEAL };
+enum kind { PLAIN, SEAL, EPOCH };
 
 struct prov__record { /* an entry on its way; owned by the store's queue until it is done */
     struct prov__record *next;
@@ -30,7 +34,7 @@ struct prov__record { /* an entry on its way; owned by the store's queue until i
     struct prov__cursor *cursor;
     uint64_t generation;
     enum kind kind;
-    bool rebase;
+    bool opens; /* the first entry of its session */
     int64_t seq, ts, epoch;
     const char *type; /* a literal of types.def */
     char session[33], trace_id[33];
@@ -39,8 +43,9 @@ struct prov__record { /* an entry on its way; owned by the store's queue until i
     struct prov__node *nodes;
     int node_count;
     char subject[33]; /* SEAL: the session that is sealed */
-    char kek_id[17];  /* START */
-    struct buf wrap;  /* START: the session's ring */
+    char kek_id[17];  /* if it opens */
+    struct buf wrap;  /* if it opens: the session's ring */
+    json_t *payload;  /* EPOCH */
     prov_done *done;
     void *arg;
     store_op *also;
@@ -111,17 +116,33 @@ static bool take_head(void *arg, const struct store_row *row)
     return false;
 }
 
+/* What stands there under its number already was made up (Q3). */
+static enum err begin_epoch(struct store_db *db, const struct prov__record *r, struct error *e)
+{
+    enum err code = store_exec(db, e, "DELETE FROM tree WHERE epoch >= ?", "i", r->epoch);
+    if (code == ERR_OK)
+        code = store_exec(db, e, "DELETE FROM checkpoints WHERE epoch >= ?", "i", r->epoch);
+    if (code == ERR_OK)
+        code = store_exec(db, e, "DELETE FROM epochs WHERE epoch >= ?", "i", r->epoch);
+    if (code == ERR_OK)
+        code = store_exec(db, e, "INSERT INTO epochs VALUES(?, ?, ?)", "iii", r->epoch, r->seq,
+                          r->seq);
+    return code;
+}
+
 /* C2 */
 static enum err follow(struct store_db *db, const struct prov__record *r, struct error *e)
 {
     struct prov__cursor *c = r->cursor;
     enum err code = ERR_OK;
-    if (!r->rebase && c->transaction != store_transaction(db)) {
+    if (r->kind == EPOCH) {
+        code = begin_epoch(db, r, e);
+    } else if (c->transaction != store_transaction(db)) {
         c->size = -1;
         code =
             store_query(db, e, take_head, c, "SELECT size, head FROM tree_head WHERE id = 1", "");
     }
-    if (code == ERR_OK && !r->rebase &&
+    if (code == ERR_OK && r->kind != EPOCH &&
         (c->size != r->seq || memcmp(c->head, r->prev, VAULT_HASH) != 0))
         code = err_set(e, ERR_CORRUPT, "the log's head is not the entry before %lld",
                        (long long)r->seq);
@@ -143,6 +164,8 @@ static enum err note_session(struct store_db *db, const struct prov__record *r, 
     if (r->kind == SEAL)
         return store_exec(db, e, "UPDATE sessions SET seal = ? WHERE session = ?", "is", r->seq,
                           r->subject);
+    if (!r->opens)
+        return ERR_OK;
     enum err code = store_exec(db, e, "INSERT INTO data_keys VALUES(?, ?, 2, ?)", "ssb", r->session,
                                r->kek_id, r->wrap.data, r->wrap.len);
     if (code == ERR_OK)
@@ -162,12 +185,14 @@ static enum err insert(struct store_db *db, void *arg, struct error *e)
     if (code == ERR_OK)
         code = store_exec(db, e, "INSERT INTO payloads VALUES(?, ?)", "ib", r->seq, r->sealed.data,
                           r->sealed.len);
+    if (code == ERR_INVALID) /* a constraint: the number is taken */
+        code = err_set(e, ERR_CORRUPT, "something stands at %lld already", (long long)r->seq);
     /* A node can be there already only in a log that does not fit together; it is left as it is. */
     for (int i = 0; code == ERR_OK && i < r->node_count; i++)
         code = store_exec(db, e, "INSERT OR IGNORE INTO tree VALUES(?, ?, ?, ?)", "iiib", r->epoch,
                           (int64_t)r->nodes[i].level, r->nodes[i].idx, r->nodes[i].hash,
                           (size_t)VAULT_HASH);
-    if (code == ERR_OK && r->kind != PLAIN)
+    if (code == ERR_OK)
         code = note_session(db, r, e);
     if (code == ERR_OK && r->also) { /* which may look at the head */
         code = move_head(db, arg, e);
@@ -182,11 +207,17 @@ static enum err insert(struct store_db *db, void *arg, struct error *e)
 /* The number of nodes that the entry completed. */
 static int advance(struct prov__tail *tail, const struct prov__record *r, struct prov__node *nodes)
 {
-    int count = prov__edge_push(&tail->log, 0, r->leaf, nodes);
-    if (r->kind == START) {
+    if (r->kind == EPOCH) {
+        tail->epoch = r->epoch;
+        tail->base = r->seq;
+        tail->log.size = 0;
+        tail->rootless = false;
+    }
+    if (r->opens) {
         tail->session.size = 0;
         tail->session_first = r->seq;
     }
+    int count = prov__edge_push(&tail->log, 0, r->leaf, nodes);
     prov__edge_push(&tail->session, 0, r->leaf, NULL);
     memcpy(tail->head, r->hash, VAULT_HASH);
     return count;
@@ -202,6 +233,16 @@ static void forget(struct prov *p, struct prov__record *r)
         p->flying_end = at;
 }
 
+static void epoch_begun(struct prov *p, const struct prov__record *r)
+{
+    prov__epochs_add(&p->epochs, r->epoch, r->seq);
+    prov__stored_set(p->tree, store_reader(p->store), r->epoch, r->seq);
+    prov__breach_free(p);
+    prov__breach_learn(p, r->payload);
+    prov__signing_epoch(p);
+    prov__forensics_write(p, r->epoch, r->seq, r->payload);
+}
+
 static void settle(struct prov *p, struct prov__record *r, struct error *e)
 {
     forget(p, r);
@@ -212,9 +253,15 @@ static void settle(struct prov *p, struct prov__record *r, struct error *e)
         p->failure = *e;
         p->generation++;
         p->next = p->durable;
+        if (e->code == ERR_CORRUPT && r->kind != EPOCH && !p->breach) {
+            prov__breach_add(p, r->seq, r->seq, "head", "entry %lld could not be written: %.120s",
+                             (long long)r->seq, e->detail);
+            prov__begin(p);
+        }
     } else {
         advance(&p->durable, r, NULL);
-        p->rebase &= !r->rebase;
+        if (r->kind == EPOCH)
+            epoch_begun(p, r);
         prov__changed(p);
         prov__signing_settled(p, r->type, p->closed && r->kind == SEAL && !r->next);
     }
@@ -238,6 +285,7 @@ static void written(void *arg, const struct error *result)
     buf_release(&r->sealed);
     buf_release(&r->wrap);
     cursor_release(r->cursor);
+    json_decref(r->payload);
     free(r->nodes);
     free(r);
 }
@@ -300,6 +348,11 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
     if (entry->trace_id && *entry->trace_id)
         memcpy(r->trace_id, entry->trace_id, sizeof r->trace_id);
     memcpy(r->prev, p->next.head, VAULT_HASH);
+    r->opens = p->next.session_first < 0; /* C4 */
+    if (r->opens) {
+        vault_ring_wrap(p->vault, p->session, p->ring, &r->wrap);
+        memcpy(r->kek_id, vault_kek_id(p->vault), sizeof r->kek_id);
+    }
     seal_payload(p, r, &plain, cut_at, cut_len);
     buf_release(&plain);
     return r;
@@ -322,7 +375,6 @@ static void submit(struct prov *p, struct prov__record *r)
     }
     r->prov = p;
     r->generation = p->generation;
-    r->rebase = p->rebase && prov__size(&p->next) == prov__size(&p->durable) + 1;
     r->next = NULL;
     *p->flying_end = r;
     p->flying_end = &r->next;
@@ -357,12 +409,48 @@ static void start_session(struct prov *p)
     json_put(payload, "arguments", arguments());
     json_puts(payload, "kek_id", vault_kek_id(p->vault));
     struct prov_entry entry = {.type = "session.start", .actor = "backend", .payload = payload};
-    struct prov__record *r = make_record(p, START, &entry, &e);
+    struct prov__record *r = make_record(p, PLAIN, &entry, &e);
     BUG_IF(!r);
-    vault_ring_wrap(p->vault, p->session, p->ring, &r->wrap);
-    memcpy(r->kek_id, vault_kek_id(p->vault), sizeof r->kek_id);
     submit(p, r);
     json_decref(payload);
+}
+
+/* C5 */
+static void start_epoch(struct prov *p)
+{
+    struct error e = {0};
+    int64_t last = p->epochs.at[p->epochs.count - 1].epoch, base = prov__breach_base(p);
+    int64_t epoch = 1 + (last > p->breach->after ? last : p->breach->after);
+    json_t *payload = prov__breach_payload(p, epoch, base);
+    struct prov_entry entry = {.type = "epoch.start", .actor = "backend", .payload = payload};
+    p->next.epoch = epoch;
+    p->next.base = base;
+    p->next.log.size = 0;
+    struct prov__record *r = make_record(p, EPOCH, &entry, &e);
+    BUG_IF(!r);
+    r->payload = payload;
+    submit(p, r);
+}
+
+void prov__begin(struct prov *p)
+{
+    bool first = p->next.session_first < 0;
+    if (p->closed)
+        return;
+    if (p->breach && p->next.epoch == p->durable.epoch)
+        start_epoch(p);
+    if (first) /* C4 */
+        start_session(p);
+}
+
+static void begin_posted(void *arg)
+{
+    struct prov__notice *n = arg;
+    if (n->prov) {
+        n->prov->opening = NULL;
+        prov__begin(n->prov);
+    }
+    free(n);
 }
 
 struct refusal {
@@ -397,8 +485,7 @@ int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *d
         err_set(&e, ERR_CLOSED, "the log is closed");
         return refuse(p, done, arg, &e);
     }
-    if (p->next.session_first < 0) /* C4 */
-        start_session(p);
+    prov__begin(p);
     struct prov__record *r = make_record(p, PLAIN, entry, &e);
     if (!r)
         return refuse(p, done, arg, &e);
@@ -410,27 +497,27 @@ int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *d
     return r->seq;
 }
 
-void prov__seal_session(struct prov *p, const char *session, const char *reason, int64_t first,
-                        int64_t entries, const uint8_t root[VAULT_HASH])
+void prov__seal_session(struct prov *p, const struct prov__sealed *s)
 {
     char hex[2 * VAULT_HASH + 1];
     struct error e = {0};
     json_t *payload = json_object();
-    text_hex(root, VAULT_HASH, hex);
-    json_puts(payload, "session", session);
-    json_puts(payload, "reason", reason);
-    json_puti(payload, "first", first);
-    json_puti(payload, "last", first + entries - 1);
-    json_puti(payload, "entries", entries);
+    prov__begin(p);
+    text_hex(s->root, VAULT_HASH, hex);
+    json_puts(payload, "session", s->session);
+    json_puts(payload, "reason", s->reason);
+    json_puti(payload, "first", s->first);
+    json_puti(payload, "last", s->last);
+    json_puti(payload, "entries", s->entries);
     json_puts(payload, "root", hex);
     struct prov_entry entry = {.type = "session.seal",
                                .actor = "backend",
-                               .parents = &(struct prov_edge){first, "seal", -1},
+                               .parents = &(struct prov_edge){s->first, "seal", -1},
                                .parent_count = 1,
                                .payload = payload};
     struct prov__record *r = make_record(p, SEAL, &entry, &e);
     if (r) {
-        memcpy(r->subject, session, sizeof r->subject);
+        memcpy(r->subject, s->session, sizeof r->subject);
         submit(p, r);
     }
     json_decref(payload);
@@ -444,7 +531,6 @@ struct prov *prov_open(struct loop *l, struct store *s, struct vault *v, struct 
 struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v, prov_scrub *scrub,
                                 struct error *e)
 {
-    bool fits = false;
     struct prov *p = xcalloc(1, sizeof *p);
     p->loop = l;
     p->store = s;
@@ -455,34 +541,40 @@ struct prov *prov_open_scrubbed(struct loop *l, struct store *s, struct vault *v
     p->cursor = xcalloc(1, sizeof *p->cursor);
     p->cursor->refs = 1;
     p->tree = xcalloc(1, sizeof *p->tree);
-    if (prov__tail_load(p, &fits, e) != ERR_OK) {
-        free(p->epochs.at);
-        free(p->tree);
-        free(p->cursor);
-        free(p);
+    p->quarantine = xcalloc(1, sizeof *p->quarantine);
+    if (prov__tail_load(p, e) != ERR_OK) {
+        prov_free(p);
         return NULL;
     }
-    p->state = fits ? PROV_UNCHECKED : PROV_BROKEN;
-    p->rebase = !fits;
+    if (p->epochs.count > 1) /* until all of it verifies again */
+        p->state = PROV_BROKEN;
     p->durable.session_first = -1;
     p->next = p->durable;
     vault_id(p->session);
     p->ring = vault_ring_new();
-    start_session(p);
+    p->opening = xcalloc(1, sizeof *p->opening);
+    p->opening->prov = p;
+    if (!loop_post(l, begin_posted, p->opening)) {
+        free(p->opening);
+        p->opening = NULL;
+    }
+    prov__breach_load(p);
     prov__orphans_find(p);
     return p;
 }
 
 void prov_close(struct prov *p)
 {
-    uint8_t root[VAULT_HASH];
     if (p->closed)
         return;
-    if (p->next.session_first >= 0) {
-        prov__edge_root(&p->next.session, root);
-        prov__seal_session(p, p->session, "closed", p->next.session_first, p->next.session.size,
-                           root);
-    }
+    prov__begin(p);
+    struct prov__sealed seal = {.session = p->session,
+                                .reason = "closed",
+                                .first = p->next.session_first,
+                                .last = prov__size(&p->next) - 1,
+                                .entries = p->next.session.size};
+    prov__edge_root(&p->next.session, seal.root);
+    prov__seal_session(p, &seal);
     p->closed = true;
     prov__bundling_close(p);
 }
@@ -501,6 +593,11 @@ void prov_free(struct prov *p)
         r->prov = NULL;
     if (p->notice)
         p->notice->prov = NULL;
+    if (p->opening)
+        p->opening->prov = NULL;
+    prov__breach_free(p);
+    free(p->quarantine->at);
+    free(p->quarantine);
     prov__keys_release(&p->keys);
     vault_ring_free(p->ring);
     prov__stored_release(p->tree);
@@ -528,6 +625,13 @@ void prov_state(const struct prov *p, struct prov_state *out)
     prov__edge_root(&p->durable.log, root);
     text_hex(root, VAULT_HASH, out->root);
     memcpy(out->session, p->session, sizeof out->session);
+    out->damaged = -1;
+    for (size_t i = 0; i < p->quarantine->count; i++) {
+        const struct prov__zone *z = &p->quarantine->at[i];
+        out->quarantined += z->to - z->from + 1;
+        if (out->damaged < 0 || z->from < out->damaged)
+            out->damaged = z->from;
+    }
     prov__signing_state(p, out);
 }
 

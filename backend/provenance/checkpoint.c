@@ -11,8 +11,8 @@
  *
  *      idle --sign--> in the database --worker--> in the files --> idle, or the next one
  */
-#include "backend/provenance/checkpoint.h"
 #include "backend/base/text.h"
+#include "backend/provenance/tamper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,6 +179,26 @@ static enum err leads_to(struct prov *p, const struct prov__head *head, struct e
     return ERR_OK;
 }
 
+/* Q3: the new epoch reuses no number, neither of an entry nor of an epoch, that was signed. */
+static void go_beyond(struct prov *p, const struct prov__head *head, int64_t epoch)
+{
+    int64_t end = p->durable.base + head->size;
+    if (head->size < INT64_C(1) << 52 && end > p->breach->beyond)
+        p->breach->beyond = end;
+    if (epoch > p->breach->after)
+        p->breach->after = epoch;
+}
+
+/* What was signed is not there any more. */
+static void breached(struct prov *p, const struct prov__head *head, const struct error *why)
+{
+    int64_t base = p->durable.base;
+    bool cut = head->size > p->durable.log.size;
+    prov__breach_add(p, cut ? prov__size(&p->durable) : base, base + head->size - 1,
+                     cut ? "rollback" : "checkpoint", "%s", why->detail);
+    go_beyond(p, head, p->durable.epoch);
+}
+
 static enum err may_sign(struct prov *p, struct error *e)
 {
     const struct prov__signing *s = p->signing;
@@ -186,9 +206,15 @@ static enum err may_sign(struct prov *p, struct error *e)
         *e = s->error;
         return s->error.code;
     }
-    if (p->state == PROV_BROKEN)
-        return err_set(e, ERR_TAMPERED, "nothing is signed while the log does not verify");
-    return s->head.size < 0 ? ERR_OK : leads_to(p, &s->head, e);
+    if (p->breach)
+        return err_set(e, ERR_TAMPERED, "the log does not verify: a new epoch has to begin first");
+    if (s->head.size < 0 || leads_to(p, &s->head, e) == ERR_OK)
+        return ERR_OK;
+    if (e->code == ERR_TAMPERED) {
+        breached(p, &s->head, e);
+        prov__begin(p);
+    }
+    return e->code;
 }
 
 static struct prov__signing_job *job_new(struct prov *p)
@@ -344,7 +370,35 @@ static bool take_note(void *arg, const struct store_row *row)
     return false;
 }
 
-/* The log must lead to it; the newest one is remembered. */
+/* The newest one of the present epoch is remembered. */
+static void follow_head(struct prov *p, const struct prov__checkpoint *c)
+{
+    struct prov__signing *s = p->signing;
+    struct error e = {0};
+    int64_t epoch = prov__origin_epoch(&s->key, c->origin);
+    if (epoch < p->durable.epoch)
+        return;
+    if (p->breach) {
+        go_beyond(p, &c->head, epoch);
+        return;
+    }
+    if (epoch > p->durable.epoch)
+        err_set(&e, ERR_TAMPERED,
+                "a checkpoint is of epoch %lld, the log has %lld: it is an older copy",
+                (long long)epoch, (long long)p->durable.epoch);
+    else
+        leads_to(p, &c->head, &e);
+    if (e.code == ERR_TAMPERED) {
+        breached(p, &c->head, &e);
+        go_beyond(p, &c->head, epoch);
+    } else if (e.code != ERR_OK) {
+        s->error = e;
+    } else if (c->head.size > s->head.size) {
+        s->head = c->head;
+    }
+}
+
+/* The log must lead to it. */
 static void take_head(struct prov *p, const struct buf *note, const char *where)
 {
     struct prov__signing *s = p->signing;
@@ -356,9 +410,8 @@ static void take_head(struct prov *p, const struct buf *note, const char *where)
         problem = "it is not signed by this log's key";
     if (problem)
         err_set(&s->error, ERR_TAMPERED, "the newest checkpoint of %s: %s", where, problem);
-    else if (prov__origin_epoch(&s->key, c.origin) == p->durable.epoch &&
-             leads_to(p, &c.head, &s->error) == ERR_OK && c.head.size > s->head.size)
-        s->head = c.head;
+    else
+        follow_head(p, &c);
 }
 
 /* The newest checkpoints, of the table and of the file. */
@@ -367,10 +420,9 @@ static void load_head(struct prov *p)
     struct prov__signing *s = p->signing;
     struct buf note = {0};
     struct error e = {0};
-    if (p->state == PROV_BROKEN)
-        err_set(&s->error, ERR_TAMPERED, "nothing is signed while the log does not verify");
     store_query(store_reader(p->store), NULL, take_note, &note,
-                "SELECT note FROM checkpoints ORDER BY epoch DESC, size DESC LIMIT 1", "");
+                "SELECT note FROM checkpoints WHERE epoch = ? ORDER BY size DESC LIMIT 1", "i",
+                p->durable.epoch);
     take_head(p, &note, "the database");
     buf_clear(&note);
     if (prov__files_newest(s->dir, &note, &e) != ERR_OK && s->error.code == ERR_OK)
@@ -446,6 +498,12 @@ void prov_sign(struct prov *p, const struct prov_signing *o)
     }
     if (s->head.size >= 0) /* files that a crash left behind the table */
         loop_work(p->loop, write_files, files_written, job_new(p));
+}
+
+void prov__signing_epoch(struct prov *p)
+{
+    if (p->signing)
+        p->signing->head.size = -1;
 }
 
 bool prov__signing_busy(const struct prov *p)

@@ -122,6 +122,7 @@ struct prov__tail {                 /* where the log ends */
     struct prov__edge log, session; /* log: the tree of the epoch */
     uint8_t head[VAULT_HASH];
     int64_t session_first; /* -1: session.start is not there yet */
+    bool rootless;         /* log is empty because it does not fit together: its root is unknown */
 };
 /* How many entries there are, of all epochs; the number of the next one. */
 static inline int64_t prov__size(const struct prov__tail *t)
@@ -149,11 +150,13 @@ struct prov {
     struct prov__record **flying_end;
     uint64_t generation;  /* of what is submitted now; older entries in flight are void (P2) */
     struct error failure; /* why those are void */
-    bool rebase;          /* the stored head does not fit the entries: set it with the next entry */
     bool closed;
-    prov_scrub *scrub;            /* NULL: none */
-    struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
-    struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
+    struct prov__breach *breach;    /* the present epoch is broken; or NULL */
+    struct prov__zones *quarantine; /* of earlier epochs */
+    struct prov__notice *opening;   /* a posted prov__begin, or NULL */
+    prov_scrub *scrub;              /* NULL: none */
+    struct prov__notice *notice;    /* a posted call of the change callbacks, or NULL */
+    struct prov__orphan *orphans;   /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;
     struct prov__lineage_job *lineages;
     struct prov__finder *finder; /* search.c; NULL before the first search */
@@ -176,17 +179,23 @@ void prov__finder_free(struct prov *p);
 void prov__runs_free(struct prov *p);
 /* lineage.c: calls every waiting done with CLOSED. */
 void prov__lineages_free(struct prov *p);
-/* open.c: p->durable as stored; sets *fits if the stored parts agree. */
-enum err prov__tail_load(struct prov *p, bool *fits, struct error *e);
+/* open.c: p->durable as stored; a breach if the stored parts do not agree. */
+enum err prov__tail_load(struct prov *p, struct error *e);
 /* open.c: looks for sessions without a seal and seals them when their roots are known. */
 void prov__orphans_find(struct prov *p);
 void prov__orphans_free(struct prov *p);
 /* chain.c: a seal for a session, this one or one found unsealed. */
-void prov__seal_session(struct prov *p, const char *session, const char *reason, int64_t first,
-                        int64_t entries, const uint8_t root[VAULT_HASH]);
+struct prov__sealed {
+    const char *session, *reason;
+    int64_t first, last, entries;
+    uint8_t root[VAULT_HASH];
+};
+void prov__seal_session(struct prov *p, const struct prov__sealed *s);
 
 /* checkpoint.c: an entry became durable; last: it sealed the session that is being closed. */
 void prov__signing_settled(struct prov *p, const char *type, bool last);
+/* A new epoch has begun, of which nothing is signed. */
+void prov__signing_epoch(struct prov *p);
 bool prov__signing_busy(const struct prov *p);
 void prov__signing_state(const struct prov *p, struct prov_state *out);
 void prov__signing_free(struct prov *p);

@@ -1,6 +1,7 @@
 /* What opening reads: the end of the log, in a few look-ups, and sessions that were left unsealed.
  */
 #include "backend/provenance/proof.h"
+#include "backend/provenance/tamper.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,117 +46,90 @@ static bool take_number(void *arg, const struct store_row *row)
     return false;
 }
 
-/* The edge of a tree of `size` leaves from the stored nodes; *whole: none is missing. */
+/* The edge of a tree of `size` leaves from the stored nodes; *lost: how many leaves stand before
+ * the first node that is missing, or -1. */
 static enum err load_edge(struct prov__stored *tree, int64_t size, struct prov__edge *edge,
-                          bool *whole, struct error *e)
+                          int64_t *lost, struct error *e)
 {
     edge->size = size;
-    *whole = true;
-    for (int k = 0; k < PROV__LEVELS; k++) {
+    *lost = -1;
+    for (int k = PROV__LEVELS - 1; k >= 0; k--) {
         if (!(size >> k & 1))
             continue;
         struct error one = {0};
         enum err code = prov__stored_node(tree, k, (size >> k) - 1, edge->node[k], &one);
-        *whole = *whole && code == ERR_OK;
         if (code != ERR_OK && code != ERR_NOT_FOUND)
             return err_set(e, code, "%s", one.detail);
+        if (code != ERR_OK && *lost < 0)
+            *lost = ((size >> k) - 1) << k;
     }
     return ERR_OK;
 }
 
-struct rebuild {
-    struct prov__edge *edge;
-    int64_t size;
-};
-
-static bool add_leaf(void *arg, const struct store_row *row)
+/* The stored parts do not agree: from which entry on, and in which way. */
+static void disagree(struct prov *p, const struct ends *ends)
 {
-    static const uint8_t none[VAULT_HASH];
-    struct rebuild *b = arg;
-    uint8_t leaf[VAULT_HASH];
-    int64_t seq = store_int(row, 0);
-    while (b->edge->size < seq && b->edge->size < b->size)
-        prov__edge_push(b->edge, 0, none, NULL);
-    if (seq == b->edge->size && seq < b->size)
-        prov__edge_push(b->edge, 0, take_hash(row, 1, leaf) ? leaf : none, NULL);
-    return b->edge->size < b->size;
+    int64_t low = ends->size < ends->entries ? ends->size : ends->entries;
+    int64_t high = ends->size > ends->entries ? ends->size : ends->entries;
+    high = ends->payloads > high ? ends->payloads : high;
+    low = low < p->durable.base ? p->durable.base : low;
+    if (low < high)
+        prov__breach_add(p, low, high - 1, "tail",
+                         "the stored head counts %lld entries, there are entries up to %lld and "
+                         "payloads up to %lld",
+                         (long long)ends->size, (long long)ends->entries - 1,
+                         (long long)ends->payloads - 1);
+    else
+        prov__breach_add(p, low - 1, low - 1, "head",
+                         "the stored head is not the hash of the last entry");
 }
 
-/* A log that does not fit together goes on behind everything that is there: a gap stays visible,
- * and nothing is written over. Missing leaves count as zeros; the log is broken and says so anyway.
- */
-static enum err mend_tail(struct store_db *db, struct ends *ends, struct prov__tail *tail,
+static enum err read_ends(struct store_db *db, struct ends *ends, uint8_t last[VAULT_HASH],
                           struct error *e)
 {
-    tail->epoch = 1;
-    tail->base = 0;
-    enum { FAR = 1000000 }; /* a number that is further out than this was made up */
-    static const uint8_t none[VAULT_HASH];
-    int64_t near = 0;
     enum err code =
-        store_query(db, e, take_number, &near, "SELECT count(*) FROM entries WHERE seq >= 0", "");
-    near += FAR;
-    if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends->entries,
-                           "SELECT coalesce(max(seq), -1) + 1 FROM entries"
-                           " WHERE seq BETWEEN 0 AND ?",
-                           "i", near);
-    if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends->payloads,
-                           "SELECT coalesce(max(seq), -1) + 1 FROM payloads"
-                           " WHERE seq BETWEEN 0 AND ?",
-                           "i", near);
-    if (code != ERR_OK)
-        return code;
-    if (ends->size < 0 || ends->size > near) /* made up: one missing entry stands for it */
-        ends->size = 1 + (ends->entries > ends->payloads ? ends->entries : ends->payloads);
-    int64_t size = ends->size > ends->entries ? ends->size : ends->entries;
-    memcpy(tail->head, ends->head, VAULT_HASH);
-    if (size != ends->size)
-        code = store_query(db, e, take_entry_hash, tail->head,
-                           "SELECT entry FROM entries WHERE seq = ?", "i", ends->entries - 1);
-    size = size > ends->payloads ? size : ends->payloads;
-    struct rebuild b = {&tail->log, size};
-    tail->log.size = 0;
-    if (code == ERR_OK)
-        code = store_query(db, e, add_leaf, &b,
-                           "SELECT seq, leaf FROM entries WHERE seq >= 0 ORDER BY seq", "");
-    while (tail->log.size < size)
-        prov__edge_push(&tail->log, 0, none, NULL);
-    return code;
-}
-
-enum err prov__tail_load(struct prov *p, bool *fits, struct error *e)
-{
-    struct store_db *db = store_reader(p->store);
-    struct ends ends = {.size = -1};
-    uint8_t last[VAULT_HASH] = {0};
-    enum err code =
-        store_query(db, e, take_ends, &ends, "SELECT size, head FROM tree_head WHERE id = 1", "");
+        store_query(db, e, take_ends, ends, "SELECT size, head FROM tree_head WHERE id = 1", "");
     if (code == ERR_OK)
         code = store_query(db, e, take_entry_hash, last,
                            "SELECT entry FROM entries ORDER BY seq DESC LIMIT 1", "");
     if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends.entries,
+        code = store_query(db, e, take_number, &ends->entries,
                            "SELECT coalesce(max(seq), -1) + 1 FROM entries", "");
     if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends.payloads,
+        code = store_query(db, e, take_number, &ends->payloads,
                            "SELECT coalesce(max(seq), -1) + 1 FROM payloads", "");
+    return code;
+}
+
+enum err prov__tail_load(struct prov *p, struct error *e)
+{
+    struct store_db *db = store_reader(p->store);
+    struct ends ends = {.size = -1};
+    uint8_t last[VAULT_HASH] = {0};
+    int64_t lost;
+    enum err code = read_ends(db, &ends, last, e);
     if (code == ERR_OK)
         code = prov__epochs_load(&p->epochs, db, e);
     if (code != ERR_OK)
         return code;
     const struct prov__epoch *present = &p->epochs.at[p->epochs.count - 1];
-    p->durable.epoch = present->epoch;
-    p->durable.base = present->base;
+    struct prov__tail *tail = &p->durable;
+    tail->epoch = present->epoch;
+    tail->base = present->base;
     prov__stored_set(p->tree, db, present->epoch, present->base);
-    memcpy(p->durable.head, ends.head, VAULT_HASH);
-    *fits = ends.head_ok && ends.size >= present->base && ends.size == ends.entries &&
-            ends.size == ends.payloads && memcmp(last, ends.head, VAULT_HASH) == 0;
-    if (*fits)
-        code = load_edge(p->tree, ends.size - present->base, &p->durable.log, fits, e);
-    if (code == ERR_OK && !*fits)
-        code = mend_tail(db, &ends, &p->durable, e);
+    memcpy(tail->head, ends.head_ok ? ends.head : last, VAULT_HASH);
+    if (!ends.head_ok || ends.size < present->base || ends.size != ends.entries ||
+        ends.payloads > ends.size || memcmp(last, ends.head, VAULT_HASH) != 0) {
+        disagree(p, &ends);
+    } else {
+        code = load_edge(p->tree, ends.size - present->base, &tail->log, &lost, e);
+        if (code == ERR_OK && lost >= 0)
+            prov__breach_add(p, present->base + lost, ends.size - 1, "tree",
+                             "the tree is not whole behind its first %lld leaves", (long long)lost);
+    }
+    tail->rootless = p->breach != NULL;
+    if (tail->rootless)
+        tail->log.size = 0;
     return code;
 }
 
@@ -213,9 +187,13 @@ static void seal_orphan(void *arg, bool cancelled)
         *at = o->next;
     }
     if (p && !p->closed && !cancelled && !o->failed && o->edge.size > 0) {
-        uint8_t root[VAULT_HASH];
-        prov__edge_root(&o->edge, root);
-        prov__seal_session(p, o->session, "found unsealed", o->first, o->edge.size, root);
+        struct prov__sealed seal = {.session = o->session,
+                                    .reason = "found unsealed",
+                                    .first = o->first,
+                                    .last = o->at - 1,
+                                    .entries = o->edge.size};
+        prov__edge_root(&o->edge, seal.root);
+        prov__seal_session(p, &seal);
     }
     free(o->path);
     free(o);

@@ -118,6 +118,8 @@ json_t *prov_consistency(struct prov *p, int64_t epoch, int64_t from, int64_t to
 struct prov_state {
     int64_t size;        /* durable entries, of all epochs */
     int64_t epoch, base; /* the present epoch and its first entry */
+    int64_t quarantined; /* entries that are not to be relied on, */
+    int64_t damaged;     /* and the first of them, -1: none */
     int64_t signed_size; /* entries up to the end of what the newest checkpoint of the present epoch
                             covers, -1: there is none */
     struct error signing; /* why nothing is signed; OK if it is */
@@ -134,6 +136,11 @@ void prov_state(const struct prov *p, struct prov_state *out);
 size_t prov_pending(const struct prov *p);
 /* Called on the loop whenever size or state changed. */
 void prov_on_change(struct prov *p, loop_fn *fn, void *arg);
+
+/* The report of the newest breach, for people: {file, report, text}; report is what the entry
+ * epoch.start says, with the files of the state directory as they were found. NULL with *e:
+ * NOT_FOUND if the log is in its first epoch. Caller owns. */
+json_t *prov_forensics(const struct prov *p, struct error *e);
 
 struct prov_filter {
     int64_t before, after; /* exclusive; -1: open. With before (or neither) newest first, with after
@@ -153,15 +160,22 @@ json_t *prov_payload(struct prov *p, int64_t seq, struct error *e);
 /* Verification: reads every entry from seq `from` in slices on a worker with a reader of its own;
  * checks seq, JCS form, the columns beside it, prev, leaf, payload_sha256, payload presence, the
  * commitment (where the key is at hand), parents, seals, and the stored tree state; `from` is
- * rounded down to a multiple of 1024. progress and done run on the loop. report (owned by the
- * callee, to be decref'd) = {ok, intact, checked, payloads_checked, from, size, head, root, proved,
- * checkpoints: {stored, written, given, newest, key}, problems: [{seq, code, text}] (first 100),
- * problem_count, elapsed_ms}. */
+ * rounded down to a multiple of 1024 from its epoch's base. progress and done run on the loop.
+ * report (owned by the callee, to be decref'd) = {ok, intact, checked, payloads_checked, from,
+ * size, head, root, proved, checkpoints: {stored, written, given, newest, key}, problems: [{seq,
+ * code, text}] (first 100), problem_count, elapsed_ms}. */
 typedef void prov_progress(void *arg, int64_t checked, int64_t size);
 typedef void prov_verified(void *arg, json_t *report);
 struct prov_verify;
 struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
                                       prov_verified *done, void *arg);
+/* The same, from the end of what was verified last as far as that is known by this console (the
+ * file `verified`, under a MAC of the master key) and the log is long; otherwise from 0. */
+struct prov_verify *prov_verify_known(struct prov *p, prov_progress *progress, prov_verified *done,
+                                      void *arg);
+/* In the background: takes about so many percent of one processor, and waits while entries queue.
+ * Right after prov_verify_start. */
+void prov_verify_pace(struct prov_verify *run, int percent);
 /* Checkpoints kept elsewhere, one note or several behind each other, that the log must lead to as
  * well; right after prov_verify_start. */
 void prov_verify_given(struct prov_verify *run, const char *notes);

@@ -1,6 +1,7 @@
 /* Reading the log: lists, one entry, its payload. */
 #include "backend/base/text.h"
 #include "backend/provenance/erased.h"
+#include "backend/provenance/tamper.h"
 
 #include "backend/base/clock.h"
 #include <string.h>
@@ -79,6 +80,13 @@ static bool add_row(void *arg, const struct store_row *row)
     return true;
 }
 
+/* Entries that are not to be relied on say so. */
+static void mark(const struct prov *p, json_t *row)
+{
+    if (prov__quarantined(p, json_int(row, "seq", -1)))
+        json_put(row, "quarantined", json_true());
+}
+
 /* One literal for each index and direction: a condition that an index serves first, the others as
  * filters (a NULL parameter lets everything through). */
 #define LIST(served, rest, order)                               \
@@ -119,6 +127,9 @@ json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e)
         json_decref(rows);
         return NULL;
     }
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row) mark(p, row);
     return rows;
 }
 
@@ -203,6 +214,7 @@ json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e
     struct one o = {.prov = p, .seq = seq, .whole = true, .payload = with_payload};
     if (read_one(p, &o, e) != ERR_OK)
         return NULL;
+    mark(p, o.row);
     if (o.content)
         json_put(o.row, "payload", o.content);
     else if (with_payload)

@@ -1,5 +1,6 @@
 /* Verification of one slice of the log, on a worker: everything that can be said of its entries
  * alone and of the entry before. */
+#include "backend/base/text.h"
 #include "backend/provenance/verify.h"
 
 #include <stdarg.h>
@@ -14,11 +15,18 @@ void verify__add(struct verify__problems *p, int64_t seq, const char *code, cons
         return;
     struct verify__problem *at = &p->list[p->listed++];
     va_list args;
-    at->seq = seq;
+    at->seq = at->to = seq;
     at->code = code;
     va_start(args, format);
     vsnprintf(at->text, sizeof at->text, format, args);
     va_end(args);
+}
+
+void verify__until(struct verify__problems *p, int64_t to)
+{
+    struct verify__problem *last = &p->list[p->listed - 1];
+    if (p->listed && p->count == (int64_t)p->listed && to > last->to)
+        last->to = to;
 }
 
 static void missing(struct verify__slice *s, int64_t until)
@@ -31,6 +39,7 @@ static void missing(struct verify__slice *s, int64_t until)
     else
         verify__add(&s->problems, s->next, "missing", "entries %lld to %lld are not there",
                     (long long)s->next, (long long)until - 1);
+    verify__until(&s->problems, until - 1);
     s->next = until;
     s->prev_known = false;
 }
@@ -77,6 +86,23 @@ static void note_seal(struct verify__slice *s, int64_t seq)
     at->entries = json_int(payload, "entries", -1);
     snprintf(at->session, sizeof at->session, "%s", json_str(payload, "session", ""));
     snprintf(at->root, sizeof at->root, "%s", json_str(payload, "root", ""));
+    json_decref(payload);
+}
+
+/* What an epoch.start says of the epoch before (the payload is in s->plain). */
+static void note_start(struct verify__slice *s, int64_t seq, const struct prov__header *h)
+{
+    json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    const json_t *prior = json_object_get(payload, "prior");
+    char prev[2 * VAULT_HASH + 1];
+    s->start = (struct verify__start){
+        .seq = seq, .epoch = json_int(payload, "epoch", -1), .size = json_int(prior, "size", -1)};
+    snprintf(s->start.head, sizeof s->start.head, "%s", json_str(prior, "head", ""));
+    snprintf(s->start.root, sizeof s->start.root, "%s", json_str(prior, "root", ""));
+    text_hex(h->prev, VAULT_HASH, prev);
+    if (seq != s->base || s->start.epoch != s->epoch || strcmp(prev, s->start.head) != 0)
+        verify__add(&s->problems, seq, "epoch", "entry %lld begins an epoch that is not there",
+                    (long long)seq);
     json_decref(payload);
 }
 
@@ -141,6 +167,8 @@ static void check_payload(struct verify__slice *s, const struct store_row *row, 
             check_checkpoint(s, seq);
         else if (same("erase", h->type))
             check_erase(s, seq);
+        else if (same("epoch.start", h->type))
+            note_start(s, seq, h);
     } else if (*problem && (sealed || !was_erased(s, seq))) {
         verify__add(&s->problems, seq, problem, "entry %lld: %s", (long long)seq, e.detail);
     }
@@ -161,6 +189,7 @@ static void check_header(struct verify__slice *s, const struct store_row *row, i
                         (long long)seq, (long long)h->parents[i]);
             break;
         }
+    s->edges += (int64_t)h->parent_count;
     check_columns(s, row, seq, h);
     note_session(s, seq, h->session);
 }
@@ -214,12 +243,19 @@ struct level {
     int64_t next, end; /* idx */
 };
 
+static void node_wrong(struct level *l, int64_t idx, const char *what)
+{
+    int64_t first = l->slice->base + (idx << l->level);
+    verify__add(&l->slice->problems, first, "tree",
+                "the tree's node at level %d, index %lld is not %s", l->level, (long long)idx,
+                what);
+    verify__until(&l->slice->problems, first + (INT64_C(1) << l->level) - 1);
+}
+
 static void node_missing(struct level *l, int64_t until)
 {
     for (; l->next < until; l->next++)
-        verify__add(&l->slice->problems, l->next << l->level, "tree",
-                    "the tree's node at level %d, index %lld is not stored", l->level,
-                    (long long)l->next);
+        node_wrong(l, l->next, "stored");
 }
 
 static bool check_node(void *arg, const struct store_row *row)
@@ -230,10 +266,9 @@ static bool check_node(void *arg, const struct store_row *row)
     int64_t idx = store_int(row, 0);
     const void *hash = store_blob(row, 1, &len);
     node_missing(l, idx);
-    if (len != VAULT_HASH || memcmp(hash, s->fold[idx - (s->from >> l->level)], VAULT_HASH) != 0)
-        verify__add(&s->problems, idx << l->level, "tree",
-                    "the tree's node at level %d, index %lld is not what its entries give",
-                    l->level, (long long)idx);
+    if (len != VAULT_HASH ||
+        memcmp(hash, s->fold[idx - ((s->from - s->base) >> l->level)], VAULT_HASH) != 0)
+        node_wrong(l, idx, "what its entries give");
     l->next = idx + 1;
     return true;
 }
@@ -247,7 +282,8 @@ static void check_tree(struct verify__slice *s)
         n >>= 1;
         for (int64_t i = 0; i < n; i++)
             prov__join(s->fold[2 * i], s->fold[2 * i + 1], s->fold[i]);
-        struct level l = {s, level, s->from >> level, (s->from >> level) + n};
+        int64_t first = (s->from - s->base) >> level;
+        struct level l = {s, level, first, first + n};
         if (n == 0)
             break;
         if (level % PROV__TILE != 0)
@@ -255,7 +291,7 @@ static void check_tree(struct verify__slice *s)
         store_query(s->db, &s->error, check_node, &l,
                     "SELECT idx, hash FROM tree WHERE epoch = ? AND level = ? AND idx >= ?"
                     " AND idx < ? ORDER BY idx",
-                    "iiii", INT64_C(1), (int64_t)level, l.next, l.end);
+                    "iiii", s->epoch, (int64_t)level, l.next, l.end);
         node_missing(&l, l.end);
     }
 }
@@ -263,7 +299,8 @@ static void check_tree(struct verify__slice *s)
 void verify__slice_check(struct verify__slice *s)
 {
     s->next = s->from;
-    s->checked = s->payloads = 0;
+    s->checked = s->payloads = s->edges = 0;
+    s->start.seq = -1;
     s->session_count = s->seal_count = 0;
     s->problems.listed = 0;
     s->problems.count = 0;
@@ -279,7 +316,7 @@ void verify__slice_check(struct verify__slice *s)
         return;
     s->prev_known = s->from == 0; /* before the first there are zeros */
     memset(s->prev, 0, sizeof s->prev);
-    if (s->from > 0)
+    if (s->from > s->base) /* what an epoch follows is looked at when the epoch before is in */
         store_query(s->db, &s->error, take_prev, s, "SELECT entry FROM entries WHERE seq = ?", "i",
                     s->from - 1);
     store_query(s->db, &s->error, check_row, s,

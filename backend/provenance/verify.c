@@ -2,7 +2,8 @@
  *
  * Invariants
  * R1 The run covers the entries that were durable when it began, all of them by the same head and
- * root. R2 Slices are consumed in order, whatever order they end in: number n is in slot n % SLOTS.
+ * root. R2 Slices are consumed in order, whatever order they end in: number n is in slot n % 2.
+ * None goes over the end of an epoch; in each they begin at multiples of their size from its base.
  * R4 Checkpoints are looked at when all slices are in.
  * R3 A slot belongs to its worker from loop_work until its callback; the run is freed when no slot
  * is out. Cancelling waits for a worker that is inside a slice (it looks at the flag at each
@@ -10,56 +11,13 @@
  */
 #include "backend/provenance/verify.h"
 #include "backend/base/text.h"
+#include "backend/provenance/tamper.h"
 
 #include "backend/base/clock.h"
-#include "backend/provenance/proof.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { SLOTS = 2, ENDED = 64 /* sessions without a seal that are remembered */ };
-
-struct slot {
-    struct verify__slice slice;
-    struct prov_verify *run;
-    enum { FREE, OUT, BACK } state;
-};
-
-struct ended { /* a session whose entries are over */
-    char id[33];
-    int64_t first, entries;
-    uint8_t root[VAULT_HASH];
-};
-
-struct prov_verify {
-    struct prov_verify *next;
-    struct prov *prov; /* NULL once cancelled */
-    prov_progress *progress;
-    prov_verified *done;
-    void *arg;
-    char *path;
-    int64_t from, size, started, consumed;      /* started, consumed: seqs */
-    uint8_t head[VAULT_HASH], root[VAULT_HASH]; /* as this console knows them (R1) */
-    struct slot slot[SLOTS];
-    struct verify__heads heads;
-    bool heads_out; /* a worker has it */
-    struct prov__edge edge;
-    /* the session that the walk is in */
-    char session[33];
-    int64_t session_first;
-    bool session_whole; /* its first entry was seen */
-    struct prov__edge session_edge;
-    struct ended ended[ENDED];
-    size_t ended_count;
-    int64_t seals_checked, checked, payloads;
-    struct verify__problems problems;
-    uint64_t began_ms, told_ms;
-    pthread_mutex_t lock; /* guards inside */
-    pthread_cond_t outside;
-    int inside; /* workers in a slice */
-    bool cancelled;
-};
 
 static bool enter(struct prov_verify *run)
 {
@@ -80,7 +38,7 @@ static void leave(struct prov_verify *run)
 
 static void work(void *arg)
 {
-    struct slot *slot = arg;
+    struct verify__slot *slot = arg;
     if (!enter(slot->run))
         return;
     verify__slice_check(&slot->slice);
@@ -98,13 +56,16 @@ static void work_heads(void *arg)
 
 static void release(struct prov_verify *run)
 {
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < VERIFY__SLOTS; i++)
         verify__slice_release(&run->slot[i].slice);
     pthread_cond_destroy(&run->outside);
     pthread_mutex_destroy(&run->lock);
     buf_release(&run->heads.given);
+    loop_timer_free(run->pause);
     free(run->heads.dir);
     free(run->heads.epochs.at);
+    free(run->epochs.at);
+    free(run->found);
     free(run->path);
     free(run);
 }
@@ -131,7 +92,7 @@ static void end_session(struct prov_verify *run)
 {
     if (!run->session_whole || run->session_edge.size == 0)
         return;
-    struct ended *at = &run->ended[run->ended_count++ % ENDED];
+    struct verify__ended *at = &run->ended[run->ended_count++ % VERIFY__ENDED];
     memcpy(at->id, run->session, sizeof at->id);
     at->first = run->session_first;
     at->entries = run->session_edge.size;
@@ -140,8 +101,8 @@ static void end_session(struct prov_verify *run)
 
 static void check_seal(struct prov_verify *run, const struct verify__seal *seal)
 {
-    struct ended now;
-    const struct ended *found = NULL;
+    struct verify__ended now;
+    const struct verify__ended *found = NULL;
     char hex[2 * VAULT_HASH + 1];
     if (strcmp(seal->session, run->session) == 0 && run->session_whole) {
         now.first = run->session_first;
@@ -149,7 +110,7 @@ static void check_seal(struct prov_verify *run, const struct verify__seal *seal)
         prov__edge_root(&run->session_edge, now.root);
         found = &now;
     }
-    for (size_t i = 0; !found && i < ENDED && i < run->ended_count; i++)
+    for (size_t i = 0; !found && i < VERIFY__ENDED && i < run->ended_count; i++)
         if (strcmp(run->ended[i].id, seal->session) == 0)
             found = &run->ended[i];
     if (!found)
@@ -167,6 +128,7 @@ static void check_seal(struct prov_verify *run, const struct verify__seal *seal)
 
 static void walk_sessions(struct prov_verify *run, const struct verify__slice *s)
 {
+    static const uint8_t none[VAULT_HASH];
     size_t session = 0, seal = 0;
     for (int64_t seq = s->from; seq < s->to; seq++) {
         if (session < s->session_count && s->sessions[session].first == seq) {
@@ -181,7 +143,9 @@ static void walk_sessions(struct prov_verify *run, const struct verify__slice *s
         }
         if (seal < s->seal_count && s->seals[seal].seq == seq)
             check_seal(run, &s->seals[seal++]);
-        prov__edge_push(&run->session_edge, 0, s->leaf[seq - s->from], NULL);
+        /* Between two epochs there may be numbers that nobody wrote. */
+        if (memcmp(s->leaf[seq - s->from], none, VAULT_HASH) != 0)
+            prov__edge_push(&run->session_edge, 0, s->leaf[seq - s->from], NULL);
     }
 }
 
@@ -202,261 +166,146 @@ static bool compare(void *arg, const struct store_row *row)
     return false;
 }
 
+static void check_stored(struct prov_verify *run, const struct prov__node *node)
+{
+    const struct verify__epoch *now = &run->found[run->found_count - 1];
+    struct stored st = {node->hash, false, false};
+    struct error e = {0};
+    int64_t first = now->base + (node->idx << node->level);
+    enum err code = store_query(store_reader(run->prov->store), &e, compare, &st,
+                                "SELECT hash FROM tree WHERE epoch = ? AND level = ? AND idx = ?",
+                                "iii", now->epoch, (int64_t)node->level, node->idx);
+    if (code == ERR_OK && st.same)
+        return;
+    if (code != ERR_OK)
+        verify__add(&run->problems, first, "unreadable", "%s", e.detail);
+    else
+        verify__add(&run->problems, first, "tree",
+                    "the tree's node at level %d, index %lld is not %s", node->level,
+                    (long long)node->idx, st.found ? "what its entries give" : "stored");
+    verify__until(&run->problems, first + (INT64_C(1) << node->level) - 1);
+}
+
 static void grow_tree(struct prov_verify *run, struct verify__slice *s)
 {
     struct prov__node done[PROV__LEVELS];
-    if (s->to - s->from < VERIFY__SLICE) { /* the last one; its nodes were all checked */
+    if (s->to - s->from < VERIFY__SLICE) { /* the last of its epoch; its nodes were all checked */
         for (int64_t i = 0; i < s->to - s->from; i++)
             prov__edge_push(&run->edge, 0, s->leaf[i], NULL);
         return;
     }
     int count = prov__edge_push(&run->edge, VERIFY__LEVEL, s->fold[0], done);
-    for (int i = 0; i < count; i++) {
-        struct stored st = {done[i].hash, false, false};
-        struct error e = {0};
-        if (done[i].level % PROV__TILE != 0)
-            continue;
-        enum err code = store_query(store_reader(run->prov->store), &e, compare, &st,
-                                    "SELECT hash FROM tree WHERE epoch = ? AND level = ?"
-                                    " AND idx = ?",
-                                    "iii", INT64_C(1), (int64_t)done[i].level, done[i].idx);
-        if (code != ERR_OK)
-            verify__add(&run->problems, done[i].idx << done[i].level, "unreadable", "%s", e.detail);
-        else if (!st.same)
-            verify__add(&run->problems, done[i].idx << done[i].level, "tree",
-                        "the tree's node at level %d, index %lld is not %s", done[i].level,
-                        (long long)done[i].idx, st.found ? "what its entries give" : "stored");
-    }
+    for (int i = 0; i < count; i++)
+        if (done[i].level % PROV__TILE == 0)
+            check_stored(run, &done[i]);
 }
 
-/* Part of the tree before `from`, taken as stored. */
+/* Part of the epoch's tree before `from`, taken as stored. */
 static void load_edge(struct prov_verify *run)
 {
+    const struct prov__epoch *epoch = &run->epochs.at[run->first_epoch];
+    struct prov__stored tree = {0};
     struct error e = {0};
-    run->edge.size = run->from;
+    int64_t size = run->from - epoch->base;
+    prov__stored_set(&tree, store_reader(run->prov->store), epoch->epoch, epoch->base);
+    run->edge.size = size;
     for (int k = VERIFY__LEVEL; k < PROV__LEVELS; k++) {
-        if (run->from >> k & 1 && prov__stored_node(run->prov->tree, k, (run->from >> k) - 1,
-                                                    run->edge.node[k], &e) != ERR_OK)
-            verify__add(&run->problems, ((run->from >> k) - 1) << k, "unreadable", "%s", e.detail);
+        if (size >> k & 1 && prov__stored_node(&tree, k, (size >> k) - 1, run->edge.node[k], &e))
+            verify__add(&run->problems, epoch->base + (((size >> k) - 1) << k), "unreadable", "%s",
+                        e.detail);
+    }
+    prov__stored_release(&tree);
+}
+
+/* ---- epochs ---- */
+
+static void enter_epoch(struct prov_verify *run)
+{
+    const struct prov__epoch *epoch = &run->epochs.at[run->first_epoch + run->found_count];
+    run->found = xrealloc(run->found, (run->found_count + 1) * sizeof *run->found);
+    run->found[run->found_count++] = (struct verify__epoch){
+        .epoch = epoch->epoch, .base = epoch->base, .whole = run->from <= epoch->base};
+}
+
+/* Up to which entry the epoch goes that slice or entry `seq` is in. */
+static int64_t epoch_end(const struct prov_verify *run, const struct prov__epoch *epoch)
+{
+    bool last = epoch == &run->epochs.at[run->epochs.count - 1];
+    return last ? run->size : epoch[1].base;
+}
+
+/* What the next epoch says that this one ended with, by those who knew it. */
+static void check_start(struct prov_verify *run, const struct verify__start *start)
+{
+    const struct verify__epoch *prior = &run->found[run->found_count - 2];
+    int64_t last = prior->base + prior->size - 1;
+    char hex[2 * VAULT_HASH + 1];
+    text_hex(prior->head, VAULT_HASH, hex);
+    if (strcmp(hex, start->head) != 0)
+        verify__add(
+            &run->problems, last, "head",
+            "the last entry of epoch %lld is not the one that it ended with, says entry %lld",
+            (long long)prior->epoch, (long long)start->seq);
+    text_hex(prior->root, VAULT_HASH, hex);
+    if (prior->whole && start->root[0] && start->size == prior->size &&
+        strcmp(hex, start->root) != 0)
+        verify__add(&run->problems, last, "root",
+                    "the entries of epoch %lld give another root than the one it ended with, says "
+                    "entry %lld",
+                    (long long)prior->epoch, (long long)start->seq);
+}
+
+/* A slice is in. */
+static void walk_epochs(struct prov_verify *run, const struct verify__slice *s)
+{
+    struct verify__epoch *now = &run->found[run->found_count - 1];
+    if (s->start.seq == now->base && run->found_count > 1)
+        check_start(run, &s->start);
+    memset(run->last, 0, sizeof run->last);
+    if (s->prev_known && s->to > s->from)
+        memcpy(run->last, s->prev, VAULT_HASH);
+    if (s->to < epoch_end(run, &run->epochs.at[run->first_epoch + run->found_count - 1]))
+        return;
+    now->size = s->to - now->base;
+    memcpy(now->head, run->last, VAULT_HASH);
+    prov__edge_root(&run->edge, now->root);
+    if (run->first_epoch + run->found_count < run->epochs.count) {
+        run->edge.size = 0;
+        enter_epoch(run);
     }
 }
 
 /* ---- the end ---- */
 
-static bool check_ends(void *arg, const struct store_row *row)
-{
-    struct prov_verify *run = arg;
-    size_t head_len, entry_len;
-    uint8_t hash[VAULT_HASH] = {0};
-    int64_t size = store_int(row, 0), entries = store_int(row, 2);
-    const void *head = store_blob(row, 1, &head_len);
-    const void *entry = store_blob(row, 3, &entry_len);
-    if (entry)
-        vault_sha256(entry, entry_len, NULL, 0, hash);
-    if (size != entries)
-        verify__add(&run->problems, entries, "tail",
-                    "the stored head counts %lld entries, there are entries up to %lld",
-                    (long long)size, (long long)entries - 1);
-    else if (head_len != VAULT_HASH || memcmp(head, hash, VAULT_HASH) != 0)
-        verify__add(&run->problems, entries - 1, "head",
-                    "the stored head is not the hash of the last entry");
-    if (entries < run->size)
-        verify__add(&run->problems, entries, "tail",
-                    "this console wrote entries up to %lld, they end before %lld",
-                    (long long)run->size - 1, (long long)entries);
-    if (store_int(row, 4) < 0)
-        verify__add(&run->problems, store_int(row, 4), "extra", "there is an entry below 0");
-    if (store_int(row, 5) > entries)
-        verify__add(&run->problems, entries, "tail", "there are payloads behind the last entry");
-    if (store_int(row, 6))
-        verify__add(&run->problems, entries, "tail", "there are tree nodes behind the last entry");
-    if (store_int(row, 7))
-        verify__add(&run->problems, entries, "tail",
-                    "there are sessions that begin behind the last entry");
-    return false;
-}
-
-static void check_end(struct prov_verify *run)
-{
-    struct error e = {0};
-    uint8_t root[VAULT_HASH], head[VAULT_HASH] = {0};
-    const struct verify__slice *last =
-        &run->slot[(run->size - run->from - 1) / VERIFY__SLICE % SLOTS].slice;
-    prov__edge_root(&run->edge, root);
-    if (run->size > run->from && last->to == run->size && last->prev_known)
-        memcpy(head, last->prev, VAULT_HASH);
-    if (memcmp(head, run->head, VAULT_HASH) != 0)
-        verify__add(&run->problems, run->size - 1, "head",
-                    "the last entry is not the head that this console knows");
-    if (memcmp(root, run->root, VAULT_HASH) != 0)
-        verify__add(&run->problems, run->size - 1, "root",
-                    "the entries give another root than the one that this console knows");
-    /* One statement: one state of the database, even while entries are being written. */
-    enum err code =
-        store_query(store_reader(run->prov->store), &e, check_ends, run,
-                    "SELECT h.size, h.head, (SELECT coalesce(max(seq), -1) + 1 FROM entries),"
-                    " (SELECT entry FROM entries ORDER BY seq DESC LIMIT 1),"
-                    " (SELECT coalesce(min(seq), 0) FROM entries),"
-                    " (SELECT coalesce(max(seq), -1) + 1 FROM payloads),"
-                    " EXISTS(SELECT 1 FROM tree WHERE idx >= (h.size >> level) OR level % 8 <> 0),"
-                    " EXISTS(SELECT 1 FROM sessions WHERE first >= h.size)"
-                    " FROM tree_head h WHERE h.id = 1",
-                    "");
-    if (code != ERR_OK)
-        verify__add(&run->problems, -1, "unreadable", "%s", e.detail);
-}
-
-static bool broken(const struct prov_verify *run)
+bool verify__broken(const struct prov_verify *run)
 {
     return run->problems.count > run->heads.unproved;
 }
 
-static void tell_heads(const struct prov_verify *run, struct buf *text)
+static void tell_prov(struct prov_verify *run, const json_t *report)
 {
-    const struct verify__heads *h = &run->heads;
-    const struct prov__signing *s = run->prov->signing;
-    if (h->newest >= 0)
-        buf_addf(
-            text,
-            " The checkpoints, %lld in the database and %lld in the file beside it, are signed by "
-            "the key of %s, and the log leads to each of them; the newest covers %lld entries. "
-            "Whoever has this directory with its keys could have signed them anew.",
-            (long long)h->stored, (long long)h->written, h->key.name, (long long)h->newest);
-    else if (s && s->error.code != ERR_OK && !h->done)
-        buf_addf(text, " Checkpoints were not checked: %s.", s->error.detail);
-    if (h->newest_given >= 0) {
-        long long n = h->newest_given < run->size ? h->newest_given : run->size;
-        buf_addf(
-            text,
-            " The checkpoint that was given is signed by that key and the log leads to it: its "
-            "first %lld entries are those that were signed then%s, and it is no older copy than "
-            "that.",
-            n, run->from ? ", as far as they were read" : "");
+    struct prov *p = run->prov;
+    bool broken = verify__broken(run), known = strcmp(run->mode, "start") == 0;
+    if (broken) {
+        p->state = PROV_BROKEN;
+        prov__remember_forget(p);
+        prov__breach_found(p, json_object_get(report, "problems"), run->problems.count);
+    } else if (run->from == 0 || known) {
+        p->state = PROV_INTACT;
+        prov__remember(p, run);
     }
-    if (h->unproved)
-        buf_adds(text, " What was given and is no checkpoint by this log's key proves nothing.");
-}
-
-static void tell_erased(const struct prov__tally *t, struct buf *text)
-{
-    if (t->count)
-        buf_addf(text, " %lld payloads are not there because %zu erase entries say so.",
-                 (long long)t->count, t->entries);
-    if (t->claimed)
-        buf_addf(text,
-                 " For %lld of them that is only what the database says: the key of that entry is"
-                 " not here.",
-                 (long long)t->claimed);
-}
-
-static json_t *proved(const struct prov_verify *run, const struct prov__tally *erased)
-{
-    struct buf text = {0};
-    if (broken(run)) {
-        buf_adds(&text, "The log is not intact; the problems say where. Entries without a problem "
-                        "before the first one are as they were written.");
-    } else {
-        if (run->from == 0)
-            buf_addf(&text, "All %lld entries are there", (long long)run->checked);
-        else
-            buf_addf(&text, "Entries %lld to %lld are there", (long long)run->from,
-                     (long long)run->size - 1);
-        buf_addf(
-            &text,
-            ", in canonical form, each follows the one before it, and they give the head and "
-            "the root shown. The sealed payloads are those that were logged; %lld of them were "
-            "opened and are what their entries commit to. %lld session seals agree.",
-            (long long)run->payloads, (long long)run->seals_checked);
-        tell_erased(erased, &text);
-        if (run->payloads + erased->count < run->checked)
-            buf_addf(&text, " %lld stay sealed: their keys are not here.",
-                     (long long)(run->checked - run->payloads - erased->count));
-        if (run->from > 0)
-            buf_adds(&text, " For the root, the tree of earlier entries was taken as stored.");
-        tell_heads(run, &text);
+    if (broken || run->from == 0 || known) { /* a good part says nothing of the rest */
+        p->verified = run->checked;
+        p->checked_at = clock_real_ms();
     }
-    if (run->heads.newest_given >= 0 && !broken(run))
-        buf_addf(&text,
-                 " Not proved: that behind those %lld entries nothing was cut off or written anew.",
-                 (long long)run->heads.newest_given);
-    else
-        buf_adds(&text,
-                 " Not proved: that nothing was cut off behind the last entry, or that the whole "
-                 "database is not an older copy or written anew. That shows only against a "
-                 "checkpoint kept elsewhere.");
-    json_t *value = json_text(text.data, text.len);
-    buf_release(&text);
-    return value;
-}
-
-static json_t *describe_heads(const struct prov_verify *run)
-{
-    const struct verify__heads *h = &run->heads;
-    char line[VAULT_LABEL];
-    json_t *heads = json_object();
-    json_puti(heads, "stored", h->stored);
-    json_puti(heads, "written", h->written);
-    json_puti(heads, "given", h->given_count);
-    json_put(heads, "newest", h->newest < 0 ? json_null() : json_integer(h->newest));
-    if (h->done) {
-        prov__vkey_write(&h->key, line);
-        json_puts(heads, "key", line);
-    } else {
-        json_put(heads, "key", json_null());
-    }
-    return heads;
-}
-
-static json_t *make_report(struct prov_verify *run)
-{
-    char hex[2 * VAULT_HASH + 1];
-    uint8_t root[VAULT_HASH];
-    json_t *report = json_object(), *problems = json_array();
-    struct prov__tally erased = {0};
-    for (size_t i = 0; i < run->problems.listed; i++) {
-        const struct verify__problem *at = &run->problems.list[i];
-        json_t *one = json_object();
-        json_puti(one, "seq", at->seq);
-        json_puts(one, "code", at->code);
-        json_puts(one, "text", at->text);
-        json_array_append_new(problems, one);
-    }
-    json_put(report, "ok", json_boolean(run->problems.count == 0));
-    json_put(report, "intact", json_boolean(!broken(run)));
-    json_puti(report, "checked", run->checked);
-    json_puti(report, "payloads_checked", run->payloads);
-    json_puti(report, "from", run->from);
-    json_puti(report, "size", run->size);
-    text_hex(run->head, VAULT_HASH, hex);
-    json_puts(report, "head", hex);
-    prov__edge_root(&run->edge, root);
-    text_hex(root, VAULT_HASH, hex);
-    json_puts(report, "root", hex);
-    for (int i = 0; i < SLOTS; i++)
-        prov__tally_merge(&erased, &run->slot[i].slice.tally);
-    json_put(report, "proved", proved(run, &erased));
-    json_put(report, "erased", prov__tally_json(&erased));
-    prov__tally_release(&erased);
-    json_put(report, "checkpoints", describe_heads(run));
-    json_put(report, "problems", problems);
-    json_puti(report, "problem_count", run->problems.count);
-    json_puti(report, "elapsed_ms", (int64_t)(clock_mono_ms() - run->began_ms));
-    return report;
 }
 
 static void finish(struct prov_verify *run)
 {
     struct prov *p = run->prov;
-    check_end(run);
-    json_t *report = make_report(run);
-    if (broken(run))
-        p->state = PROV_BROKEN;
-    else if (run->from == 0)
-        p->state = PROV_INTACT;
-    if (broken(run) || run->from == 0) { /* a good part says nothing of the rest */
-        p->verified = run->checked;
-        p->checked_at = clock_real_ms();
-    }
+    verify__check_ends(run);
+    json_t *report = verify__report(run);
+    tell_prov(run, report);
     prov_verified *done = run->done;
     void *arg = run->arg;
     unlink_run(run);
@@ -498,48 +347,86 @@ static bool send_heads(struct prov_verify *run)
     return true;
 }
 
+static void fill_slot(struct prov_verify *run, struct verify__slot *slot)
+{
+    struct verify__slice *s = &slot->slice;
+    const struct prov__epoch *epoch = prov__epoch_of(&run->epochs, run->started);
+    int64_t end = epoch_end(run, epoch);
+    s->epoch = epoch->epoch;
+    s->base = epoch->base;
+    s->from = run->started;
+    s->to = s->from + VERIFY__SLICE < end ? s->from + VERIFY__SLICE : end;
+}
+
 /* Gives free slots their next slices. A log without entries has one empty slice. */
 static void send(struct prov_verify *run)
 {
-    for (;;) {
-        struct slot *slot = &run->slot[(run->started - run->from) / VERIFY__SLICE % SLOTS];
-        if (slot->state != FREE || (run->started >= run->size && run->size > run->from))
+    while (!run->pace || run->sent == run->taken) {
+        struct verify__slot *slot = &run->slot[run->sent % VERIFY__SLOTS];
+        if (slot->state != VERIFY__FREE || (run->started >= run->size && run->sent > 0))
             return;
-        slot->slice.from = run->started;
-        slot->slice.to = run->started + VERIFY__SLICE;
-        if (slot->slice.to > run->size)
-            slot->slice.to = run->size;
+        fill_slot(run, slot);
         run->started = slot->slice.to;
-        slot->state = OUT;
+        run->sent++;
+        run->sent_ns = clock_mono_ns();
+        slot->state = VERIFY__OUT;
         loop_work(run->prov->loop, work, sliced, slot);
     }
 }
 
-static void consume(struct prov_verify *run, struct slot *slot)
+/* The pause is over: go on, unless there is work that somebody waits for. */
+static void resume(void *arg)
+{
+    enum { BUSY = 32, AGAIN_MS = 200 };
+    struct prov_verify *run = arg;
+    if (prov_pending(run->prov) > BUSY)
+        loop_timer_start(run->pause, AGAIN_MS, 0);
+    else
+        send(run);
+}
+
+static void send_paced(struct prov_verify *run)
+{
+    if (!run->pace) {
+        send(run);
+        return;
+    }
+    uint64_t took = clock_mono_ns() - run->sent_ns;
+    uint64_t wait_ms = took * (uint64_t)(100 - run->pace) / (uint64_t)run->pace / 1000000;
+    loop_timer_start(run->pause, wait_ms + 1, 0);
+}
+
+static void consume(struct prov_verify *run, struct verify__slot *slot)
 {
     struct verify__slice *s = &slot->slice;
-    slot->state = FREE;
+    slot->state = VERIFY__FREE;
     run->checked += s->checked;
     run->payloads += s->payloads;
+    run->edges += s->edges;
     run->consumed = s->to;
+    run->taken++;
     merge(run, &s->problems);
     if (s->error.code == ERR_OK) {
         walk_sessions(run, s);
         grow_tree(run, s);
+        walk_epochs(run, s);
         return;
     }
-    verify__add(&run->problems, s->from, "unreadable", "from entry %lld on: %s", (long long)s->from,
-                s->error.detail);
+    /* What is damaged is not there any more; what could not be read may be. */
+    verify__add(&run->problems, s->from, s->error.code == ERR_CORRUPT ? "damaged" : "unreadable",
+                "from entry %lld on: %s", (long long)s->from, s->error.detail);
+    verify__until(&run->problems, s->to - 1);
     for (int64_t i = 0; i < s->to - s->from; i++)
         prov__edge_push(&run->edge, 0, s->leaf[i], NULL);
+    walk_epochs(run, s);
 }
 
 static bool any_out(const struct prov_verify *run)
 {
     if (run->heads_out)
         return true;
-    for (int i = 0; i < SLOTS; i++)
-        if (run->slot[i].state == OUT)
+    for (int i = 0; i < VERIFY__SLOTS; i++)
+        if (run->slot[i].state == VERIFY__OUT)
             return true;
     return false;
 }
@@ -582,14 +469,14 @@ static void headed(void *arg, bool cancelled)
 
 static void sliced(void *arg, bool cancelled)
 {
-    struct slot *slot = arg;
+    struct verify__slot *slot = arg;
     struct prov_verify *run = slot->run;
-    slot->state = BACK;
+    slot->state = VERIFY__BACK;
     if (given_up(run, cancelled))
         return;
     for (;;) { /* R2 */
-        struct slot *next = &run->slot[(run->consumed - run->from) / VERIFY__SLICE % SLOTS];
-        if (next->state != BACK || next->slice.from != run->consumed)
+        struct verify__slot *next = &run->slot[run->taken % VERIFY__SLOTS];
+        if (next->state != VERIFY__BACK || next->slice.from != run->consumed)
             break;
         consume(run, next);
         if (run->consumed >= run->size) {
@@ -598,41 +485,77 @@ static void sliced(void *arg, bool cancelled)
             return;
         }
     }
-    send(run);
+    send_paced(run);
     tell(run);
 }
 
-struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
-                                      prov_verified *done, void *arg)
+static struct prov_verify *run_new(struct prov *p, int64_t from)
 {
     struct prov_verify *run = xcalloc(1, sizeof *run);
     run->prov = p;
-    run->progress = progress;
-    run->done = done;
-    run->arg = arg;
     run->path = xstrdup(store_path(p->store));
+    run->pause = loop_timer_new(p->loop, resume, run);
     run->size = prov__size(&p->durable);
+    for (size_t i = 0; i < p->epochs.count; i++)
+        prov__epochs_add(&run->epochs, p->epochs.at[i].epoch, p->epochs.at[i].base);
     if (from >= run->size)
         from = run->size - 1;
-    run->heads.newest = run->heads.newest_given = -1;
-    run->from = from > 0 ? from - from % VERIFY__SLICE : 0;
+    from = from < 0 ? 0 : from;
+    const struct prov__epoch *epoch = prov__epoch_of(&run->epochs, from);
+    run->first_epoch = (size_t)(epoch - run->epochs.at);
+    run->from = from - (from - epoch->base) % VERIFY__SLICE;
     run->started = run->consumed = run->from;
+    run->mode = run->from ? "part" : "full";
+    run->heads.newest = run->heads.newest_given = -1;
     memcpy(run->head, p->durable.head, VAULT_HASH);
     prov__edge_root(&p->durable.log, run->root);
-    load_edge(run);
     run->began_ms = clock_mono_ms();
     BUG_IF(pthread_mutex_init(&run->lock, NULL) != 0);
     BUG_IF(pthread_cond_init(&run->outside, NULL) != 0);
-    for (int i = 0; i < SLOTS; i++) {
+    for (int i = 0; i < VERIFY__SLOTS; i++) {
         run->slot[i].run = run;
         run->slot[i].slice.path = run->path;
         run->slot[i].slice.cancelled = &run->cancelled;
         run->slot[i].slice.keys.vault = p->vault;
     }
+    enter_epoch(run);
+    load_edge(run);
     run->next = p->runs;
     p->runs = run;
+    return run;
+}
+
+struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
+                                      prov_verified *done, void *arg)
+{
+    struct prov_verify *run = run_new(p, from);
+    run->progress = progress;
+    run->done = done;
+    run->arg = arg;
     send(run);
     return run;
+}
+
+struct prov_verify *prov_verify_known(struct prov *p, prov_progress *progress, prov_verified *done,
+                                      void *arg)
+{
+    enum { SOON = 8192 }; /* so few are checked in full */
+    struct prov__known known;
+    bool any = prov__size(&p->durable) > SOON && prov__remembered(p, &known);
+    struct prov_verify *run = run_new(p, any ? known.base + known.size : 0);
+    run->progress = progress;
+    run->done = done;
+    run->arg = arg;
+    if (any && run->from > 0)
+        verify__from_known(run, &known);
+    send(run);
+    return run;
+}
+
+void prov_verify_pace(struct prov_verify *run, int percent)
+{
+    run->pace = percent;
+    run->mode = "background";
 }
 
 void prov_verify_given(struct prov_verify *run, const char *notes)

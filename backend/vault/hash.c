@@ -100,6 +100,15 @@ void vault_hmac(const void *key, size_t key_len, const void *bytes, size_t len,
     vault__hmac(key, key_len, bytes, len, out);
 }
 
+void vault_mac(const struct vault *v, const char *purpose, const void *bytes, size_t len,
+               uint8_t out[VAULT_HASH])
+{
+    uint8_t key[VAULT_HASH];
+    vault__hmac(v->master, VAULT_KEY, purpose, strlen(purpose), key);
+    vault__hmac(key, sizeof key, bytes, len, out);
+    sodium_memzero(key, sizeof key);
+}
+
 void vault_base64(const void *bytes, size_t len, char *out)
 {
     sodium_bin2base64(out, VAULT_BASE64(len), bytes, len, sodium_base64_VARIANT_ORIGINAL);

@@ -119,6 +119,10 @@ void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len,
 /* HMAC-SHA-256 (RFC 2104) by a key that is not secret any more. Thread-safe. */
 void vault_hmac(const void *key, size_t key_len, const void *bytes, size_t len,
                 uint8_t out[VAULT_HASH]);
+/* HMAC-SHA-256 under a key of its own for each purpose: HMAC-SHA-256(master key, purpose). For what
+ * this console wrote and nobody else may have changed. */
+void vault_mac(const struct vault *v, const char *purpose, const void *bytes, size_t len,
+               uint8_t out[VAULT_HASH]);
 /* Base64 with padding (RFC 4648, section 4). The size of its text with the NUL, for len bytes. */
 #define VAULT_BASE64(len) (((len) + 2) / 3 * 4 + 1)
 void vault_base64(const void *bytes, size_t len, char *out);

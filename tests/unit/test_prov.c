@@ -573,7 +573,7 @@ static void flip_next(struct world *w)
         store_write(w->store, put_entry, restored, w);
         return;
     }
-    if (w->at == 0)
+    if (w->at == 0 && w->seq < 3) /* behind them is the epoch that the first change began */
         store_query(store_reader(w->store), NULL, take_bytes, w,
                     "SELECT entry FROM entries WHERE seq = ?", "i", w->seq);
     if (w->len == 0) { /* all are done; whole again */
@@ -597,7 +597,7 @@ static void test_every_byte(void **state)
     free(w->bytes);
 }
 
-static void test_tail_cut_while_closed(void **state) /* P4: goes on behind, and stays broken */
+static void test_tail_cut_while_closed(void **state) /* C5: goes on behind in a new epoch */
 {
     struct world *w = *state;
     struct ack acks[8];
@@ -615,9 +615,17 @@ static void test_tail_cut_while_closed(void **state) /* P4: goes on behind, and 
     append(w, &late, "config", NULL, -1, NULL);
     loop_run(w->loop);
     assert_int_equal(late.error.code, ERR_OK);
-    assert_int_equal(late.seq, 10); /* 9 is the new session.start */
+    assert_int_equal(late.seq, 11); /* 9 is epoch.start, 10 the new session.start */
     assert_false(json_flag(w->report, "ok", true));
     assert_true(has_problem(w->report, "missing"));
+    prov_state(w->prov, &now);
+    assert_int_equal(now.state, PROV_BROKEN);
+    assert_int_equal(now.epoch, 2);
+    assert_int_equal(now.base, 9);
+    const json_t *epochs = json_object_get(w->report, "epochs");
+    assert_int_equal(json_array_size(epochs), 2);
+    assert_false(json_flag(json_array_get(epochs, 0), "intact", true));
+    assert_true(json_flag(json_array_get(epochs, 1), "intact", false));
 }
 
 static void never(void *arg, json_t *report)
