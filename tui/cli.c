@@ -51,6 +51,11 @@ static int flags_for(int fd)
     return isatty(fd) && strcmp(nl_langinfo(CODESET), "UTF-8") != 0 ? TEXT_ASCII : 0;
 }
 
+bool cli__ascii(void)
+{
+    return flags_for(STDOUT_FILENO) & TEXT_ASCII;
+}
+
 void cli__put(const char *text, bool keep_lines)
 {
     char *clean = text_cleaned(text, flags_for(STDOUT_FILENO) | (keep_lines ? 0 : TEXT_ONE_LINE));
@@ -340,8 +345,8 @@ static const struct cli_command COMMANDS[] = {
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
-    {"evidence", "evidence list|show|verify|checkpoint|proof|export [--json] ...",
-     "the log: list, show SEQ, verify, checkpoint, proof SEQ, export", cli__evidence},
+    {"evidence", "evidence list|show|verify|checkpoint|proof|export|lineage [--json] ...",
+     "the log: list, show SEQ, verify, checkpoint, proof SEQ, export, lineage ID", cli__evidence},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -367,6 +372,9 @@ const char *cli_help(void)
            "                             a signed bundle of entries, to be checked elsewhere\n"
            "  evidence verify --bundle FILE [--json] [--key FILE] [--checkpoint FILE]\n"
            "                             check a bundle, without the log\n"
+           "  evidence lineage [--json|--dot] [--down] ID\n"
+           "                             what an entry or a trace derives from; --audit: all of "
+           "it\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -444,16 +452,21 @@ static int take_words(struct cli *c, int argc, char **argv)
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
     }
     if (command->run == cli__evidence) {
-        static const char *const ACTIONS[] = {"list",   "verify", "checkpoint",
-                                              "export", "show",   "proof"};
-        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 4 };
+        static const char *const ACTIONS[] = {"list", "verify", "checkpoint", "export",
+                                              "show", "proof",  "lineage"};
+        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 4, LINEAGE = 6 };
         size_t at = 0;
         c->action = argc ? argv[0] : "";
         while (at < ACTION_COUNT && strcmp(c->action, ACTIONS[at]) != 0)
             at++;
         if (at == ACTION_COUNT)
-            return usage(command,
-                         "the actions are list, show, verify, checkpoint, proof and export");
+            return usage(command, "the actions are list, show, verify, checkpoint, proof, "
+                                  "export and lineage");
+        if (at == LINEAGE && argc != (c->audit ? 1 : 2))
+            return usage(command, "it takes an entry's number or a trace's id, or --audit");
+        c->text = argc > 1 ? argv[1] : "";
+        if (at == LINEAGE)
+            return EXIT_DONE;
         bool seq = at >= TAKES_SEQ;
         if (argc != (seq ? 2 : 1) || (seq && !whole_number(argv[1], &c->seq)))
             return usage(command, seq ? "it takes the number of an entry" : "too many words");
@@ -511,6 +524,15 @@ static bool take_option(struct cli *c, int option)
         return whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366;
     case 'l':
         return whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000;
+    case 'D':
+        c->dot = true;
+        return true;
+    case 'w':
+        c->down = true;
+        return true;
+    case 'U':
+        c->audit = true;
+        return true;
     case 'b':
         return whole_number(optarg, &c->before);
     case 'a':
@@ -556,6 +578,9 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"output", required_argument, NULL, 'o'},
                                             {"bundle", required_argument, NULL, 'B'},
                                             {"key", required_argument, NULL, 'K'},
+                                            {"dot", no_argument, NULL, 'D'},
+                                            {"down", no_argument, NULL, 'w'},
+                                            {"audit", no_argument, NULL, 'U'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     optind = 0;

@@ -1,4 +1,5 @@
-/* `mcp-console evidence list|show|verify|checkpoint|proof`; cli_bundle.c has `export`. */
+/* `mcp-console evidence list|show|verify|checkpoint|proof`; cli_bundle.c has `export`,
+ * cli_lineage.c `lineage`. */
 #include "tui/cli_internal.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -213,9 +214,10 @@ int cli__evidence(struct cli *c, struct busc *bus)
     static const struct {
         const char *name;
         int (*run)(struct cli *c, struct busc *bus);
-    } actions[] = {{"list", list},     {"show", show},
-                   {"verify", verify}, {"checkpoint", checkpoint},
-                   {"proof", proof},   {"export", cli__export}};
+    } actions[] = {{"list", list},           {"show", show},
+                   {"verify", verify},       {"checkpoint", checkpoint},
+                   {"proof", proof},         {"export", cli__export},
+                   {"lineage", cli__lineage}};
     for (size_t i = 0;; i++)
         if (strcmp(c->action, actions[i].name) == 0)
             return actions[i].run(c, bus);

@@ -19,6 +19,7 @@ struct cli {
     const char *session, *control, *range, *output, *bundle, *key;
     int64_t to;
     bool no_payloads, force, all;
+    bool dot, down, audit; /* evidence lineage */
     uint64_t timeout_ms;
 };
 
@@ -34,6 +35,8 @@ void cli__print_json(const json_t *value);
 void cli__put(const char *text, bool keep_lines);
 /* The same, padded or cut (with a mark) to a width; negative: right-aligned. */
 void cli__cell(const char *text, int width);
+/* True if the output is a terminal that does not read UTF-8. */
+bool cli__ascii(void);
 /* Calls a method; NULL after the error was printed, *status set. */
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status);
 
@@ -45,6 +48,7 @@ int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
 /* The newest part of a file of checkpoints that fits into a request, from the beginning of a note;
  * *status set after the error was printed. The caller frees. */
 char *cli__read_checkpoints(const char *path, int *status);
-int cli__export(struct cli *c, struct busc *bus); /* cli_bundle.c */
+int cli__export(struct cli *c, struct busc *bus);  /* cli_bundle.c */
+int cli__lineage(struct cli *c, struct busc *bus); /* cli_lineage.c */
 
 #endif
