@@ -29,7 +29,7 @@ struct set { /* the state directory as it was */
     struct file file[FILES];
     size_t count;
     int64_t entries;
-    uint8_t read[VAULT_HASH]; /* of all that can be read */
+    struct buf read; /* all that can be read, a line for each thing */
 };
 
 enum verdict { FOUND, SAME, WRONG, DIED };
@@ -122,17 +122,28 @@ static bool add_note(void *arg, const struct store_row *row)
     return true;
 }
 
-static void read_all(struct world *w, int64_t entries, uint8_t hash[VAULT_HASH])
+static void read_all(struct world *w, int64_t entries, struct buf *all)
 {
-    struct buf all = {0};
     for (int64_t i = 0; i < entries; i++) {
-        add_json(&all, prov_get(w->prov, i, true, NULL));
-        add_json(&all, prov_proof(w->prov, i, NULL));
+        add_json(all, prov_get(w->prov, i, true, NULL));
+        add_json(all, prov_proof(w->prov, i, NULL));
     }
-    store_query(store_reader(w->store), NULL, add_note, &all,
+    store_query(store_reader(w->store), NULL, add_note, all,
                 "SELECT note FROM checkpoints WHERE size <= ? ORDER BY size", "i", entries);
-    vault_sha256(all.data, all.len, NULL, 0, hash);
-    buf_release(&all);
+}
+
+static void show_difference(const char *was, const char *is)
+{
+    while (*was && *was == *is) {
+        const char *end = strchr(was, '\n');
+        size_t len = end ? (size_t)(end + 1 - was) : strlen(was);
+        if (strncmp(was, is, len) != 0)
+            break;
+        was += len;
+        is += len;
+    }
+    printf("  was %.*s\n  is  %.*s\n", (int)strcspn(was, "\n"), was, (int)strcspn(is, "\n"), is);
+    fflush(stdout);
 }
 
 /* ---- one change ---- */
@@ -144,7 +155,7 @@ static enum verdict judge(const char *dir, const struct set *set, const struct f
     struct world w = {0};
     struct error e = {0};
     struct prov_state state;
-    uint8_t hash[VAULT_HASH];
+    struct buf all = {0};
     bool good = world_open(&w, dir, &e) == ERR_OK, same = false;
     if (good) {
         prov_sign(w.prov, &signing);
@@ -155,9 +166,12 @@ static enum verdict judge(const char *dir, const struct set *set, const struct f
                json_int(w.report, "payloads_checked", 0) == json_int(w.report, "checked", -1);
     }
     if (good) {
-        read_all(&w, set->entries, hash);
-        same = memcmp(hash, set->read, sizeof hash) == 0;
+        read_all(&w, set->entries, &all);
+        same = strcmp(all.data, set->read.data) == 0;
+        if (!same)
+            show_difference(set->read.data, all.data);
     }
+    buf_release(&all);
     world_close(&w);
     if (!good)
         return FOUND;
@@ -284,7 +298,7 @@ int main(int argc, char **argv)
     prov_sign(w.prov, &signing);
     prov_state(w.prov, &state);
     set.entries = state.signed_size;
-    read_all(&w, set.entries, set.read);
+    read_all(&w, set.entries, &set.read);
     world_settle(&w);
     world_close(&w);
     put_files(source, &set);
@@ -308,6 +322,7 @@ int main(int argc, char **argv)
         return 2;
     for (size_t i = 0; i < set.count; i++)
         buf_release(&set.file[i].bytes);
+    buf_release(&set.read);
     free(command);
     free(source);
     free(top);
