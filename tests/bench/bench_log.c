@@ -418,7 +418,10 @@ static void fill(const char *dir, int64_t n)
     loop_free(l);
     sqlite3 *db;
     sqlite3_open(path, &db);
-    sqlite3_exec(db, "PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL);
+    sqlite3_exec(db,
+                 "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"
+                 "PRAGMA cache_size=-131072; BEGIN",
+                 NULL, NULL, NULL);
     sqlite3_stmt *entries = prepare(db, "INSERT INTO entries VALUES(?, ?, ?, 1,"
                                         " '0123456789abcdef0123456789abcdef', 'model.output',"
                                         " NULL)");

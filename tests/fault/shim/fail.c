@@ -27,7 +27,7 @@ enum fail_mode {
     ONCE,  /* the n-th call fails */
     ON,    /* the n-th and all after it, of the kinds that need space too: a full disk */
     SHORT, /* the n-th write writes half, the next one fails */
-    MODES
+    COUNT, /* nothing fails; at its end the program writes into MARK how many there were of each */
 };
 
 static const char *const fail_kinds[KINDS] = {
@@ -42,7 +42,7 @@ static struct {
     enum fail_mode mode;
     int error;
     long n; /* 0: nothing fails */
-    long seen;
+    long seen, counts[KINDS];
     bool fired;
 } fail;
 
@@ -71,6 +71,20 @@ __attribute__((constructor)) static void fail_from_environment(void)
     snprintf(fail.mark, sizeof fail.mark, "%.*s", (int)(mark_end - at - 1), at + 1);
     fail_arm(mark_end + 1, (enum fail_kind)number[0], number[1], (int)number[2],
              (enum fail_mode)number[3]);
+}
+
+__attribute__((destructor)) static void fail_report(void)
+{
+    if (fail.mode != COUNT || !*fail.mark)
+        return;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, fail.mark, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    for (int i = 0; i < KINDS; i++) {
+        char text[32];
+        int n = snprintf(text, sizeof text, "%ld\n", fail.counts[i]);
+        if (syscall(SYS_write, fd, text, n) != n)
+            break;
+    }
+    syscall(SYS_close, fd);
 }
 
 static bool fail_at_path(const char *path)
@@ -105,6 +119,9 @@ static void fail_mark(void)
  * made shorter if only a part is to be written. */
 static bool fail_now(enum fail_kind kind, size_t *len)
 {
+    __atomic_add_fetch(&fail.counts[kind], 1, __ATOMIC_RELAXED);
+    if (fail.mode == COUNT)
+        return false;
     bool ours = kind == fail.kind || (fail.mode == ON && fail.fired && fail_needs_space(kind));
     if (!ours)
         return false;
