@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from faultlib import BASE_ENV, TOP, Console, check, entries, finish, fresh, logged, run, sealed, verify, wait_until
+from faultlib import BASE_ENV, TOP, Console, check, conf, entries, finish, fresh, logged, run, sealed, verify, wait_until
 
 if "clang" in os.environ.get("CC", ""):
     # its sanitizer asks the clock for every library, from inside the program: the shim cannot tell them apart
@@ -35,6 +35,18 @@ at = len(c.seen)
 c.write("\x03")
 c.ended("a clock that jumps")
 check(time.monotonic() - start < 3, "it ends quickly")
+# Checkpoints by the second: the time between them is not by the clock that jumps.
+path = conf("[evidence]\ncheckpoint_seconds = 1\ncheckpoint_entries = 0\n")
+signed = logged(state, "checkpoint")
+c = Console("--config", path, "--state", state, env=ENV)
+wait_until(lambda: (c.read(0.02), logged(state, "session.start") >= 9)[1])
+for n in range(3):
+    c.write("is the disk filling up?\r")
+    check(wait_until(lambda: (c.read(0.02), logged(state, "checkpoint") > signed + n)[1]), "checkpoint %d by time" % n)
+c.write("\x03")
+c.ended("checkpoints while the clock jumps")
+r = run("--state", state, "evidence", "checkpoint", "--json", env=ENV)
+check(r.code == 0 and (r.json() or {}).get("note"), "a checkpoint on demand", r)
 stamps = [e["ts"] for e in entries(state)]
 check(stamps != sorted(stamps, reverse=True), "the clock did go backwards", stamps[:5])
 verify(state, "after a clock that jumps")
