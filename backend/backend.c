@@ -197,6 +197,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
         return e->code;
     backend__exports_start(b);
+    if (backend__retention_open(b, e) != ERR_OK)
+        return e->code;
     prov_on_change(b->prov, on_prov_change, b);
     return ERR_OK;
 }
@@ -234,6 +236,7 @@ static void stop(void *arg)
     b->stopping = true;
     __atomic_store_n(&b->stop_indexing, true, __ATOMIC_RELAXED);
     backend__verify_forget(b);
+    backend__retention_stop(b);
     bus_close(b->bus);
     if (b->orch)
         orch_close(b->orch);
@@ -255,6 +258,7 @@ static void free_rooms(struct backend *b)
     store_free(
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */
     orch_free(b->orch);
+    backend__retention_free(b);
     prov_free(b->prov);
     cost_free(b->cost);
     bus_free(b->bus);

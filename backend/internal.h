@@ -13,6 +13,7 @@
 #include "backend/knowledge/knowledge.h"
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/provenance/provenance.h"
+#include "backend/provenance/retention.h"
 #include "backend/store/store.h"
 #include "backend/vault/vault.h"
 #include <pthread.h>
@@ -21,7 +22,8 @@
  * what came since the last; a verification of the log begins from nothing again. */
 struct score_tally {
     int64_t seq, line; /* the last counted */
-    int64_t outputs, results, calls, starts, seals, oldest;
+    int64_t outputs, results, calls, starts, seals;
+    bool counted;
     int64_t lines, lines_chained;
 };
 
@@ -43,6 +45,7 @@ struct backend {
     struct gw *gw;
     struct conn_registry *conn;
     struct orch *orch;
+    struct retention *retention;
     struct know *know;
     struct error know_warning; /* what of the runbooks could not be read */
     struct loop_timer *tick, *status_timer, *stop_timer;
@@ -122,6 +125,29 @@ enum err backend__call_verdict(void *arg, const json_t *arguments, json_t **data
                                struct error *e);
 enum err backend__call_help(void *arg, const json_t *arguments, json_t **data, char **text,
                             struct error *e);
+
+/* retention.c: the job, acts, what is asked. done gets the report of prov_erase, with act_entry,
+ * files and missing if an act was written; or NULL and e. */
+typedef void retention_done(void *arg, json_t *report, const struct error *e);
+struct retention_order {
+    const char *actor;
+    bool dry_run, confirm_clock;
+};
+enum err backend__retention_open(struct backend *b, struct error *e);
+void backend__retention_stop(struct backend *b); /* whoever waits is told */
+void backend__retention_free(struct backend *b);
+/* ERR_BUSY, INVALID (the clock is not to be trusted). */
+enum err backend__retention_run(struct backend *b, const struct retention_order *order,
+                                retention_done *done, void *arg, struct error *e);
+enum err backend__retention_erase(struct backend *b, const struct prov_erasing *o,
+                                  retention_done *done, void *arg, struct error *e);
+struct prov_retention *backend__retention(const struct backend *b);
+int64_t backend__retention_days(const struct backend *b, enum prov_class class); /* 0: for ever */
+json_t *backend__retention_status(const struct backend *b);
+/* {acts, folder}, or with id {row, document, missing, text}; NULL with *e. */
+json_t *backend__retention_acts(const struct backend *b, const char *id, struct error *e);
+const char *backend__retention_alert(const struct backend *b, char text[160]); /* or NULL */
+void backend__retention_facts(const struct backend *b, struct pol_facts *f);
 
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);

@@ -225,6 +225,9 @@ json_t *backend__status(struct backend *b)
         add_alert(alerts, "fail", "evidence", "the log does not verify");
     if (b->know_warning.code != ERR_OK)
         add_alert(alerts, "warn", "knowledge", b->know_warning.detail);
+    char retention[160];
+    if (backend__retention_alert(b, retention))
+        add_alert(alerts, "warn", "retention", retention);
     if (chain.signing.code != ERR_OK)
         add_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
                   chain.signing.detail);

@@ -36,8 +36,6 @@ static bool take_type(void *arg, const struct store_row *row)
             *counted[i].count += store_int(row, 1);
     if (store_int(row, 2) > t->seq)
         t->seq = store_int(row, 2);
-    if (store_int(row, 3) < t->oldest)
-        t->oldest = store_int(row, 3);
     return true;
 }
 
@@ -53,7 +51,7 @@ static bool take_lines(void *arg, const struct store_row *row)
 
 void backend__score_recount(struct backend *b)
 {
-    b->tally = (struct score_tally){.seq = -1, .oldest = INT64_MAX};
+    b->tally = (struct score_tally){.seq = -1, .counted = true};
 }
 
 /* False when it cannot be read: then what was counted is not known. */
@@ -61,10 +59,10 @@ static bool tally_move(struct backend *b)
 {
     struct score_tally *t = &b->tally;
     struct store_db *db = store_reader(b->store);
-    if (!t->oldest)
+    if (!t->counted)
         backend__score_recount(b);
     if (store_query(db, NULL, take_type, t,
-                    "SELECT type, count(*), max(seq), min(ts) FROM entries WHERE seq > ? GROUP BY "
+                    "SELECT type, count(*), max(seq) FROM entries WHERE seq > ? GROUP BY "
                     "type",
                     "i", t->seq) == ERR_OK &&
         store_query(db, NULL, take_lines, t,
@@ -99,7 +97,6 @@ static void log_facts(struct backend *b, struct pol_facts *f, struct recent *rec
     f->answers_with_sources = store_scalar(db, -1, "SELECT cited FROM answer_counts", "");
     f->sessions = known && t->starts > 0 ? t->starts - 1 : -1;
     f->sessions_sealed = known ? t->seals : -1;
-    f->oldest_payload_at = !known ? -1 : t->oldest == INT64_MAX ? 0 : t->oldest;
     f->personal_data_entries = -1;
     /* Only seqs to cite: fewer of them say nothing wrong. */
     store_query(store_reader(b->store), NULL, take_recent, recent,
@@ -124,7 +121,7 @@ static void system_facts(struct backend *b, struct pol_facts *f)
                                : -1;
     int clock = adjtimex(&tx);
     f->clock_synchronised = clock < 0 ? -1 : clock != TIME_ERROR && !(tx.status & STA_UNSYNC);
-    f->retention_days = conf_int(b->conf, "evidence", "", "retention_days");
+    backend__retention_facts(b, f);
     f->secrets_in_config = 0; /* conf_load refuses a file that holds one */
     f->notice_number_set = -1;
 }

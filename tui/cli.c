@@ -347,6 +347,11 @@ static const struct cli_command COMMANDS[] = {
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|checkpoint|proof|export|lineage [--json] ...",
      "the log: list, show SEQ, verify, checkpoint, proof SEQ, export, lineage ID", cli__evidence},
+    {"retention",
+     "retention status|run|erase|hold|holds|release|acts [--json] [--subject TEXT|--trace ID|"
+     "--session ID|--range A-B|--all] [--reason TEXT] [--basis TEXT] [--dry-run] [--yes] "
+     "[--confirm-clock] [ID]",
+     "how long payloads are kept; erase, hold, acts of destruction", cli__retention},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -375,6 +380,19 @@ const char *cli_help(void)
            "  evidence lineage [--json|--dot] [--down] ID\n"
            "                             what an entry or a trace derives from; --audit: all of "
            "it\n"
+           "  retention status|holds [--json]\n"
+           "                             how long payloads are kept; legal holds\n"
+           "  retention run [--json] [--dry-run] [--confirm-clock]\n"
+           "                             erase the payloads whose time is over\n"
+           "  retention erase --subject TEXT|--trace ID|--session ID|--range A-B --reason TEXT\n"
+           "                  [--basis TEXT] [--dry-run] [--yes] [--json]\n"
+           "                             erase payloads on request\n"
+           "  retention hold --subject TEXT|--trace ID|--session ID|--range A-B|--all --reason "
+           "TEXT\n"
+           "  retention release ID --reason TEXT\n"
+           "                             keep payloads from being erased; let them go\n"
+           "  retention acts [--json] [ID]\n"
+           "                             acts of destruction, drafted for signature\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -583,6 +601,8 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"audit", no_argument, NULL, 'U'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
+    if (c->command->run == cli__retention)
+        return cli__retention_options(c, argc, argv);
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
         if (o == 'h') {

@@ -110,6 +110,25 @@ char *cli__read_checkpoints(const char *path, int *status)
     return all;
 }
 
+/* Which payloads are not there because the log says so. */
+static void print_erased(const json_t *erased)
+{
+    json_t *one;
+    size_t i;
+    json_array_foreach(json_object_get(erased, "entries"), i, one)
+    {
+        printf("erased %lld payloads by entry %lld on ", (long long)json_int(one, "count", 0),
+               (long long)json_int(one, "entry", -1));
+        cli__put(json_str(one, "at", ""), false);
+        fputs(*json_str(one, "reason", "") ? ": " : "", stdout);
+        cli__put(json_str(one, "reason", ""), false);
+        putchar('\n');
+    }
+    long long more = json_int(erased, "entry_count", 0) - (long long)i;
+    if (more > 0)
+        printf("and by %lld more erase entries\n", more);
+}
+
 static int verify(struct cli *c, struct busc *bus)
 {
     enum { LONG_MS = 24 * 3600 * 1000 };
@@ -153,6 +172,7 @@ static int verify(struct cli *c, struct busc *bus)
             cli__put(json_str(problem, "text", ""), false);
             putchar('\n');
         }
+        print_erased(json_object_get(report, "erased"));
         long long more = json_int(report, "problem_count", 0) -
                          (long long)json_array_size(json_object_get(report, "problems"));
         if (more > 0)

@@ -7,6 +7,12 @@
 #include "tui/cli.h"
 #include <stdio.h>
 
+struct cli_retention { /* what `retention` was told */
+    const char *trace, *session, *subject, *reason, *basis;
+    int64_t first, last;
+    bool ranged, all, dry_run, yes, confirm_clock;
+};
+
 struct cli {
     const struct cli_command *command;
     bool json;
@@ -21,6 +27,7 @@ struct cli {
     bool no_payloads, force, all;
     bool dot, down, audit; /* evidence lineage */
     uint64_t timeout_ms;
+    struct cli_retention retention;
 };
 
 struct cli_command {
@@ -50,5 +57,8 @@ int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
 char *cli__read_checkpoints(const char *path, int *status);
 int cli__export(struct cli *c, struct busc *bus);  /* cli_bundle.c */
 int cli__lineage(struct cli *c, struct busc *bus); /* cli_lineage.c */
+/* cli_retention.c, which reads its options itself; EXIT_DONE, an exit code, or -1 after --help. */
+int cli__retention(struct cli *c, struct busc *bus);
+int cli__retention_options(struct cli *c, int argc, char **argv);
 
 #endif

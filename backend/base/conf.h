@@ -48,6 +48,10 @@ char *conf_find(const char *option);
 char *conf_state_dir(const char *option, struct error *e);
 /* Makes a directory and those above it that are missing, each for its owner only. */
 enum err conf_make_dirs(const char *path, struct error *e);
+/* Writes dir/name, for its owner only, durable, whole or not at all; one that was there is
+ * replaced. */
+enum err conf_write_file(const char *dir, const char *name, const char *bytes, size_t len,
+                         struct error *e);
 /* The configuration's directory ($XDG_CONFIG_HOME/mcp-console), which need not exist. The caller
  * frees. */
 char *conf_dir(void);

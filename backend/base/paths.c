@@ -1,7 +1,9 @@
-/* Where the configuration and the state are: conf_find, conf_state_dir, conf_dir. */
+/* Where the configuration and the state are, and whole files in the latter. */
 #include "backend/base/conf.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,4 +92,47 @@ char *conf_state_dir(const char *option, struct error *e)
 fail:
     free(dir);
     return NULL;
+}
+
+static enum err write_all(int fd, const char *bytes, size_t len, const char *path, struct error *e)
+{
+    while (len) {
+        ssize_t n = write(fd, bytes, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return err_set_errno(e, "cannot write", path);
+        bytes += n;
+        len -= (size_t)n;
+    }
+    return fsync(fd) == 0 ? ERR_OK : err_set_errno(e, "cannot sync", path);
+}
+
+static enum err sync_dir(const char *dir, struct error *e)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum err code = fd >= 0 && fsync(fd) == 0 ? ERR_OK : err_set_errno(e, "cannot sync", dir);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+enum err conf_write_file(const char *dir, const char *name, const char *bytes, size_t len,
+                         struct error *e)
+{
+    char *path = xasprintf("%s/%s", dir, name), *fresh = xasprintf("%s.new", path);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    enum err code =
+        fd < 0 ? err_set_errno(e, "cannot make", fresh) : write_all(fd, bytes, len, fresh, e);
+    if (fd >= 0)
+        close(fd);
+    if (code == ERR_OK && rename(fresh, path) != 0)
+        code = err_set_errno(e, "cannot rename", fresh);
+    if (code == ERR_OK)
+        code = sync_dir(dir, e);
+    if (code != ERR_OK && fd >= 0)
+        unlink(fresh);
+    free(fresh);
+    free(path);
+    return code;
 }

@@ -34,8 +34,11 @@ struct pol_facts {
     int64_t actions,
         actions_chained; /* tool and model calls made, and those with an entry, in all the log */
     int key_present, key_permissions_ok, state_permissions_ok; /* 0, 1, -1 */
-    int64_t retention_days;
-    int64_t oldest_payload_at;         /* real ms; 0: no payload is stored */
+    int64_t retention_days;            /* of the class of payloads that is longest over its time */
+    int64_t oldest_payload_at;         /* of that class, real ms; 0: no payload is stored */
+    const char *retention_class;       /* its name, or NULL */
+    int64_t retention_run_at;          /* real ms of the last job; 0: it has not run */
+    int64_t acts, acts_incomplete;     /* drafted acts of destruction, those with empty fields */
     int64_t sessions, sessions_sealed; /* ended sessions, and those of them with a seal */
     int64_t secrets_in_config;         /* literal secrets found in the configuration */
     int clock_synchronised;            /* 0, 1, -1 */

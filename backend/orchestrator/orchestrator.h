@@ -70,4 +70,7 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e);
 
+/* Takes what was erased out of a trace's document: the texts of the entries of these types. */
+void orch_redact(json_t *doc, const char *const *types, size_t count);
+
 #endif

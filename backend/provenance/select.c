@@ -281,7 +281,7 @@ static bool take_row(void *arg, const struct store_row *row)
             return false;
         }
         if (class == PROV_GOVERNANCE) {
-            s->governance++;
+            s->governance += s->scope.kind != PROV_BY_SUBJECT;
         } else if (old) {
             const void *sealed = store_blob(row, 2, &len);
             goes = consider(s, &h, entry, sealed, len);

@@ -4,10 +4,18 @@
 
 static void assess(const struct pol_facts *f, struct pol_finding *out)
 {
-    (void)f;
-    pol__found(out, POL_NOT_ASSESSED,
-               "destroying a key makes payloads unreadable, which is not yet legal destruction; "
-               "that needs an assessed tool and an act");
+    if (f->acts > 0)
+        pol__found(
+            out, POL_NOT_ASSESSED,
+            "%lld acts are drafted with their extracts, %lld of them lack fields of the order;"
+            " whether they were signed, and whether the tool that destroys was assessed, is"
+            " not known here",
+            (long long)f->acts, (long long)f->acts_incomplete);
+    else
+        pol__found(
+            out, POL_NOT_ASSESSED,
+            "destroying a key makes payloads unreadable, which is not yet legal destruction; "
+            "that needs an assessed tool and an act");
 }
 
 const struct pol_control pol__legal_destruction = {

@@ -1,0 +1,102 @@
+/* What erasing payloads takes out of a trace's document, which repeats them. */
+#include "backend/orchestrator/orchestrator.h"
+
+#include <string.h>
+
+struct redaction {
+    json_t *doc;
+    const char *const *types;
+    size_t count;
+    const char *mark; /* what stands instead */
+};
+
+static bool gone(const struct redaction *r, const char *type)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (strcmp(r->types[i], type) == 0)
+            return true;
+    return false;
+}
+
+static void blank(const struct redaction *r, json_t *object, const char *key)
+{
+    const json_t *text = json_object_get(object, key);
+    if (json_is_string(text) && json_string_length(text))
+        json_puts(object, key, r->mark);
+    else if (json_is_array(text) && json_array_size(text))
+        json_put(object, key, json_array());
+}
+
+static void blank_all(const struct redaction *r, const char *list, const char *const *keys,
+                      size_t key_count)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(r->doc, list), i, one) for (size_t k = 0; k < key_count; k++)
+        blank(r, one, keys[k]);
+}
+
+/* The steps that say what was looked for and found. */
+static void blank_steps(const struct redaction *r)
+{
+    size_t i;
+    json_t *stage;
+    json_array_foreach(json_object_get(r->doc, "stages"), i, stage)
+    {
+        const char *name = json_str(stage, "name", "");
+        if (strcmp(name, "plan") == 0 || strcmp(name, "tools") == 0 ||
+            strcmp(name, "retrieve") == 0) {
+            blank(r, stage, "label");
+            blank(r, stage, "note");
+        }
+    }
+}
+
+static void note_types(const struct redaction *r)
+{
+    json_t *erased = json_object_get(r->doc, "erased");
+    if (!erased) {
+        erased = json_array();
+        json_put(r->doc, "erased", erased);
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        bool known = false;
+        size_t at;
+        json_t *type;
+        json_array_foreach(erased, at, type) known |=
+            strcmp(json_string_value(type), r->types[i]) == 0;
+        if (!known)
+            json_array_append_new(erased, json_string(r->types[i]));
+    }
+}
+
+void orch_redact(json_t *doc, const char *const *types, size_t count)
+{
+    static const char *const texts[] = {"text", "error"}, *const changes[] = {"text", "added",
+                                                                              "dropped"};
+    static const char *const sources[] = {"text", "ref"};
+    bool russian = strcmp(json_str(doc, "lang", ""), "ru") == 0;
+    struct redaction r = {doc, types, count, russian ? "[удалено]" : "[erased]"};
+    bool output = gone(&r, "model.output"), answer = gone(&r, "answer") || gone(&r, "stop");
+    if (gone(&r, "question"))
+        blank(&r, doc, "question");
+    if (answer) {
+        blank(&r, doc, "answer");
+        blank(&r, doc, "error");
+    }
+    if (output)
+        blank_all(&r, "candidates", texts, sizeof texts / sizeof *texts);
+    if (output || gone(&r, "critique"))
+        blank_all(&r, "critiques", changes, sizeof changes / sizeof *changes);
+    if (output || answer || gone(&r, "critique") || gone(&r, "verdict")) {
+        blank(&r, json_object_get(doc, "verdict"), "reason");
+        blank(&r, json_object_get(doc, "verdict"), "disputed");
+    }
+    if (gone(&r, "tool.call") || gone(&r, "tool.result") || gone(&r, "retrieval")) {
+        blank_all(&r, "sources", sources, sizeof sources / sizeof *sources);
+        blank_steps(&r);
+    }
+    note_types(&r);
+    if (strcmp(json_str(doc, "state", ""), "running") == 0) /* of a run that was cut off */
+        json_puts(doc, "state", "stopped");
+}
