@@ -200,7 +200,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (backend__retention_open(b, e) != ERR_OK)
         return e->code;
     prov_on_change(b->prov, on_prov_change, b);
-    return ERR_OK;
+    return backend__witness_start(b, e);
 }
 
 static void start(void *arg)
@@ -238,6 +238,7 @@ static void stop(void *arg)
     backend__verify_forget(b);
     backend__retention_stop(b);
     bus_close(b->bus);
+    backend__witness_close(b);
     if (b->orch)
         orch_close(b->orch);
     if (b->conn)
@@ -257,6 +258,7 @@ static void free_rooms(struct backend *b)
     gw_free(b->gw);
     store_free(
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */
+    backend__witness_free(b);
     orch_free(b->orch);
     backend__retention_free(b);
     prov_free(b->prov);

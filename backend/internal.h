@@ -6,6 +6,7 @@
 #include "backend/backend.h"
 #include "backend/base/conf.h"
 #include "backend/bus/bus.h"
+#include "backend/bus/httpd.h"
 #include "backend/compliance/compliance.h"
 #include "backend/connectors/connectors.h"
 #include "backend/cost/cost.h"
@@ -14,6 +15,7 @@
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/provenance/provenance.h"
 #include "backend/provenance/retention.h"
+#include "backend/provenance/witness.h"
 #include "backend/store/store.h"
 #include "backend/vault/vault.h"
 #include <pthread.h>
@@ -41,6 +43,10 @@ struct backend {
     struct store *store;
     struct vault *vault;
     struct prov *prov;
+    struct prov_asker *asker;     /* NULL: no witnesses are configured */
+    struct prov_witness *witness; /* NULL until it is needed */
+    struct httpd *witness_server; /* NULL: it does not listen */
+    struct error witness_warning; /* why it does not, where it should */
     struct cost *cost;
     struct gw *gw;
     struct conn_registry *conn;
@@ -148,6 +154,11 @@ json_t *backend__retention_status(const struct backend *b);
 json_t *backend__retention_acts(const struct backend *b, const char *id, struct error *e);
 const char *backend__retention_alert(const struct backend *b, char text[160]); /* or NULL */
 void backend__retention_facts(const struct backend *b, struct pol_facts *f);
+/* methods_witness.c: witnesses of this log, and being one */
+enum err backend__witness_start(struct backend *b, struct error *e);
+void backend__witness_close(struct backend *b); /* at stop */
+void backend__witness_free(struct backend *b);
+void backend__witness_status(struct backend *b, json_t *status, json_t *alerts);
 
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);

@@ -66,17 +66,6 @@ void on_evidence_consistency(struct bus_call *c, void *arg)
     method_answer(c, proof, &e);
 }
 
-static void answer_checkpoint(void *arg, json_t *checkpoint, const struct error *e)
-{
-    method_answer(arg, checkpoint ? json_incref(checkpoint) : NULL, e);
-}
-
-void on_evidence_checkpoint(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    prov_checkpoint(b->prov, answer_checkpoint, c);
-}
-
 /* ---- verification */
 
 enum { MAX_VERIFY_WAITS = 64 };

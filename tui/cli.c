@@ -352,6 +352,8 @@ static const struct cli_command COMMANDS[] = {
      "--session ID|--range A-B|--all] [--reason TEXT] [--basis TEXT] [--dry-run] [--yes] "
      "[--confirm-clock] [ID]",
      "how long payloads are kept; erase, hold, acts of destruction", cli__retention},
+    {"witness", "witness list|logs|key|serve|cosign|request [--json] ...",
+     "cosignatures: from witnesses of this log, and for other logs", cli__witness},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -393,6 +395,16 @@ const char *cli_help(void)
            "                             keep payloads from being erased; let them go\n"
            "  retention acts [--json] [ID]\n"
            "                             acts of destruction, drafted for signature\n"
+           "  witness list [--json] [--wait]\n"
+           "                             who cosigns this log, and how far\n"
+           "  witness logs [--json]      the logs that this console cosigned\n"
+           "  witness key [--json]       this console's verifier key as a witness\n"
+           "  witness serve [--json] [--listen ADDRESS:PORT] [--remote]\n"
+           "                             cosign other logs' checkpoints until it is stopped\n"
+           "  witness cosign [--json] [--log VKEYFILE] [--proof FILE] FILE\n"
+           "                             cosign a checkpoint that came as a file\n"
+           "  witness request [--json] [--from SIZE]\n"
+           "                             the newest checkpoint with its proof, for a witness\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -469,6 +481,10 @@ static int take_words(struct cli *c, int argc, char **argv)
         c->text = c->owned_text;
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
     }
+    if (command->run == cli__witness) {
+        const char *problem = cli__witness_words(c, argc, argv);
+        return problem ? usage(command, problem) : EXIT_DONE;
+    }
     if (command->run == cli__evidence) {
         static const char *const ACTIONS[] = {"list", "verify", "checkpoint", "export",
                                               "show", "proof",  "lineage"};
@@ -525,10 +541,24 @@ static bool take_bundle_option(struct cli *c, int option)
     }
 }
 
+/* False if it is none of witnesses'. */
+static bool take_witness_option(struct cli *c, int option)
+{
+    const char **texts[] = {&c->log, &c->proof, &c->listen, &c->witness};
+    const char *letters = "1234", *at = strchr(letters, option);
+    if (at)
+        *texts[at - letters] = optarg;
+    c->remote |= option == '5';
+    c->wait |= option == '6';
+    return at || option == '5' || option == '6';
+}
+
 /* One option with its value (optarg); false if the value is out of range. */
 static bool take_option(struct cli *c, int option)
 {
     int64_t seconds;
+    if (take_witness_option(c, option))
+        return true;
     switch (option) {
     case 'j':
         c->json = true;
@@ -599,6 +629,12 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"dot", no_argument, NULL, 'D'},
                                             {"down", no_argument, NULL, 'w'},
                                             {"audit", no_argument, NULL, 'U'},
+                                            {"witness", required_argument, NULL, '4'},
+                                            {"log", required_argument, NULL, '1'},
+                                            {"proof", required_argument, NULL, '2'},
+                                            {"listen", required_argument, NULL, '3'},
+                                            {"remote", no_argument, NULL, '5'},
+                                            {"wait", no_argument, NULL, '6'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     if (c->command->run == cli__retention)

@@ -184,19 +184,21 @@ static int verify(struct cli *c, struct busc *bus)
 
 /* ---- checkpoint, proof */
 
-static json_t *sign(struct busc *bus, int *status)
+static json_t *sign(struct busc *bus, bool wait, int *status)
 {
-    return cli__call(bus, WIRE_evidence_checkpoint, json_object(), status);
+    json_t *params = json_object();
+    json_put(params, "wait", json_boolean(wait)); /* for witnesses */
+    return cli__call(bus, WIRE_evidence_checkpoint, params, status);
 }
 
 static int checkpoint(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
-    json_t *answer = sign(bus, &status);
+    json_t *answer = sign(bus, true, &status);
     if (answer && c->json)
         cli__print_json(answer);
     else if (answer)
-        cli__put(json_str(answer, "note", ""), true);
+        cli__put(json_str(answer, "cosigned", json_str(answer, "note", "")), true);
     json_decref(answer);
     return status;
 }
@@ -215,7 +217,7 @@ static int proof(struct cli *c, struct busc *bus)
     json_t *answer = call_proof(c, bus, &status);
     if (answer && json_is_null(json_object_get(answer, "checkpoint"))) {
         json_decref(answer);
-        answer = sign(bus, &status);
+        answer = sign(bus, false, &status);
         if (answer) {
             json_decref(answer);
             answer = call_proof(c, bus, &status);

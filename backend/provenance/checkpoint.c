@@ -295,7 +295,8 @@ void prov__signing_settled(struct prov *p, const char *type, bool last)
     struct prov__signing *s = p->signing;
     if (!s)
         return;
-    s->fresh += strcmp(type, "checkpoint") != 0;
+    /* Two consoles that witness each other must not keep each other signing for ever. */
+    s->fresh += strcmp(type, "checkpoint") != 0 && strcmp(type, "witness.sign") != 0;
     if (last || (s->signer && s->entries && s->fresh >= s->entries && !p->closed))
         want(p);
     else if (s->again && !s->job)

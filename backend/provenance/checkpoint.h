@@ -12,9 +12,9 @@ struct prov__signing {
     struct prov__vkey key;
     char *dir; /* of the database */
     int64_t entries;
-    struct prov__head head;        /* the newest that was signed in the present epoch */
-    int64_t fresh;                 /* durable entries behind it that are no checkpoints */
-    struct loop_timer *timer;      /* or NULL */
+    struct prov__head head;   /* the newest that was signed in the present epoch */
+    int64_t fresh;            /* durable entries behind it, without checkpoints and cosignatures */
+    struct loop_timer *timer; /* or NULL */
     struct prov__signing_job *job; /* the one in the making, or NULL */
     struct prov__waiter *waiting;  /* for the next one */
     bool again;                    /* make another one when this one is done */
@@ -25,6 +25,9 @@ struct prov__signing {
 enum err prov__files_newest(const char *dir, struct buf *out, struct error *e);
 /* On a worker: brings both files up to the table. */
 enum err prov__files_write(struct store_db *db, const char *dir, struct error *e);
+/* dir/name = bytes, whole or not at all, and durable. */
+enum err prov__file_put(const char *dir, const char *name, const struct buf *bytes,
+                        struct error *e);
 /* Calls note for each whole note of a file of notes (`checkpoint`, `checkpoints`), in order, and
  * other for what else stands between them or behind; read in pieces. Stops when one answers false.
  * A file that is not there is an empty one. */

@@ -36,4 +36,17 @@ int64_t prov__conflict_read(const char *bytes, size_t len);
  * over. The number of them, at most max; -1 if something else stands there, or more. */
 int prov__vkeys_read(enum prov__vkey_type type, const char *text, struct prov__vkey *out, int max);
 
+/* cosigned.c: what witnesses gave this log, as it is kept. */
+/* The newest checkpoint of an epoch that covers leaf `index` and was cosigned, with its cosignature
+ * lines, into note; empty if there is none. */
+enum err prov__cosigned_note(struct store_db *db, const char *origin, int64_t epoch, int64_t index,
+                             struct buf *note, struct error *e);
+/* Of the newest checkpoints the first that `quorum` of these keys (as vkeys) cosigned, otherwise
+ * the one with the most; with its lines. *size -1: none. */
+enum err prov__cosigned_best(struct store_db *db, const char *origin, int64_t epoch,
+                             char (*keys)[VAULT_LABEL], size_t key_count, int64_t quorum,
+                             struct buf *note, int64_t *size, struct error *e);
+/* The note of the newest checkpoint; ERR_NOT_FOUND. */
+enum err prov__newest_note(struct prov *p, struct buf *note, struct error *e);
+
 #endif

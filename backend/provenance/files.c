@@ -216,15 +216,15 @@ static enum err sync_directory(const char *dir, struct error *e)
     return code;
 }
 
-static enum err replace(const char *dir, const struct buf *note, struct error *e)
+enum err prov__file_put(const char *dir, const char *name, const struct buf *bytes, struct error *e)
 {
-    char *path = xasprintf("%s/checkpoint", dir), *fresh = xasprintf("%s.new", path);
+    char *path = xasprintf("%s/%s", dir, name), *fresh = xasprintf("%s.new", path);
     enum err code = ERR_OK;
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         code = err_set_errno(e, "cannot make", fresh);
     if (code == ERR_OK)
-        code = write_all(fd, note, fresh, e);
+        code = write_all(fd, bytes, fresh, e);
     if (fd >= 0)
         close(fd);
     if (code == ERR_OK && rename(fresh, path) != 0)
@@ -293,7 +293,8 @@ enum err prov__files_write(struct store_db *db, const char *dir, struct error *e
     if (code == ERR_OK && rows.text.len)
         code = append(path, &rows, &tail, &l, e);
     if (code == ERR_OK && rows.newest.len)
-        code = replace(dir, &rows.newest, e); /* its sync of the directory serves both files */
+        code = prov__file_put(dir, "checkpoint", &rows.newest,
+                              e); /* its sync of the directory serves both files */
     buf_release(&rows.text);
     buf_release(&rows.newest);
     buf_release(&tail);

@@ -332,19 +332,25 @@ static void next(struct prov_witness *w)
     w->inside = false;
 }
 
-void prov_witness_add(struct prov_witness *w, const char *request, size_t len, const char *keys,
-                      const char *actor, prov_witnessed_fn *done, void *arg)
+/* Without a look at it. */
+static void turn_away(prov_witnessed_fn *done, void *arg, const char *why)
 {
     struct prov_witnessed busy = {.status = 503,
                                   .type = "text/plain; charset=utf-8",
-                                  .body = "too many requests wait\n",
-                                  .reason = "too many requests wait",
+                                  .body = why,
+                                  .reason = "busy",
                                   .note = "",
                                   .old = -1,
                                   .size = -1,
                                   .entry = -1};
+    done(arg, &busy);
+}
+
+void prov_witness_add(struct prov_witness *w, const char *request, size_t len, const char *keys,
+                      const char *actor, prov_witnessed_fn *done, void *arg)
+{
     if (w->waiting_count >= MOST_WAITING) {
-        done(arg, &busy);
+        turn_away(done, arg, "too many requests wait\n");
         return;
     }
     struct ask *ask = xcalloc(1, sizeof *ask), **end = &w->waiting;
@@ -443,6 +449,7 @@ void prov_witness_free(struct prov_witness *w)
     while (w->waiting) {
         struct ask *ask = w->waiting;
         w->waiting = ask->next;
+        turn_away(ask->done, ask->arg, "this witness stops\n");
         ask_free(ask);
     }
     for (size_t i = 0; i < w->log_count; i++) {
@@ -475,7 +482,7 @@ static bool add_log(void *arg, const struct store_row *row)
     bool known = false;
     if (!origin)
         origin = "";
-    for (size_t i = 0; i < l->witness->log_count; i++)
+    for (size_t i = 0; l->witness && i < l->witness->log_count; i++)
         for (int k = 0; k < l->witness->logs[i].count; k++) {
             const struct log *log = &l->witness->logs[i];
             known |= origin_is((struct prov__text){origin, strlen(origin)},
@@ -493,10 +500,10 @@ static bool add_log(void *arg, const struct store_row *row)
     return true;
 }
 
-json_t *prov_witness_logs(const struct prov_witness *w, struct error *e)
+json_t *prov_witness_logs(struct prov *p, const struct prov_witness *w, struct error *e)
 {
     struct listing l = {w, json_array()};
-    if (store_query(store_reader(w->prov->store), e, add_log, &l,
+    if (store_query(store_reader(p->store), e, add_log, &l,
                     "SELECT origin, size, root, at FROM witnessed ORDER BY origin LIMIT 1000",
                     "") == ERR_OK)
         return l.rows;

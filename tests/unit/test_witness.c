@@ -340,7 +340,7 @@ static void later_epochs_are_logs_of_their_own(void **state)
         free(request);
     }
     assert_int_equal(ask(w, 9, 10), 200);
-    json_t *logs = prov_witness_logs(w->witness, NULL);
+    json_t *logs = prov_witness_logs(w->prov, w->witness, NULL);
     assert_int_equal(json_array_size(logs), 3);
     assert_int_equal(json_int(json_array_get(logs, 0), "size", -1), 10);
     assert_true(json_flag(json_array_get(logs, 2), "known", false));

@@ -1,0 +1,501 @@
+/* The HTTP server of witnesses. See D1 to D3 of httpd.h.
+ *
+ *      reading --whole--> asked --reply--> writing --all out--> reading the next, or closing
+ *
+ * What is wrong with a request is answered, and the connection closed then. */
+#include "backend/bus/httpd.h"
+#include "backend/base/text.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { AGAIN_MS = 1000 };
+
+struct connection {
+    struct connection *next;
+    struct httpd *server;
+    int fd;
+    struct loop_watch *watch;
+    struct loop_timer *timer;
+    struct buf in, out;
+    size_t sent;
+    struct httpd__head head;
+    struct httpd_request *asked; /* or NULL */
+    bool told_continue;
+    bool last;    /* close behind what is in out */
+    bool closing; /* all is sent: what still comes is thrown away until the peer closes */
+};
+struct httpd_request {
+    struct connection *from; /* NULL: gone */
+    char method[16], path[512];
+    struct buf body;
+};
+struct httpd {
+    struct loop *loop;
+    int fd;
+    struct loop_watch *watch;
+    struct loop_timer *again;
+    struct connection *connections;
+    int count;
+    size_t body_max;
+    httpd_fn *fn;
+    void *arg;
+    char address[64];
+};
+
+/* ---- the head of a request ---- */
+
+static bool is_token(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (s[i] <= ' ' || s[i] > '~' || strchr("()<>@,;:\\\"/[]?={}", s[i]))
+            return false;
+    return len > 0;
+}
+
+static bool is(const char *s, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(s, word, len) == 0;
+}
+
+static int take_field(const char *line, size_t len, struct httpd__head *out)
+{
+    const char *colon = memchr(line, ':', len);
+    if (!colon || !is_token(line, (size_t)(colon - line)))
+        return 400;
+    size_t name = (size_t)(colon - line);
+    const char *value = colon + 1, *end = line + len;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    size_t n = (size_t)(end - value);
+    for (const char *c = value; c < end; c++)
+        if ((unsigned char)*c < ' ' && *c != '\t')
+            return 400;
+    if (is(line, name, "content-length")) {
+        if (out->body >= 0 || n == 0 || n > 15 || strspn(value, "0123456789") < n)
+            return 400; /* two lengths are how requests are smuggled */
+        out->body = strtoll(value, NULL, 10);
+    } else if (is(line, name, "transfer-encoding")) {
+        return 411;
+    } else if (is(line, name, "connection")) {
+        out->keep &= !is(value, n, "close");
+    } else if (is(line, name, "expect")) {
+        out->continues = is(value, n, "100-continue");
+    }
+    return 200;
+}
+
+static int take_request_line(const char *line, size_t len, struct httpd__head *out)
+{
+    const char *path = memchr(line, ' ', len);
+    if (!path || !is_token(line, (size_t)(path - line)))
+        return 400;
+    size_t method = (size_t)(path++ - line);
+    const char *version = memchr(path, ' ', len - method - 1);
+    if (!version || version == path)
+        return 400;
+    size_t n = (size_t)(version++ - path), left = len - method - n - 2;
+    for (size_t i = 0; i < n; i++)
+        if (path[i] <= ' ' || path[i] > '~')
+            return 400;
+    if (left != 8 || memcmp(version, "HTTP/", 5) != 0)
+        return 400;
+    if (memcmp(version, "HTTP/1.", 7) != 0)
+        return 505;
+    if (n >= sizeof out->path)
+        return 414;
+    if (method >= sizeof out->method)
+        return 501;
+    memcpy(out->method, line, method);
+    memcpy(out->path, path, n);
+    out->keep = version[7] != '0';
+    return 200;
+}
+
+int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out)
+{
+    const char *at = bytes, *end = memmem(bytes, len, "\r\n\r\n", 4);
+    if (!end)
+        return len > HTTPD_HEAD_MAX ? 431 : 0;
+    *out = (struct httpd__head){.len = (size_t)(end - bytes) + 4, .body = -1};
+    if (out->len > HTTPD_HEAD_MAX)
+        return 431;
+    if (memchr(bytes, '\0', out->len))
+        return 400;
+    for (int line = 0; at < end + 2; line++) {
+        const char *next = memmem(at, (size_t)(end + 2 - at), "\r\n", 2);
+        size_t n = (size_t)(next - at);
+        int status = line ? take_field(at, n, out) : take_request_line(at, n, out);
+        if (status != 200)
+            return status;
+        at = next + 2;
+    }
+    if (out->body < 0)
+        out->body = 0;
+    return 200;
+}
+
+/* ---- connections ---- */
+
+static void listen_again(void *arg)
+{
+    struct httpd *h = arg;
+    loop_watch_set(h->watch, h->count < HTTPD_CONNECTIONS ? LOOP_READ : 0);
+}
+
+static void drop(struct connection *c)
+{
+    struct httpd *h = c->server;
+    for (struct connection **at = &h->connections; *at; at = &(*at)->next) {
+        if (*at == c) {
+            *at = c->next;
+            break;
+        }
+    }
+    h->count--;
+    if (c->asked)
+        c->asked->from = NULL;
+    loop_watch_free(c->watch);
+    loop_timer_free(c->timer);
+    close(c->fd);
+    buf_release(&c->in);
+    buf_release(&c->out);
+    free(c);
+    listen_again(h);
+}
+
+/* False if the connection is gone. */
+static bool write_on(struct connection *c)
+{
+    while (c->sent < c->out.len) {
+        ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            loop_watch_set(c->watch, LOOP_WRITE);
+            return true;
+        }
+        if (n <= 0) {
+            drop(c);
+            return false;
+        }
+        c->sent += (size_t)n;
+    }
+    buf_clear(&c->out);
+    c->sent = 0;
+    if (c->last) { /* closed with bytes unread, it would be reset, and the answer lost */
+        c->closing = true;
+        shutdown(c->fd, SHUT_WR);
+        loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
+    }
+    loop_watch_set(c->watch, c->asked ? 0 : LOOP_READ); /* D2 */
+    return true;
+}
+
+static const char *words(int status)
+{
+    static const struct {
+        int status;
+        const char *words;
+    } all[] = {{100, "Continue"},
+               {200, "OK"},
+               {400, "Bad Request"},
+               {403, "Forbidden"},
+               {404, "Not Found"},
+               {405, "Method Not Allowed"},
+               {409, "Conflict"},
+               {411, "Length Required"},
+               {413, "Content Too Large"},
+               {414, "URI Too Long"},
+               {422, "Unprocessable Content"},
+               {431, "Request Header Fields Too Large"},
+               {500, "Internal Server Error"},
+               {501, "Not Implemented"},
+               {503, "Service Unavailable"},
+               {505, "HTTP Version Not Supported"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].status == status)
+            return all[i].words;
+    return "Unknown";
+}
+
+static void answer(struct connection *c, int status, const char *type, const char *headers,
+                   const void *body, size_t len)
+{
+    buf_addf(&c->out,
+             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s"
+             "X-Content-Type-Options: nosniff\r\n\r\n",
+             status, words(status), type, len, headers, c->last ? "Connection: close\r\n" : "");
+    buf_add(&c->out, body, len);
+    loop_timer_start(c->timer, c->last ? HTTPD_REQUEST_MS : HTTPD_IDLE_MS, 0);
+}
+
+static void refuse(struct connection *c, int status)
+{
+    char text[64];
+    int n = snprintf(text, sizeof text, "%s\n", words(status));
+    c->last = true;
+    answer(c, status, "text/plain; charset=utf-8", "", text, (size_t)n);
+    write_on(c);
+}
+
+static void ask(struct connection *c)
+{
+    struct httpd_request *r = xcalloc(1, sizeof *r);
+    size_t body = (size_t)c->head.body;
+    r->from = c;
+    memcpy(r->method, c->head.method, sizeof r->method);
+    memcpy(r->path, c->head.path, sizeof r->path);
+    buf_add(&r->body, c->in.data + c->head.len, body);
+    buf_drop(&c->in, c->head.len + body);
+    c->asked = r;
+    c->last = !c->head.keep || c->in.len; /* requests ahead of an answer are not waited for */
+    c->told_continue = false;
+    loop_timer_stop(c->timer);
+    loop_watch_set(c->watch, 0);
+    c->server->fn(c->server->arg, r);
+}
+
+/* What has come so far; false if no more can be done with it now. */
+static bool take(struct connection *c)
+{
+    int status = httpd__head_read(c->in.len ? c->in.data : "", c->in.len, &c->head);
+    if (status == 0)
+        return true;
+    if (status == 200 && (uint64_t)c->head.body > c->server->body_max)
+        status = 413;
+    if (status != 200) {
+        refuse(c, status);
+        return false;
+    }
+    if (c->in.len - c->head.len >= (size_t)c->head.body) {
+        ask(c);
+        return false;
+    }
+    if (c->head.continues && !c->told_continue) {
+        c->told_continue = true;
+        buf_adds(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
+        return write_on(c);
+    }
+    return true;
+}
+
+static void read_on(struct connection *c)
+{
+    char bytes[4096];
+    for (;;) {
+        ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n <= 0) {
+            drop(c);
+            return;
+        }
+        if (c->in.len == 0) /* the time of one request runs from its first byte */
+            loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
+        buf_add(&c->in, bytes, (size_t)n);
+        if (!take(c))
+            return;
+    }
+}
+
+static void on_ready(void *arg, int events)
+{
+    struct connection *c = arg;
+    if (c->closing) {
+        char bytes[4096];
+        if (recv(c->fd, bytes, sizeof bytes, 0) <= 0 && errno != EINTR)
+            drop(c);
+    } else if (c->out.len) {
+        if (events & LOOP_WRITE)
+            write_on(c);
+    } else if (!c->asked && (events & LOOP_READ)) {
+        read_on(c);
+    }
+}
+
+static void on_late(void *arg)
+{
+    drop(arg);
+}
+
+static void on_peer(void *arg, int events)
+{
+    struct httpd *h = arg;
+    (void)events;
+    while (h->count < HTTPD_CONNECTIONS) {
+        int fd = accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+            continue;
+        if (fd < 0) {
+            if (errno != EAGAIN && errno != EWOULDBLOCK) { /* no descriptors left: later again */
+                loop_watch_set(h->watch, 0);
+                loop_timer_start(h->again, AGAIN_MS, 0);
+                return;
+            }
+            break;
+        }
+        struct connection *c = xcalloc(1, sizeof *c);
+        c->server = h;
+        c->fd = fd;
+        c->watch = loop_watch_new(h->loop, fd, LOOP_READ, on_ready, c);
+        c->timer = loop_timer_new(h->loop, on_late, c);
+        loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
+        c->next = h->connections;
+        h->connections = c;
+        h->count++;
+    }
+    listen_again(h);
+}
+
+/* ---- requests ---- */
+
+const char *httpd_method(const struct httpd_request *r)
+{
+    return r->method;
+}
+
+const char *httpd_path(const struct httpd_request *r)
+{
+    return r->path;
+}
+
+const struct buf *httpd_body(const struct httpd_request *r)
+{
+    return &r->body;
+}
+
+void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
+                 const void *body, size_t len)
+{
+    struct connection *c = r->from;
+    buf_release(&r->body);
+    free(r);
+    if (!c)
+        return;
+    c->asked = NULL;
+    answer(c, status, type, headers, body, len);
+    write_on(c);
+}
+
+/* ---- listening ---- */
+
+union any_address {
+    struct sockaddr all;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static bool read_port(const char *text, uint16_t *out)
+{
+    char *end;
+    long value = strtol(text, &end, 10);
+    *out = (uint16_t)value;
+    return *text >= '0' && *text <= '9' && !*end && value >= 0 && value <= 65535;
+}
+
+/* An IPv4 address, or an IPv6 one in brackets, a colon, a port. */
+static socklen_t read_address(const char *text, union any_address *out, bool *loopback)
+{
+    char host[64];
+    uint16_t port;
+    const char *colon = strrchr(text, ':');
+    size_t len = colon ? (size_t)(colon - text) : 0;
+    if (!colon || !len || len >= sizeof host || !read_port(colon + 1, &port))
+        return 0;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    *out = (union any_address){0};
+    if (host[0] == '[' && host[len - 1] == ']') {
+        host[len - 1] = '\0';
+        out->v6.sin6_family = AF_INET6;
+        out->v6.sin6_port = htons(port);
+        if (inet_pton(AF_INET6, host + 1, &out->v6.sin6_addr) != 1)
+            return 0;
+        *loopback = IN6_IS_ADDR_LOOPBACK(&out->v6.sin6_addr);
+        return sizeof out->v6;
+    }
+    out->v4.sin_family = AF_INET;
+    out->v4.sin_port = htons(port);
+    if (inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
+                  &out->v4.sin_addr) != 1)
+        return 0;
+    *loopback = ntohl(out->v4.sin_addr.s_addr) >> 24 == 127;
+    return sizeof out->v4;
+}
+
+static void write_address(struct httpd *h)
+{
+    union any_address at;
+    char host[INET6_ADDRSTRLEN] = "";
+    socklen_t len = sizeof at;
+    if (getsockname(h->fd, &at.all, &len) != 0)
+        return;
+    if (at.all.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &at.v6.sin6_addr, host, sizeof host);
+        snprintf(h->address, sizeof h->address, "[%s]:%u", host, ntohs(at.v6.sin6_port));
+    } else {
+        inet_ntop(AF_INET, &at.v4.sin_addr, host, sizeof host);
+        snprintf(h->address, sizeof h->address, "%s:%u", host, ntohs(at.v4.sin_port));
+    }
+}
+
+struct httpd *httpd_new(struct loop *l, const struct httpd_options *o, httpd_fn *fn, void *arg,
+                        struct error *e)
+{
+    enum { BACKLOG = 64 };
+    union any_address at;
+    bool loopback = false;
+    socklen_t len = read_address(o->address, &at, &loopback);
+    if (!len) {
+        err_set(e, ERR_CONFIG, "%s is no address with a port, as in 127.0.0.1:8095", o->address);
+        return NULL;
+    }
+    if (!loopback && !o->remote) {
+        err_set(e, ERR_DENIED, "%s is reachable from other machines, which must be allowed",
+                o->address);
+        return NULL;
+    }
+    int on = 1, fd = socket(at.all.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (fd < 0 || bind(fd, &at.all, len) != 0 || listen(fd, BACKLOG) != 0) {
+        err_set(e, ERR_UNREACHABLE, "cannot listen on %s: %s", o->address, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    struct httpd *h = xcalloc(1, sizeof *h);
+    *h = (struct httpd){.loop = l, .fd = fd, .body_max = o->body_max, .fn = fn, .arg = arg};
+    h->watch = loop_watch_new(l, fd, LOOP_READ, on_peer, h);
+    h->again = loop_timer_new(l, listen_again, h);
+    write_address(h);
+    return h;
+}
+
+void httpd_free(struct httpd *h)
+{
+    if (!h)
+        return;
+    while (h->connections)
+        drop(h->connections);
+    loop_watch_free(h->watch);
+    loop_timer_free(h->again);
+    close(h->fd);
+    free(h);
+}
+
+const char *httpd_address(const struct httpd *h)
+{
+    return h->address;
+}

@@ -1,0 +1,56 @@
+/* A small HTTP/1.1 server (RFC 9112) on the loop, for the one thing that others may ask this
+ * program over HTTP: to witness their logs. It waits for nobody: what a peer sends is bounded in
+ * bytes and in time, and so is the number of peers.
+ *
+ * D1 A request reaches the callback whole or not at all.
+ * D2 A connection has one request at a time; its bytes behind that wait in the kernel.
+ * D3 httpd_reply frees the request, whether or not its connection is still there. */
+#ifndef BUS_HTTPD_H
+#define BUS_HTTPD_H
+
+#include "backend/base/buf.h"
+#include "backend/base/errors.h"
+#include "backend/base/loop.h"
+
+enum {
+    HTTPD_HEAD_MAX = 8192, /* bytes of request line and header */
+    HTTPD_CONNECTIONS = 64,
+    HTTPD_REQUEST_MS = 10000, /* for a whole request, and for an answer to be taken */
+    HTTPD_IDLE_MS = 30000     /* between requests */
+};
+
+struct httpd;
+struct httpd_request;
+/* Answers it later or at once by httpd_reply. */
+typedef void httpd_fn(void *arg, struct httpd_request *r);
+struct httpd_options {
+    const char *address; /* "127.0.0.1:8095", "[::1]:8095"; port 0: any */
+    bool remote;         /* addresses that are not of the loopback are allowed too */
+    size_t body_max;
+};
+/* NULL with *e: CONFIG (no address and port), DENIED (not of the loopback), UNREACHABLE (it cannot
+ * be listened on). */
+struct httpd *httpd_new(struct loop *l, const struct httpd_options *o, httpd_fn *fn, void *arg,
+                        struct error *e);
+/* Closes its connections at once; requests that were not answered are still to be replied to. */
+void httpd_free(struct httpd *h);                 /* NULL is fine */
+const char *httpd_address(const struct httpd *h); /* with the real port */
+
+const char *httpd_method(const struct httpd_request *r);
+const char *httpd_path(const struct httpd_request *r);
+const struct buf *httpd_body(const struct httpd_request *r);
+/* headers: further lines of the header, each with CRLF, or "". */
+void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
+                 const void *body, size_t len);
+
+/* The head of a request, for the server and its tests. */
+struct httpd__head {
+    size_t len; /* with the empty line */
+    char method[16], path[512];
+    int64_t body;         /* Content-Length */
+    bool keep, continues; /* the connection stays; the peer waits for 100 */
+};
+/* 0: not whole yet. 200: read. Otherwise the status to answer: 400, 411, 414, 431, 501, 505. */
+int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out);
+
+#endif
