@@ -184,6 +184,39 @@ static void check_table(struct verify__heads *h, struct store_db *db)
     }
 }
 
+static bool take_seq(void *arg, const struct store_row *row)
+{
+    *(int64_t *)arg = store_int(row, 0);
+    return false;
+}
+
+/* H4 of checkpoint.c, read backwards: what the log says was signed is in the table. */
+static void check_logged(struct verify__heads *h, struct store_db *db)
+{
+    int64_t lost = -1, more = 0;
+    if (h->error.code == ERR_OK)
+        store_query(db, &h->error, take_seq, &more,
+                    "SELECT (SELECT count(*) FROM entries WHERE type = 'checkpoint') >"
+                    " (SELECT count(*) FROM checkpoints WHERE entry IS NOT NULL)",
+                    "");
+    if (h->error.code == ERR_OK && more && !cancelled(h))
+        store_query(db, &h->error, take_seq, &lost,
+                    "SELECT seq FROM entries WHERE type = 'checkpoint' AND seq NOT IN"
+                    " (SELECT entry FROM checkpoints WHERE entry IS NOT NULL) ORDER BY seq LIMIT 1",
+                    "");
+    if (lost >= 0)
+        verify__add(&h->problems, lost, "checkpoint",
+                    "the checkpoint that this entry tells of is not in the database any more");
+}
+
+static bool has_row(struct source *s, const struct prov__checkpoint *c)
+{
+    bool found = false;
+    store_query(s->db, NULL, see, &found, "SELECT 1 FROM checkpoints WHERE epoch = ? AND size = ?",
+                "ii", prov__note_epoch(c->origin), c->head.size);
+    return found;
+}
+
 /* A note that stands in the table too, byte by byte, was checked there. */
 static bool check_written(void *arg, const char *bytes, size_t len)
 {
@@ -197,10 +230,18 @@ static bool check_written(void *arg, const char *bytes, size_t len)
                     prov__note_epoch(c.origin), c.head.size, note);
         free(note);
     }
-    if (!known)
-        return check_note(s, bytes, len);
-    ++*s->count;
-    return !cancelled(s->heads);
+    if (known) {
+        ++*s->count;
+        return !cancelled(s->heads);
+    }
+    int64_t before = s->heads->problems.count;
+    bool more = check_note(s, bytes, len);
+    /* H2 of checkpoint.c: the table had it first. */
+    if (s->heads->problems.count == before && !has_row(s, &c))
+        verify__add(&s->heads->problems, -1, "checkpoint",
+                    "the checkpoint %s over %lld entries is not in the database any more", s->name,
+                    (long long)c.head.size);
+    return more;
 }
 
 static void check_files(struct verify__heads *h, struct store_db *db)
@@ -223,6 +264,7 @@ void verify__heads_check(struct verify__heads *h)
     if (!db)
         return;
     check_table(h, db);
+    check_logged(h, db);
     check_files(h, db);
     if (h->given.len && h->error.code == ERR_OK) {
         int64_t before = h->problems.count;

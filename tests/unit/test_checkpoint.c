@@ -570,6 +570,32 @@ static void changed_table(void **state)
     assert_true(json_int(w->checkpoint, "epoch", 1) > 1);
 }
 
+static enum err forget_newest(struct store_db *db, void *arg, struct error *e)
+{
+    (void)arg;
+    return store_exec(
+        db, e, "DELETE FROM checkpoints WHERE size = (SELECT max(size) FROM checkpoints)", "");
+}
+
+/* A checkpoint that is gone from the table is missed: by its entry, and by the files. */
+static void forgotten(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 3; i++) {
+        append(w, 1);
+        assert_int_equal(sign(w), ERR_OK);
+    }
+    reopen(w); /* the last one, at the session's end, has its entry in the new session */
+    assert_true(verify(w, NULL));
+    store_write(w->store, forget_newest, NULL, NULL);
+    settle(w);
+    assert_false(verify(w, NULL));
+    assert_true(has_problem(w, "checkpoint"));
+    sh("rm", w->dir, "checkpoint checkpoints");
+    assert_false(verify(w, NULL));
+    assert_true(has_problem(w, "checkpoint"));
+}
+
 /* A file that cannot be written is told, and made up for by the next one. */
 static void unwritable_file(void **state)
 {
@@ -725,6 +751,7 @@ int main(void)
         TEST(long_file),
         TEST(lost_and_swapped_keys),
         TEST(changed_table),
+        TEST(forgotten),
         TEST(unwritable_file),
         TEST(origins),
         TEST(stopping),
