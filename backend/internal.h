@@ -91,8 +91,12 @@ void backend__changed(struct backend *b);
  * are to be checked too, or NULL. done (may be NULL) gets the report, borrowed; NULL if the console
  * stops first. */
 typedef void verify_done(void *arg, const json_t *report);
-void backend__verify(struct backend *b, int64_t from, const char *given, const char *actor,
-                     verify_done *done, void *arg);
+struct verify_given {
+    const char *checkpoints;
+    const char *witnesses; /* vkeys of those who are to have cosigned them, or NULL */
+};
+void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
+                     const char *actor, verify_done *done, void *arg);
 void backend__verify_forget(struct backend *b); /* at stop */
 
 /* methods_export.c: bundles. Makes one with what the console says of itself; of the options only

@@ -77,6 +77,7 @@ struct verify_wait {
     void *arg;
     char *actor; /* NULL: not to be logged */
     char *given; /* checkpoints kept elsewhere, or NULL; such a run is shared with nobody */
+    char *witnesses;
     bool running;
 };
 
@@ -114,6 +115,8 @@ static void verify_next(struct backend *b)
     b->verify = prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
     if (first->given)
         prov_verify_given(b->verify, first->given);
+    if (first->given && first->witnesses)
+        prov_verify_witnesses(b->verify, first->witnesses);
 }
 
 /* Takes those whom the run that has ended answers out of the list. */
@@ -140,6 +143,7 @@ static void verify_tell(struct verify_wait *w, const json_t *report)
         w->done(w->arg, report);
     free(w->actor);
     free(w->given);
+    free(w->witnesses);
     free(w);
 }
 
@@ -178,8 +182,8 @@ static void on_verified(void *arg, json_t *report)
     malloc_trim(0);
 }
 
-void backend__verify(struct backend *b, int64_t from, const char *given, const char *actor,
-                     verify_done *done, void *arg)
+void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
+                     const char *actor, verify_done *done, void *arg)
 {
     struct prov_state now;
     if (b->stopping) {
@@ -200,7 +204,8 @@ void backend__verify(struct backend *b, int64_t from, const char *given, const c
     w->done = done;
     w->arg = arg;
     w->actor = actor ? xstrdup(actor) : NULL;
-    w->given = given ? xstrdup(given) : NULL;
+    w->given = given ? xstrdup(given->checkpoints) : NULL;
+    w->witnesses = given ? xstrdup_or_null(given->witnesses) : NULL;
     verify_next(b);
 }
 
@@ -238,20 +243,29 @@ void on_evidence_verify(struct bus_call *c, void *arg)
         return;
     }
     enum bus_role role = bus_session(c)->role;
-    const char *actor = role >= BUS_REVIEWER ? bus_role_name(role) : NULL, *given;
-    if (!method_text(c, "checkpoints", false, &given))
+    const char *actor = role >= BUS_REVIEWER ? bus_role_name(role) : NULL;
+    struct verify_given given;
+    struct error wrong = {0};
+    if (!method_text(c, "checkpoints", false, &given.checkpoints) ||
+        !method_text(c, "witnesses", false, &given.witnesses))
         return;
-    if (given && !actor) { /* a verdict on foreign text goes into everybody's report */
-        struct error e = {0};
-        err_set(&e, ERR_DENIED, "checkpoints are checked for reviewers and operators");
-        bus_fail(c, &e);
+    if (given.witnesses && (!given.checkpoints || !prov_witness_keys_ok(given.witnesses))) {
+        err_set(&wrong, ERR_INVALID,
+                "witnesses: verifier keys of type 0x04, beside checkpoints to be looked at");
+        bus_fail(c, &wrong);
         return;
     }
+    if (given.checkpoints && !actor) { /* a verdict on foreign text goes into everybody's report */
+        err_set(&wrong, ERR_DENIED, "checkpoints are checked for reviewers and operators");
+        bus_fail(c, &wrong);
+        return;
+    }
+    const struct verify_given *any = given.checkpoints ? &given : NULL;
     if (json_flag(bus_params(c), "wait", false)) {
-        backend__verify(b, from, given, actor, answer_verify, c);
+        backend__verify(b, from, any, actor, answer_verify, c);
         return;
     }
-    backend__verify(b, from, given, actor, NULL, NULL);
+    backend__verify(b, from, any, actor, NULL, NULL);
     json_t *result = json_object();
     json_put(result, "started", json_true());
     bus_reply(c, result);

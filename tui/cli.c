@@ -367,7 +367,7 @@ const char *cli_help(void)
            "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
            "ID]\n"
            "  evidence show [--json] SEQ one entry with its payload\n"
-           "  evidence verify [--json] [--from SEQ] [--checkpoint FILE]\n"
+           "  evidence verify [--json] [--from SEQ] [--checkpoint FILE [--witness VKEYFILE]]\n"
            "                             verify the log; exit 4 if it was tampered with\n"
            "  evidence checkpoint [--json]\n"
            "                             sign the log as it stands, and print the signed note\n"
@@ -504,8 +504,10 @@ static int take_words(struct cli *c, int argc, char **argv)
         bool seq = at >= TAKES_SEQ;
         if (argc != (seq ? 2 : 1) || (seq && !whole_number(argv[1], &c->seq)))
             return usage(command, seq ? "it takes the number of an entry" : "too many words");
-        if (c->checkpoint && strcmp(c->action, "verify") != 0)
-            return usage(command, "--checkpoint is for verify");
+        if ((c->checkpoint || c->witness) && strcmp(c->action, "verify") != 0)
+            return usage(command, "--checkpoint and --witness are for verify");
+        if (c->witness && !c->checkpoint)
+            return usage(command, "--witness says who is to have cosigned what --checkpoint gives");
         return check_bundle_words(c);
     }
     return argc ? usage(command, "too many words") : EXIT_DONE;

@@ -135,8 +135,10 @@ static int verify(struct cli *c, struct busc *bus)
     struct error e = {0};
     int status = EXIT_DONE;
     char *given = c->checkpoint ? cli__read_checkpoints(c->checkpoint, &status) : NULL;
+    char *keys = c->witness && status == EXIT_DONE ? cli__read_file(c->witness, &status) : NULL;
     if (status != EXIT_DONE) {
         free(given);
+        free(keys);
         return status;
     }
     json_t *params = json_object(), *problem;
@@ -144,7 +146,10 @@ static int verify(struct cli *c, struct busc *bus)
     json_put(params, "wait", json_true());
     if (given)
         json_puts(params, "checkpoints", given);
+    if (keys)
+        json_puts(params, "witnesses", keys);
     free(given);
+    free(keys);
     json_t *report = busc_wait(bus, WIRE_evidence_verify, params, LONG_MS, &e);
     if (!report)
         return cli_error(&e);

@@ -1,5 +1,6 @@
 /* Verification of checkpoints, on a worker: those of the table, those written beside the database,
  * and those that were kept elsewhere and are given. */
+#include "backend/provenance/cosign.h"
 #include "backend/provenance/verify.h"
 
 #include <stdlib.h>
@@ -79,6 +80,37 @@ static int64_t check_tree(struct source *s, const struct prov__checkpoint *c)
     return epoch->base + c->head.size;
 }
 
+/* Who cosigned it, of those who are asked about. */
+static void check_cosigned(struct source *s, const struct prov__checkpoint *c, int64_t end)
+{
+    struct verify__heads *h = s->heads;
+    for (int i = 0; i < h->seen_count; i++) {
+        struct verify__seen *seen = &h->seen[i];
+        struct prov__cosignature by = {0};
+        enum prov__signed is = prov__cosigned(c, &seen->key, &by);
+        if (is == PROV__FORGED) {
+            verify__add(&h->problems, -1, "given",
+                        "checkpoint %lld %s: the cosignature of %s does not verify",
+                        (long long)*s->count, s->name, seen->key.name);
+            h->unproved++;
+        } else if (is == PROV__SIGNED && end >= seen->end) {
+            seen->end = end;
+            seen->at = by.at;
+        }
+    }
+}
+
+static void miss_cosigned(struct verify__heads *h)
+{
+    for (int i = 0; i < h->seen_count; i++) {
+        if (h->seen[i].end >= 0)
+            continue;
+        verify__add(&h->problems, -1, "given", "nothing that was given is cosigned by %s",
+                    h->seen[i].key.name);
+        h->unproved++;
+    }
+}
+
 static bool check_note(void *arg, const char *bytes, size_t len)
 {
     struct source *s = arg;
@@ -104,6 +136,8 @@ static bool check_note(void *arg, const char *bytes, size_t len)
             h->newest = end;
         if (s->given && end > h->newest_given)
             h->newest_given = end;
+        if (s->given)
+            check_cosigned(s, &c, end);
     }
     return !cancelled(h);
 }
@@ -274,6 +308,7 @@ void verify__heads_check(struct verify__heads *h)
             verify__add(&h->problems, -1, "given", "what was given holds no checkpoint");
             h->unproved++;
         }
+        miss_cosigned(h);
     }
     h->done = true;
     prov__stored_release(&h->tree);

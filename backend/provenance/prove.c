@@ -1,6 +1,8 @@
 /* Proofs for those who ask: from the stored tree, as JSON and as text. */
-#include "backend/provenance/note.h"
+#include "backend/provenance/checkpoint.h"
+#include "backend/provenance/cosign.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void put_base64(json_t *object, const char *key, const uint8_t hash[VAULT_HASH])
@@ -49,14 +51,22 @@ static int64_t epoch_size(const struct prov *p, const struct prov__epoch *epoch)
     return present ? p->durable.log.size : epoch[1].base - epoch->base;
 }
 
-/* The newest checkpoint that covers leaf `index` into note and c; without one, c covers all. */
+/* The newest checkpoint that covers leaf `index`, with cosignatures if one has them, into note and
+ * c; without one, c covers all. */
 static enum err find_note(struct prov *p, const struct prov__epoch *epoch, int64_t index,
                           struct buf *note, struct prov__checkpoint *c, struct error *e)
 {
-    enum err code = store_query(store_reader(p->store), e, take_note, note,
-                                "SELECT note FROM checkpoints WHERE epoch = ? AND size > ?"
-                                " ORDER BY size DESC LIMIT 1",
-                                "ii", epoch->epoch, index);
+    struct store_db *db = store_reader(p->store);
+    char *origin = p->signing && p->signing->key_known
+                       ? prov__origin(&p->signing->key, epoch->epoch)
+                       : xstrdup("");
+    enum err code = prov__cosigned_note(db, origin, epoch->epoch, index, note, e);
+    free(origin);
+    if (code == ERR_OK && !note->len)
+        code = store_query(db, e, take_note, note,
+                           "SELECT note FROM checkpoints WHERE epoch = ? AND size > ?"
+                           " ORDER BY size DESC LIMIT 1",
+                           "ii", epoch->epoch, index);
     c->head.size = epoch_size(p, epoch);
     const char *problem = note->len ? prov__note_read(note->data, note->len, c) : NULL;
     if (code == ERR_OK && (problem || c->head.size <= index))

@@ -162,8 +162,8 @@ json_t *prov_payload(struct prov *p, int64_t seq, struct error *e);
  * commitment (where the key is at hand), parents, seals, and the stored tree state; `from` is
  * rounded down to a multiple of 1024 from its epoch's base. progress and done run on the loop.
  * report (owned by the callee, to be decref'd) = {ok, intact, checked, payloads_checked, from,
- * size, head, root, proved, checkpoints: {stored, written, given, newest, key}, problems: [{seq,
- * code, text}] (first 100), problem_count, elapsed_ms}. */
+ * size, head, root, proved, checkpoints: {stored, written, given, newest, key, cosigned: [{witness,
+ * size, at}]}, problems: [{seq, code, text}] (first 100), problem_count, elapsed_ms}. */
 typedef void prov_progress(void *arg, int64_t checked, int64_t size);
 typedef void prov_verified(void *arg, json_t *report);
 struct prov_verify;
@@ -179,6 +179,11 @@ void prov_verify_pace(struct prov_verify *run, int percent);
 /* Checkpoints kept elsewhere, one note or several behind each other, that the log must lead to as
  * well; right after prov_verify_start. */
 void prov_verify_given(struct prov_verify *run, const char *notes);
+/* Witnesses whose cosignatures those are to bear: at most 16 vkeys of type 0x04, white space
+ * between; also right after prov_verify_start. A bug if prov_witness_keys_ok says that they are
+ * not. */
+bool prov_witness_keys_ok(const char *vkeys);
+void prov_verify_witnesses(struct prov_verify *run, const char *vkeys);
 void prov_verify_cancel(struct prov_verify *run); /* before done ran; no callback runs any more */
 
 #endif

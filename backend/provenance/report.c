@@ -104,6 +104,20 @@ static void tell_broken(const struct prov_verify *run, struct buf *text)
         buf_adds(text, " An epoch without a problem is intact by itself.");
 }
 
+/* What witnesses add: that somebody else had seen it by then. */
+static void tell_witnesses(const struct prov_verify *run, struct buf *text)
+{
+    const struct verify__heads *h = &run->heads;
+    for (int i = 0; i < h->seen_count; i++) {
+        char at[CLOCK_TEXT];
+        if (h->seen[i].end < 0)
+            continue;
+        clock_format(h->seen[i].at * 1000, at);
+        buf_addf(text, " The first %lld entries were seen by the witness %s at %s, by its clock.",
+                 (long long)h->seen[i].end, h->seen[i].key.name, at);
+    }
+}
+
 static json_t *proved(const struct prov_verify *run, const struct prov__tally *erased)
 {
     struct buf text = {0};
@@ -113,6 +127,7 @@ static json_t *proved(const struct prov_verify *run, const struct prov__tally *e
         tell_read(run, &text);
         tell_payloads(run, erased, &text);
         tell_heads(run, &text);
+        tell_witnesses(run, &text);
     }
     if (run->heads.newest_given >= 0 && !verify__broken(run))
         buf_addf(&text,
@@ -126,6 +141,22 @@ static json_t *proved(const struct prov_verify *run, const struct prov__tally *e
     json_t *value = json_text(text.data, text.len);
     buf_release(&text);
     return value;
+}
+
+static json_t *describe_witnesses(const struct verify__heads *h)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < h->seen_count; i++) {
+        const struct verify__seen *seen = &h->seen[i];
+        char at[CLOCK_TEXT];
+        json_t *one = json_object();
+        clock_format(seen->at * 1000, at);
+        json_puts(one, "witness", seen->key.name);
+        json_put(one, "size", seen->end < 0 ? json_null() : json_integer(seen->end));
+        json_put(one, "at", seen->end < 0 ? json_null() : json_string(at));
+        json_array_append_new(list, one);
+    }
+    return list;
 }
 
 static json_t *describe_heads(const struct prov_verify *run)
@@ -143,6 +174,7 @@ static json_t *describe_heads(const struct prov_verify *run)
     } else {
         json_put(heads, "key", json_null());
     }
+    json_put(heads, "cosigned", describe_witnesses(h));
     return heads;
 }
 

@@ -11,6 +11,7 @@
  */
 #include "backend/provenance/verify.h"
 #include "backend/base/text.h"
+#include "backend/provenance/cosign.h"
 #include "backend/provenance/tamper.h"
 
 #include "backend/base/clock.h"
@@ -561,6 +562,22 @@ void prov_verify_pace(struct prov_verify *run, int percent)
 void prov_verify_given(struct prov_verify *run, const char *notes)
 {
     buf_adds(&run->heads.given, notes);
+}
+
+bool prov_witness_keys_ok(const char *vkeys)
+{
+    struct prov__vkey keys[VERIFY__WITNESSES];
+    return prov__vkeys_read(PROV__COSIGNATURE, vkeys, keys, VERIFY__WITNESSES) > 0;
+}
+
+void prov_verify_witnesses(struct prov_verify *run, const char *vkeys)
+{
+    struct verify__heads *h = &run->heads;
+    struct prov__vkey keys[VERIFY__WITNESSES];
+    h->seen_count = prov__vkeys_read(PROV__COSIGNATURE, vkeys, keys, VERIFY__WITNESSES);
+    BUG_IF(h->seen_count < 1);
+    for (int i = 0; i < h->seen_count; i++)
+        h->seen[i] = (struct verify__seen){keys[i], -1, 0};
 }
 
 void prov_verify_cancel(struct prov_verify *run)

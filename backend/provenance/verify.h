@@ -11,7 +11,8 @@
 enum {
     VERIFY__LEVEL = 10, /* a whole slice is a complete subtree of this level */
     VERIFY__SLICE = 1 << VERIFY__LEVEL,
-    VERIFY__PROBLEMS = 100
+    VERIFY__PROBLEMS = 100,
+    VERIFY__WITNESSES = 16
 };
 
 struct verify__problem {
@@ -80,6 +81,11 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     struct prov__vkey key;
     struct prov__epochs epochs;
     struct buf given; /* notes kept elsewhere */
+    struct verify__seen {
+        struct prov__vkey key; /* of a witness whose cosignatures are looked for in them */
+        int64_t end, at;       /* of the newest that it cosigned, -1: none; at: seconds */
+    } seen[VERIFY__WITNESSES];
+    int seen_count;
     /* what was found */
     bool done;
     int64_t stored, written, given_count;
