@@ -37,8 +37,8 @@ int64_t prov__conflict_read(const char *bytes, size_t len);
 int prov__vkeys_read(enum prov__vkey_type type, const char *text, struct prov__vkey *out, int max);
 
 /* cosigned.c: what witnesses gave this log, as it is kept. */
-/* The newest checkpoint of an epoch that covers leaf `index` and was cosigned, with its cosignature
- * lines, into note; empty if there is none. */
+/* Of the newest cosigned checkpoints of an epoch that cover leaf `index`, the one with the most
+ * cosignatures, with their lines, into note; empty if there is none. */
 enum err prov__cosigned_note(struct store_db *db, const char *origin, int64_t epoch, int64_t index,
                              struct buf *note, struct error *e);
 /* Of the newest checkpoints the first that `quorum` of these keys (as vkeys) cosigned, otherwise

@@ -33,8 +33,9 @@ enum err prov__cosigned_note(struct store_db *db, const char *origin, int64_t ep
                              struct buf *note, struct error *e)
 {
     int64_t size = store_scalar(db, -1,
-                                "SELECT size FROM cosignatures WHERE origin = ? AND size > ?"
-                                " ORDER BY size DESC LIMIT 1",
+                                "SELECT size FROM (SELECT size FROM cosignatures WHERE origin = ?"
+                                " AND size > ? ORDER BY size DESC LIMIT 32)"
+                                " GROUP BY size ORDER BY count(*) DESC, size DESC LIMIT 1",
                                 "si", origin, index);
     return size < 0 ? ERR_OK : whole_note(db, origin, epoch, size, note, e);
 }
