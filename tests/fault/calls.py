@@ -4,6 +4,7 @@ what it was asked; the next one finds the log whole. FAULTS=all tries every call
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -51,9 +52,10 @@ def chosen(rng, kind, count):
             yield n, error, mode
 
 
-def sweep(name, source, args, after):
+def sweep(name, source, args, after, done=lambda state: True):
     rng = random.Random("%d %s" % (SEED, name))
     state, mark = copied(source), fresh("mark")
+    asked, args = args, [a.replace("STATE", state) for a in args]
     r = failing(state, mark, 0, 1, EIO, COUNT, *args)
     if r.code == 2:
         print("%s: this console has no `%s`" % (name, " ".join(args)))
@@ -67,16 +69,19 @@ def sweep(name, source, args, after):
         for n, error, mode in chosen(rng, kind, count):
             what = "%s, %s %d of %d, errno %d, mode %d, seed %d" % (name, NAMES[kind], n, count, error, mode, SEED)
             state, mark = copied(source), fresh("mark")
-            before = logged(state, after) if source else 0
+            before = logged(state, after) if source and after else 0
+            args = [a.replace("STATE", state) for a in asked]
             r = failing(state, mark, kind, n, error, mode, *args)
             failed += os.path.exists(mark)
             check(r.code in (0, 1), "ends by itself: " + what, r)
             check(r.code == 0 or b"what to do:" in r.err, "says what to do: " + what, r)
             verify(state, what)
-            if r.code == 0:
+            if r.code == 0 and after:
                 check(logged(state, after) > before, "did what it said: " + what, r)
+            check(r.code != 0 or done(state), "is done: " + what, r)
             again = run("--state", state, *args)
-            check(again.code == 0, "works again: " + what, again)
+            check(again.code == 0 or done(state), "works again: " + what, again)
+            check(done(state), "is done then: " + what, again)
             shutil.rmtree(state, True)
     check(failed > 0, "calls did fail", counts)
     print("%s: %s calls, %d of them failed" % (name, counts, failed))
@@ -94,8 +99,29 @@ def checkpoint():
     sweep("checkpoint", SOURCE, ["evidence", "checkpoint"], "checkpoint")
 
 
+def erased(state):
+    """Payloads 3 and 4 are gone, by the log's word."""
+    db = sqlite3.connect(state + "/console.db", timeout=5)
+    left = db.execute("SELECT count(*) FROM payloads WHERE seq IN (3, 4)").fetchone()[0]
+    said = db.execute("SELECT count(*) FROM erased WHERE seq IN (3, 4)").fetchone()[0]
+    db.close()
+    return left == 0 and said == 2
+
+
+def exported(state):
+    return run("evidence", "verify", "--bundle", state + "/bundle").code == 0
+
+
+def erase():
+    sweep("erasure", SOURCE, ["retention", "erase", "--range", "3-4", "--reason", "a test", "--yes"], None, erased)
+
+
+def export():
+    sweep("export", SOURCE, ["evidence", "export", "--all", "--force", "-o", "STATE/bundle"], None, exported)
+
+
 def rotate():
     sweep("rotation of the signing key", SOURCE, ["keys", "rotate"], "key.rotate")
 
 
-attack(first, ask, checkpoint, rotate)
+attack(first, ask, checkpoint, rotate, erase, export)
