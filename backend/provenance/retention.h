@@ -47,7 +47,7 @@ struct prov_retention *prov_retention_new(struct prov *p, prov_redact *redact, s
 /* An erasure under way stops after the batch in flight, without its done. */
 void prov_retention_free(struct prov_retention *r);
 
-/* ---- holds. done gets {id, entry} or NULL and e, borrowed. */
+/* ---- holds. done gets {id, entry} or NULL and e, borrowed; a refusal may come inside the call. */
 typedef void prov_retained(void *arg, json_t *result, const struct error *e);
 void prov_hold_set(struct prov_retention *r, const struct prov_scope *scope, const char *reason,
                    const char *by, prov_retained *done, void *arg);
