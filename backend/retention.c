@@ -40,6 +40,9 @@ struct retention {
     bool job;            /* the erasure under way is the job */
     bool busy;           /* J3 */
     struct error failed; /* the last job */
+    /* What is remembered over restarts, as it will be when what is on its way is written. */
+    int64_t seen; /* real ms: the clock was trusted */
+    int64_t job_at, acts, acts_incomplete;
     retention_done *done;
     void *arg;
     struct writing *writing; /* out on a worker, or NULL */
@@ -178,8 +181,10 @@ static void tell(struct retention *t, json_t *report, const struct error *e)
         return; /* who waits was told when it began */
     if (job)
         t->failed = *e;
-    if (job && e->code == ERR_OK)
-        prov_remember(t->r, "job_at", clock_real_ms());
+    if (job && e->code == ERR_OK) {
+        t->job_at = clock_real_ms();
+        prov_remember(t->r, "job_at", t->job_at);
+    }
     if (e->code != ERR_OK)
         t->not_before = clock_mono_ms() + AGAIN_MS;
     if (done)
@@ -233,9 +238,9 @@ static void write_done(void *arg, bool cancelled)
     } else {
         struct finishing *f = xcalloc(1, sizeof *f);
         bool whole = json_array_size(json_object_get(w->document, "missing")) == 0;
-        prov_remember(t->r, "acts", prov_remembered(t->r, "acts", 0) + 1);
+        prov_remember(t->r, "acts", ++t->acts);
         if (!whole)
-            prov_remember(t->r, "acts_incomplete", prov_remembered(t->r, "acts_incomplete", 0) + 1);
+            prov_remember(t->r, "acts_incomplete", ++t->acts_incomplete);
         f->t = t;
         f->report = json_incref(w->report);
         json_put(f->report, "files", json_incref(json_object_get(w->result, "files")));
@@ -341,19 +346,36 @@ int64_t backend__retention_days(const struct backend *b, enum prov_class class)
     return class == PROV_GOVERNANCE ? 0 : days_of(b->conf, keys[class]);
 }
 
+/* J1: the first time the newest entry of an earlier session counts, if there is one. */
+static void remember_clock(struct retention *t, int64_t now)
+{
+    t->seen = now;
+    t->doubtful = 0;
+    prov_remember(t->r, "clock_seen", now);
+}
+
+static void recall_all(struct retention *t)
+{
+    t->job_at = prov_remembered(t->r, "job_at", 0);
+    t->acts = prov_remembered(t->r, "acts", 0);
+    t->acts_incomplete = prov_remembered(t->r, "acts_incomplete", 0);
+    t->seen = prov_remembered(t->r, "clock_seen", -1);
+    if (t->seen < 0)
+        remember_clock(t, store_scalar(store_reader(t->backend->store), clock_real_ms(),
+                                       "SELECT ts FROM entries WHERE seq <"
+                                       " (SELECT max(first) FROM sessions)"
+                                       " ORDER BY seq DESC LIMIT 1",
+                                       ""));
+}
+
 /* J1: sets t->doubtful. */
 static void look_at_clock(struct retention *t)
 {
-    int64_t now = clock_real_ms(), seen = prov_remembered(t->r, "clock_seen", -1);
-    int64_t limit = conf_int(t->backend->conf, "retention", "", "clock_days");
-    if (seen < 0) /* the first time: the newest entry of an earlier session, if there is one */
-        seen = store_scalar(store_reader(t->backend->store), now,
-                            "SELECT ts FROM entries WHERE seq < (SELECT max(first) FROM sessions)"
-                            " ORDER BY seq DESC LIMIT 1",
-                            "");
-    t->doubtful = now - seen > limit * DAY_MS ? (now - seen) / DAY_MS : 0;
-    if (!t->doubtful && now - prov_remembered(t->r, "clock_seen", 0) > HOUR_MS)
-        prov_remember(t->r, "clock_seen", now);
+    int64_t ahead = clock_real_ms() - t->seen;
+    bool doubtful = ahead > conf_int(t->backend->conf, "retention", "", "clock_days") * DAY_MS;
+    t->doubtful = doubtful ? ahead / DAY_MS : 0;
+    if (!doubtful && ahead > HOUR_MS)
+        remember_clock(t, clock_real_ms());
 }
 
 enum err backend__retention_run(struct backend *b, const struct retention_order *order,
@@ -361,8 +383,7 @@ enum err backend__retention_run(struct backend *b, const struct retention_order 
 {
     struct retention *t = b->retention;
     if (order->confirm_clock) {
-        prov_remember(t->r, "clock_seen", clock_real_ms());
-        t->doubtful = 0;
+        remember_clock(t, clock_real_ms());
     } else {
         look_at_clock(t);
     }
@@ -402,13 +423,13 @@ static int64_t moment(const struct retention *t, int64_t now, int back)
 
 static bool is_due(struct retention *t)
 {
-    int64_t now = clock_real_ms(), last = prov_remembered(t->r, "job_at", -1), at;
+    int64_t now = clock_real_ms(), at;
     if (t->hour < 0)
         return false;
     at = moment(t, now, 0);
     if (at > now)
         at = moment(t, now, 1);
-    return last < at;
+    return t->job_at < at;
 }
 
 static void on_tick(void *arg)
@@ -465,6 +486,7 @@ enum err backend__retention_open(struct backend *b, struct error *e)
         free(t);
         return e->code;
     }
+    recall_all(t);
     t->dir = xasprintf("%s/retention", b->state_dir);
     t->timer = loop_timer_new(b->loop, on_tick, t);
     loop_timer_start(t->timer, FIRST_TICK_MS, 0);
@@ -501,22 +523,21 @@ json_t *backend__retention_status(const struct backend *b)
 {
     struct retention *t = b->retention;
     json_t *out = json_object(), *clock = json_object(), *acts = json_object();
-    int64_t last = prov_remembered(t->r, "job_at", -1);
     look_at_clock(t);
     json_put(out, "classes", classes_of(b));
     json_puti(out, "personal_days", days_of(b->conf, "personal_days"));
     json_puts(out, "daily_at", conf_str(b->conf, "retention", "", "daily_at"));
-    json_put(out, "last_run", time_or_null(last));
+    json_put(out, "last_run", time_or_null(t->job_at));
     json_put(out, "overdue", json_boolean(is_due(t)));
     json_put(out, "under_way", json_boolean(t->busy));
     json_puts(out, "error", t->failed.code == ERR_OK ? "" : err_words(&t->failed));
     json_put(clock, "trusted", json_boolean(!t->doubtful));
     json_puti(clock, "days_ahead", t->doubtful);
-    json_put(clock, "last_trusted", time_or_null(prov_remembered(t->r, "clock_seen", -1)));
+    json_put(clock, "last_trusted", time_or_null(t->seen));
     json_put(out, "clock", clock);
     json_puti(out, "holds", (int64_t)prov_holds_count(t->r));
-    json_puti(acts, "drafted", prov_remembered(t->r, "acts", 0));
-    json_puti(acts, "incomplete", prov_remembered(t->r, "acts_incomplete", 0));
+    json_puti(acts, "drafted", t->acts);
+    json_puti(acts, "incomplete", t->acts_incomplete);
     json_puts(acts, "folder", t->dir);
     json_put(out, "acts", acts);
     json_put(out, "scrub_due", json_boolean(prov_remembered(t->r, "scrub_due", 0) != 0));
@@ -543,9 +564,9 @@ void backend__retention_facts(const struct backend *b, struct pol_facts *f)
 {
     struct retention *t = b->retention;
     int64_t worst = INT64_MIN;
-    f->retention_run_at = prov_remembered(t->r, "job_at", 0);
-    f->acts = prov_remembered(t->r, "acts", 0);
-    f->acts_incomplete = prov_remembered(t->r, "acts_incomplete", 0);
+    f->retention_run_at = t->job_at;
+    f->acts = t->acts;
+    f->acts_incomplete = t->acts_incomplete;
     f->retention_days = 0;
     f->oldest_payload_at = 0;
     for (int i = 0; i < PROV_GOVERNANCE; i++) { /* the class that is longest over its time */

@@ -21,11 +21,14 @@
 static const int64_t DAY = 86400000;
 static int64_t clock_off_days;
 
-/* The machine's clock, set wrong. Stands in front of the C library's function. */
+/* The machine's clock, set wrong for this program's own code, not for the libraries that wait by
+ * it. Stands in front of the C library's function. */
+extern const char __executable_start, etext;
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
+    const char *caller = __builtin_return_address(0);
     long rc = syscall(SYS_clock_gettime, id, ts);
-    if (id == CLOCK_REALTIME)
+    if (id == CLOCK_REALTIME && caller >= &__executable_start && caller < &etext)
         ts->tv_sec += (time_t)(clock_off_days * 86400);
     return (int)rc;
 }
@@ -392,7 +395,7 @@ static void test_wrong_clock(void **state)
         seq[i] = append(w, "question", NULL, "text", NULL);
     }
     clock_off_days = 0;
-    o.now = now;
+    o.now = now + 3600000;
     erase(w, &o);
     assert_int_equal(reported(w, "erased"), 0);
     o.now = now + 11 * DAY;
