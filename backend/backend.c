@@ -199,6 +199,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     backend__exports_start(b);
     if (backend__retention_open(b, e) != ERR_OK)
         return e->code;
+    backend__daily_start(b);
     prov_on_change(b->prov, on_prov_change, b);
     return backend__witness_start(b, e);
 }
@@ -264,6 +265,7 @@ static void free_rooms(struct backend *b)
     prov_free(b->prov);
     cost_free(b->cost);
     bus_free(b->bus);
+    backend__daily_free(b);
     backend__exports_free(b);
     loop_free(b->loop);
     know_free(b->know);

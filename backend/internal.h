@@ -64,6 +64,7 @@ struct backend {
     int64_t verify_entry;  /* of the last one that was logged, -1: none */
     struct verify_wait *verify_waits; /* oldest first */
     struct prov_verify *verify;
+    struct daily *daily;     /* daily.c; NULL: no daily bundles */
     struct exports *exports; /* methods_export.c */
     bool score_due, stopping;
     bool stop_indexing; /* read by a worker, atomically */
@@ -108,6 +109,11 @@ void backend__bundle(struct backend *b, const struct prov_bundle_options *o, bac
                      void *arg);
 void backend__exports_start(struct backend *b);
 void backend__exports_free(struct backend *b);
+/* daily.c: after the exports began, and before they end. */
+void backend__daily_start(struct backend *b);
+void backend__daily_free(struct backend *b);
+/* Why the last one could not be made; NULL: it could. */
+const struct error *backend__daily_error(const struct backend *b);
 /* sbom.c: a bill of materials, CycloneDX 1.6; reads all libraries: on a worker. */
 json_t *backend__sbom(void);
 

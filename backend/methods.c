@@ -232,6 +232,8 @@ json_t *backend__status(struct backend *b)
         add_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
                   chain.signing.detail);
     backend__witness_status(b, status, alerts);
+    if (backend__daily_error(b))
+        add_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));

@@ -66,6 +66,7 @@ static const struct limit {
     {"max_output_tokens", 1, 1000000},
     {"context", 256, 100000000},
     {"retention_days", 1, 36500},
+    {"bundle_keep", 1, 36500},
     {"dialogue_days", 0, 36500},
     {"telemetry_days", 0, 36500},
     {"operation_days", 0, 36500},

@@ -19,6 +19,7 @@ static void job_free(struct bundle__job *j)
         buf_release(&j->tree[i].checkpoints);
     }
     bundle__entries_release(&j->entries);
+    bundle__keys_release(&j->keys);
     free(j->epochs.at);
     buf_release(&j->note);
     json_decref(j->policy);

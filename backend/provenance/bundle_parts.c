@@ -368,6 +368,13 @@ bool bundle__keys_read(const char *text, size_t len, struct bundle__keys *out)
     return out->count > 0 && rest.len == 0;
 }
 
+void bundle__keys_release(struct bundle__keys *keys)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        free(keys->at[i].note);
+    keys->count = 0;
+}
+
 const struct prov__vkey *bundle__key_at(const struct bundle__keys *keys, int64_t size)
 {
     const struct prov__vkey *found = NULL;

@@ -90,17 +90,21 @@ bool bundle__proofs_read(const char *text, size_t len, struct bundle__tree *out,
                          struct buf *hashes);
 
 /* keys: lines `FIRST VKEY`: the key signs checkpoints over more than FIRST entries, up to the next
- * line's. */
+ * line's. Behind them, for each key but the first, an empty line and the statement by which the key
+ * before it hands on to it (trust.h), signed by both. */
 enum { BUNDLE__KEYS_MOST = 64 };
 struct bundle__keys {
     size_t count;
     struct bundle__key {
         int64_t first;
         struct prov__vkey vkey;
+        char *note; /* the statement; NULL for the first */
     } at[BUNDLE__KEYS_MOST];
 };
 void bundle__keys_write(const struct bundle__keys *keys, struct buf *out);
+/* False if it is not in form; to be released in either case. */
 bool bundle__keys_read(const char *text, size_t len, struct bundle__keys *out);
+void bundle__keys_release(struct bundle__keys *keys);
 /* The key that signs checkpoints over `size` entries; NULL: none. */
 const struct prov__vkey *bundle__key_at(const struct bundle__keys *keys, int64_t size);
 

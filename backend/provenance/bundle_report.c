@@ -71,7 +71,8 @@ static char *unquoted(struct prov__text text) /* checked by the scanner, in JSON
 /* A few words of a payload: what one looks for when one looks for this entry. */
 static char *label_of(const struct bundle__payload *p)
 {
-    static const char *const keys[] = {"text", "tool", "query", "winner", "model", "reason"};
+    static const char *const keys[] = {"text",  "tool",  "query", "winner",
+                                       "model", "route", "reason"};
     char *label = NULL;
     if (p->state > BUNDLE__ATTESTED)
         return NULL;
@@ -201,9 +202,11 @@ static void put_summary(struct page *p)
     }
     json_array_foreach(trees, i, tree)
     {
-        put_field(out, "Log", json_str(tree, "origin", ""), "wide mono");
-        put_number(out, "Signed over", json_int(tree, "size", 0));
+        char *log = xasprintf("%s, signed over %lld entries", json_str(tree, "origin", ""),
+                              (long long)json_int(tree, "size", 0));
+        put_field(out, "Log", log, "wide mono");
         put_field(out, "Root", json_str(tree, "root", ""), "wide mono");
+        free(log);
     }
     prov__vkey_write(&p->r->keys->at[p->r->keys->count - 1].vkey, line);
     put_field(out, "Verifier key", line, "wide mono");
@@ -284,13 +287,26 @@ static void put_lineage(struct page *p)
     free(nodes);
 }
 
+static void put_parents(struct buf *out, const struct report__node *n)
+{
+    for (size_t i = 0; i < n->parent_count; i++) {
+        buf_addf(out, "%s<a href=\"#e%lld\">%lld</a> ", i ? ", " : "", (long long)n->parent[i].seq,
+                 (long long)n->parent[i].seq);
+        report__str(out, n->parent[i].transform);
+        if (n->parent[i].confidence >= 0)
+            buf_addf(out, " %d.%02d", n->parent[i].confidence / 1000,
+                     n->parent[i].confidence % 1000 / 10);
+    }
+}
+
 static void put_entries(struct page *p)
 {
     struct buf *out = p->out;
     size_t all = p->r->entries->count;
     buf_adds(out,
              "<section>\n<h2>Entries</h2>\n<table>\n<thead><tr><th class=\"n\">No.</th><th>Time "
-             "(UTC)</th><th>Type</th><th>Actor</th><th>Payload</th><th>SHA-256</th></tr></thead>\n"
+             "(UTC)</th><th>Type</th><th>Actor</th><th>Derives "
+             "from</th><th>Payload</th><th>SHA-256</th></tr></thead>\n"
              "<tbody>\n");
     for (size_t i = 0; i < p->count; i++) {
         const struct row *r = &p->rows[i];
@@ -300,6 +316,8 @@ static void put_entries(struct page *p)
         report__str(out, r->node.type);
         buf_adds(out, "</td><td>");
         report__str(out, r->node.actor);
+        buf_adds(out, "</td><td>");
+        put_parents(out, &r->node);
         if (i < SHOWN && r->has_payload && r->payload.state <= BUNDLE__ATTESTED)
             buf_addf(out, "</td><td><a href=\"#p%lld\">%s</a>", (long long)r->node.seq, state);
         else

@@ -110,7 +110,7 @@ static bool check_keys(struct check *c)
     char line[VAULT_LABEL];
     if (!bundle__keys_read(m->data, m->len, &c->keys)) {
         add(c, m->name, -1, "key", "it is not a list of verifier keys");
-        c->keys.count = 0;
+        bundle__keys_release(&c->keys);
         return false;
     }
     json_t *list = json_array();
@@ -671,6 +671,7 @@ json_t *bundle_verify(const struct bundle_given *in)
     warn(c);
     json_t *out = report(c);
     bundle__entries_release(&c->entries);
+    bundle__keys_release(&c->keys);
     json_decref(c->statement);
     json_decref(c->problems);
     json_decref(c->warnings);
