@@ -67,15 +67,20 @@ static int64_t check_tree(struct source *s, const struct prov__checkpoint *c)
     struct verify__heads *h = s->heads;
     int64_t number = prov__origin_epoch(&h->key, c->origin);
     size_t at = 0;
-    while (at < h->epochs.count && h->epochs.at[at].epoch != number)
+    while (at < h->epochs.count && h->epochs.at[at].epoch < number)
         at++;
+    bool known = at < h->epochs.count && h->epochs.at[at].epoch == number;
     const struct prov__epoch *epoch = &h->epochs.at[at < h->epochs.count ? at : at - 1];
-    int64_t end = epoch_end(s, at < h->epochs.count ? at : at - 1, c->head.size);
     char *origin = prov__origin(&h->key, number);
-    if (at == h->epochs.count || c->head.size > end - epoch->base)
-        rolled_back(s, end, origin, c->head.size);
-    else
-        check_root(s, epoch, &c->head);
+    if (!known && at < h->epochs.count) { /* it was lost before that one began */
+        rolled_back(s, epoch->base - 1, origin, c->head.size);
+    } else {
+        int64_t end = epoch_end(s, (size_t)(epoch - h->epochs.at), c->head.size);
+        if (!known || c->head.size > end - epoch->base)
+            rolled_back(s, end, origin, c->head.size);
+        else
+            check_root(s, epoch, &c->head);
+    }
     free(origin);
     return epoch->base + c->head.size;
 }

@@ -114,6 +114,13 @@ class Verifier:
         self.nodes = 0
         self.epoch = 1
 
+    def begin_epoch(self, seq):
+        """A tree of its own begins with this entry; seq, prev and the head run on."""
+        self.epoch += 1
+        self.tree = Tree()
+        if self.db.execute("SELECT epoch FROM epochs WHERE base = ?", (seq,)).fetchone() != (self.epoch,):
+            self.problem(seq, "epoch", "epoch %d is not in the table" % self.epoch)
+
     def problem(self, seq, code, text):
         self.problems.append({"seq": seq, "code": code, "text": text})
 
@@ -131,6 +138,8 @@ class Verifier:
             self.problem(self.next, "missing", "the entry after %d is %d" % (self.next - 1, seq))
             self.next = seq
         entry = read_entry(data)
+        if entry is not None and entry["type"] == "epoch.start":
+            self.begin_epoch(seq)
         mine = sha256(b"\x00", data)
         if leaf != mine:
             self.problem(seq, "leaf", "the stored leaf is not the entry's")
