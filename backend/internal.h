@@ -64,7 +64,10 @@ struct backend {
     int64_t verify_entry;  /* of the last one that was logged, -1: none */
     struct verify_wait *verify_waits; /* oldest first */
     struct prov_verify *verify;
-    struct daily *daily;     /* daily.c; NULL: no daily bundles */
+    struct daily *daily;         /* daily.c; NULL: no daily bundles */
+    struct prov_verify *rolling; /* methods_verify.c: in the background, or NULL */
+    struct loop_timer *rolling_timer;
+    int64_t rolling_checked, rolling_size, told_epoch;
     struct exports *exports; /* methods_export.c */
     bool score_due, stopping;
     bool stop_indexing; /* read by a worker, atomically */
@@ -99,6 +102,13 @@ struct verify_given {
 void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
                      const char *actor, verify_done *done, void *arg);
 void backend__verify_forget(struct backend *b); /* at stop */
+enum { VERIFY_KNOWN = -1 };                     /* as `from`: behind what was verified last */
+/* A report is in: what the score, the status and the log make of it. actor NULL: nobody asked. */
+void backend__verified(struct backend *b, json_t *report, const char *actor);
+/* methods_verify.c: when the next one in the background begins; full: one has just ended. */
+void backend__rolling_start(struct backend *b, bool full);
+void backend__rolling_stop(struct backend *b);
+void backend__epoch_tell(struct backend *b, const struct prov_state *chain);
 
 /* methods_export.c: bundles. Makes one with what the console says of itself; of the options only
  * what is chosen, scope, payloads and actor are the caller's. bundle is the callee's. */

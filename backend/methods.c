@@ -159,6 +159,9 @@ static json_t *chain_doc(const struct prov_state *s)
     json_puti(chain, "verified", s->verified);
     json_puti(chain, "signed", s->signed_size);
     json_puts(chain, "head", s->head);
+    json_puti(chain, "epoch", s->epoch);
+    json_puti(chain, "base", s->base);
+    json_puti(chain, "quarantined", s->quarantined);
     if (s->checked_at) {
         char at[CLOCK_TEXT];
         clock_format(s->checked_at, at);
@@ -215,6 +218,20 @@ static json_t *models_doc(struct backend *b)
     return models;
 }
 
+static void add_chain_alert(json_t *alerts, const struct prov_state *s)
+{
+    if (s->damaged < 0) {
+        add_alert(alerts, "fail", "evidence", "the log does not verify");
+        return;
+    }
+    char *text =
+        xasprintf("the log does not verify: %lld entries are quarantined, the first is %lld; "
+                  "it goes on in epoch %lld",
+                  (long long)s->quarantined, (long long)s->damaged, (long long)s->epoch);
+    add_alert(alerts, "fail", "evidence", text);
+    free(text);
+}
+
 json_t *backend__status(struct backend *b)
 {
     struct prov_state chain;
@@ -222,7 +239,7 @@ json_t *backend__status(struct backend *b)
     json_t *status = json_object(), *alerts = json_array(), *counts = json_object();
     connector_alerts(b, alerts, counts);
     if (chain.state == PROV_BROKEN)
-        add_alert(alerts, "fail", "evidence", "the log does not verify");
+        add_chain_alert(alerts, &chain);
     if (b->know_warning.code != ERR_OK)
         add_alert(alerts, "warn", "knowledge", b->know_warning.detail);
     char retention[160];
@@ -271,6 +288,7 @@ static void tell_status(void *arg)
         bus_event(b->bus, "entry", entry);
         json_decref(entry);
     }
+    backend__epoch_tell(b, &chain);
     if (b->score_due) {
         b->score_due = false;
         backend__score_tell(b);
@@ -301,6 +319,13 @@ void on_status_get(struct bus_call *c, void *arg)
     struct backend *b = arg;
     json_t *status = backend__status(b);
     json_puts(status, "role", bus_role_name(bus_session(c)->role));
+    json_t *background = json_null();
+    if (b->rolling) {
+        background = json_object();
+        json_puti(background, "checked", b->rolling_checked);
+        json_puti(background, "size", b->rolling_size);
+    }
+    json_put(json_object_get(status, "chain"), "background", background);
     json_puti(status, "uptime_ms", (int64_t)(clock_mono_ms() - b->started_ms));
     if (bus_session(c)->role < BUS_REVIEWER)
         backend__withhold_status(status);

@@ -112,7 +112,9 @@ static void verify_next(struct backend *b)
         w->running = w == first || (w->from == first->from && !w->given && !first->given);
         w->size = now.size;
     }
-    b->verify = prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
+    b->verify = first->from == VERIFY_KNOWN
+                    ? prov_verify_known(b->prov, tell_progress, on_verified, b)
+                    : prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
     if (first->given)
         prov_verify_given(b->verify, first->given);
     if (first->given && first->witnesses)
@@ -147,14 +149,14 @@ static void verify_tell(struct verify_wait *w, const json_t *report)
     free(w);
 }
 
-static void on_verified(void *arg, json_t *report)
+void backend__verified(struct backend *b, json_t *report, const char *actor)
 {
-    struct backend *b = arg;
-    b->verify = NULL;
-    bool whole = json_int(report, "from", 0) == 0 && json_flag(report, "ok", false);
+    bool full = json_int(report, "from", 0) == 0;
+    bool known = strcmp(json_str(report, "mode", ""), "start") == 0;
     /* A part without problems says nothing of the rest, and something given that is no checkpoint
      * of ours says nothing of the log. */
-    if (whole || !json_flag(report, "intact", false)) {
+    if (((full || known) && json_flag(report, "ok", false)) ||
+        !json_flag(report, "intact", false)) {
         json_decref(b->verify_report);
         b->verify_report = json_incref(report);
     }
@@ -162,12 +164,25 @@ static void on_verified(void *arg, json_t *report)
     json_put(data, "report", json_incref(report));
     bus_event(b->bus, "verify", data);
     json_decref(data);
+    if (actor || !json_flag(report, "ok", false))
+        log_report(b, actor ? actor : "backend", report);
+    backend__score_recount(b);
+    b->score_due = true;
+    backend__changed(b);
+    /* A walk of a long log leaves many small holes, and the first walk comes soon after start. */
+    malloc_trim(0);
+}
+
+static void on_verified(void *arg, json_t *report)
+{
+    struct backend *b = arg;
+    b->verify = NULL;
     struct verify_wait *waits = take_answered(b);
     const char *actor = NULL;
     for (struct verify_wait *w = waits; w; w = w->next)
         actor = w->actor ? w->actor : actor;
-    if (actor || !json_flag(report, "ok", false))
-        log_report(b, actor ? actor : "backend", report);
+    backend__verified(b, report, actor);
+    backend__rolling_start(b, json_int(report, "from", 0) == 0);
     while (waits) {
         struct verify_wait *w = waits;
         waits = w->next;
@@ -175,11 +190,6 @@ static void on_verified(void *arg, json_t *report)
     }
     json_decref(report);
     verify_next(b);
-    backend__score_recount(b);
-    b->score_due = true;
-    backend__changed(b);
-    /* A walk of a long log leaves many small holes, and the first walk comes soon after start. */
-    malloc_trim(0);
 }
 
 void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
@@ -214,6 +224,7 @@ void backend__verify_forget(struct backend *b)
     if (b->verify)
         prov_verify_cancel(b->verify);
     b->verify = NULL;
+    backend__rolling_stop(b);
     while (b->verify_waits) {
         struct verify_wait *w = b->verify_waits;
         b->verify_waits = w->next;
@@ -259,6 +270,13 @@ void on_evidence_verify(struct bus_call *c, void *arg)
         err_set(&wrong, ERR_DENIED, "checkpoints are checked for reviewers and operators");
         bus_fail(c, &wrong);
         return;
+    }
+    if (json_flag(bus_params(c), "behind", false)) {
+        from = prov_checkpoint_end(b->prov, given.checkpoints ? given.checkpoints : "", &wrong);
+        if (from < 0) {
+            bus_fail(c, &wrong);
+            return;
+        }
     }
     const struct verify_given *any = given.checkpoints ? &given : NULL;
     if (json_flag(bus_params(c), "wait", false)) {

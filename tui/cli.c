@@ -345,8 +345,9 @@ static const struct cli_command COMMANDS[] = {
     {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
-    {"evidence", "evidence list|show|verify|checkpoint|proof|export|lineage [--json] ...",
-     "the log: list, show SEQ, verify, checkpoint, proof SEQ, export, lineage ID", cli__evidence},
+    {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
+     "the log: list, show SEQ, verify, report, checkpoint, proof SEQ, export, lineage ID",
+     cli__evidence},
     {"retention",
      "retention status|run|erase|hold|holds|release|acts [--json] [--subject TEXT|--trace ID|"
      "--session ID|--range A-B|--all] [--reason TEXT] [--basis TEXT] [--dry-run] [--yes] "
@@ -367,7 +368,7 @@ const char *cli_help(void)
            "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
            "ID]\n"
            "  evidence show [--json] SEQ one entry with its payload\n"
-           "  evidence verify [--json] [--from SEQ] [--checkpoint FILE [--witness VKEYFILE]]\n"
+           "  evidence verify [--json] [--from SEQ|FILE] [--checkpoint FILE [--witness VKEYFILE]]\n"
            "                             verify the log; exit 4 if it was tampered with\n"
            "  evidence checkpoint [--json]\n"
            "                             sign the log as it stands, and print the signed note\n"
@@ -486,15 +487,15 @@ static int take_words(struct cli *c, int argc, char **argv)
         return problem ? usage(command, problem) : EXIT_DONE;
     }
     if (command->run == cli__evidence) {
-        static const char *const ACTIONS[] = {"list", "verify", "checkpoint", "export",
-                                              "show", "proof",  "lineage"};
-        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 4, LINEAGE = 6 };
+        static const char *const ACTIONS[] = {"list",   "verify", "checkpoint", "report",
+                                              "export", "show",   "proof",      "lineage"};
+        enum { ACTION_COUNT = sizeof ACTIONS / sizeof *ACTIONS, TAKES_SEQ = 5, LINEAGE = 7 };
         size_t at = 0;
         c->action = argc ? argv[0] : "";
         while (at < ACTION_COUNT && strcmp(c->action, ACTIONS[at]) != 0)
             at++;
         if (at == ACTION_COUNT)
-            return usage(command, "the actions are list, show, verify, checkpoint, proof, "
+            return usage(command, "the actions are list, show, verify, report, checkpoint, proof, "
                                   "export and lineage");
         if (at == LINEAGE && argc != (c->audit ? 1 : 2))
             return usage(command, "it takes an entry's number or a trace's id, or --audit");
@@ -588,7 +589,9 @@ static bool take_option(struct cli *c, int option)
     case 'a':
         return whole_number(optarg, &c->after);
     case 'f':
-        return whole_number(optarg, &c->from);
+        if (!whole_number(optarg, &c->from)) /* a file with a checkpoint */
+            c->from_file = optarg;
+        return *optarg != '\0';
     case 'y':
         c->type = optarg;
         return true;

@@ -1,9 +1,10 @@
-/* `mcp-console evidence list|show|verify|checkpoint|proof`; cli_bundle.c has `export`,
+/* `mcp-console evidence list|show|verify|report|checkpoint|proof`; cli_bundle.c has `export`,
  * cli_lineage.c `lineage`. */
 #include "tui/cli_internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static int list(struct cli *c, struct busc *bus)
 {
@@ -129,21 +130,97 @@ static void print_erased(const json_t *erased)
         printf("and by %lld more erase entries\n", more);
 }
 
+static void print_problems(const json_t *report)
+{
+    const json_t *problem;
+    size_t i;
+    json_array_foreach(json_object_get(report, "problems"), i, problem)
+    {
+        if (json_int(problem, "seq", -1) < 0)
+            printf("problem: ");
+        else
+            printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
+        cli__put(json_str(problem, "text", ""), false);
+        putchar('\n');
+    }
+    long long more = json_int(report, "problem_count", 0) - (long long)i;
+    if (more > 0)
+        printf("and %lld more problems\n", more);
+}
+
+static void print_epochs(const json_t *report)
+{
+    const json_t *epochs = json_object_get(report, "epochs"), *epoch, *zone;
+    size_t i, k;
+    if (json_array_size(epochs) < 2)
+        return;
+    json_array_foreach(epochs, i, epoch)
+    {
+        long long base = json_int(epoch, "base", 0);
+        printf("epoch %lld: entries %lld to %lld, %s\n", (long long)json_int(epoch, "epoch", 0),
+               base, base + (long long)json_int(epoch, "size", 0) - 1,
+               json_flag(epoch, "intact", false) ? "intact" : "NOT INTACT");
+        json_array_foreach(json_object_get(epoch, "quarantined"), k, zone)
+            printf("  quarantined: %lld to %lld (%s)\n", (long long)json_int(zone, "from", -1),
+                   (long long)json_int(zone, "to", -1), json_str(zone, "code", ""));
+    }
+}
+
+static void print_report(const json_t *report)
+{
+    printf("%s: %lld of %lld entries checked in %lld ms\n",
+           json_flag(report, "ok", false) ? "intact" : "TAMPERED",
+           (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
+           (long long)json_int(report, "elapsed_ms", 0));
+    printf("head   ");
+    cli__put(json_str(report, "head", ""), false);
+    printf("\nroot   ");
+    cli__put(json_str(report, "root", ""), false);
+    printf("\nproved ");
+    cli__put(json_str(report, "proved", ""), false);
+    putchar('\n');
+    print_epochs(report);
+    print_problems(report);
+    print_erased(json_object_get(report, "erased"));
+}
+
+/* What was found when the epoch began in which the log goes on; that may be just now. */
+static void print_forensics(struct busc *bus, int64_t epoch)
+{
+    enum { WAIT_MS = 10000, TRIES = 40 };
+    static const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+    json_t *answer = NULL;
+    for (int i = 0; epoch > 1 && i < TRIES; i++) {
+        json_decref(answer);
+        answer = busc_wait(bus, WIRE_evidence_report, json_object(), WAIT_MS, NULL);
+        if (json_int(json_object_get(answer, "report"), "epoch", 0) >= epoch)
+            break;
+        nanosleep(&pause, NULL);
+    }
+    if (answer) {
+        putchar('\n');
+        cli__put(json_str(answer, "text", ""), true);
+    }
+    json_decref(answer);
+}
+
 static int verify(struct cli *c, struct busc *bus)
 {
     enum { LONG_MS = 24 * 3600 * 1000 };
     struct error e = {0};
     int status = EXIT_DONE;
-    char *given = c->checkpoint ? cli__read_checkpoints(c->checkpoint, &status) : NULL;
+    const char *file = c->from_file ? c->from_file : c->checkpoint;
+    char *given = file ? cli__read_checkpoints(file, &status) : NULL;
     char *keys = c->witness && status == EXIT_DONE ? cli__read_file(c->witness, &status) : NULL;
     if (status != EXIT_DONE) {
         free(given);
         free(keys);
         return status;
     }
-    json_t *params = json_object(), *problem;
+    json_t *params = json_object();
     json_puti(params, "from", c->from);
     json_put(params, "wait", json_true());
+    json_put(params, "behind", json_boolean(c->from_file));
     if (given)
         json_puts(params, "checkpoints", given);
     if (keys)
@@ -154,37 +231,26 @@ static int verify(struct cli *c, struct busc *bus)
     if (!report)
         return cli_error(&e);
     bool ok = json_flag(report, "ok", false);
-    if (c->json) {
+    if (c->json)
         cli__print_json(report);
-    } else {
-        printf("%s: %lld of %lld entries checked in %lld ms\n", ok ? "intact" : "TAMPERED",
-               (long long)json_int(report, "checked", 0), (long long)json_int(report, "size", 0),
-               (long long)json_int(report, "elapsed_ms", 0));
-        printf("head   ");
-        cli__put(json_str(report, "head", ""), false);
-        printf("\nroot   ");
-        cli__put(json_str(report, "root", ""), false);
-        printf("\nproved ");
-        cli__put(json_str(report, "proved", ""), false);
-        putchar('\n');
-        size_t i;
-        json_array_foreach(json_object_get(report, "problems"), i, problem)
-        {
-            if (json_int(problem, "seq", -1) < 0)
-                printf("problem: ");
-            else
-                printf("problem at entry %lld: ", (long long)json_int(problem, "seq", -1));
-            cli__put(json_str(problem, "text", ""), false);
-            putchar('\n');
-        }
-        print_erased(json_object_get(report, "erased"));
-        long long more = json_int(report, "problem_count", 0) -
-                         (long long)json_array_size(json_object_get(report, "problems"));
-        if (more > 0)
-            printf("and %lld more problems\n", more);
-    }
+    else
+        print_report(report);
+    if (!ok && !c->json)
+        print_forensics(bus, json_int(report, "epoch", 1));
     json_decref(report);
     return ok ? EXIT_DONE : EXIT_TAMPERED;
+}
+
+static int report(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *answer = cli__call(bus, WIRE_evidence_report, json_object(), &status);
+    if (answer && c->json)
+        cli__print_json(answer);
+    else if (answer)
+        cli__put(json_str(answer, "text", ""), true);
+    json_decref(answer);
+    return status;
 }
 
 /* ---- checkpoint, proof */
@@ -241,10 +307,14 @@ int cli__evidence(struct cli *c, struct busc *bus)
     static const struct {
         const char *name;
         int (*run)(struct cli *c, struct busc *bus);
-    } actions[] = {{"list", list},           {"show", show},
-                   {"verify", verify},       {"checkpoint", checkpoint},
-                   {"proof", proof},         {"export", cli__export},
-                   {"lineage", cli__lineage}};
+    } actions[] = {{"list", list},
+                   {"show", show},
+                   {"verify", verify},
+                   {"checkpoint", checkpoint},
+                   {"proof", proof},
+                   {"export", cli__export},
+                   {"lineage", cli__lineage},
+                   {"report", report}};
     for (size_t i = 0;; i++)
         if (strcmp(c->action, actions[i].name) == 0)
             return actions[i].run(c, bus);

@@ -21,6 +21,7 @@ struct cli {
     const char *action;
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
+    const char *from_file; /* evidence verify: a checkpoint to begin behind */
     /* evidence export, evidence verify --bundle */
     const char *session, *control, *range, *output, *bundle, *key;
     int64_t to;

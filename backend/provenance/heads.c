@@ -139,8 +139,10 @@ static bool check_note(void *arg, const char *bytes, size_t len)
         int64_t end = check_tree(s, &c);
         if (end > h->newest)
             h->newest = end;
-        if (s->given && end > h->newest_given)
+        if (s->given && end > h->newest_given) {
             h->newest_given = end;
+            h->given_base = end - c.head.size;
+        }
         if (s->given)
             check_cosigned(s, &c, end);
     }
@@ -318,4 +320,41 @@ void verify__heads_check(struct verify__heads *h)
     h->done = true;
     prov__stored_release(&h->tree);
     store_db_close(db);
+}
+
+/* ---- how far a checkpoint goes ---- */
+
+struct furthest {
+    const struct prov *prov;
+    int64_t end;
+};
+
+static bool take_end(void *arg, const char *bytes, size_t len)
+{
+    struct furthest *f = arg;
+    const struct prov__epochs *epochs = &f->prov->epochs;
+    struct prov__checkpoint c;
+    if (prov__note_read(bytes, len, &c) != NULL)
+        return true;
+    for (size_t i = 0; i < epochs->count; i++)
+        if (epochs->at[i].epoch == prov__note_epoch(c.origin) &&
+            epochs->at[i].base + c.head.size > f->end)
+            f->end = epochs->at[i].base + c.head.size;
+    return true;
+}
+
+static bool pass_by(void *arg, const char *bytes, size_t len)
+{
+    (void)arg, (void)bytes, (void)len;
+    return true;
+}
+
+/* Whether it is signed is the run's matter. */
+int64_t prov_checkpoint_end(const struct prov *p, const char *notes, struct error *e)
+{
+    struct furthest f = {p, -1};
+    prov__notes_each(notes, strlen(notes), take_end, pass_by, &f);
+    if (f.end < 0)
+        err_set(e, ERR_INVALID, "there is no checkpoint of an epoch of this log in it");
+    return f.end;
 }

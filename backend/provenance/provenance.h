@@ -184,6 +184,9 @@ void prov_verify_given(struct prov_verify *run, const char *notes);
  * not. */
 bool prov_witness_keys_ok(const char *vkeys);
 void prov_verify_witnesses(struct prov_verify *run, const char *vkeys);
+/* Where the newest of such notes ends, signed or not: the number of the entry behind it. -1 with
+ * *e: INVALID. */
+int64_t prov_checkpoint_end(const struct prov *p, const char *notes, struct error *e);
 void prov_verify_cancel(struct prov_verify *run); /* before done ran; no callback runs any more */
 
 #endif

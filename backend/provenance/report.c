@@ -7,6 +7,17 @@
 #include "backend/base/clock.h"
 #include <string.h>
 
+/* The entries that the newest checkpoint that was given covers. */
+static void put_given(const struct prov_verify *run, struct buf *text)
+{
+    const struct verify__heads *h = &run->heads;
+    int64_t end = h->newest_given < run->size ? h->newest_given : run->size;
+    if (h->given_base == 0)
+        buf_addf(text, "its first %lld entries", (long long)end);
+    else
+        buf_addf(text, "entries %lld to %lld", (long long)h->given_base, (long long)end - 1);
+}
+
 static void tell_heads(const struct prov_verify *run, struct buf *text)
 {
     const struct verify__heads *h = &run->heads;
@@ -15,19 +26,18 @@ static void tell_heads(const struct prov_verify *run, struct buf *text)
         buf_addf(
             text,
             " The checkpoints, %lld in the database and %lld in the file beside it, are signed by "
-            "the key of %s, and the log leads to each of them; the newest covers %lld entries. "
+            "the key of %s, and the log leads to each of them; the newest covers it up to entry "
+            "%lld. "
             "Whoever has this directory with its keys could have signed them anew.",
-            (long long)h->stored, (long long)h->written, h->key.name, (long long)h->newest);
+            (long long)h->stored, (long long)h->written, h->key.name, (long long)h->newest - 1);
     else if (s && s->error.code != ERR_OK && !h->done)
         buf_addf(text, " Checkpoints were not checked: %s.", s->error.detail);
     if (h->newest_given >= 0) {
-        long long n = h->newest_given < run->size ? h->newest_given : run->size;
-        buf_addf(
-            text,
-            " The checkpoint that was given is signed by that key and the log leads to it: its "
-            "first %lld entries are those that were signed then%s, and it is no older copy than "
-            "that.",
-            n, run->from ? ", as far as they were read" : "");
+        buf_adds(text,
+                 " The checkpoint that was given is signed by that key and the log leads to it: ");
+        put_given(run, text);
+        buf_addf(text, " are those that were signed then%s, and it is no older copy than that.",
+                 run->from > h->given_base ? ", as far as they were read" : "");
     }
     if (h->unproved)
         buf_adds(text, " What was given and is no checkpoint by this log's key proves nothing.");
@@ -132,7 +142,7 @@ static json_t *proved(const struct prov_verify *run, const struct prov__tally *e
     if (run->heads.newest_given >= 0 && !verify__broken(run))
         buf_addf(&text,
                  " Not proved: that behind those %lld entries nothing was cut off or written anew.",
-                 (long long)run->heads.newest_given);
+                 (long long)(run->heads.newest_given - run->heads.given_base));
     else
         buf_adds(&text,
                  " Not proved: that nothing was cut off behind the last entry, or that the whole "

@@ -307,6 +307,7 @@ static void finish(struct prov_verify *run)
     verify__check_ends(run);
     json_t *report = verify__report(run);
     tell_prov(run, report);
+    json_puti(report, "epoch", p->next.epoch); /* in which the log goes on */
     prov_verified *done = run->done;
     void *arg = run->arg;
     unlink_run(run);

@@ -90,6 +90,7 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     bool done;
     int64_t stored, written, given_count;
     int64_t newest, newest_given; /* up to which entry one covers its epoch, -1: none */
+    int64_t given_base;           /* and where that epoch begins */
     int64_t log_size;
     struct prov__stored tree; /* of the epoch looked at last */
     int64_t unproved;         /* problems with what was given that say nothing about this log */
