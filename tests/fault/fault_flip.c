@@ -276,7 +276,7 @@ static void make_log(const char *dir, struct set *set)
 
 int main(int argc, char **argv)
 {
-    const char *tmp = getenv("TMPDIR"), *all = getenv("FAULTS");
+    const char *all = getenv("FAULTS");
     size_t step = argc > 1 ? strtoul(argv[1], NULL, 10) : all ? 1 : 151;
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)clock_real_ms();
     struct set set = {0};
@@ -285,13 +285,8 @@ int main(int argc, char **argv)
     struct prov_state state;
     if (step < 1)
         return 2;
-    /* The files are written over and over: memory does, where there is some. */
-    char *top = xasprintf("%s/mcpc-fault-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm"
-                                                  : tmp                         ? tmp
-                                                                                : "/tmp");
     vault_init();
-    if (!mkdtemp(top))
-        return 2;
+    char *top = world_dir();
     char *source = xasprintf("%s/source", top);
     make_log(source, &set);
     BUG_IF(world_open(&w, source, &e) != ERR_OK);

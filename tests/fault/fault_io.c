@@ -372,14 +372,14 @@ static int fill_up(const char *from, const char *dir, int step, int *rounds)
 
 int main(int argc, char **argv)
 {
-    const char *tmp = getenv("TMPDIR"), *all = getenv("FAULTS");
+    const char *all = getenv("FAULTS");
     int step = argc > 1 ? (int)strtol(argv[1], NULL, 10) : all ? 1 : 12, rounds = 0, bad = 0;
-    char *top = xasprintf("%s/mcpc-fault-XXXXXX", tmp ? tmp : "/tmp");
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)clock_real_ms();
     srand(seed);
     vault_init();
-    if (step < 1 || !mkdtemp(top))
+    if (step < 1)
         return 2;
+    char *top = world_dir();
     char *none = xasprintf("%s/none", top), *old = xasprintf("%s/old", top),
          *dir = xasprintf("%s/dir", top);
     int nothing = 0;
