@@ -451,6 +451,8 @@ static void schedule(struct peer *peer)
         pause = RETRY_MS << (peer->failures < 8 ? peer->failures - 1 : 7);
         pause = pause > RETRY_MOST_MS ? RETRY_MOST_MS : pause;
     }
+    if (a->waits && peer->tried < newest(a->prov))
+        pause = 0; /* who waits does not wait for that */
     if (peer->ended_ms && peer->ended_ms + pause > now)
         at = peer->ended_ms + pause;
     peer->scheduled = true;

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_WAITING = 64, MOST_KEYS = 8, REFUSALS = 60, MINUTE_MS = 60000 };
+enum { MOST_WAITING = 64, MOST_KEYS = 8, REFUSALS = 60, MINUTE_MS = 60000, AGAIN_SECONDS = 60 };
 
 struct log {
     char *name, *origin; /* origin "": the key's name */
@@ -34,14 +34,15 @@ struct prov_witness {
     size_t log_count;
     struct ask *waiting; /* oldest first; not the one that is judged */
     size_t waiting_count;
-    struct judged *now; /* or NULL */
-    uint64_t minute;    /* when the present minute of refusals began */
-    int64_t refusals, unlogged;
-    bool inside; /* requests are being taken: answers do not begin the next one */
+    struct judged *now;            /* or NULL */
+    uint64_t minute;               /* when the present minute of refusals began */
+    int64_t refusals[2], unlogged; /* of strangers, of what a known log signed */
+    bool inside;                   /* requests are being taken: answers do not begin the next one */
 };
 struct last {         /* what was cosigned of an origin */
     int64_t size, at; /* size -1: nothing */
     uint8_t root[VAULT_HASH];
+    struct buf note; /* with our line */
 };
 struct judged {                   /* one request */
     struct prov_witness *witness; /* NULL: freed meanwhile */
@@ -70,6 +71,8 @@ static bool take_last(void *arg, const struct store_row *row)
     last->size = store_int(row, 0);
     last->at = store_int(row, 2);
     memcpy(last->root, root, VAULT_HASH);
+    const char *note = store_text(row, 3);
+    buf_adds(&last->note, note ? note : "");
     return false;
 }
 
@@ -173,7 +176,7 @@ static int judge(struct judged *j)
     if (status != 200)
         return status;
     if (store_query(store_reader(j->witness->prov->store), &e, take_last, &j->last,
-                    "SELECT size, root, at FROM witnessed WHERE origin = ?", "s",
+                    "SELECT size, root, at, note FROM witnessed WHERE origin = ?", "s",
                     j->answer.origin) != ERR_OK)
         return refuse(j, 500, "%s", e.detail);
     return judge_history(j);
@@ -207,6 +210,7 @@ static void conclude(struct judged *j)
     ask_free(j->ask);
     buf_release(&j->body);
     buf_release(&j->note);
+    buf_release(&j->last.note);
     free(j);
     if (w && !w->inside)
         next(w);
@@ -250,12 +254,33 @@ static void append(struct judged *j, const char *type, json_t *payload, store_op
     json_decref(payload);
 }
 
+/* Who asks for the same once more soon gets the same line: anybody can repeat what a log sent. */
+static bool repeat(struct judged *j, int64_t now)
+{
+    struct prov__checkpoint before;
+    struct prov__cosignature by = {0};
+    const struct buf *note = &j->last.note;
+    if (j->last.size != j->checkpoint.head.size || now - j->last.at >= AGAIN_SECONDS ||
+        prov__note_read(note->len ? note->data : "", note->len, &before) != NULL ||
+        before.body.len != j->checkpoint.body.len ||
+        memcmp(before.body.at, j->checkpoint.body.at, before.body.len) != 0 ||
+        prov__cosigned(&before, &j->witness->key, &by) != PROV__SIGNED)
+        return false;
+    buf_add(&j->body, by.line.at, by.line.len);
+    buf_add(&j->note, note->data, note->len);
+    return true;
+}
+
 static void cosign(struct judged *j)
 {
     const struct prov_witness *w = j->witness;
     struct buf text = {0};
     uint8_t signature[VAULT_SIGNATURE];
     int64_t now = clock_real_ms() / 1000;
+    if (repeat(j, now)) {
+        conclude(j);
+        return;
+    }
     j->at = now > j->last.at ? now : j->last.at; /* W2: a clock that was set back */
     prov__cosign_text(j->checkpoint.body, j->at, &text);
     vault_sign(w->signer, text.data, text.len, signature);
@@ -272,16 +297,17 @@ static void cosign(struct judged *j)
     append(j, "witness.sign", payload, keep);
 }
 
-/* What a known log signed is always logged: it may be proof of what that log did. */
+/* What a known log signed may be proof of what that log did: strangers do not use up its share. But
+ * they can repeat it. */
 static bool may_log(struct judged *j)
 {
     struct prov_witness *w = j->witness;
     uint64_t now = clock_mono_ms();
     if (now - w->minute >= MINUTE_MS) {
         w->minute = now;
-        w->refusals = 0;
+        w->refusals[0] = w->refusals[1] = 0;
     }
-    if (j->signed_by_log || w->refusals++ < REFUSALS)
+    if (w->refusals[j->signed_by_log]++ < REFUSALS)
         return true;
     w->unlogged++;
     return false;

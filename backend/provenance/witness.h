@@ -43,7 +43,7 @@ struct prov_witnessed { /* what add-checkpoint answers; all of it is borrowed */
 typedef void prov_witnessed_fn(void *arg, const struct prov_witnessed *a);
 /* Judges the body of add-checkpoint. keys: verifier keys trusted for this request besides those
  * configured, or NULL. actor: who asks, for the log. done runs once, may run inside, at the latest
- * inside store_free. Refusals are logged too, but of strangers' only some a minute: then the next
+ * inside store_free. Refusals are logged too, but only some a minute: then the next
  * one that is logged says how many were not. A request that still waits when the witness is freed
  * gets 503. */
 void prov_witness_add(struct prov_witness *w, const char *request, size_t len, const char *keys,

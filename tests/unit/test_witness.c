@@ -239,6 +239,10 @@ static void cosigns_what_follows(void **state)
         int64_t at = cosigned_at(w);
         assert_true(at >= before);
         before = at;
+        if (old == sizes[i]) { /* the same once more: the same line, and nothing to log */
+            assert_int_equal(w->entry, -1);
+            continue;
+        }
         old = sizes[i];
         json_t *payload = last_entry(w, "witness.sign");
         assert_int_equal(json_int(payload, "size", -1), sizes[i]);
