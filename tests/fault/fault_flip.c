@@ -1,8 +1,8 @@
 /* Flips a bit of every byte of a small log's files, one at a time, and verifies: what was changed
  * is never accepted as good. Accepted is a log that opens, verifies in full with every payload, and
- * can be signed on; then every entry, payload, proof and checkpoint must read as before, and every
- * file but the database must be as before. So only what SQLite does not use, or what is no part of
- * the evidence, may differ.
+ * can be signed on in the same epoch; then every entry, payload, proof and checkpoint must read as
+ * before, and every file but the database must be as before. So only what SQLite does not use, or
+ * what is no part of the evidence, may differ.
  *
  * usage: fault_flip [STEP [SEED]]    each STEP-th byte of the database, beginning at a random one,
  * and every byte of the other files; FAULTS=all in the environment: every byte. Exit code 0: all
@@ -163,6 +163,7 @@ static enum verdict judge(const char *dir, const struct set *set, const struct f
         world_check(&w, 0);
         prov_state(w.prov, &state);
         good = json_flag(w.report, "ok", false) && state.signing.code == ERR_OK &&
+               state.epoch == 1 &&
                json_int(w.report, "payloads_checked", 0) == json_int(w.report, "checked", -1);
     }
     if (good) {
