@@ -320,9 +320,9 @@ static bool confirm(struct cli *c, struct busc *bus, int *status)
         return false;
     int64_t count = json_int(plan, "erased", 0);
     bool asks = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO), go = c->retention.yes && count;
-    if (c->retention.dry_run && c->json) {
+    if (c->json && (c->retention.dry_run || !count)) {
         cli__print_json(plan);
-    } else if (!c->json || !go) {
+    } else if (!c->json) {
         if (count)
             print_list(plan);
         print_report(plan);

@@ -4,7 +4,7 @@
 usage: verify_log.py DATABASE [--size N --head HEX] [--size N --root HEX]
   --size, --head, --root: what was noted elsewhere earlier: the first N entries must end in that head,
   or give that root.
-Prints one JSON object {ok, size, head, root, problems}; exit code 0 intact, 4 not intact, 1 unreadable.
+Prints one JSON object {ok, size, head, root, said_erased, problems}; exit code 0 intact, 4 not intact, 1 unreadable.
 """
 import argparse
 import hashlib
@@ -112,6 +112,7 @@ class Verifier:
         self.head = ZEROS
         self.next = 0
         self.nodes = 0
+        self.erased = 0
         self.epoch = 1
 
     def begin_epoch(self, seq):
@@ -169,10 +170,18 @@ class Verifier:
             self.problem(seq, "prev", "does not follow the entry before it")
         if any(parent >= seq for parent in parents_of(entry)):
             self.problem(seq, "parents", "derives from a later entry")
-        if sealed is None:
+        if sealed is None and self.says_erased(seq):
+            self.erased += 1
+        elif sealed is None:
             self.problem(seq, "payload_missing", "the payload is not there")
         elif sha256(sealed).hex() != entry["payload_sha256"]:
             self.problem(seq, "payload_changed", "the payload is not the one that was logged")
+
+    def says_erased(self, seq):
+        """The table names a later `erase` entry. That its ranges hold seq only its payload shows, which is sealed."""
+        row = self.db.execute("SELECT x.entry, e.type FROM erased x JOIN entries e ON e.seq = x.entry"
+                              " WHERE x.seq = ?", (seq,)).fetchone()
+        return row is not None and row[0] > seq and row[1] == "erase"
 
     def check_ends(self):
         size, head = self.db.execute("SELECT size, head FROM tree_head WHERE id = 1").fetchone()
@@ -196,7 +205,7 @@ class Verifier:
             self.check_row(row)
         self.check_ends()
         return {"ok": not self.problems, "size": self.next, "head": self.head,
-                "root": self.tree.root().hex(), "problems": self.problems[:100]}
+                "root": self.tree.root().hex(), "said_erased": self.erased, "problems": self.problems[:100]}
 
 
 def main():
