@@ -179,6 +179,8 @@ static void tell(struct retention *t, json_t *report, const struct error *e)
     t->busy = t->job = false;
     if (t->backend->stopping)
         return; /* who waits was told when it began */
+    if (report && json_int(report, "erased", 0) && !json_flag(report, "dry_run", false))
+        bus_forget(t->backend->bus); /* events repeat texts */
     if (job)
         t->failed = *e;
     if (job && e->code == ERR_OK) {

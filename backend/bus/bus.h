@@ -72,5 +72,7 @@ void bus_event(struct bus *b, const char *type, json_t *data);
 /* The same for sessions of the roles from..to only: what the others may see is another event. */
 void bus_event_for(struct bus *b, enum bus_role from, enum bus_role to, const char *type,
                    json_t *data);
+/* Drops the events that are kept: whoever has not read them yet gets resync. */
+void bus_forget(struct bus *b);
 
 #endif

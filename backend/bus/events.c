@@ -81,6 +81,12 @@ void bus__events_release(struct bus *b)
     v->wake = NULL;
 }
 
+void bus_forget(struct bus *b)
+{
+    while (b->events.first < b->events.next)
+        forget_first(&b->events);
+}
+
 void bus_event(struct bus *b, const char *type, json_t *data)
 {
     bus_event_for(b, BUS_NONE, BUS_OPERATOR, type, data);
