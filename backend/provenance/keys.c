@@ -110,8 +110,10 @@ static enum err unseal(struct prov__keys *k, const struct prov__header *h, const
         if (code == ERR_OK)
             vault_commit(k->key, out, len - VAULT_NONCE - VAULT_TAG, commit);
     }
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
         plain->len = len - VAULT_NONCE - VAULT_TAG;
+        plain->data[plain->len] = '\0';
+    }
     return code;
 }
 
