@@ -6,10 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct word { /* a literal */
+    const char *at;
+    size_t len;
+};
 static const struct need {
-    const char *type, *transform, *from;
+    struct word type, transform, from;
 } needs[] = {
-#define NEEDS(type, transform, from) {type, transform, from},
+#define WORD(literal)                \
+    {                                \
+        literal, sizeof(literal) - 1 \
+    }
+#define NEEDS(type, transform, from) {WORD(type), WORD(transform), WORD(from)},
 #include "backend/provenance/needs.def"
 #undef NEEDS
 };
@@ -94,9 +102,14 @@ static void broken(struct check *c, const char *format, ...)
     c->tell(c->arg, c->h->seq, text);
 }
 
-static bool is(struct prov__text text, const char *name)
+static bool is(struct prov__text text, struct word word)
 {
-    return strlen(name) == text.len && memcmp(name, text.at, text.len) == 0;
+    return word.len == text.len && memcmp(word.at, text.at, text.len) == 0;
+}
+
+static bool same(struct word a, struct word b)
+{
+    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
 }
 
 /* Whether one of the parents meets one of the rows for this type and transform. */
@@ -107,11 +120,10 @@ static bool met(struct check *c, const struct need *need)
         const struct prov__kin *kin =
             is(h->transforms[i], need->transform) ? prov__kins_find(c->kins, h->parents[i]) : NULL;
         for (size_t n = 0; kin && n < NEED_COUNT; n++) {
-            if (strcmp(needs[n].type, need->type) != 0 ||
-                strcmp(needs[n].transform, need->transform) != 0)
+            if (!same(needs[n].type, need->type) || !same(needs[n].transform, need->transform))
                 continue;
-            if (!*needs[n].from ||
-                (strcmp(needs[n].from, kin->type) == 0 && strcmp(kin->trace_id, h->trace_id) == 0))
+            if (!needs[n].from.len || (strcmp(needs[n].from.at, kin->type) == 0 &&
+                                       strcmp(kin->trace_id, h->trace_id) == 0))
                 return true;
         }
     }
@@ -120,16 +132,19 @@ static bool met(struct check *c, const struct need *need)
 
 static void check_needs(struct check *c)
 {
+    static const struct word by_hand = WORD("tool.call");
     for (size_t i = 0; i < NEED_COUNT; i++) {
-        const struct need *need = &needs[i], *before = i ? &needs[i - 1] : NULL;
-        bool again = before && strcmp(before->type, need->type) == 0 &&
-                     strcmp(before->transform, need->transform) == 0;
+        const struct need *need = &needs[i];
+        if (!is(c->h->type, need->type))
+            continue;
+        bool again = i && same(needs[i - 1].type, need->type) &&
+                     same(needs[i - 1].transform, need->transform);
         /* a tool called by hand stands outside of any trace and answers no question */
-        bool by_hand = !*c->h->trace_id && strcmp(need->type, "tool.call") == 0;
-        if (again || by_hand || !is(c->h->type, need->type) || met(c, need))
+        if (again || (!*c->h->trace_id && same(need->type, by_hand)) || met(c, need))
             continue;
         broken(c, "entry %lld, a %s, has no parent by \"%s\" of type %s in its trace: an orphan",
-               (long long)c->h->seq, need->type, need->transform, *need->from ? need->from : "any");
+               (long long)c->h->seq, need->type.at, need->transform.at,
+               need->from.len ? need->from.at : "any");
     }
 }
 
@@ -137,27 +152,35 @@ int prov__lineage_check(const struct prov__header *h, struct prov__kins *kins, p
                         void *arg)
 {
     struct check c = {h, kins, tell, arg, 0};
+    bool lost = false; /* in an epoch before, which has its own problems */
     for (size_t i = 0; i < h->parent_count; i++) {
         if (h->parents[i] >= h->seq)
             broken(&c, "entry %lld derives from %lld, which is no earlier one", (long long)h->seq,
                    (long long)h->parents[i]);
-        else if (!prov__kins_find(kins, h->parents[i]) && kins->error.code == ERR_OK)
+        else if (prov__kins_find(kins, h->parents[i]) || kins->error.code != ERR_OK)
+            continue;
+        else if (h->parents[i] < kins->base)
+            lost = true;
+        else
             broken(&c, "entry %lld derives from %lld, which is not there", (long long)h->seq,
                    (long long)h->parents[i]);
     }
-    if (h->version > 1 && !c.problems && kins->error.code == ERR_OK)
+    if (kins->error.code != ERR_OK)
+        return 0;
+    if (h->version > 1 && !c.problems && !lost)
         check_needs(&c);
-    return kins->error.code == ERR_OK ? c.problems : 0;
+    return c.problems;
 }
 
 int prov__lineage_payload(const struct prov__header *h, const json_t *payload, int64_t *chunks,
                           prov__broken *tell, void *arg)
 {
+    static const struct word retrieval = WORD("retrieval");
     struct check c = {h, NULL, tell, arg, 0};
     const json_t *passages = json_object_get(payload, "passages"), *one;
     size_t i;
     *chunks = 0;
-    if (!is(h->type, "retrieval"))
+    if (!is(h->type, retrieval))
         return 0;
     if (!json_is_array(passages))
         broken(&c, "entry %lld, a retrieval, does not say what it found", (long long)h->seq);

@@ -46,6 +46,7 @@ enum { PROV__KINS = 4096 };
 /* Look-ups of parents, with the entries seen last kept. Zero-initialise, set db. */
 struct prov__kins {
     struct store_db *db;
+    int64_t base;           /* of the epoch: what is missing before it is that epoch's problem */
     struct prov__kin *kept; /* PROV__KINS of them */
     struct error error;     /* of a look-up that failed */
 };

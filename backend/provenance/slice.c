@@ -150,6 +150,20 @@ static bool was_erased(struct verify__slice *s, int64_t seq)
     return true;
 }
 
+static void broken(void *arg, int64_t seq, const char *text)
+{
+    struct verify__slice *s = arg;
+    verify__add(&s->problems, seq, "lineage", "%s", text);
+}
+
+static void check_passages(struct verify__slice *s, const struct prov__header *h)
+{
+    int64_t chunks;
+    json_t *payload = json_read(s->plain.data, s->plain.len, PROV__MAX_PAYLOAD, 64, NULL);
+    prov__lineage_payload(h, payload, &chunks, broken, s);
+    json_decref(payload);
+}
+
 static void check_payload(struct verify__slice *s, const struct store_row *row, int64_t seq,
                           const struct prov__header *h, struct prov__text entry)
 {
@@ -169,6 +183,8 @@ static void check_payload(struct verify__slice *s, const struct store_row *row, 
             check_erase(s, seq);
         else if (same("epoch.start", h->type))
             note_start(s, seq, h);
+        else if (same("retrieval", h->type))
+            check_passages(s, h);
     } else if (*problem && (sealed || !was_erased(s, seq))) {
         verify__add(&s->problems, seq, problem, "entry %lld: %s", (long long)seq, e.detail);
     }
@@ -183,13 +199,11 @@ static void check_header(struct verify__slice *s, const struct store_row *row, i
     if (s->prev_known && memcmp(h->prev, s->prev, VAULT_HASH) != 0)
         verify__add(&s->problems, seq, "prev", "entry %lld does not follow the one before it",
                     (long long)seq);
-    for (size_t i = 0; i < h->parent_count; i++)
-        if (h->parents[i] >= seq) {
-            verify__add(&s->problems, seq, "parents", "entry %lld derives from %lld, a later one",
-                        (long long)seq, (long long)h->parents[i]);
-            break;
-        }
     s->edges += (int64_t)h->parent_count;
+    if (h->seq == seq) {
+        prov__kins_note(&s->kins, h);
+        prov__lineage_check(h, &s->kins, broken, s);
+    }
     check_columns(s, row, seq, h);
     note_session(s, seq, h->session);
 }
@@ -314,6 +328,9 @@ void verify__slice_check(struct verify__slice *s)
         s->db = store_db_open(s->path, &s->error);
     if (!s->db)
         return;
+    s->kins.db = s->db;
+    s->kins.base = s->base;
+    s->kins.error = (struct error){0};
     s->prev_known = s->from == 0; /* before the first there are zeros */
     memset(s->prev, 0, sizeof s->prev);
     if (s->from > s->base) /* what an epoch follows is looked at when the epoch before is in */
@@ -324,6 +341,8 @@ void verify__slice_check(struct verify__slice *s)
                 " FROM entries e LEFT JOIN payloads p ON p.seq = e.seq"
                 " WHERE e.seq >= ? AND e.seq < ? ORDER BY e.seq",
                 "ii", s->from, s->to);
+    if (s->error.code == ERR_OK)
+        s->error = s->kins.error;
     if (s->error.code == ERR_OK && !__atomic_load_n(s->cancelled, __ATOMIC_RELAXED)) {
         missing(s, s->to);
         check_tree(s);
@@ -335,6 +354,7 @@ void verify__slice_release(struct verify__slice *s)
     store_db_close(s->db);
     prov__keys_release(&s->keys);
     prov__erased_release(&s->erased);
+    prov__kins_release(&s->kins);
     prov__tally_release(&s->tally);
     buf_release(&s->ad);
     buf_release(&s->plain);

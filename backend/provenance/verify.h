@@ -5,6 +5,7 @@
 
 #include "backend/provenance/checkpoint.h"
 #include "backend/provenance/erased.h"
+#include "backend/provenance/lineage.h"
 #include "backend/provenance/proof.h"
 #include <pthread.h>
 
@@ -54,6 +55,7 @@ struct verify__slice {
     struct prov__keys keys;
     struct buf ad, plain;
     struct prov__erased erased;
+    struct prov__kins kins;   /* entries looked at, for the lineage */
     struct prov__tally tally; /* of all its slices */
     /* what was found */
     int64_t next, checked, payloads, edges;
