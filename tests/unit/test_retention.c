@@ -317,7 +317,7 @@ static void test_trace(void **state)
     struct world *w = *state;
     int64_t question = append(w, "question", T1, MARKER, "phone"),
             other = append(w, "question", T2, "disk full", NULL),
-            answer = append(w, "answer", T1, MARKER, NULL);
+            answer = append(w, "question", T1, MARKER, NULL);
     struct bytes sealed = sealed_of(w, question), wrap = wrap_of(w), stays = sealed_of(w, other);
     assert_true(in_files(w, &sealed) && in_files(w, &wrap));
     struct prov_erasing o = by(PROV_BY_TRACE, T1);
