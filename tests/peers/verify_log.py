@@ -22,6 +22,15 @@ MEMBERS = {
     "ts": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
 }
 OPTIONAL = {"conversation", "trace_id"}
+# type and transform: of which types a parent must be; None: of any
+NEEDS = {
+    ("session.seal", "seal"): {"session.start"}, ("checkpoint", "cover"): None,
+    ("tool.call", "plan"): {"question"}, ("tool.result", "call"): {"tool.call"},
+    ("retrieval", "retrieve"): {"question"}, ("model.call", "ask"): {"question"},
+    ("model.output", "generate"): {"model.call"}, ("critique", "generate"): {"model.call"},
+    ("verdict", "conclude"): {"question"}, ("answer", "choose"): {"verdict"},
+    ("answer", "adopt"): {"model.output", "critique"}, ("stop", "stop"): {"question"},
+}
 
 
 def sha256(*parts):
@@ -113,6 +122,7 @@ class Verifier:
         self.next = 0
         self.nodes = 0
         self.erased = 0
+        self.kin = {}  # seq: (type, trace_id)
         self.epoch = 1
 
     def begin_epoch(self, seq):
@@ -168,8 +178,7 @@ class Verifier:
             self.problem(seq, "seq", "calls itself %d" % entry["seq"])
         if entry["prev"] != self.head:
             self.problem(seq, "prev", "does not follow the entry before it")
-        if any(parent >= seq for parent in parents_of(entry)):
-            self.problem(seq, "parents", "derives from a later entry")
+        self.check_lineage(seq, entry)
         if sealed is None and self.says_erased(seq):
             self.erased += 1
         elif sealed is None:
@@ -182,6 +191,19 @@ class Verifier:
         row = self.db.execute("SELECT x.entry, e.type FROM erased x JOIN entries e ON e.seq = x.entry"
                               " WHERE x.seq = ?", (seq,)).fetchone()
         return row is not None and row[0] > seq and row[1] == "erase"
+
+    def check_lineage(self, seq, entry):
+        self.kin[seq] = entry["type"], entry.get("trace_id")
+        if any(parent >= seq or parent not in self.kin for parent in parents_of(entry)):
+            self.problem(seq, "lineage", "derives from an entry that is no earlier one, or not there")
+        elif entry["v"] > 1:
+            for (kind, transform), sources in NEEDS.items():
+                by_hand = kind == "tool.call" and "trace_id" not in entry
+                if kind == entry["type"] and not by_hand and not any(
+                        edge[1] == transform and (sources is None or (
+                            self.kin[edge[0]][0] in sources and self.kin[edge[0]][1] == entry.get("trace_id")))
+                        for edge in entry["parents"]):
+                    self.problem(seq, "lineage", "has no parent by %s: an orphan" % transform)
 
     def check_ends(self):
         size, head = self.db.execute("SELECT size, head FROM tree_head WHERE id = 1").fetchone()
