@@ -353,8 +353,8 @@ static void test_trace(void **state)
 static void test_windows(void **state)
 {
     struct world *w = *state;
-    int64_t personal = append(w, "tool.result", T1, "a", "email"),
-            telemetry = append(w, "tool.result", T1, "b", NULL),
+    int64_t personal = append(w, "tool.call", NULL, "a", "email"),
+            telemetry = append(w, "tool.call", NULL, "b", NULL),
             dialogue = append(w, "question", T2, "c", NULL),
             kept = append(w, "verify", NULL, "d", NULL);
     struct prov_erasing o = by(PROV_BY_WINDOW, NULL);
@@ -414,12 +414,12 @@ static void test_subject(void **state)
     struct world *w = *state;
     struct error e = {0};
     int64_t hits[] = {append(w, "question", T1, MARKER, NULL),
-                      append(w, "answer", T1,
+                      append(w, "question", T1,
                              "спросил ИВАН  петровичъ, то есть иван\nПЕТРОВИЧ маркеров", NULL),
-                      append(w, "tool.result", T1, "{\"who\":\"\\u0418ван Петрович Маркеров\"}",
+                      append(w, "question", T1, "{\"who\":\"\\u0418ван Петрович Маркеров\"}",
                              NULL)},
             misses[] = {append(w, "question", T2, "Иван Петров", NULL),
-                        append(w, "answer", T2, "Маркеров", NULL)};
+                        append(w, "question", T2, "Маркеров", NULL)};
     struct prov_erasing o = by(PROV_BY_SUBJECT, "Иван Петрович МАРКЕРОВ");
     o.code = "subject";
     o.reason = "asked for by иван петрович маркеров";
@@ -452,7 +452,7 @@ static void test_holds(void **state)
 {
     struct world *w = *state;
     int64_t named = append(w, "question", T1, MARKER, NULL),
-            beside = append(w, "answer", T1, "the same trace", NULL),
+            beside = append(w, "question", T1, "the same trace", NULL),
             other = append(w, "question", T2, "another", NULL);
     char *subject = hold(w, PROV_BY_SUBJECT, "маркеров");
     int64_t entry = json_int(w->result, "entry", -1);
@@ -530,7 +530,7 @@ static void test_damaged(void **state)
 {
     struct world *w = *state;
     int64_t question = append(w, "question", T1, "something", NULL);
-    append(w, "answer", T1, "whole", NULL);
+    append(w, "question", T1, "whole", NULL);
     change(w, "UPDATE payloads SET sealed = zeroblob(length(sealed)) WHERE seq = 1");
     assert_int_equal(question, 1);
     struct prov_erasing o = by(PROV_BY_TRACE, T1);
@@ -591,7 +591,7 @@ static void test_resume(void **state)
     struct prov_erasing o = by(PROV_BY_TRACE, T1);
     erase(w, &o);
     char *act = xstrdup(json_str(w->report, "act", ""));
-    int64_t late = append(w, "answer", T1, "two", NULL);
+    int64_t late = append(w, "question", T1, "two", NULL);
     reopen(w);
     assert_true(prov_erase_resume(w->r, on_report, w, &e));
     loop_run(w->loop);
