@@ -42,7 +42,7 @@ static char *old_state(void)
 
 static void assert_verifies(struct console *c)
 {
-    json_t *report = call(c, WIRE_evidence_verify, "{\"wait\": true}");
+    json_t *report = call(c, WIRE_evidence_verify, "{\"wait\": true, \"from\": 0}");
     if (!json_flag(report, "ok", false))
         fail_msg("%s", json_write(report));
     assert_int_equal(json_int(report, "payloads_checked", 0), json_int(report, "checked", -1));
