@@ -40,14 +40,19 @@ static char *old_state(void)
     return dir;
 }
 
+/* A run that is under way may answer, and may be of less than the whole log: then once more. */
 static void assert_verifies(struct console *c)
 {
-    json_t *report = call(c, WIRE_evidence_verify, "{\"wait\": true, \"from\": 0}");
-    if (!json_flag(report, "ok", false))
-        fail_msg("%s", json_write(report));
-    assert_int_equal(json_int(report, "payloads_checked", 0), json_int(report, "checked", -1));
-    assert_true(json_int(report, "checked", 0) > OLD_ENTRIES);
-    json_decref(report);
+    int64_t checked = 0;
+    for (int i = 0; i < 50 && checked <= OLD_ENTRIES; i++) {
+        json_t *report = call(c, WIRE_evidence_verify, "{\"wait\": true, \"from\": 0}");
+        if (!json_flag(report, "ok", false))
+            fail_msg("%s", json_write(report));
+        checked = json_int(report, "checked", 0);
+        assert_int_equal(json_int(report, "payloads_checked", 0), checked);
+        json_decref(report);
+    }
+    assert_true(checked > OLD_ENTRIES);
 }
 
 static void test_old_log(void **state)
