@@ -212,7 +212,8 @@ static void print_report(const json_t *report)
            : intact ? "not compared"
                     : "TAMPERED",
            (long long)json_int(report, "entries", 0),
-           (long long)(json_int(payloads, "disclosed", 0) + json_int(payloads, "attested", 0)),
+           (long long)json_int(payloads, "disclosed", 0) +
+               (long long)json_int(payloads, "attested", 0),
            (long long)json_int(payloads, "withheld", 0),
            (long long)json_int(payloads, "erased", 0));
     printf("made    ");

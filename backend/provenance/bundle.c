@@ -49,12 +49,13 @@ void prov_bundle_free(struct prov_bundle *b)
 static void end(struct bundle__job *j)
 {
     struct prov_bundle *bundle = j->error.code == ERR_OK ? j->bundle : NULL;
+    struct error answer = j->error; /* OK when there is a bundle */
     if (bundle)
         j->bundle = NULL;
     if (j->prov)
         j->prov->bundling = NULL;
     if (j->done)
-        j->done(j->arg, bundle, bundle ? &(struct error){0} : &j->error);
+        j->done(j->arg, bundle, &answer);
     else
         prov_bundle_free(bundle);
     job_free(j);

@@ -54,7 +54,7 @@ static void set_wish(struct drawing *d, size_t i)
         int parent = find(d, d->nodes[i].parent[k].seq);
         if (parent < 0)
             continue;
-        sum += d->place[parent].x + WIDE / 2;
+        sum += d->place[parent].x; /* all are of one width */
         known++;
     }
     d->place[i].wish = known ? sum / known : 0;

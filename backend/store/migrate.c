@@ -87,7 +87,7 @@ static const char *const steps[] = {
     " WITHOUT ROWID;"
     "CREATE TABLE witnessed(origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,"
     " at INTEGER NOT NULL, note TEXT NOT NULL) STRICT, WITHOUT ROWID;",
-    /* 6: daily bundles by what they reach up to, and which entry logs each. */
+    /* daily bundles by what they reach up to, and which entry logs each. */
     "CREATE TABLE bundles("
     "size INTEGER PRIMARY KEY, day TEXT NOT NULL, at INTEGER NOT NULL,"
     " entry INTEGER NOT NULL, file TEXT NOT NULL) STRICT;",
