@@ -24,7 +24,7 @@ struct audit {
     struct buf ad, plain;
     struct error error;
     uint8_t head[VAULT_HASH]; /* of the entry before `next` */
-    bool head_known;
+    bool head_known, ended;
     int64_t entries, old, edges, answers, chunks, chunks_closed, chunks_erased, problem_count;
     json_t *problems;
 };
@@ -137,18 +137,17 @@ static bool check_entry(void *arg, const struct store_row *row)
 static void walk_piece(void *arg)
 {
     struct audit *a = arg;
-    int64_t end = a->next + PIECE < a->to ? a->next + PIECE : a->to;
+    int64_t before = a->entries;
     if (!a->db)
         a->db = a->kins.db = store_db_open(a->path, &a->error);
     if (!a->db || __atomic_load_n(&a->job.cancelled, __ATOMIC_RELAXED))
         return;
     store_query(a->db, &a->error, check_entry, a,
-                "SELECT seq, entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq", "ii",
-                a->next, end);
+                "SELECT seq, entry FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?",
+                "iii", a->next, a->to, (int64_t)PIECE);
     if (a->error.code == ERR_OK)
         a->error = a->kins.error;
-    if (a->error.code == ERR_OK && !__atomic_load_n(&a->job.cancelled, __ATOMIC_RELAXED))
-        skip_to(a, end);
+    a->ended = a->entries - before < PIECE;
     prov__keys_release(&a->keys); /* none outlives what erased it */
     prov__erased_release(&a->erased);
 }
@@ -161,7 +160,7 @@ static char *proved(const struct audit *a)
     struct buf out = {0};
     if (a->problem_count)
         return xasprintf("the lineage of entries %lld to %lld is broken", (long long)a->from,
-                         (long long)a->to - 1);
+                         (long long)a->next - 1);
     buf_addf(
         &out,
         "%lld entries with %lld edges: every parent is there and is an earlier entry, so there "
@@ -192,7 +191,7 @@ static json_t *report_of(struct audit *a)
     char *words = proved(a);
     json_put(report, "ok", json_boolean(a->problem_count == 0));
     json_puti(report, "from", a->from);
-    json_puti(report, "to", a->to);
+    json_puti(report, "to", a->next);
     json_puti(report, "entries", a->entries);
     json_puti(report, "version_1", a->old);
     json_puti(report, "edges", a->edges);
@@ -224,7 +223,7 @@ static void walked(void *arg, bool cancelled)
     struct audit *a = arg;
     if (a->job.prov && cancelled && a->error.code == ERR_OK)
         err_set(&a->error, ERR_CLOSED, "the console stops");
-    if (a->job.prov && a->error.code == ERR_OK && a->next < a->to) {
+    if (a->job.prov && a->error.code == ERR_OK && !a->ended) {
         loop_work(a->loop, walk_piece, walked, a);
         return;
     }
@@ -238,11 +237,9 @@ static void walked(void *arg, bool cancelled)
 
 void prov_lineage_audit(struct prov *p, int64_t from, int64_t to, prov_lineaged *done, void *arg)
 {
-    struct prov_state now;
     struct audit *a = xcalloc(1, sizeof *a);
-    prov_state(p, &now);
-    a->to = to < 0 || to > now.size ? now.size : to;
-    a->from = a->next = from < 0 ? 0 : from > a->to ? a->to : from;
+    a->to = to < 0 ? INT64_MAX : to;
+    a->from = a->next = from < 0 ? 0 : from;
     a->loop = p->loop;
     a->path = xstrdup(store_path(p->store));
     a->keys.vault = a->erased.vault = p->vault;

@@ -29,11 +29,11 @@ struct prov_lineage {
 typedef void prov_lineaged(void *arg, json_t *graph, const struct error *e);
 void prov_lineage(struct prov *p, const struct prov_lineage *what, prov_lineaged *done, void *arg);
 
-/* Walks entries from..to-1 (to -1: all durable ones) on a worker in pieces and proves G1..G3.
- * report (owned by the callee) = {ok, from, to, entries, version_1: how many
- * of them, edges, answers, chunks, chunks_closed:
- * retrievals that could not be opened, chunks_erased, problems: [{seq, code, text}] (first 100),
- * problem_count, proved, elapsed_ms}. As above. */
+/* Walks entries from..to-1 (to -1: all) on a worker in pieces and proves G1..G3; whether the end is
+ * all there is for verification to say. report (owned by the callee) = {ok, from, to, entries,
+ * version_1: how many of them, edges, answers, chunks, chunks_closed: retrievals that could not be
+ * opened, chunks_erased, problems: [{seq, code, text}] (first 100), problem_count, proved,
+ * elapsed_ms}. As above. */
 void prov_lineage_audit(struct prov *p, int64_t from, int64_t to, prov_lineaged *done, void *arg);
 
 /* ---- for verification */
