@@ -171,7 +171,9 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     /* A log without its key gets no new one: the old one is to be looked for first. */
     bool fresh = store_scalar(store_reader(b->store), 1, "SELECT count(*) FROM data_keys", "") == 0;
-    if (!(b->vault = vault_open(b->state_dir, fresh, e)))
+    struct vault_options keys = {.state_dir = b->state_dir, .create = fresh, .pass = b->pass};
+    vault_seal_find(conf_str(b->conf, "vault", "", "seal"), &keys.seal);
+    if (!(b->vault = vault_open_as(&keys, e)))
         return e->code;
     if (!(b->prov = prov_open_scrubbed(b->loop, b->store, b->vault, pol_scrub, e)))
         return e->code;
@@ -181,6 +183,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
         .entries = conf_int(b->conf, "evidence", "", "checkpoint_entries"),
         .seconds = conf_int(b->conf, "evidence", "", "checkpoint_seconds")};
     prov_sign(b->prov, &signing);
+    prov_rotate_resume(b->prov);
     b->cost = cost_new(b->store);
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;
@@ -237,6 +240,7 @@ static void stop(void *arg)
     b->stopping = true;
     __atomic_store_n(&b->stop_indexing, true, __ATOMIC_RELAXED);
     backend__verify_forget(b);
+    backend__keys_forget(b);
     backend__retention_stop(b);
     bus_close(b->bus);
     backend__witness_close(b);
@@ -262,6 +266,8 @@ static void free_rooms(struct backend *b)
     backend__witness_free(b);
     orch_free(b->orch);
     backend__retention_free(b);
+    if (b->prov)
+        b->vault = prov_vault(b->prov); /* a rotation put another in its place */
     prov_free(b->prov);
     cost_free(b->cost);
     bus_free(b->bus);
@@ -270,6 +276,8 @@ static void free_rooms(struct backend *b)
     loop_free(b->loop);
     know_free(b->know);
     vault_close(b->vault);
+    vault_pass_free(b->pass);
+    vault_pass_free(b->new_pass);
     conf_free(b->conf);
     free(b->state_dir);
     free(b->last_status);
@@ -320,6 +328,8 @@ struct backend *backend_start(const struct backend_options *o)
     b->state_option = xstrdup_or_null(o->state);
     b->role_option = xstrdup_or_null(o->role);
     b->address = xstrdup_or_null(o->address);
+    b->pass = o->pass;
+    b->new_pass = o->new_pass;
     pthread_mutex_init(&b->lock, NULL);
     /* The terminal's signals belong to the main thread. */
     sigset_t all, before;

@@ -6,13 +6,29 @@
 #include "backend/base/json.h"
 
 struct backend;
+struct vault_pass; /* a passphrase in locked memory */
 
 struct backend_options { /* strings are copied */
     const char *config;  /* --config, or NULL */
     const char *state;   /* --state, or NULL */
     const char *role; /* --role, or NULL: the configuration's; may only be lowered by a session */
-    const char *address; /* where to listen: "inproc://..." */
+    const char *address;         /* where to listen: "inproc://..." */
+    struct vault_pass *pass;     /* opens the master key, or NULL; taken */
+    struct vault_pass *new_pass; /* for keys.rotate to seal a new one by, or NULL; taken */
 };
+
+/* Passphrases: asked for before there is a backend, because what opens its keys must go over no
+ * bus. The caller wipes its own copy of the text. NULL with *e: INVALID. */
+struct vault_pass *backend_pass_new(const char *text, size_t len, struct error *e);
+void backend_pass_free(struct vault_pass *p); /* NULL is fine */
+enum backend_lock {
+    BACKEND_OPEN,   /* no passphrase is needed, or starting will say what is wrong */
+    BACKEND_LOCKED, /* the master key is sealed by one */
+    BACKEND_UNMADE  /* there is none yet, and the configuration wants one sealed by a passphrase */
+};
+enum backend_lock backend_locked(const struct backend_options *o);
+/* PASSPHRASE: it does not open the master key; OK: it does, or starting will say what is wrong. */
+enum err backend_unlock(const struct backend_options *o, struct vault_pass *pass, struct error *e);
 
 /* Starts the thread and returns at once; the bus answers when it is ready. If starting fails, every
  * request is answered with that error (session.hello carries it), until backend_stop. */

@@ -29,11 +29,17 @@ static void check_files(struct backend *b, json_t *checks)
     add(checks, "state directory", tight ? "ok" : "warn", "chmod 700 that directory",
         xasprintf("%s%s", b->state_dir, tight ? "" : ": others may look into it"));
     add(checks, "database", "ok", "", xstrdup(store_path(b->store)));
-    bool key = vault_permissions_ok(b->vault, &e);
+    bool key = vault_permissions_ok(prov_vault(b->prov), &e);
     add(checks, "master key", key ? "ok" : "fail",
         "chmod 700 the keys directory and 600 the files in it, and make them yours",
-        key ? xasprintf("key %s, readable by its owner only", vault_kek_id(b->vault))
+        key ? xasprintf("key %s, seal %s, readable by its owner only",
+                        vault_kek_id(prov_vault(b->prov)),
+                        vault_seal_name(vault_sealed_by(prov_vault(b->prov))))
             : xstrdup(e.detail));
+    bool locked = vault_memory_locked();
+    add(checks, "locked memory", locked ? "ok" : "warn",
+        "raise the limit for locked memory: ulimit -l, or LimitMEMLOCK= of the unit",
+        xstrdup(locked ? "keys are kept out of the swap" : "keys may be written to the swap"));
     if (statvfs(b->state_dir, &vfs) == 0 && vfs.f_blocks) {
         unsigned long percent = (unsigned long)(vfs.f_bavail * 100 / vfs.f_blocks);
         add(checks, "disk",

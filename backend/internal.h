@@ -36,6 +36,9 @@ struct backend {
     struct error error;
     struct loop *loop;
     char *config_path, *state_option, *role_option, *address;
+    struct vault_pass *pass, *new_pass; /* or NULL */
+    struct key_wait *key_waits;         /* methods of keys, until no key is being replaced */
+    struct loop_timer *key_timer;
 
     char *state_dir;
     struct conf *conf;
@@ -109,6 +112,7 @@ void backend__verified(struct backend *b, json_t *report, const char *actor);
 void backend__rolling_start(struct backend *b, bool full);
 void backend__rolling_stop(struct backend *b);
 void backend__epoch_tell(struct backend *b, const struct prov_state *chain);
+void backend__keys_forget(struct backend *b); /* at stop */
 
 /* methods_export.c: bundles. Makes one with what the console says of itself; of the options only
  * what is chosen, scope, payloads and actor are the caller's. bundle is the callee's. */

@@ -355,6 +355,10 @@ static const struct cli_command COMMANDS[] = {
      "how long payloads are kept; erase, hold, acts of destruction", cli__retention},
     {"witness", "witness list|logs|key|serve|cosign|request [--json] ...",
      "cosignatures: from witnesses of this log, and for other logs", cli__witness},
+    {"keys",
+     "keys list|rotate|verify [--json] [--what master|signing|all] [--seal "
+     "file|passphrase|systemd-creds]",
+     "keys: list, rotate, verify", cli__keys},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -406,6 +410,12 @@ const char *cli_help(void)
            "                             cosign a checkpoint that came as a file\n"
            "  witness request [--json] [--from SIZE]\n"
            "                             the newest checkpoint with its proof, for a witness\n"
+           "  keys list [--json]         the master key, signing keys and what they are trusted "
+           "for\n"
+           "  keys rotate [--json] [--what master|signing|all] [--seal KIND]\n"
+           "                             replace keys; KIND: file, passphrase, systemd-creds\n"
+           "  keys verify [--json]       open everything that is sealed; exit 4 if it was tampered "
+           "with\n"
            "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 }
 
@@ -511,6 +521,11 @@ static int take_words(struct cli *c, int argc, char **argv)
             return usage(command, "--witness says who is to have cosigned what --checkpoint gives");
         return check_bundle_words(c);
     }
+    const char *problem;
+    if (command->run == cli__keys)
+        return cli__keys_words(c, argc, argv, &problem) ? EXIT_DONE : usage(command, problem);
+    if (c->what || c->seal)
+        return usage(command, "--what and --seal are for keys");
     return argc ? usage(command, "too many words") : EXIT_DONE;
 }
 
@@ -604,6 +619,12 @@ static bool take_option(struct cli *c, int option)
     case 'c':
         c->checkpoint = optarg;
         return true;
+    case 'W':
+        c->what = optarg;
+        return true;
+    case 's':
+        c->seal = optarg;
+        return true;
     default:
         return take_bundle_option(c, option);
     }
@@ -640,6 +661,8 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"listen", required_argument, NULL, '3'},
                                             {"remote", no_argument, NULL, '5'},
                                             {"wait", no_argument, NULL, '6'},
+                                            {"what", required_argument, NULL, 'W'},
+                                            {"seal", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     if (c->command->run == cli__retention)

@@ -22,6 +22,8 @@ typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key
                                   const char *notes);
 int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 void cli_free(struct cli *c);
+/* It seals the master key by a passphrase that is to be asked for: before it runs. */
+bool cli_wants_passphrase(const struct cli *c);
 /* What --help prints about subcommands, a line each. */
 const char *cli_help(void);
 /* Prints an error to stderr: what, where, what to do; returns the exit code for it. Foreign text is

@@ -21,7 +21,8 @@ struct cli {
     const char *action;
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
-    const char *from_file; /* evidence verify: a checkpoint to begin behind */
+    const char *from_file;   /* evidence verify: a checkpoint to begin behind */
+    const char *what, *seal; /* keys rotate */
     /* evidence export, evidence verify --bundle */
     const char *session, *control, *range, *output, *bundle, *key;
     int64_t to;
@@ -68,5 +69,8 @@ int cli__witness(struct cli *c, struct busc *bus); /* cli_witness.c */
 const char *cli__witness_words(struct cli *c, int argc, char **argv);
 /* A small file, whole; NULL after the error was printed, *status set. The caller frees. */
 char *cli__read_file(const char *path, int *status);
+/* cli_keys.c. Words: takes the action; false, and what is wrong. */
+int cli__keys(struct cli *c, struct busc *bus);
+bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);
 
 #endif

@@ -4,6 +4,7 @@
 #include "backend/bus/client.h"
 #include "tui/app.h"
 #include "tui/cli.h"
+#include "tui/passphrase.h"
 #include "tui/screen.h"
 #include <fcntl.h>
 #include <getopt.h>
@@ -86,8 +87,75 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
 
 static struct backend_options backend_options(const struct arguments *a)
 {
-    struct backend_options o = {a->config, a->state, a->role, ADDRESS};
+    struct backend_options o = {
+        .config = a->config, .state = a->state, .role = a->role, .address = ADDRESS};
     return o;
+}
+
+/* ---- passphrases: asked for before curses and before the backend */
+
+/* Takes the passphrase over into locked memory; p is wiped. */
+static struct vault_pass *pass_take(struct tui__passphrase *p, struct error *e)
+{
+    struct vault_pass *pass = backend_pass_new(p->text, p->len, e);
+    tui__passphrase_wipe(p);
+    return pass;
+}
+
+static enum err pass_unlock(struct backend_options *o, struct error *e)
+{
+    enum { TRIES = 3 };
+    struct tui__passphrase p = {.len = 0};
+    enum err code = tui__passphrase_given("MCP_CONSOLE_PASSPHRASE", &p, e);
+    bool asked = code == ERR_NOT_FOUND;
+    for (int i = 0; i < (asked ? TRIES : 1); i++) {
+        *e = asked ? (struct error){0} : *e;
+        if (asked)
+            code = tui__passphrase_ask("Passphrase of the master key: ", false, &p, e);
+        if (code != ERR_OK)
+            break;
+        backend_pass_free(o->pass);
+        o->pass = pass_take(&p, e);
+        code = o->pass ? backend_unlock(o, o->pass, e) : e->code;
+        if (code != ERR_PASSPHRASE)
+            return code;
+        if (asked && i + 1 < TRIES)
+            fputs("It does not open the master key.\n", stderr);
+    }
+    tui__passphrase_wipe(&p);
+    return code;
+}
+
+static enum err pass_new(const char *name, const char *prompt, struct vault_pass **out,
+                         struct error *e)
+{
+    struct tui__passphrase p = {.len = 0};
+    enum err code = tui__passphrase_given(name, &p, e);
+    if (code == ERR_NOT_FOUND)
+        code = tui__passphrase_ask(prompt, true, &p, e);
+    if (code == ERR_OK)
+        *out = pass_take(&p, e);
+    tui__passphrase_wipe(&p);
+    return *out ? ERR_OK : e->code;
+}
+
+/* What the master key needs; wants_new: a subcommand seals it by another passphrase. */
+static enum err passphrases_get(struct backend_options *o, bool wants_new, struct error *e)
+{
+    enum backend_lock lock = backend_locked(o);
+    enum err code = ERR_OK;
+    if (lock == BACKEND_LOCKED)
+        code = pass_unlock(o, e);
+    else if (lock == BACKEND_UNMADE)
+        code = pass_new("MCP_CONSOLE_PASSPHRASE", "A passphrase for the new master key: ", &o->pass,
+                        e);
+    if (code == ERR_OK && wants_new)
+        code = pass_new("MCP_CONSOLE_NEW_PASSPHRASE", "The new passphrase: ", &o->new_pass, e);
+    if (code != ERR_OK) {
+        backend_pass_free(o->pass);
+        backend_pass_free(o->new_pass);
+    }
+    return code;
 }
 
 /* ---- a subcommand */
@@ -131,6 +199,10 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     }
     struct error e = {0};
     struct backend_options o = backend_options(a);
+    if (passphrases_get(&o, cli_wants_passphrase(cli), &e) != ERR_OK) {
+        cli_free(cli);
+        return cli_error(&e);
+    }
     signal(SIGPIPE, SIG_IGN);
     interrupts_catch();
     struct backend *backend = backend_start(&o);
@@ -189,11 +261,15 @@ static int console_run(const struct arguments *a)
 {
     struct look look = {0};
     struct error e = {0};
-    if (look_load(a, &look, &e) || tui__screen_start(&look.screen, &e))
+    struct backend_options o = backend_options(a);
+    if (look_load(a, &look, &e) || passphrases_get(&o, false, &e))
         return cli_error(&e);
+    if (tui__screen_start(&look.screen, &e)) {
+        backend_pass_free(o.pass);
+        return cli_error(&e);
+    }
     struct tui__app_options app_options = {&look.theme, look.screen.mouse};
     struct tui__app *app = tui__app_new(&app_options);
-    struct backend_options o = backend_options(a);
     struct backend *backend = backend_start(&o);
     struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
     if (bus)

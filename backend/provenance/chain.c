@@ -477,6 +477,11 @@ static int64_t refuse(struct prov *p, prov_done *done, void *arg, const struct e
     return -1;
 }
 
+int64_t prov__next_seq(const struct prov *p)
+{
+    return prov__size(&p->next) + (p->next.session_first < 0); /* C4 */
+}
+
 int64_t prov_append(struct prov *p, const struct prov_entry *entry, prov_done *done, void *arg,
                     store_op *also, void *also_arg)
 {
@@ -588,6 +593,7 @@ void prov_free(struct prov *p)
     prov__finder_free(p);
     prov__bundling_free(p);
     prov__orphans_free(p);
+    prov__rotation_forget(p);
     prov__signing_free(p);
     for (struct prov__record *r = p->flying; r; r = r->next)
         r->prov = NULL;

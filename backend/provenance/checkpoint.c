@@ -39,12 +39,18 @@ static void start(struct prov *p);
 
 /* ---- the end of one ---- */
 
+/* What the next key signs too. */
+static bool handed_on(const struct prov__signing *s, const struct prov__signing_job *job)
+{
+    return s->next && job->base + job->head.size > s->next_first;
+}
+
 static json_t *describe(const struct prov__signing *s, const struct prov__signing_job *job)
 {
     char hex[2 * VAULT_HASH + 1], key[VAULT_LABEL];
     json_t *out = json_object();
     text_hex(job->head.root, VAULT_HASH, hex);
-    prov__vkey_write(&s->key, key);
+    prov__vkey_write(handed_on(s, job) ? &s->next_key : &s->key, key);
     json_puti(out, "epoch", job->epoch);
     json_puti(out, "base", job->base);
     json_puti(out, "size", job->head.size);
@@ -97,8 +103,11 @@ static void write_files(void *arg)
 {
     struct prov__signing_job *job = arg;
     struct store_db *db = store_db_open(job->path, &job->error);
-    if (db)
-        prov__files_write(db, job->dir, &job->error);
+    struct prov__trust trust = {0};
+    if (db && prov__files_write(db, job->dir, &job->error) == ERR_OK &&
+        prov__trust_load(&trust, db, NULL) == ERR_OK && !*trust.problem)
+        prov__trusted_write(&trust, job->dir, NULL); /* verification tells what is wrong with it */
+    prov__trust_release(&trust);
     store_db_close(db);
 }
 
@@ -230,6 +239,20 @@ static struct prov__signing_job *job_new(struct prov *p)
     return job;
 }
 
+static void write_note(const struct prov__signing *s, struct prov__signing_job *job)
+{
+    uint8_t signature[VAULT_SIGNATURE], further[VAULT_SIGNATURE];
+    char *origin = prov__origin(&s->key, job->epoch);
+    prov__note_body(origin, &job->head, &job->note);
+    free(origin);
+    vault_sign(s->signer, job->note.data, job->note.len, signature);
+    if (handed_on(s, job))
+        vault_sign(s->next, job->note.data, job->note.len, further);
+    prov__note_sign(&s->key, signature, &job->note);
+    if (handed_on(s, job))
+        prov__note_sign_too(&s->next_key, further, &job->note);
+}
+
 static void start(struct prov *p)
 {
     struct prov__signing *s = p->signing;
@@ -239,7 +262,6 @@ static void start(struct prov *p)
         return;
     }
     struct prov__signing_job *job = job_new(p);
-    uint8_t signature[VAULT_SIGNATURE];
     struct error e = {0};
     s->again = false;
     job->waiters = s->waiting;
@@ -251,11 +273,7 @@ static void start(struct prov *p)
     }
     job->head.size = p->durable.log.size;
     prov__edge_root(&p->durable.log, job->head.root);
-    char *origin = prov__origin(&s->key, job->epoch);
-    prov__note_body(origin, &job->head, &job->note);
-    free(origin);
-    vault_sign(s->signer, job->note.data, job->note.len, signature);
-    prov__note_sign(&s->key, signature, &job->note);
+    write_note(s, job);
     if (p->closed) { /* H4 */
         store_write(p->store, insert, stored, job);
         return;
@@ -336,6 +354,65 @@ static void name_key(void *arg, const uint8_t public_key[VAULT_KEY], char line[V
     free(name);
 }
 
+/* ---- the keys that are trusted ---- */
+
+static enum err insert_first(struct store_db *db, void *arg, struct error *e)
+{
+    return store_exec(db, e,
+                      "INSERT INTO signing_keys SELECT 0, ?, NULL, NULL"
+                      " WHERE NOT EXISTS(SELECT 1 FROM signing_keys)",
+                      "s", (const char *)arg);
+}
+
+static void first_inserted(void *arg, const struct error *e)
+{
+    (void)e; /* if it failed, the next start does it */
+    free(arg);
+}
+
+/* A key that is staged is the next one if the log's entries say so; otherwise a crash came before
+ * they did, and it was never used. */
+static void open_next(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    const struct prov__trust *t = &s->trust;
+    const struct prov__keyrange *last = &t->at[t->count - 1];
+    struct error none = {0};
+    struct vault_signer *next = vault_signer_staged(p->vault, &none);
+    bool named = next && prov__vkey_read(vault_signer_line(next), &s->next_key) && t->count > 1 &&
+                 prov__vkey_same(&s->next_key, &last->key) &&
+                 prov__vkey_same(&s->key, &t->at[t->count - 2].key);
+    if (named) {
+        s->next = next;
+        s->next_first = last->first;
+        return;
+    }
+    vault_signer_free(next);
+    if (!prov__vkey_same(&s->key, &last->key))
+        err_set(&s->error, ERR_TAMPERED,
+                "checkpoint.key is not the key that the log's entries name");
+    else if (none.code != ERR_NOT_FOUND)
+        vault_signer_unstage(p->vault, &s->error);
+}
+
+static void open_trust(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    if (prov__trust_load(&s->trust, store_reader(p->store), &s->error) != ERR_OK)
+        return;
+    if (*s->trust.problem) {
+        err_set(&s->error, ERR_TAMPERED, "%s", s->trust.problem);
+        return;
+    }
+    if (s->trust.count == 0) {
+        char *line = xcalloc(1, VAULT_LABEL);
+        prov__vkey_write(&s->key, line);
+        prov__trust_add(&s->trust, 0, -1, &s->key, NULL);
+        store_write(p->store, insert_first, first_inserted, line);
+    }
+    open_next(p);
+}
+
 static void open_key(struct prov *p, const struct prov_signing *o)
 {
     struct prov__signing *s = p->signing;
@@ -358,7 +435,12 @@ static void open_key(struct prov *p, const struct prov_signing *o)
                 o->origin, s->key.name);
     s->key_known = s->error.code != ERR_TAMPERED;
     if (s->error.code == ERR_OK)
+        open_trust(p);
+    if (s->error.code == ERR_OK)
         return;
+    s->key_swapped = s->error.code == ERR_TAMPERED && s->key_known;
+    if (s->key_swapped)
+        p->state = PROV_BROKEN;
     vault_signer_free(s->signer);
     s->signer = NULL;
 }
@@ -407,8 +489,8 @@ static void take_head(struct prov *p, const struct buf *note, const char *where)
     if (!note->len || s->error.code != ERR_OK)
         return;
     const char *problem = prov__note_read(note->data, note->len, &c);
-    if (!problem && prov__note_check(&c, &s->key) != PROV__SIGNED)
-        problem = "it is not signed by this log's key";
+    if (!problem)
+        problem = prov__trust_check(&s->trust, &c, prov__note_end(&p->epochs, &c), NULL);
     if (problem)
         err_set(&s->error, ERR_TAMPERED, "the newest checkpoint of %s: %s", where, problem);
     else
@@ -499,6 +581,8 @@ void prov_sign(struct prov *p, const struct prov_signing *o)
     }
     if (s->head.size >= 0) /* files that a crash left behind the table */
         loop_work(p->loop, write_files, files_written, job_new(p));
+    if (s->next)
+        prov__handover_resume(p);
 }
 
 void prov__signing_epoch(struct prov *p)
@@ -509,7 +593,7 @@ void prov__signing_epoch(struct prov *p)
 
 bool prov__signing_busy(const struct prov *p)
 {
-    return p->signing && (p->signing->job || p->signing->again);
+    return p->signing && (p->signing->job || p->signing->again || p->signing->handover);
 }
 
 void prov__signing_state(const struct prov *p, struct prov_state *out)
@@ -534,6 +618,9 @@ void prov__signing_free(struct prov *p)
         s->job->prov = NULL;
     }
     answer(s->waiting, NULL, &e);
+    prov__handover_forget(p);
+    prov__trust_release(&s->trust);
+    vault_signer_free(s->next);
     vault_signer_free(s->signer);
     free(s->dir);
     free(s);

@@ -2,15 +2,23 @@
 #ifndef PROV_CHECKPOINT_H
 #define PROV_CHECKPOINT_H
 
-#include "backend/provenance/note.h"
+#include "backend/provenance/trust.h"
 
 struct prov__waiter;
 struct prov__signing {
     struct vault_signer *signer; /* NULL: error says why */
     struct error error;
-    bool key_known; /* key is set: what is signed can be checked, even where nothing may be */
+    bool key_known;   /* key is set: what is signed can be checked, even where nothing may be */
+    bool key_swapped; /* it is not the one that the log names: error says how that was seen */
     struct prov__vkey key;
-    char *dir; /* of the database */
+    struct prov__trust trust;
+    /* While the key is being replaced (handover.c): the next one, which signs too what ends behind
+     * next_first; NULL otherwise. */
+    struct vault_signer *next;
+    struct prov__vkey next_key;
+    int64_t next_first;
+    struct prov__handover *handover; /* the one under way, or NULL */
+    char *dir;                       /* of the database */
     int64_t entries;
     struct prov__head head;   /* the newest that was signed in the present epoch */
     int64_t fresh;            /* durable entries behind it, without checkpoints and cosignatures */
@@ -19,6 +27,11 @@ struct prov__signing {
     struct prov__waiter *waiting;  /* for the next one */
     bool again;                    /* make another one when this one is done */
 };
+
+/* handover.c: the signing key replaced. */
+/* Goes on with one that a crash interrupted: s->next is the key that the log already names. */
+void prov__handover_resume(struct prov *p);
+void prov__handover_forget(struct prov *p); /* at prov_free */
 
 /* files.c. `checkpoints`: notes, an empty line behind each. */
 /* The newest note of `checkpoints`, read from its end; out is empty if there is none. */

@@ -122,18 +122,16 @@ static bool check_note(void *arg, const char *bytes, size_t len)
     struct verify__heads *h = s->heads;
     struct prov__checkpoint c;
     const char *problem = prov__note_read(bytes, len, &c);
-    if (!problem) {
-        enum prov__signed by = prov__note_check(&c, &h->key);
-        if (by != PROV__SIGNED)
-            problem = by == PROV__FORGED ? "its signature does not verify"
-                                         : "it is not signed by this log's key";
-        else if (prov__origin_epoch(&h->key, c.origin) == 0)
-            problem = "it is of another log";
-    }
+    bool swapped = false;
+    if (!problem)
+        problem = prov__trust_check(&h->trust, &c, prov__note_end(&h->epochs, &c), &swapped);
+    if (!problem && prov__origin_epoch(&h->key, c.origin) == 0)
+        problem = "it is of another log";
     ++*s->count;
     if (problem) {
-        verify__add(&h->problems, -1, s->given ? "given" : "checkpoint", "checkpoint %lld %s: %s",
-                    (long long)*s->count, s->name, problem);
+        const char *code = swapped ? "key" : s->given ? "given" : "checkpoint";
+        verify__add(&h->problems, -1, code, "checkpoint %lld %s: %s", (long long)*s->count, s->name,
+                    problem);
         h->unproved += s->given; /* what is not ours says nothing about our log */
     } else {
         int64_t end = check_tree(s, &c);
@@ -304,6 +302,7 @@ void verify__heads_check(struct verify__heads *h)
     struct store_db *db = store_db_open(h->path, &h->error);
     if (!db)
         return;
+    verify__heads_keys(h, db);
     check_table(h, db);
     check_logged(h, db);
     check_files(h, db);

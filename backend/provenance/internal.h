@@ -66,6 +66,7 @@ void prov__entry_fill(char *bytes, size_t cut_at, const uint8_t hmac[VAULT_HASH]
  * are of version 1, one key. */
 struct prov__keys {
     struct vault *vault;
+    struct vault *by;         /* whose wrap it was: while the master key is rotated there are two */
     char session[33], id[17]; /* id: of the key or ring */
     struct vault_ring *ring;
     struct vault_key *key;
@@ -82,9 +83,13 @@ enum err prov__ring_erase(struct store_db *db, struct vault *v, const char *sess
                           const int64_t *seqs, size_t n, size_t *erased, struct error *e);
 /* The same in memory, when that is durable; on the loop. */
 void prov__ring_erased(struct prov *p, const char *session, const int64_t *seqs, size_t n);
-/* A projection's blob (prov_seal) with its key wrapped under another master key, in place. */
-enum err prov__projection_rewrap(struct vault *from, struct vault *to, const char *session,
-                                 void *blob, size_t len, struct error *e);
+/* Whether the key in front of a projection's blob opens; its first 96 bytes are enough. */
+enum err prov__projection_check(struct vault *v, const char *session, const void *head, size_t len,
+                                struct error *e);
+/* A projection's blob (prov_seal) with its key wrapped under `to` instead of its partner, in place;
+ * changed: it was not already. */
+enum err prov__projection_rewrap(struct vault *to, const char *session, void *blob, size_t len,
+                                 bool *changed, struct error *e);
 /* Opens the payload of an entry into plain: checks the sealed bytes against the entry, opens them,
  * checks the commitment. On failure *problem is a word for it ("" if only the key is not at hand).
  */
@@ -135,6 +140,9 @@ struct prov__cursor { /* the end of the log inside the writer's transaction; the
     uint8_t head[VAULT_HASH];
     int refs; /* on the loop's thread: the log, and each entry on its way */
 };
+struct prov;
+/* The number that the next entry appended will have. */
+int64_t prov__next_seq(const struct prov *p);
 struct prov {
     struct loop *loop;
     struct store *store;
@@ -167,8 +175,9 @@ struct prov {
     int changes;
     int64_t verified, checked_at;
     int state;
-    struct prov__signing *signing; /* NULL before prov_sign */
-    struct bundle__job *bundling;  /* or NULL */
+    struct prov__signing *signing;   /* NULL before prov_sign */
+    struct bundle__job *bundling;    /* or NULL */
+    struct prov__rotation *rotation; /* of the master key, under way, or NULL */
 };
 void prov__changed(struct prov *p);
 /* query.c: an entry as prov_list gives it. Thread-safe. */
@@ -203,5 +212,7 @@ void prov__signing_free(struct prov *p);
 /* bundle.c */
 void prov__bundling_close(struct prov *p); /* does not block */
 void prov__bundling_free(struct prov *p);
+/* rotate.c */
+void prov__rotation_forget(struct prov *p); /* at prov_free */
 
 #endif

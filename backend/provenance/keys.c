@@ -27,20 +27,21 @@ static bool unwrap(void *arg, const struct store_row *row)
     struct prov__keys *k = f->keys;
     size_t len;
     const uint8_t *wrap = store_blob(row, 0, &len);
-    const char *kek_id = store_text(row, 1), *here = vault_kek_id(k->vault);
+    const char *kek_id = store_text(row, 1);
     int64_t version = store_int(row, 2);
     f->row = true;
+    k->by = kek_id ? vault_for(k->vault, kek_id) : k->vault;
     /* Another master key is no tampering: the chain and the sealed bytes are checked without it. */
-    if (kek_id && strcmp(kek_id, here) != 0) {
+    if (!k->by) {
         err_set(&k->error, ERR_NO_KEY,
                 "session %s is sealed under master key %.16s, the one that is here is %s",
-                k->session, kek_id, here);
+                k->session, kek_id, vault_kek_id(k->vault));
     } else if (version == RING) {
-        k->ring = vault_ring_unwrap(k->vault, k->session, wrap, len, &k->error);
+        k->ring = vault_ring_unwrap(k->by, k->session, wrap, len, &k->error);
         if (k->ring)
             snprintf(k->id, sizeof k->id, "%s", vault_ring_id(k->ring));
     } else if (version == ONE_KEY) {
-        k->key = vault_key_unwrap(k->vault, k->session, wrap, len, &k->error);
+        k->key = vault_key_unwrap(k->by, k->session, wrap, len, &k->error);
         if (k->key)
             name_key(k->key, k->id);
     } else {
@@ -208,7 +209,7 @@ enum err prov__ring_erase(struct store_db *db, struct vault *v, const char *sess
     if (code == ERR_OK)
         *erased = ring_erase(k.ring, seqs, n);
     if (code == ERR_OK && *erased) {
-        vault_ring_wrap(v, session, k.ring, &wrap);
+        vault_ring_wrap(k.by, session, k.ring, &wrap); /* the row names that master key */
         code = store_exec(db, e, "UPDATE data_keys SET wrap = ? WHERE session = ?", "bs", wrap.data,
                           wrap.len, session);
     }

@@ -72,6 +72,11 @@ bool prov__vkey_read_as(enum prov__vkey_type type, const char *line, struct prov
     return strcmp(line, again) == 0;
 }
 
+bool prov__vkey_same(const struct prov__vkey *a, const struct prov__vkey *b)
+{
+    return strcmp(a->name, b->name) == 0 && memcmp(a->public_key, b->public_key, VAULT_KEY) == 0;
+}
+
 bool prov__vkey_read(const char *line, struct prov__vkey *out)
 {
     return prov__vkey_read_as(PROV__ED25519, line, out);
@@ -237,15 +242,22 @@ void prov__note_body(const char *origin, const struct prov__head *head, struct b
     buf_addf(out, "%s\n%lld\n%s\n", origin, (long long)head->size, root);
 }
 
-void prov__note_sign(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
-                     struct buf *out)
+void prov__note_sign_too(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
+                         struct buf *out)
 {
     uint8_t bytes[SIGNED_LEN];
     char base64[VAULT_BASE64(sizeof bytes)];
     memcpy(bytes, key->id, PROV__KEY_ID);
     memcpy(bytes + PROV__KEY_ID, signature, VAULT_SIGNATURE);
     vault_base64(bytes, sizeof bytes, base64);
-    buf_addf(out, "\n%s%s %s\n", dash, key->name, base64);
+    buf_addf(out, "%s%s %s\n", dash, key->name, base64);
+}
+
+void prov__note_sign(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
+                     struct buf *out)
+{
+    buf_adds(out, "\n");
+    prov__note_sign_too(key, signature, out);
 }
 
 void prov__tlog_proof(int64_t index, const struct prov__proof *proof, const char *note,

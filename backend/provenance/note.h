@@ -20,6 +20,7 @@ void prov__vkey_make(const char *name, const uint8_t public_key[VAULT_KEY], stru
 /* "<name>+<id, hex>+<base64 of the type's byte and the key>"; the name has at most 400 bytes. */
 void prov__vkey_write(const struct prov__vkey *key, char line[VAULT_LABEL]);
 bool prov__vkey_read(const char *line, struct prov__vkey *out);
+bool prov__vkey_same(const struct prov__vkey *a, const struct prov__vkey *b);
 /* Those two are of type ED25519, which signs notes; a witness's key is of type COSIGNATURE. */
 void prov__vkey_make_as(enum prov__vkey_type type, const char *name,
                         const uint8_t public_key[VAULT_KEY], struct prov__vkey *out);
@@ -61,6 +62,9 @@ void prov__note_body(const char *origin, const struct prov__head *head, struct b
 /* Appends the empty line and the signature line to a body. */
 void prov__note_sign(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
                      struct buf *out);
+/* A further signature line. */
+void prov__note_sign_too(const struct prov__vkey *key, const uint8_t signature[VAULT_SIGNATURE],
+                         struct buf *out);
 
 /* Appends c2sp.org/tlog-proof@v1: that entry `index` is in the tree of this checkpoint. */
 void prov__tlog_proof(int64_t index, const struct prov__proof *proof, const char *note,

@@ -56,14 +56,17 @@ enum err prov_seal(struct prov *p, const json_t *value, struct buf *out)
 static struct vault_key *own_key(struct vault *v, const char *session, const uint8_t *bytes,
                                  struct error *e)
 {
-    if (memcmp(bytes + MAGIC, vault_kek_id(v), KEK) != 0) {
+    char kek_id[KEK + 1] = "";
+    memcpy(kek_id, bytes + MAGIC, KEK);
+    struct vault *by = vault_for(v, kek_id);
+    if (!by) {
         err_set(e, ERR_NO_KEY,
                 "a projection of session %s is sealed under another master key than %s", session,
                 vault_kek_id(v));
         return NULL;
     }
     char *owner = owner_of(session);
-    struct vault_key *key = vault_key_unwrap(v, owner, bytes + WRAP_AT, VAULT_WRAP, e);
+    struct vault_key *key = vault_key_unwrap(by, owner, bytes + WRAP_AT, VAULT_WRAP, e);
     free(owner);
     return key;
 }
@@ -105,19 +108,32 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
     return open_with(p->keys.key, session, bytes, len, e);
 }
 
-enum err prov__projection_rewrap(struct vault *from, struct vault *to, const char *session,
-                                 void *blob, size_t len, struct error *e)
+enum err prov__projection_check(struct vault *v, const char *session, const void *head, size_t len,
+                                struct error *e)
+{
+    struct error why = {0};
+    if (!is_ours(head, len))
+        return ERR_OK;
+    vault_key_free(own_key(v, session, head, &why));
+    return why.code == ERR_OK ? ERR_OK : err_set(e, why.code, "%s", why.detail);
+}
+
+enum err prov__projection_rewrap(struct vault *to, const char *session, void *blob, size_t len,
+                                 bool *changed, struct error *e)
 {
     uint8_t *bytes = blob;
-    if (!is_ours(blob, len))
-        return ERR_OK; /* its key is its session's */
+    *changed = false;
+    /* An older one's key is its session's. */
+    if (!is_ours(blob, len) || memcmp(bytes + MAGIC, vault_kek_id(to), KEK) == 0)
+        return ERR_OK;
     struct error why = {0};
-    struct vault_key *key = own_key(from, session, bytes, &why);
+    struct vault_key *key = own_key(to, session, bytes, &why);
     if (!key)
         return err_set(e, why.code, "%s", why.detail);
     char *owner = owner_of(session);
     memcpy(bytes + MAGIC, vault_kek_id(to), KEK);
     vault_key_wrap(to, owner, key, bytes + WRAP_AT);
+    *changed = true;
     vault_key_free(key);
     free(owner);
     return ERR_OK;

@@ -104,6 +104,42 @@ void prov_sign(struct prov *p, const struct prov_signing *o);
 typedef void prov_signed(void *arg, json_t *checkpoint, const struct error *e);
 void prov_checkpoint(struct prov *p, prov_signed *done, void *arg);
 
+/* Keys replaced. done gets what was done (borrowed), or NULL and e; it may run inside. */
+typedef void prov_rotated(void *arg, const json_t *what, const struct error *e);
+/* The key that signs checkpoints: a new one is made and sealed, an entry key.rotate holds the
+ * statement by both that it follows the old one, a checkpoint is signed by both and checked, then
+ * the old secret is overwritten. {what: signing, old, new, first, entry, size}: verifier keys, from
+ * how many entries on, the entry, how many entries that checkpoint covers. If the console dies
+ * between two steps the next start goes back (before the entry) or on (behind it). by: the actor.
+ * BUSY, CLOSED, UNSUPPORTED (prov_sign was not called), TAMPERED, NO_KEY, NO_SPACE, IO. */
+void prov_rotate_signing(struct prov *p, const char *by, prov_rotated *done, void *arg);
+
+/* The master key: a new one is made and sealed as told, everything that the old one wraps is
+ * wrapped anew in slices, all of it is opened with the new one, a checkpoint is signed and
+ * verified, and only then the old one is destroyed; any failure before that goes back. Entries
+ * key.rotate say when it begins and how it ends. {what: master, step: done, old, new: kek_id, seal,
+ * data_keys, projections, signing_keys}: how many were wrapped anew. Errors as vault_stage has
+ * them, TAMPERED, NO_SPACE, IO (then the old key is the one), CLOSED (the next start goes on). */
+struct prov_rotation {
+    enum vault_seal seal;
+    struct vault_pass *pass; /* a new passphrase, borrowed until vault_close; NULL: the old one */
+    const char *by;          /* the actor */
+};
+void prov_rotate_master(struct prov *p, const struct prov_rotation *o, prov_rotated *done,
+                        void *arg);
+/* Right after prov_sign: goes on with one that was interrupted. */
+void prov_rotate_resume(struct prov *p);
+/* True while one is under way; done and total: rows. */
+bool prov_rotating(const struct prov *p, int64_t *done, int64_t *total);
+/* What keys there are: {keys: [{kind: master|signing, id, state: active|retired, purpose, ...}]};
+ * or whether each opens what it should: {ok, tampered, checks: [{name, ok, text}]}. On a worker.
+ * done gets it borrowed, or NULL and e: BUSY (one is being replaced), CLOSED, IO; it may run
+ * inside. */
+typedef void prov_keyring(void *arg, json_t *keyring, const struct error *e);
+void prov_keyring_read(struct prov *p, bool verify, prov_keyring *done, void *arg);
+/* The vault whose master key is the present one: the one to close after prov_free. */
+struct vault *prov_vault(const struct prov *p);
+
 /* A proof that entry seq is in the tree of the newest checkpoint of its epoch: {seq, epoch, index,
  * size, leaf, root, hashes, checkpoint, text}; index and size count from the epoch's base; leaf,
  * root and hashes are base64, hashes from the leaf up; checkpoint is the note; text is

@@ -64,6 +64,8 @@ static void release(struct prov_verify *run)
     buf_release(&run->heads.given);
     loop_timer_free(run->pause);
     free(run->heads.dir);
+    prov__trust_release(&run->heads.trust);
+    prov__keys_release(&run->heads.keys);
     free(run->heads.epochs.at);
     free(run->epochs.at);
     free(run->found);
@@ -338,9 +340,12 @@ static bool send_heads(struct prov_verify *run)
         }
         return false;
     }
+    if (s->key_swapped)
+        verify__add(&run->problems, -1, "key", "%s", s->error.detail);
     h->path = run->path;
     h->cancelled = &run->cancelled;
     h->key = s->key;
+    h->keys.vault = run->prov->vault;
     h->dir = xstrdup(s->dir);
     for (size_t i = 0; i < run->prov->epochs.count; i++)
         prov__epochs_add(&h->epochs, run->prov->epochs.at[i].epoch, run->prov->epochs.at[i].base);

@@ -80,7 +80,8 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     const char *path;
     char *dir;
     const bool *cancelled;
-    struct prov__vkey key;
+    struct prov__vkey key;  /* the one that checkpoint.key holds */
+    struct prov__keys keys; /* its vault: for payloads of key.rotate */
     struct prov__epochs epochs;
     struct buf given; /* notes kept elsewhere */
     struct verify__seen {
@@ -94,6 +95,7 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     int64_t newest, newest_given; /* up to which entry one covers its epoch, -1: none */
     int64_t given_base;           /* and where that epoch begins */
     int64_t log_size;
+    struct prov__trust trust;
     struct prov__stored tree; /* of the epoch looked at last */
     int64_t unproved;         /* problems with what was given that say nothing about this log */
     struct verify__problems problems;
@@ -101,6 +103,9 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
 };
 /* On a worker. */
 void verify__heads_check(struct verify__heads *h);
+/* heads_keys.c: the keys that sign, from the table signing_keys, against the entries key.rotate,
+ * the files of the key directory and the key that is held; sets h->trust. */
+void verify__heads_keys(struct verify__heads *h, struct store_db *db);
 
 struct verify__slot {
     struct verify__slice slice;

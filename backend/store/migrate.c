@@ -91,6 +91,10 @@ static const char *const steps[] = {
     "CREATE TABLE bundles("
     "size INTEGER PRIMARY KEY, day TEXT NOT NULL, at INTEGER NOT NULL,"
     " entry INTEGER NOT NULL, file TEXT NOT NULL) STRICT;",
+    /* the keys that sign checkpoints, each from how many entries on, and the statement by which the
+     * one before handed on to it. */
+    "CREATE TABLE signing_keys(first INTEGER PRIMARY KEY, vkey TEXT NOT NULL, entry INTEGER,"
+    " note TEXT) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* Both halves stand in one guarded allocation. */
 struct vault_key {
@@ -11,12 +12,24 @@ struct vault_key {
     uint8_t commit[VAULT_HASH]; /* commits: HMAC-SHA-256(data, "commit") */
 };
 
+/* Set once and for all by whichever thread first finds it. */
+static bool memory_unlocked;
+
 void *vault__secret_alloc(size_t len)
 {
     vault_init();
     void *p = sodium_malloc(len);
     BUG_IF(!p);
+    /* sodium_malloc locks the pages and keeps to itself whether it could; a second lock costs
+     * nothing and tells. */
+    if (mlock(p, len) != 0)
+        __atomic_store_n(&memory_unlocked, true, __ATOMIC_RELAXED);
     return p;
+}
+
+bool vault_memory_locked(void)
+{
+    return !__atomic_load_n(&memory_unlocked, __ATOMIC_RELAXED);
 }
 
 void vault__aead_seal(const uint8_t *key, const uint8_t *nonce, const void *plain, size_t len,

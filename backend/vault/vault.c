@@ -1,189 +1,220 @@
-/* The master key's file, and secrets named by the configuration.
+/* The master key, and secrets named by the configuration. V1 and V2 stand in files.c.
  *
  * Invariants
- * V1 master.key appears whole or not at all: it is written and synced under another name and then
- *    linked to its own, which fails if one is there already.
- * V2 A key that others than its owner can read is not used. */
+ * V3 While two master keys are there, either opens both; which of them is in master.key says which
+ *    one stays when the process dies. stage.c. */
 #include "backend/base/conf.h"
 #include "backend/base/text.h"
 #include "backend/vault/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static enum err sync_directory(const char *path, struct error *e)
+void vault__kek_id(const uint8_t key[VAULT_KEY], char out[VAULT__KEK_ID + 1])
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set_errno(e, "cannot open", path);
-    enum err code = fsync(fd) == 0 ? ERR_OK : err_set_errno(e, "cannot sync", path);
-    close(fd);
-    return code;
+    static const char label[] = "mcp-console kek";
+    uint8_t hash[VAULT_HASH];
+    vault_sha256(label, sizeof label - 1, key, VAULT_KEY, hash);
+    text_hex(hash, VAULT__KEK_ID / 2, out);
 }
 
-static enum err write_all(int fd, const uint8_t *bytes, size_t len)
+struct vault *vault__new(const char *keys_dir)
 {
-    while (len) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return ERR_IO;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return ERR_OK;
+    struct vault *v = xcalloc(1, sizeof *v);
+    v->dir = xstrdup(keys_dir);
+    v->file = xasprintf("%s/master.key", keys_dir);
+    v->master = vault__secret_alloc(VAULT_KEY);
+    return v;
 }
 
-enum err vault__file_make(struct vault *v, const char *path, const void *bytes, size_t len,
-                          struct error *e)
+void vault__settle(struct vault *v)
 {
-    enum err code = ERR_OK;
-    char *fresh = xasprintf("%s.%ld", path, (long)getpid());
-    unlink(fresh); /* left by a process of the same number that died here */
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        code = err_set_errno(e, "cannot make", fresh);
-        goto out;
-    }
-    if (write_all(fd, bytes, len) != ERR_OK || fsync(fd) != 0)
-        code = err_set_errno(e, "cannot write", fresh);
-    close(fd);
-    /* V1; another process that was faster wins, and its key is read. */
-    if (code == ERR_OK && link(fresh, path) != 0 && errno != EEXIST)
-        code = err_set_errno(e, "cannot make", path);
-    unlink(fresh);
-    if (code == ERR_OK)
-        code = sync_directory(v->dir, e);
-out:
-    free(fresh);
-    return code;
+    vault__kek_id(v->master, v->kek_id);
+    sodium_mprotect_readonly(v->master);
 }
 
-static enum err make_key(struct vault *v, struct error *e)
-{
-    uint8_t *key = vault__secret_alloc(VAULT_KEY);
-    randombytes_buf(key, VAULT_KEY);
-    enum err code = vault__file_make(v, v->file, key, VAULT_KEY, e);
-    sodium_free(key);
-    return code;
-}
-
-/* One path's owner and permissions; V2. */
-static enum err check_private(const struct stat *st, const char *path, struct error *e)
-{
-    if (st->st_uid != geteuid())
-        return err_set(e, ERR_NO_KEY, "%s belongs to user %ld, not to this one", path,
-                       (long)st->st_uid);
-    if (st->st_mode & 077)
-        return err_set(e, ERR_NO_KEY, "%s can be used by others (mode %04o): chmod go= %s", path,
-                       (unsigned)(st->st_mode & 07777), path);
-    return ERR_OK;
-}
-
-bool vault_permissions_ok(const struct vault *v, struct error *e)
-{
-    const char *paths[] = {v->dir, v->file};
-    for (size_t i = 0; i < 2; i++) {
-        struct stat st;
-        if (lstat(paths[i], &st) != 0) {
-            err_set(e, ERR_NO_KEY, "%s: %s", paths[i], strerror(errno));
-            return false;
-        }
-        if (i == 0 ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode)) {
-            err_set(e, ERR_NO_KEY, "%s is not a %s", paths[i], i ? "plain file" : "directory");
-            return false;
-        }
-        if (check_private(&st, paths[i], e) != ERR_OK)
-            return false;
-    }
-    return true;
-}
-
-enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
-                          struct error *e)
-{
-    enum err code = ERR_OK;
-    /* A pipe of that name must not make us wait. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        bool broken = errno == EIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
-        code = errno == ENOENT ? ERR_NOT_FOUND : broken ? ERR_IO : ERR_NO_KEY;
-        return err_set(e, code, "%s: %s", path, strerror(errno));
-    }
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        code = err_set(e, ERR_NO_KEY, "%s is not a plain file", path);
-        goto out;
-    }
-    code = secret ? check_private(&st, path, e) : ERR_OK;
-    if (code != ERR_OK)
-        goto out;
-    if (st.st_size < 0 || (uint64_t)st.st_size > max) {
-        code = err_set(e, ERR_NO_KEY, "%s has %lld bytes, at most %zu are a key", path,
-                       (long long)st.st_size, max);
-        goto out;
-    }
-    *len = (size_t)st.st_size;
-    if (read(fd, out, *len) != st.st_size)
-        code = err_set(e, ERR_IO, "%s cannot be read", path);
-out:
-    close(fd);
-    return code;
-}
-
-static enum err read_key(struct vault *v, struct error *e)
+static enum err make_key(struct vault *v, const struct vault_options *o, struct error *e)
 {
     size_t len = 0;
-    enum err code = vault__file_read(v->file, true, v->master, VAULT_KEY, &len, e);
-    if (code == ERR_OK && len != VAULT_KEY)
-        code = err_set(e, ERR_NO_KEY, "%s has %zu bytes, not %d", v->file, len, VAULT_KEY);
-    if (code == ERR_NOT_FOUND && e)
-        e->code = ERR_NO_KEY;
-    return code == ERR_NOT_FOUND ? ERR_NO_KEY : code;
+    char *file = vault__secret_alloc(VAULT__MASTER_MAX);
+    randombytes_buf(v->master, VAULT_KEY);
+    vault__kek_id(v->master, v->kek_id);
+    enum err code = vault__master_write(v, o->seal, o->pass, file, &len, e);
+    if (code == ERR_OK)
+        code = vault__file_make(v, v->file, file, len, e);
+    sodium_free(file);
+    return code;
+}
+
+enum err vault__load(struct vault *v, const char *path, struct error *e)
+{
+    struct vault__master m;
+    size_t len = 0;
+    char *file = vault__secret_alloc(VAULT__MASTER_MAX);
+    enum err code = vault__file_read(path, true, file, VAULT__MASTER_MAX, &len, e);
+    const char *problem = code == ERR_OK ? vault__master_read(file, len, &m) : NULL;
+    if (problem)
+        code = err_set(e, ERR_NO_KEY, "%s (%zu bytes): %s", path, len, problem);
+    if (code == ERR_OK)
+        code = vault__master_open(&m, file, v->pass, path, v->master, &v->from_credential, e);
+    if (code == ERR_OK) {
+        v->seal = m.seal;
+        vault__settle(v);
+    }
+    sodium_free(file);
+    return code;
+}
+
+/* There is no file: systemd may have handed the key over. */
+static enum err load_given(struct vault *v, struct error *e)
+{
+    enum err code = vault__creds_given(v->master, e);
+    if (code != ERR_OK)
+        return code;
+    v->seal = VAULT_CREDS;
+    v->from_credential = true;
+    vault__settle(v);
+    return ERR_OK;
+}
+
+static enum err open_file(struct vault *v, const struct vault_options *o, struct error *e)
+{
+    struct stat st;
+    struct error why = {0};
+    bool none = lstat(v->file, &st) != 0 && errno == ENOENT;
+    enum err code = none ? load_given(v, &why) : vault__load(v, v->file, &why);
+    if (none && code == ERR_NOT_FOUND && o->create) {
+        why = (struct error){0};
+        code = conf_make_dirs(v->dir, &why);
+        if (code == ERR_OK)
+            code = make_key(v, o, &why);
+        if (code == ERR_OK)
+            code = vault__load(v, v->file, &why);
+    } else if (none && code == ERR_NOT_FOUND) {
+        code = err_set(&why, ERR_NO_KEY, "%s: %s", v->file, strerrordesc_np(ENOENT));
+    }
+    if (code != ERR_OK && e)
+        *e = why;
+    return code;
+}
+
+struct vault *vault_open_as(const struct vault_options *o, struct error *e)
+{
+    char *dir = xasprintf("%s/keys", o->state_dir);
+    struct vault *v = vault__new(dir);
+    free(dir);
+    v->pass = o->pass;
+    vault__sweep(v);
+    struct error why = {0};
+    enum err code = open_file(v, o, &why);
+    if (code == ERR_OK || code == ERR_PASSPHRASE)
+        code = vault__stage_find(v, code == ERR_OK,
+                                 &why); /* the passphrase may be that of the staged key */
+    if (code == ERR_OK && !v->from_credential && !vault_permissions_ok(v, &why))
+        code = why.code;
+    if (code == ERR_OK)
+        return v;
+    if (e)
+        *e = why;
+    vault_close(v);
+    return NULL;
 }
 
 struct vault *vault_open(const char *state_dir, bool create, struct error *e)
 {
-    static const char label[] = "mcp-console kek";
-    struct vault *v = xcalloc(1, sizeof *v);
-    v->dir = xasprintf("%s/keys", state_dir);
-    v->file = xasprintf("%s/master.key", v->dir);
-    v->master = vault__secret_alloc(VAULT_KEY);
-    struct stat st;
-    if (create && lstat(v->file, &st) != 0 && errno == ENOENT &&
-        (conf_make_dirs(v->dir, e) != ERR_OK || make_key(v, e) != ERR_OK))
-        goto fail;
-    if (read_key(v, e) != ERR_OK || !vault_permissions_ok(v, e))
-        goto fail;
-    uint8_t hash[VAULT_HASH];
-    vault_sha256(label, sizeof label - 1, v->master, VAULT_KEY, hash);
-    text_hex(hash, VAULT__KEK_ID / 2, v->kek_id);
-    sodium_mprotect_readonly(v->master);
-    return v;
-fail:
-    vault_close(v);
-    return NULL;
+    struct vault_options o = {.state_dir = state_dir, .create = create, .seal = VAULT_FILE};
+    return vault_open_as(&o, e);
 }
 
 void vault_close(struct vault *v)
 {
     if (!v)
         return;
+    struct vault *partner = vault_partner(v);
+    if (partner)
+        partner->partner = NULL;
+    vault_close(partner);
+    while (v->retired) {
+        struct vault *one = v->retired;
+        v->retired = one->retired;
+        one->retired = one->partner = NULL;
+        vault_close(one);
+    }
     sodium_free(v->master);
     free(v->file);
     free(v->dir);
     free(v);
 }
 
+enum err vault_seal_of(const char *state_dir, enum vault_seal *out, struct error *e)
+{
+    struct vault__master m;
+    struct stat st;
+    size_t len = 0;
+    char *path = xasprintf("%s/keys/master.key", state_dir), *file = NULL;
+    enum err code = ERR_OK;
+    *out = VAULT_FILE;
+    if (lstat(path, &st) != 0) {
+        code = err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_NO_KEY, "%s: %s", path,
+                       strerrordesc_np(errno));
+        goto out;
+    }
+    if (st.st_size == VAULT_KEY) /* the key itself: it need not be read for this */
+        goto out;
+    file = vault__secret_alloc(VAULT__MASTER_MAX);
+    code = vault__file_read(path, true, file, VAULT__MASTER_MAX, &len, e);
+    const char *problem = code == ERR_OK ? vault__master_read(file, len, &m) : NULL;
+    if (problem)
+        code = err_set(e, ERR_NO_KEY, "%s: %s", path, problem);
+    if (code == ERR_OK)
+        *out = m.seal;
+out:
+    sodium_free(file);
+    free(path);
+    return code;
+}
+
+enum err vault_unlocks(const char *state_dir, struct vault_pass *pass, struct error *e)
+{
+    static const char *const names[] = {"master.key", "master.key.next"};
+    char *dir = xasprintf("%s/keys", state_dir);
+    struct vault *v = vault__new(dir);
+    enum err code = ERR_PASSPHRASE;
+    v->pass = pass;
+    for (size_t i = 0; i < 2 && code == ERR_PASSPHRASE; i++) {
+        char *path = xasprintf("%s/%s", dir, names[i]);
+        struct error why = {0};
+        enum err one = vault__load(v, path, &why);
+        if (i == 0 || one == ERR_OK)
+            code = one;
+        if (i == 0 && e)
+            *e = why;
+        free(path);
+    }
+    if (code == ERR_OK && e)
+        *e = (struct error){0};
+    vault_close(v);
+    free(dir);
+    return code;
+}
+
 const char *vault_kek_id(const struct vault *v)
 {
     return v->kek_id;
+}
+
+enum vault_seal vault_sealed_by(const struct vault *v)
+{
+    return v->seal;
+}
+
+bool vault_from_credential(const struct vault *v)
+{
+    return v->from_credential;
 }
 
 char *vault_secret(const char *reference, struct error *e)

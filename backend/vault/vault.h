@@ -1,7 +1,8 @@
 /* Secrets, keys, hashing, sealing. The only room that knows libsodium and libcrypto.
  *
- * Keys live in $STATE/keys (0700): `master.key` (32 random bytes, 0600) wraps the data keys of
- * sessions; made on first use. Key material is held in locked, guarded memory and wiped. */
+ * Keys live in $STATE/keys (0700): `master.key` (0600) is or holds the master key, 32 random bytes
+ * that wrap the data keys of sessions; made on first use. Key material is held in locked, guarded
+ * memory and wiped. */
 #ifndef VAULT_H
 #define VAULT_H
 
@@ -20,14 +21,78 @@ struct vault_key; /* one data key, in locked memory */
 /* Once a process, any thread, idempotent. From then on the process leaves no core dump, and other
  * processes of the same user cannot read its memory (prctl(2), PR_SET_DUMPABLE). */
 void vault_init(void);
-/* NULL with *e: NO_KEY (unreadable, wrong size, permissions wider than the owner's), READ_ONLY, IO.
- * create: make the master key if it is missing. */
+/* True if no secret so far had to be kept in memory that the system may write to its swap. */
+bool vault_memory_locked(void);
+
+/* How the master key is sealed at rest: as it is in a file that its owner alone may read; under a
+ * key derived from a passphrase (Argon2id, RFC 9106); by systemd-creds(1), to this machine. */
+enum vault_seal { VAULT_FILE, VAULT_PASSPHRASE, VAULT_CREDS };
+const char *vault_seal_name(enum vault_seal seal); /* file, passphrase, systemd-creds */
+bool vault_seal_find(const char *name, enum vault_seal *out);
+enum { VAULT_PASS_MAX = 1024 };
+/* A passphrase, in locked memory; used by one thread at a time. The caller wipes its own copy.
+ * The text is wiped as soon as it has opened or sealed a key; what was derived from it stays. NULL
+ * with *e: INVALID (empty, or longer than VAULT_PASS_MAX bytes). */
+struct vault_pass;
+struct vault_pass *vault_pass_new(const char *text, size_t len, struct error *e);
+void vault_pass_free(struct vault_pass *p); /* NULL is fine */
+
+struct vault_options {
+    const char *state_dir;
+    bool create;             /* make the master key if it is missing */
+    enum vault_seal seal;    /* of one that is made */
+    struct vault_pass *pass; /* or NULL; borrowed until vault_close */
+};
+/* NULL with *e: NO_KEY (unreadable, not in form, permissions wider than the owner's), PASSPHRASE
+ * (none was given, or not the one that opens it), UNSUPPORTED (no systemd-creds here), UPSTREAM (it
+ * refused), READ_ONLY, IO. A rotation that was interrupted is looked at: see vault_partner. */
+struct vault *vault_open_as(const struct vault_options *o, struct error *e);
+/* The same, of a key that is made as a file, without a passphrase. */
 struct vault *vault_open(const char *state_dir, bool create, struct error *e);
-void vault_close(struct vault *v);
+void vault_close(struct vault *v); /* its partner, and what it took the place of, too */
+/* How a state directory's master key is sealed, from its file alone; seal: what it would be made
+ * with. NOT_FOUND if there is none yet. */
+enum err vault_seal_of(const char *state_dir, enum vault_seal *out, struct error *e);
+/* Whether a passphrase opens the state directory's master key (or the one that is staged); changes
+ * nothing, and takes no lock. PASSPHRASE: it does not. */
+enum err vault_unlocks(const char *state_dir, struct vault_pass *pass, struct error *e);
+enum vault_seal vault_sealed_by(const struct vault *v);
+/* True if the key came from a credential that systemd handed over, not from master.key. */
+bool vault_from_credential(const struct vault *v);
 /* The id of the master key: first 16 hex digits of SHA-256("mcp-console kek" || key). */
 const char *vault_kek_id(const struct vault *v);
 /* True if the key directory and files belong to this user and nobody else may read them. */
 bool vault_permissions_ok(const struct vault *v, struct error *e);
+
+/* Rotation of the master key. For a while there are two, each able to open what the other wraps:
+ * `keys/rotation` holds each of them sealed under the other, so that either opens both.
+ *
+ *   vault_stage    master.key.next and `rotation` are there; the new key is the old one's partner
+ *   (the caller wraps anew, under the new one, what the old one wraps)
+ *   vault_replace  master.key is the new one, the old one stands in master.key.old
+ *   vault_finish   the old one is overwritten and removed, and `rotation`
+ *
+ * Before vault_replace, when nothing is wrapped under the new key (any more), vault_unstage goes
+ * back. vault_open_as finds what a crash left: V3 in vault.c. */
+enum vault_step { VAULT_STEADY, VAULT_STAGED, VAULT_REPLACED };
+enum vault_step vault_step(const struct vault *v);
+bool vault_is_new(const struct vault *v); /* while there are two: this is the one that is to stay */
+/* The other key while there are two, NULL otherwise. vault_close of either frees both. */
+struct vault *vault_partner(struct vault *v);
+/* Whichever has this id: v, its partner, or what took the place of v since; NULL if none. Any
+ * thread. */
+struct vault *vault_for(struct vault *v, const char *kek_id);
+/* A new master key, sealed as told, written and opened again from its file. pass: NULL keeps the
+ * passphrase that v was opened with. Blocks (Argon2id, systemd-creds). NULL with *e as
+ * vault_open_as has it, and BUSY if one is staged already. */
+struct vault *vault_stage(struct vault *v, enum vault_seal seal, struct vault_pass *pass,
+                          struct error *e);
+/* v: the old key. After vault_unstage it stays, after vault_finish its partner does: that one then
+ * owns the other, which is kept in memory until vault_close, because a worker may be using it. */
+enum err vault_unstage(struct vault *v, struct error *e);
+enum err vault_replace(struct vault *v, struct error *e);
+/* v: either key. */
+enum err vault_finish(struct vault *v, struct error *e);
 
 /* One data key: of a projection, and of sessions whose data_keys.version is 1.
  * A fresh one, and its wrap under the master key: XChaCha20-Poly1305, nonce || ciphertext ||
@@ -105,6 +170,17 @@ struct vault_signer *vault_signer_open(struct vault *v, vault_label *label, void
 struct vault_signer *vault_signer_open_as(struct vault *v, const char *name, vault_label *label,
                                           void *arg, struct error *e);
 void vault_signer_free(struct vault_signer *s); /* NULL is fine */
+/* The next key, while the present one is to be replaced: made in checkpoint.key.next; opened from
+ * there (NULL with NOT_FOUND: there is none); given up; put in the place of the present one, whose
+ * secret is overwritten. Errors as above. Each blocks for a few writes. */
+struct vault_signer *vault_signer_stage(struct vault *v, vault_label *label, void *arg,
+                                        struct error *e);
+struct vault_signer *vault_signer_staged(struct vault *v, struct error *e);
+enum err vault_signer_unstage(struct vault *v, struct error *e);
+enum err vault_signer_replace(struct vault *v, struct error *e);
+/* Seals every signing key of the key directory under `to`, from its partner or from itself; count:
+ * how many there are. Each file is replaced as a whole. */
+enum err vault_signers_rewrap(struct vault *to, int64_t *count, struct error *e);
 const char *vault_signer_line(const struct vault_signer *s);
 const uint8_t *vault_signer_public(const struct vault_signer *s); /* VAULT_KEY bytes */
 void vault_sign(const struct vault_signer *s, const void *bytes, size_t len,

@@ -536,7 +536,7 @@ static void lost_and_swapped_keys(void **state)
     assert_int_equal(s.signing.code, ERR_TAMPERED);
     assert_int_equal(s.state, PROV_BROKEN);
     assert_false(verify(w, NULL));
-    assert_true(has_problem(w, "checkpoint"));
+    assert_true(has_problem(w, "key"));
     close_world(w, false);
     sh("cp", w->dir, "kept/checkpoint.* keys");
     open_world(w);

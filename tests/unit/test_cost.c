@@ -284,6 +284,7 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "DROP TABLE IF EXISTS cosignatures",
                                        "DROP TABLE IF EXISTS witnessed",
                                        "DROP TABLE IF EXISTS bundles",
+                                       "DROP TABLE IF EXISTS signing_keys",
                                        "DROP TABLE tree",
                                        "DROP INDEX sessions_first",
                                        "CREATE INDEX entries_session ON entries(session)",

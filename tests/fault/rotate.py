@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Kills a console with SIGKILL at each system call by which a rotation of its keys changes a disk, and fails each of
+them once. After that the next start is whole: one master key, nothing lost, everything opens and verifies.
+
+usage: rotate.py [STEP]     every STEPth call only (default 5; 1 is all of them)
+"""
+import os
+import shutil
+import subprocess
+import sys
+
+from faultlib import BIN, check, env_of, finish, fresh, run
+
+SIGN = ("fsync", "fdatasync", "rename", "link", "unlink")
+
+
+def counted(state, command):
+    """How often each call is made while the command runs."""
+    trace = fresh("trace")
+    subprocess.run(["strace", "-f", "-qq", "-e", "trace=" + ",".join(SIGN), "-o", trace, BIN, "--state", state, *command],
+                   env=env_of(None), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False, timeout=60)
+    with open(trace) as f:
+        lines = f.read().split("\n")
+    return {name: sum(1 for line in lines if " %s(" % name in line) for name in SIGN}
+
+
+def injected(state, command, call, how, when):
+    p = subprocess.run(["strace", "-f", "-qq", "-e", "trace=" + call, "-o", "/dev/null", "-e", "inject=%s:%s:when=%d" % (call, how, when),
+                        BIN, "--state", state, *command], env=env_of(None), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                       check=False, timeout=60)
+    return p.returncode, p.stderr
+
+
+def whole(state, before, what):
+    """The next start goes on or back; then all of it is as it should be."""
+    keys = run("--state", state, "keys", "verify", "--json")
+    report = keys.json() or {}
+    if not check(keys.code == 0 and report.get("ok"), "keys verify: " + what, keys):
+        return
+    left = sorted(os.listdir(os.path.join(state, "keys")))
+    check(left == ["checkpoint.key", "checkpoint.pub", "master.key", "trusted"], "no step is left behind: " + what, left)
+    log = run("--state", state, "evidence", "verify", "--json")
+    seen = log.json() or {}
+    check(log.code == 0 and seen.get("intact"), "the log verifies: " + what, log)
+    check(seen.get("size", 0) >= before["size"], "nothing is lost: " + what, seen.get("size"), before["size"])
+    check(seen.get("payloads_checked") == seen.get("checked"), "every payload opens: " + what, seen)
+    listed = (run("--state", state, "keys", "list", "--json").json() or {}).get("keys", [])
+    active = [k for k in listed if k["kind"] == "master" and k["state"] == "active"]
+    check(len(active) == 1 and active[0]["projections"] == before["projections"], "one key wraps all: " + what, listed)
+
+
+def attack(origin, before, command, step):
+    """Counts kills that came while the command ran."""
+    scratch, kills, fails = fresh("scratch"), 0, 0
+    shutil.copytree(origin, scratch)
+    calls = counted(scratch, command)
+    for call in SIGN:
+        for when in range(1, calls[call] + 1, step):
+            for how in ("signal=KILL", "error=EIO"):
+                state = fresh("run")
+                shutil.copytree(origin, state)
+                code, said = injected(state, command, call, how, when)
+                what = "%s, %s %d of %d, %s" % (" ".join(command), call, when, calls[call], how)
+                kills += how == "signal=KILL" and code in (-9, 137)
+                fails += how != "signal=KILL"
+                check(how == "signal=KILL" or code == 0 or said, "an error is said: " + what, code, said)
+                whole(state, before, what)
+                shutil.rmtree(state)
+    return kills, fails
+
+
+def main():
+    if not shutil.which("strace"):
+        print("strace is not installed")
+        sys.exit(77)
+    if subprocess.run(["strace", "-o", "/dev/null", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        print("strace may not attach here")
+        sys.exit(77)
+    step = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    origin = fresh("origin")
+    for text in ("disk full", "load average"):
+        run("--state", origin, "ask", text)
+    run("--state", origin, "evidence", "verify")
+    listed = run("--state", origin, "keys", "list", "--json").json()["keys"]
+    before = {"size": run("--state", origin, "evidence", "verify", "--json").json()["size"],
+              "projections": [k for k in listed if k["kind"] == "master"][0]["projections"]}
+    check(before["projections"] == 2, "there are projections to wrap anew", listed)
+    for command in (["keys", "rotate", "--what", "master"], ["keys", "rotate", "--what", "signing"]):
+        kills, fails = attack(origin, before, command, step)
+        check(kills >= 5, "kills that came in time", kills)
+        print("%s: killed %d times, failed %d times" % (" ".join(command), kills, fails))
+    finish()
+
+
+if __name__ == "__main__":
+    main()
