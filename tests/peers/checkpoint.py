@@ -5,6 +5,8 @@ and openssl for the signature.
 usage: checkpoint.py note VKEY NOTE              the signed note in the file NOTE
        checkpoint.py notes VKEY CHECKPOINTS      every note of a file `checkpoints`
        checkpoint.py proof VKEY PROOF ENTRY      a tlog-proof, and the entry's bytes
+       checkpoint.py trusted VKEY TRUSTED CHECKPOINTS   the chain of keys in keys/trusted from VKEY, the first, on, and
+                                                 each checkpoint by the key that is trusted for it
        checkpoint.py signify VKEY NOTE BASE      writes BASE.txt, BASE.txt.sig and BASE.pub for signify
 VKEY is a file with the verifier key (keys/checkpoint.pub). Prints one JSON object {ok, origin, size, root, ...};
 exit code 0 verified, 4 not verified.
@@ -157,6 +159,47 @@ def check_proof(vkey, proof, entry):
     return report
 
 
+def read_trusted(pinned, data):
+    """[(first, vkey line)] of a file keys/trusted: each key but the first is introduced by the one before it."""
+    listing, *statements = data.decode("utf-8").split("\n\n")
+    keys = []
+    for line in listing.splitlines():
+        first, _, key = line.partition(" ")
+        if not first.isdecimal() or str(int(first)) != first:
+            raise Refused("not a list of keys: " + line)
+        read_vkey(key)
+        keys.append((int(first), key))
+    if not keys or keys[0] != (0, pinned.strip()):
+        raise Refused("the first key is not the one that was noted")
+    if len(statements) != 2 * (len(keys) - 1) or (len(keys) == 1) != listing.endswith("\n"):
+        raise Refused("not one statement for each further key")
+    for i in range(1, len(keys)):
+        (_, old), (first, new) = keys[i - 1], keys[i]
+        text, signed = statements[2 * i - 2:2 * i]
+        body, _, signatures = split_note((text + "\n\n" + signed.rstrip("\n") + "\n").encode())
+        if body.decode() != "mcp-console key rotation v1\n%s\n%d\n%s\n%s\n" % (read_vkey(old)[0], first, old, new):
+            raise Refused("statement %d says something else" % i)
+        if first <= keys[i - 1][0] or len(signatures) != 2:
+            raise Refused("statement %d" % i)
+        for key in (old, new):
+            name, key_id, public_key = read_vkey(key)
+            signature = signatures.get((name, key_id), b"")
+            if len(signature) != 64 or not openssl_verifies(public_key, body, signature):
+                raise Refused("statement %d is not signed by %s" % (i, key))
+    return keys
+
+
+def check_trusted(pinned, trusted, notes):
+    """Each note by the key for its size; a log of one epoch."""
+    keys = read_trusted(pinned, trusted)
+    reports = []
+    for note in split_notes(notes):
+        size = int(split_note(note)[1][1])
+        key = [line for first, line in keys if first < size or first == 0][-1]
+        reports.append(check_note(read_vkey(key), note))
+    return {"ok": True, "keys": len(keys), "notes": len(reports), "sizes": [one["size"] for one in reports]}
+
+
 def write_signify(vkey, note, base):
     """The same key and the same 64 bytes of signature in OpenBSD signify's files."""
     name, key_id, public_key = vkey
@@ -186,6 +229,8 @@ def main():
         elif what == "notes":
             all_of_them = [check_note(vkey, note) for note in split_notes(read(first))]
             report = {"ok": True, "notes": len(all_of_them), "sizes": [one["size"] for one in all_of_them]}
+        elif what == "trusted":
+            report = check_trusted(read(key_file).decode(), read(first), read(sys.argv[4]))
         elif what == "proof":
             report = check_proof(vkey, read(first), read(sys.argv[4]))
         else:
