@@ -144,6 +144,27 @@ static void first_verify(void *arg)
 
 /* ---- start */
 
+/* Its keys first. */
+static enum err open_log(struct backend *b, struct error *e)
+{
+    /* A log without its key gets no new one: the old one is to be looked for first. */
+    bool fresh = store_scalar(store_reader(b->store), 1, "SELECT count(*) FROM data_keys", "") == 0;
+    struct vault_options keys = {.state_dir = b->state_dir, .create = fresh, .pass = b->pass};
+    vault_seal_find(conf_str(b->conf, "vault", "", "seal"), &keys.seal);
+    if (!(b->vault = vault_open_as(&keys, e)))
+        return e->code;
+    if (!(b->prov = prov_open_scrubbed(b->loop, b->store, b->vault, pol_scrub, e)))
+        return e->code;
+    struct prov_signing signing = {
+        .origin = conf_str(b->conf, "evidence", "", "origin"),
+        .environment = conf_str(b->conf, "console", "", "environment"),
+        .entries = conf_int(b->conf, "evidence", "", "checkpoint_entries"),
+        .seconds = conf_int(b->conf, "evidence", "", "checkpoint_seconds")};
+    prov_sign(b->prov, &signing);
+    prov_rotate_resume(b->prov);
+    return ERR_OK;
+}
+
 static enum err open_rooms(struct backend *b, struct error *e)
 {
     char *path = conf_find(b->config_path);
@@ -169,21 +190,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
     vault_init();
     if (!(b->store = store_open(b->loop, b->state_dir, false, e)))
         return e->code;
-    /* A log without its key gets no new one: the old one is to be looked for first. */
-    bool fresh = store_scalar(store_reader(b->store), 1, "SELECT count(*) FROM data_keys", "") == 0;
-    struct vault_options keys = {.state_dir = b->state_dir, .create = fresh, .pass = b->pass};
-    vault_seal_find(conf_str(b->conf, "vault", "", "seal"), &keys.seal);
-    if (!(b->vault = vault_open_as(&keys, e)))
+    if (open_log(b, e) != ERR_OK)
         return e->code;
-    if (!(b->prov = prov_open_scrubbed(b->loop, b->store, b->vault, pol_scrub, e)))
-        return e->code;
-    struct prov_signing signing = {
-        .origin = conf_str(b->conf, "evidence", "", "origin"),
-        .environment = conf_str(b->conf, "console", "", "environment"),
-        .entries = conf_int(b->conf, "evidence", "", "checkpoint_entries"),
-        .seconds = conf_int(b->conf, "evidence", "", "checkpoint_seconds")};
-    prov_sign(b->prov, &signing);
-    prov_rotate_resume(b->prov);
     b->cost = cost_new(b->store);
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;

@@ -7,7 +7,8 @@ import subprocess
 from faultlib import BASE_ENV, BIN, WORK, Console, attack, check, conf, entries, fresh, run
 
 SUBCOMMANDS = (["ask", "hi"], ["connectors"], ["cost"], ["score"], ["evidence", "list"], ["evidence", "verify"],
-               ["evidence", "show", "0"], ["evidence", "lineage", "0"], ["evidence", "lineage", "--audit"], ["doctor"])
+               ["evidence", "show", "0"], ["evidence", "lineage", "0"], ["evidence", "lineage", "--audit"],
+               ["keys", "list"], ["keys", "verify"], ["doctor"])
 ESC = "\x1b[31mred\x1b]0;title\x07\u202e\x9b1m"
 
 
