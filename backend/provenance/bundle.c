@@ -105,6 +105,13 @@ static void finished(void *arg, bool cancelled)
         log_export(j);
 }
 
+/* The key that signs now is the last that the bundle names. */
+static bool same_key(const struct bundle__job *j)
+{
+    return memcmp(j->prov->signing->key.public_key, j->keys.at[j->keys.count - 1].vkey.public_key,
+                  VAULT_KEY) == 0;
+}
+
 static void built(void *arg, bool cancelled)
 {
     struct bundle__job *j = arg;
@@ -113,6 +120,8 @@ static void built(void *arg, bool cancelled)
     const struct buf *statement = &j->file[BUNDLE__STATE];
     if (j->error.code == ERR_OK && j->prov && !j->prov->signing->signer)
         j->error = j->prov->signing->error;
+    if (j->error.code == ERR_OK && j->prov && !same_key(j))
+        err_set(&j->error, ERR_BUSY, "the signing key was changed meanwhile");
     if (!go_on(j, cancelled))
         return;
     dsse__pae(statement->data, statement->len, &pae);
@@ -121,6 +130,19 @@ static void built(void *arg, bool cancelled)
                    &j->file[BUNDLE__DSSE]);
     buf_release(&pae);
     loop_work(j->prov->loop, bundle__finish, finished, j);
+}
+
+static void copy_keys(struct bundle__job *j, const struct prov__trust *trust)
+{
+    if (trust->count == 0 || trust->count > BUNDLE__KEYS_MOST)
+        err_set(&j->error, trust->count ? ERR_TOO_BIG : ERR_NO_KEY, "the log has %zu signing keys",
+                trust->count);
+    for (size_t i = 0; i < trust->count && j->error.code == ERR_OK; i++) {
+        j->keys.at[i].first = trust->at[i].first;
+        j->keys.at[i].vkey = trust->at[i].key;
+        j->keys.at[i].note = xstrdup_or_null(trust->at[i].note);
+        j->keys.count++;
+    }
 }
 
 static void signed_head(void *arg, json_t *checkpoint, const struct error *e)
@@ -145,8 +167,9 @@ static void signed_head(void *arg, json_t *checkpoint, const struct error *e)
         err_set(&j->error, ERR_BUSY, "the log began a new epoch meanwhile");
     if (!go_on(j, false))
         return;
-    j->keys.count = 1;
-    j->keys.at[0].vkey = j->prov->signing->key;
+    copy_keys(j, &j->prov->signing->trust);
+    if (!go_on(j, false))
+        return;
     loop_work(j->prov->loop, bundle__build, built, j);
 }
 

@@ -4,6 +4,7 @@
 
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
+#include "backend/provenance/trust.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -343,28 +344,51 @@ void bundle__keys_write(const struct bundle__keys *keys, struct buf *out)
         prov__vkey_write(&keys->at[i].vkey, line);
         buf_addf(out, "%lld %s\n", (long long)keys->at[i].first, line);
     }
+    for (size_t i = 1; i < keys->count; i++)
+        buf_addf(out, "\n%s", keys->at[i].note ? keys->at[i].note : "");
+}
+
+static bool read_key(struct prov__text line, struct bundle__keys *out)
+{
+    struct bundle__key *key = &out->at[out->count];
+    const char *space = line.len ? memchr(line.at, ' ', line.len) : NULL;
+    if (!space || out->count == BUNDLE__KEYS_MOST || memchr(line.at, '\0', line.len))
+        return false;
+    struct prov__text first = {line.at, (size_t)(space - line.at)};
+    char *vkey = xstrndup(space + 1, line.len - first.len - 1);
+    bool good = bundle__number(first, &key->first) && prov__vkey_read(vkey, &key->vkey) &&
+                (out->count ? key->first > key[-1].first : key->first == 0);
+    free(vkey);
+    key->note = NULL;
+    out->count += good;
+    return good;
+}
+
+/* The statement by which the key before hands on to this one. */
+static bool read_handover(struct prov__text *rest, struct bundle__key *key)
+{
+    size_t len = rest->len > 1 && rest->at[0] == '\n'
+                     ? prov__note_length(rest->at + 1, rest->len - 1)
+                     : 0;
+    if (len == 0 ||
+        prov__handover_check(rest->at + 1, len, &key[-1].vkey, &key->vkey, key->first) != NULL)
+        return false;
+    key->note = xstrndup(rest->at + 1, len);
+    rest->at += len + 1;
+    rest->len -= len + 1;
+    return true;
 }
 
 bool bundle__keys_read(const char *text, size_t len, struct bundle__keys *out)
 {
-    struct prov__text rest = {text, len}, line, first;
+    struct prov__text rest = {text, len}, line;
     out->count = 0;
-    while (bundle__line(&rest, &line)) {
-        if (out->count == BUNDLE__KEYS_MOST || memchr(line.at, '\0', line.len))
+    while (rest.len && rest.at[0] != '\n')
+        if (!bundle__line(&rest, &line) || !read_key(line, out))
             return false;
-        struct bundle__key *key = &out->at[out->count];
-        const char *space = line.len ? memchr(line.at, ' ', line.len) : NULL;
-        if (!space)
+    for (size_t i = 1; i < out->count; i++)
+        if (!read_handover(&rest, &out->at[i]))
             return false;
-        first = (struct prov__text){line.at, (size_t)(space - line.at)};
-        char *vkey = xstrndup(space + 1, line.len - first.len - 1);
-        bool good = bundle__number(first, &key->first) && prov__vkey_read(vkey, &key->vkey) &&
-                    (out->count ? key->first > key[-1].first : key->first == 0);
-        free(vkey);
-        if (!good)
-            return false;
-        out->count++;
-    }
     return out->count > 0 && rest.len == 0;
 }
 

@@ -92,7 +92,7 @@ bool bundle__proofs_read(const char *text, size_t len, struct bundle__tree *out,
 /* keys: lines `FIRST VKEY`: the key signs checkpoints over more than FIRST entries, up to the next
  * line's. Behind them, for each key but the first, an empty line and the statement by which the key
  * before it hands on to it (trust.h), signed by both. */
-enum { BUNDLE__KEYS_MOST = 64 };
+enum { BUNDLE__KEYS_MOST = 256 };
 struct bundle__keys {
     size_t count;
     struct bundle__key {

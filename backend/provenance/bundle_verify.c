@@ -2,7 +2,8 @@
  *
  * What is checked, in this order; what needs something that does not hold is left out:
  *  archive    each header and each byte that fills a block is as tar__add writes it
- *  keys       verifier keys with their ranges; the reader's own, if there is one, is the signer's
+ *  keys       verifier keys with their ranges, each handed on by the one before; the reader's own, if
+ *             there is one, is among them
  *  statement  canonical, signed by the last of the keys, names every other file by its SHA-256
  *  trees      each checkpoint is signed by the key of its size, leads to the next, and the entries
  *             give the newest one's root
@@ -117,14 +118,13 @@ static bool check_keys(struct check *c)
     for (size_t i = 0; i < c->keys.count; i++) {
         prov__vkey_write(&c->keys.at[i].vkey, line);
         json_array_append_new(list, json_string(line));
+        /* Each key hands on to the next by a statement of both: any of them leads to the last. */
+        c->pinned = c->pinned || (c->in->key && strcmp(line, c->in->key) == 0);
     }
     json_put(c->out, "keys", list);
-    if (c->in->key) {
-        prov__vkey_write(&c->keys.at[c->keys.count - 1].vkey, line);
-        c->pinned = strcmp(line, c->in->key) == 0;
-        if (!c->pinned)
-            add(c, m->name, -1, "key", "it is signed by %s, not by the key that was given", line);
-    }
+    if (c->in->key && !c->pinned)
+        add(c, m->name, -1, "key", "it is signed by %s, which the key that was given does not lead to",
+            line);
     return true;
 }
 
