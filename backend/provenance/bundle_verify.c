@@ -2,14 +2,12 @@
  *
  * What is checked, in this order; what needs something that does not hold is left out:
  *  archive    each header and each byte that fills a block is as tar__add writes it
- *  keys       verifier keys with their ranges, each handed on by the one before; the reader's own, if
- *             there is one, is among them
- *  statement  canonical, signed by the last of the keys, names every other file by its SHA-256
- *  trees      each checkpoint is signed by the key of its size, leads to the next, and the entries
- *             give the newest one's root
- *  entries    in form, ascending, chained where they stand beside each other
- *  payloads   a line for each entry; what is disclosed is what the entry commits to
- *  lineage    is what the entries say */
+ *  keys       verifier keys with their ranges, each handed on by the one before; the reader's own,
+ * if there is one, is among them statement  canonical, signed by the last of the keys, names every
+ * other file by its SHA-256 trees      each checkpoint is signed by the key of its size, leads to
+ * the next, and the entries give the newest one's root entries    in form, ascending, chained where
+ * they stand beside each other payloads   a line for each entry; what is disclosed is what the
+ * entry commits to lineage    is what the entries say */
 #include "backend/provenance/bundle_parts.h"
 
 #include "backend/base/text.h"
@@ -123,8 +121,8 @@ static bool check_keys(struct check *c)
     }
     json_put(c->out, "keys", list);
     if (c->in->key && !c->pinned)
-        add(c, m->name, -1, "key", "it is signed by %s, which the key that was given does not lead to",
-            line);
+        add(c, m->name, -1, "key",
+            "it is signed by %s, which the key that was given does not lead to", line);
     return true;
 }
 
@@ -593,6 +591,8 @@ static char *proved(const struct check *c)
              "signed it over %lld entries",
              c->entries.count, json_str(newest, "origin", ""),
              (long long)json_int(newest, "size", -1));
+    if (c->trees > 1)
+        buf_adds(&text, ", or in an epoch before it as that was signed");
     if (c->states[BUNDLE__DISCLOSED])
         buf_addf(&text, "; %lld payloads are what those entries commit to",
                  (long long)c->states[BUNDLE__DISCLOSED]);
