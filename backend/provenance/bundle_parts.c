@@ -367,9 +367,8 @@ static bool read_key(struct prov__text line, struct bundle__keys *out)
 /* The statement by which the key before hands on to this one. */
 static bool read_handover(struct prov__text *rest, struct bundle__key *key)
 {
-    size_t len = rest->len > 1 && rest->at[0] == '\n'
-                     ? prov__note_length(rest->at + 1, rest->len - 1)
-                     : 0;
+    size_t len =
+        rest->len > 1 && rest->at[0] == '\n' ? prov__note_length(rest->at + 1, rest->len - 1) : 0;
     if (len == 0 ||
         prov__handover_check(rest->at + 1, len, &key[-1].vkey, &key->vkey, key->first) != NULL)
         return false;
