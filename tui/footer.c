@@ -88,6 +88,14 @@ static void prompt_draw(struct tui_area line, const char *lead, const char *text
     tui_cursor(line, 0, x);
 }
 
+static void prompt_question(const struct tui__app *app, struct tui_area line)
+{
+    struct buf lead = {0};
+    buf_addf(&lead, "%s: ", app->question);
+    prompt_draw(line, lead.data, app->prompt, _("Enter go on  Esc back"));
+    buf_release(&lead);
+}
+
 void tui__footer_draw(struct tui__app *app, struct tui_area line)
 {
     clock_draw(line);
@@ -108,7 +116,7 @@ void tui__footer_draw(struct tui__app *app, struct tui_area line)
         prompt_draw(line, ":", app->prompt, _("Enter run  Esc back"));
         break;
     case MODE_PROMPT:
-        prompt_draw(line, app->question, app->prompt, _("Enter go on  Esc back"));
+        prompt_question(app, line);
         break;
     case MODE_VIEW:
         if (app->said)

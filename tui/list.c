@@ -228,7 +228,7 @@ void tui_list_set_filter(struct tui_list *l, const char *text)
 
 bool tui_list_sorts(const struct tui_list *l)
 {
-    return !l->ops->filtered;
+    return !l->ops->filtered && !l->ops->fixed;
 }
 
 const char *tui_list_filter(const struct tui_list *l)

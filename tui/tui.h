@@ -124,6 +124,7 @@ struct tui_list_ops {
     int (*compare)(void *arg, size_t a, size_t b, int column);
     /* The text that COPY takes; NULL: the id. */
     void (*copy)(void *arg, size_t row, struct buf *out);
+    bool fixed; /* the rows' own order is the only one */
     /* For rows that are a stretch of something longer: all four, or NULL. The list then neither
      * filters nor sorts nor marks; who has the rows does that. */
     void (*filtered)(void *arg, const char *text); /* there is another filter */

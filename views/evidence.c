@@ -314,7 +314,7 @@ static void draw_list(struct evidence *v, struct tui_area a, bool focused)
 static void draw_entry(struct evidence *v, struct tui_area a, bool focused)
 {
     bool wide = a.width >= EVIDENCE_WIDE;
-    int left = wide ? a.width * 54 / 100 : a.width;
+    int left = wide ? a.width / 2 : a.width;
     struct tui_area page = tui_sub(a, 0, 1, a.height, left - 1);
     if (wide || !v->on_tree)
         evidence_entry_draw(v, page);

@@ -158,6 +158,8 @@ static void payload_text(struct evidence *v, const json_t *doc)
                           tui_glyph(GLYPH_UNKNOWN), (long long)by);
         else
             tui_text_addf(v->text, ROLE_DIM, 0, false, _("%s erased"), tui_glyph(GLYPH_UNKNOWN));
+        if (*why)
+            tui_text_add(v->text, ROLE_DIM, 2, false, why);
     } else if (*why) {
         tui_text_addf(v->text, ROLE_DIM, 0, false, "%s %s", tui_glyph(GLYPH_BLOCKED), why);
     }
@@ -230,6 +232,10 @@ void evidence_proof_show(struct evidence *v)
     field(t, ROLE_TEXT, _("hash"), json_str(v->entry.result, "hash", ""));
     view_count(json_int(p, "size", 0), number);
     field(t, ROLE_TEXT, _("among"), number);
+    if (json_int(p, "index", json_int(p, "seq", 0)) != json_int(p, "seq", 0)) {
+        view_count(json_int(p, "index", 0), number); /* counts from its epoch's first entry */
+        field(t, ROLE_TEXT, _("index"), number);
+    }
     field(t, ROLE_TEXT, _("leaf"), json_str(p, "leaf", ""));
     json_array_foreach(json_object_get(p, "hashes"), i, hash)
         field(t, ROLE_DIM, i ? "" : _("hashes"), json_string_value(hash));
@@ -315,9 +321,9 @@ static void ask_missing(struct evidence *v)
         tui_call(v, WIRE_evidence_get, json_pack("{s:I,s:b}", "seq", seq, "payload", 1), got_entry);
     if (v->open && due(v, &v->proof))
         tui_call(v, WIRE_evidence_proof, json_pack("{s:I}", "seq", seq), got_proof);
-    if (v->open && wire_find("evidence.lineage") != WIRE_COUNT && due(v, &v->lineage))
-        tui_call(v, wire_find("evidence.lineage"),
-                 json_pack("{s:I,s:s}", "id", seq, "direction", "both"), got_lineage);
+    if (v->open && due(v, &v->lineage))
+        tui_call(v, WIRE_evidence_lineage, json_pack("{s:I,s:s}", "id", seq, "direction", "both"),
+                 got_lineage);
 }
 
 static void ask_clear(struct evidence_ask *a)

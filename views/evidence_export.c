@@ -86,7 +86,7 @@ static void finish(struct evidence *v, const char *why)
     if (good) {
         view_count(x->size, size);
         view_count(x->entries, entries);
-        x->done = xasprintf(_("%s: %s entries, %s bytes, sha256 %.16s"), x->path, entries, size,
+        x->done = xasprintf(_("%s: %s entries, %s bytes, statement %.16s"), x->path, entries, size,
                             x->sha256);
     } else {
         unlink(x->path);
@@ -174,7 +174,7 @@ static void read_next(struct evidence *v)
     json_t *params = json_object();
     json_puts(params, "id", v->export.id);
     json_puti(params, "offset", v->export.written);
-    tui_call(v, wire_find("evidence.export_read"), params, got_piece);
+    tui_call(v, WIRE_evidence_export_read, params, got_piece);
 }
 
 static void got_export(void *self, const json_t *result, const struct error *e)
@@ -216,7 +216,7 @@ static void take_path(void *arg, const char *path)
     x->path = xstrdup(path);
     x->running = true;
     x->size = x->written = 0;
-    tui_call(v, wire_find("evidence.export"), params, got_export);
+    tui_call(v, WIRE_evidence_export, params, got_export);
     tui_dirty();
 }
 
@@ -238,8 +238,6 @@ static void take_scope(void *arg, const char *scope)
 
 void evidence_export_ask(struct evidence *v)
 {
-    if (wire_find("evidence.export") == WIRE_COUNT)
-        return;
     if (v->export.running) {
         tui_say("%s", _("an export is under way"));
         return;

@@ -75,6 +75,8 @@ void evidence_rows_grown(struct evidence_rows *r, int64_t size)
 static void put_rows(struct evidence_rows *r, const json_t *entries, bool upwards)
 {
     size_t n = json_array_size(entries), i;
+    if (!n)
+        return;
     if (r->count + n > r->capacity) {
         r->capacity = r->count + n;
         r->row = xrealloc(r->row, r->capacity * sizeof(*r->row));
@@ -140,7 +142,7 @@ static void note_ends(struct evidence_rows *r, const json_t *result, bool upward
     }
     if (r->newer >= r->size)
         r->size = r->newer + 1;
-    if (r->newest && r->newer < r->size - 1)
+    else if (r->size > r->asked_at)
         r->newest = false; /* it grew meanwhile */
 }
 
@@ -181,6 +183,7 @@ static void ask(struct evidence_rows *r, bool upwards)
         json_puti(params, "before", r->older);
     r->under_way = true;
     r->upwards = upwards;
+    r->asked_at = r->size;
     tui_call(r->self, r->filter ? WIRE_evidence_search : WIRE_evidence_list, params, got_rows);
 }
 

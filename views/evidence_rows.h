@@ -31,6 +31,7 @@ struct evidence_rows {
     json_t *filter;       /* parameters of evidence.search, NULL: all entries */
     bool under_way, drop; /* drop: the answer under way is of no use */
     bool upwards;         /* which way it goes */
+    int64_t asked_at;     /* size when it was asked */
     int64_t scanned;      /* entries looked at for the present filter */
     char *error;
 };

@@ -7,10 +7,10 @@
 
 enum { NODES_MAX = 2000, DEPTH_MAX = 60 };
 enum { COL_TREE, COL_TRANSFORM, COL_CONFIDENCE, COL_LABEL, COL_ENTRY };
-static const struct tui_column columns[] = {{"", -24, false, 0},
-                                            {"by", 10, false, 3},
-                                            {"conf.", 5, true, 4},
-                                            {"what", -24, false, 2},
+static const struct tui_column columns[] = {{"", -18, false, 0},
+                                            {"by", 10, false, 2},
+                                            {"conf.", 4, true, 3},
+                                            {"what", -24, false, 4},
                                             {"entry", 8, true, 1}};
 
 static size_t tree_count(void *arg)
@@ -48,7 +48,11 @@ static void tree_cell(void *arg, size_t row, int column, struct buf *out, enum t
             buf_addf(out, " (%s)", _("above"));
     } else if (column == COL_TRANSFORM) {
         *role = ROLE_DIM;
-        buf_adds(out, n->transform ? n->transform : "");
+        const json_t *score = json_object_get(n->doc, "score"); /* of a passage: no confidence */
+        if (json_is_number(score))
+            buf_addf(out, _("score %.3g"), json_number_value(score));
+        else
+            buf_adds(out, n->transform ? n->transform : "");
     } else if (column == COL_CONFIDENCE && n->confidence >= 0) {
         buf_addf(out, "%d.%02d", n->confidence / 1000, n->confidence % 1000 / 10);
     } else if (column == COL_LABEL) {
@@ -76,8 +80,12 @@ static void tree_copy(void *arg, size_t row, struct buf *out)
     buf_adds(out, json_str(n->doc, "hash", n->id));
 }
 
-static const struct tui_list_ops list_ops = {
-    .count = tree_count, .cell = tree_cell, .draw = tree_draw, .id = tree_id, .copy = tree_copy};
+static const struct tui_list_ops list_ops = {.count = tree_count,
+                                             .cell = tree_cell,
+                                             .draw = tree_draw,
+                                             .id = tree_id,
+                                             .fixed = true,
+                                             .copy = tree_copy};
 
 void evidence_tree_open(struct evidence *v)
 {
@@ -134,7 +142,9 @@ static int64_t other_end(const json_t *edge, int64_t seq, bool down)
     return down ? (parent == seq ? child : -1) : child == seq ? parent : -1;
 }
 
-static void add_parts(struct evidence *v, const json_t *doc, int depth, uint64_t more)
+/* What a retrieval found; siblings: there are lines behind them at the same depth. */
+static void add_parts(struct evidence *v, const json_t *doc, int depth, uint64_t more,
+                      bool siblings)
 {
     size_t i, n = json_array_size(json_object_get(doc, "parts"));
     const json_t *part;
@@ -143,20 +153,24 @@ static void add_parts(struct evidence *v, const json_t *doc, int depth, uint64_t
         struct evidence_node *line = add(v);
         line->doc = part;
         line->depth = depth;
-        line->last = i + 1 == n;
+        line->last = i + 1 == n && !siblings;
         line->more = more;
-        const json_t *score = json_object_get(part, "score");
-        line->confidence =
-            json_is_number(score) ? (int)(json_number_value(score) * 1000 + 0.5) : -1;
     }
+}
+
+static size_t neighbours(const struct evidence *v, int64_t seq, bool down)
+{
+    const json_t *edges = json_object_get(v->lineage.result, "edges"), *edge;
+    size_t i, n = 0;
+    json_array_foreach(edges, i, edge) n += other_end(edge, seq, down) >= 0;
+    return n;
 }
 
 /* The neighbours of seq on one side, each with its own below it. */
 static void add_side(struct evidence *v, int64_t seq, bool down, int depth, uint64_t more)
 {
     const json_t *edges = json_object_get(v->lineage.result, "edges"), *edge;
-    size_t i, left = 0;
-    json_array_foreach(edges, i, edge) left += other_end(edge, seq, down) >= 0;
+    size_t i, left = neighbours(v, seq, down);
     if (depth > DEPTH_MAX)
         return;
     json_array_foreach(edges, i, edge)
@@ -179,7 +193,7 @@ static void add_side(struct evidence *v, int64_t seq, bool down, int depth, uint
             continue;
         uint64_t below = last ? more : more | UINT64_C(1) << depth;
         if (!down)
-            add_parts(v, line->doc, depth + 1, below);
+            add_parts(v, node_doc(v, next), depth + 1, below, neighbours(v, next, down) > 0);
         add_side(v, next, down, depth + 1, below);
     }
 }
@@ -191,7 +205,7 @@ void evidence_tree_set(struct evidence *v)
         struct evidence_node *line = add(v);
         line->seq = v->seq;
         line->doc = node_doc(v, v->seq);
-        add_parts(v, v->tree.node[0].doc, 1, 0);
+        add_parts(v, node_doc(v, v->seq), 1, 0, false);
         size_t at = v->tree.count;
         add(v)->heading = _("derives from");
         add_side(v, v->seq, false, 1, 0);
@@ -201,7 +215,7 @@ void evidence_tree_set(struct evidence *v)
         add(v)->heading = _("leads to");
         add_side(v, v->seq, true, 1, 0);
         if (v->tree.count == at + 1)
-            v->tree.node[at].heading = _("nothing follows from it yet");
+            v->tree.node[at].heading = _("leads to nothing yet");
     }
     tui_list_changed(v->tree.list);
     tui_list_to_end(v->tree.list, false);

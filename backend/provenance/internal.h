@@ -182,6 +182,9 @@ struct prov {
 void prov__changed(struct prov *p);
 /* query.c: an entry as prov_list gives it. Thread-safe. */
 json_t *prov__row(int64_t seq, const char *bytes, size_t len);
+/* Entries that are not to be relied on say so: erased (the entry that is said to have erased the
+ * payload), quarantined. On the loop's thread. */
+void prov__row_mark(const struct prov *p, json_t *row);
 /* search.c: ends every search with CLOSED; waits for a worker that is inside one. */
 void prov__finder_free(struct prov *p);
 /* verify.c */

@@ -184,8 +184,9 @@ struct prov_filter {
     const char *type, *trace_id, *session; /* NULL: any */
     size_t limit;                          /* 1..1001: a page, and one to see if there are more */
 };
-/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, edges, hash}; edges:
- * [{seq, transform, confidence: 0..1}], null where the entry does not say. Caller owns. */
+/* An array of {seq, ts, type, actor, session, trace_id, conversation, parents, edges, hash,
+ * erased}; edges: [{seq, transform, confidence: 0..1}], null where the entry does not say; erased:
+ * the entry that is said to have erased its payload, left out if none. Caller owns. */
 json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e);
 /* One entry: the above, entry (the exact bytes as text), leaf, and, with_payload, payload or
  * payload_error. NULL with *e: NOT_FOUND. */

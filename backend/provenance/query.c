@@ -80,10 +80,14 @@ static bool add_row(void *arg, const struct store_row *row)
     return true;
 }
 
-/* Entries that are not to be relied on say so. */
-static void mark(const struct prov *p, json_t *row)
+void prov__row_mark(const struct prov *p, json_t *row)
 {
-    if (prov__quarantined(p, json_int(row, "seq", -1)))
+    int64_t seq = json_int(row, "seq", -1);
+    int64_t by = store_scalar(store_reader(p->store), -1, "SELECT entry FROM erased WHERE seq = ?",
+                              "i", seq);
+    if (by >= 0)
+        json_puti(row, "erased", by);
+    if (prov__quarantined(p, seq))
         json_put(row, "quarantined", json_true());
 }
 
@@ -129,7 +133,7 @@ json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e)
     }
     size_t i;
     json_t *row;
-    json_array_foreach(rows, i, row) mark(p, row);
+    json_array_foreach(rows, i, row) prov__row_mark(p, row);
     return rows;
 }
 
@@ -214,7 +218,7 @@ json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e
     struct one o = {.prov = p, .seq = seq, .whole = true, .payload = with_payload};
     if (read_one(p, &o, e) != ERR_OK)
         return NULL;
-    mark(p, o.row);
+    prov__row_mark(p, o.row);
     if (o.content)
         json_put(o.row, "payload", o.content);
     else if (with_payload)

@@ -22,9 +22,9 @@ struct job {
     prov_searched *done;
     void *arg;
     json_t *rows;
-    int64_t low, high;     /* exclusive bounds */
-    int64_t last, scanned; /* last: the last seq looked at, -1: none */
-    bool ended, full;
+    int64_t low, high;       /* exclusive bounds */
+    int64_t last, scanned;   /* last: the last seq looked at, -1: none */
+    bool ended, full, known; /* known: there is such a session */
     struct error error;
 };
 
@@ -73,16 +73,22 @@ static bool holds(const char *text, size_t len, const char *needle)
     return text && len && text_find(text, len, 0, needle, &at, &end);
 }
 
-/* Kind, actor and ids. */
-static bool header_holds(const struct job *j, const struct store_row *row,
-                         const struct prov__header *h)
+/* Kind, actor and ids. The actor is the entry's first member: nothing else needs to be read. */
+static bool header_holds(const struct job *j, const struct store_row *row)
 {
-    const char *type = store_text(row, 4), *session = store_text(row, 3),
-               *trace = store_text(row, 5);
-    return holds(type, type ? strlen(type) : 0, j->text) ||
-           holds(h->actor.at, h->actor.len, j->text) ||
-           holds(session, session ? strlen(session) : 0, j->text) ||
-           holds(trace, trace ? strlen(trace) : 0, j->text);
+    static const char lead[] = "{\"actor\":\"";
+    const char *texts[] = {store_text(row, 4), store_text(row, 3), store_text(row, 5)};
+    size_t len, n = sizeof lead - 1;
+    const char *entry = store_blob(row, 1, &len);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i] && holds(texts[i], strlen(texts[i]), j->text))
+            return true;
+    if (!entry || len < n || memcmp(entry, lead, n) != 0)
+        return false;
+    const char *actor = entry + n;
+    for (len -= n, n = 0; n < len && actor[n] != '"'; n++)
+        n += actor[n] == '\\' && n + 1 < len;
+    return holds(actor, n < len ? n : len, j->text);
 }
 
 /* The text around its first place in a text of the payload, into out. */
@@ -153,22 +159,25 @@ static bool payload_holds(struct prov__finder *f, int64_t seq, const struct prov
     return found;
 }
 
+/* In the payload of an entry that can be read; what cannot be is found by verification. */
+static bool payload_of_row_holds(struct prov__finder *f, const struct store_row *row)
+{
+    struct prov__header h;
+    struct prov__text entry;
+    entry.at = store_blob(row, 1, &entry.len);
+    return f->queue->what.payloads && entry.at && !prov__entry_read(entry.at, entry.len, &h) &&
+           payload_holds(f, store_int(row, 0), &h, entry);
+}
+
 static void add_match(struct prov__finder *f, const struct store_row *row)
 {
     struct job *j = f->queue;
-    struct prov__header h;
-    struct prov__text entry;
-    int64_t seq = store_int(row, 0);
-    entry.at = store_blob(row, 1, &entry.len);
-    entry.at = entry.at ? entry.at : "";
+    size_t len;
     buf_clear(&f->scratch);
-    if (j->text) {
-        if (prov__entry_read(entry.at, entry.len, &h))
-            return; /* what cannot be read is found by verification */
-        if (!header_holds(j, row, &h) && (!j->what.payloads || !payload_holds(f, seq, &h, entry)))
-            return;
-    }
-    json_t *found = prov__row(seq, entry.at, entry.len);
+    if (j->text && !header_holds(j, row) && !payload_of_row_holds(f, row))
+        return;
+    const char *entry = store_blob(row, 1, &len);
+    json_t *found = prov__row(store_int(row, 0), entry ? entry : "", len);
     if (f->scratch.len)
         json_put(found, "match", json_text(f->scratch.data, f->scratch.len));
     json_array_append_new(j->rows, found);
@@ -223,6 +232,28 @@ static int64_t seq_at(struct store_db *db, int64_t size, int64_t ms, struct erro
     return low;
 }
 
+static bool take_session(void *arg, const struct store_row *row)
+{
+    struct job *j = arg;
+    int64_t first = store_int(row, 0), next = store_int(row, 1);
+    j->low = first - 1 > j->low ? first - 1 : j->low;
+    j->high = next > first && next < j->high ? next : j->high;
+    j->known = true;
+    return false;
+}
+
+/* The entries of a session stand together. */
+static enum err find_session(struct prov__finder *f, struct job *j)
+{
+    enum err code = store_query(f->db, &j->error, take_session, j,
+                                "SELECT s.first, (SELECT min(n.first) FROM sessions n WHERE"
+                                " n.first > s.first) FROM sessions s WHERE s.session = ?",
+                                "s", j->session);
+    if (!j->known)
+        j->high = j->low + 1; /* nothing */
+    return code;
+}
+
 static enum err find_range(struct prov__finder *f, struct job *j)
 {
     struct found last = {-1, false};
@@ -239,7 +270,7 @@ static enum err find_range(struct prov__finder *f, struct job *j)
         int64_t to = seq_at(f->db, size, j->what.until + MARGIN_MS, &j->error);
         j->high = to < j->high ? to : j->high;
     }
-    return j->error.code;
+    return code == ERR_OK && j->session ? find_session(f, j) : j->error.code;
 }
 
 #define SCAN(served, order)                                                     \
@@ -248,16 +279,18 @@ static enum err find_range(struct prov__finder *f, struct job *j)
 
 static void scan(struct prov__finder *f, struct job *j)
 {
-    static const char *const sql[4][2] = {
+    static const char *const sql[3][2] = {
         {SCAN("trace_id = ?1", "DESC"), SCAN("trace_id = ?1", "ASC")},
         {SCAN("type = ?1", "DESC"), SCAN("type = ?1", "ASC")},
-        {SCAN("session = ?1", "DESC"), SCAN("session = ?1", "ASC")},
         {SCAN("?1 IS NULL", "DESC"), SCAN("?1 IS NULL", "ASC")}};
-    const char *const keys[4] = {j->trace_id, j->what.type_count == 1 ? j->types[0] : NULL,
-                                 j->session, NULL};
-    int by = keys[0] ? 0 : keys[1] ? 1 : keys[2] ? 2 : 3;
-    store_query(f->db, &j->error, take, f, sql[by][j->what.oldest_first], "sii", keys[by], j->high,
-                j->low);
+    const char *type = j->what.type_count == 1 ? j->types[0] : NULL;
+    bool narrow = j->session && !j->trace_id; /* a session is a range already */
+    int by = j->trace_id ? 0 : type && !narrow ? 1 : 2;
+    store_query(f->db, &j->error, take, f, sql[by][j->what.oldest_first], "sii",
+                by == 0   ? j->trace_id
+                : by == 1 ? type
+                          : NULL,
+                j->high, j->low);
 }
 
 static void scan_seqs(struct prov__finder *f, struct job *j)
@@ -363,6 +396,9 @@ static void worked(void *arg, bool cancelled)
     f->queue = j->next;
     if (cancelled && j->error.code == ERR_OK)
         err_set(&j->error, ERR_CLOSED, "the console stops");
+    size_t i;
+    json_t *row;
+    json_array_foreach(j->rows, i, row) prov__row_mark(f->prov, row);
     json_t *result = j->error.code == ERR_OK ? result_of(j) : NULL;
     j->done(j->arg, result, &j->error);
     json_decref(result);

@@ -272,7 +272,8 @@ int main(int argc, char **argv)
         WIRE_connectors_list, WIRE_cost_summary,      WIRE_cost_ledger, WIRE_score_get,
         WIRE_connectors_get,  WIRE_connectors_settled};
     static const enum wire_method of_log[] = {WIRE_evidence_list, WIRE_evidence_search,
-                                              WIRE_evidence_get, WIRE_evidence_proof};
+                                              WIRE_evidence_get, WIRE_evidence_proof,
+                                              WIRE_evidence_lineage};
     struct canned c = {0};
     struct error e = {0};
     tui__locale_start();
