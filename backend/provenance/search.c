@@ -51,20 +51,29 @@ static bool type_passes(const struct job *j, const char *type)
     return j->what.type_count == 0;
 }
 
+static bool same(const struct store_row *row, int column, const char *wanted)
+{
+    const char *text = wanted ? store_text(row, column) : NULL;
+    return !wanted || (text && strcmp(text, wanted) == 0);
+}
+
+/* Only what is asked for is taken out of the row: most rows of a long log end here. */
 static bool header_passes(const struct job *j, const struct store_row *row)
 {
     size_t len;
-    const char *entry = store_blob(row, 1, &len), *session = store_text(row, 3),
-               *type = store_text(row, 4), *trace = store_text(row, 5);
-    int64_t ts = store_int(row, 2);
+    bool timed = j->what.since >= 0 || j->what.until >= 0;
+    int64_t ts = timed ? store_int(row, 2) : 0;
+    const char *type = j->what.type_count ? store_text(row, 4) : NULL;
     if ((j->what.since >= 0 && ts < j->what.since) || (j->what.until >= 0 && ts >= j->what.until))
         return false;
-    if (!type_passes(j, type ? type : "") ||
-        (j->session && strcmp(session ? session : "", j->session) != 0) ||
-        (j->trace_id && strcmp(trace ? trace : "", j->trace_id) != 0))
+    if (!type_passes(j, type ? type : "") || !same(row, 3, j->session) ||
+        !same(row, 5, j->trace_id))
         return false;
-    return !j->actor || (entry && len >= j->actor_head.len &&
-                         memcmp(entry, j->actor_head.data, j->actor_head.len) == 0);
+    if (!j->actor)
+        return true;
+    const char *entry = store_blob(row, 1, &len);
+    return entry && len >= j->actor_head.len &&
+           memcmp(entry, j->actor_head.data, j->actor_head.len) == 0;
 }
 
 static bool holds(const char *text, size_t len, const char *needle)
