@@ -8,7 +8,7 @@
 enum { NODES_MAX = 2000, DEPTH_MAX = 60 };
 enum { COL_TREE, COL_TRANSFORM, COL_CONFIDENCE, COL_LABEL, COL_ENTRY };
 static const struct tui_column columns[] = {{"", -18, false, 0},
-                                            {"by", 10, false, 2},
+                                            {"by", 11, false, 2},
                                             {"conf.", 4, true, 3},
                                             {"what", -24, false, 4},
                                             {"entry", 8, true, 1}};
