@@ -27,10 +27,12 @@ enum {
 
 static bool is_hex(const char *s, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if (!((s[i] >= '0' && s[i] <= '9') || (s[i] >= 'a' && s[i] <= 'f')))
-            return false;
-    return true;
+    bool hex = true;
+    for (size_t i = 0; i < len; i++) { /* no branch: the compiler takes many at once */
+        bool decimal = (unsigned char)(s[i] - '0') <= 9, letter = (unsigned char)(s[i] - 'a') <= 5;
+        hex &= decimal | letter;
+    }
+    return hex;
 }
 
 static bool is_id(const char *s)
@@ -215,11 +217,30 @@ static void take_hex(struct reader *r, size_t digits, char *out)
     r->at += digits;
 }
 
+enum { NO_DIGIT = 0x80 };
+
+/* Without branches: there are three hashes in each entry. */
+static unsigned digit(char c)
+{
+    unsigned decimal = (unsigned char)(c - '0'), letter = (unsigned char)(c - 'a');
+    unsigned value = letter <= 5 ? letter + 10 : NO_DIGIT;
+    return decimal <= 9 ? decimal : value;
+}
+
 static void take_hash(struct reader *r, uint8_t out[VAULT_HASH])
 {
-    char hex[2 * VAULT_HASH + 1];
-    take_hex(r, 2 * VAULT_HASH, hex);
-    r->bad |= r->bad || text_unhex(hex, out, VAULT_HASH) != 0;
+    unsigned wrong = 0;
+    if (r->bad || r->end - r->at < 2 * VAULT_HASH) {
+        r->bad = true;
+        return;
+    }
+    for (int i = 0; i < VAULT_HASH; i++) {
+        unsigned high = digit(r->at[2 * i]), low = digit(r->at[2 * i + 1]);
+        wrong |= high | low;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    r->bad = (wrong & NO_DIGIT) != 0;
+    r->at += 2 * VAULT_HASH;
 }
 
 /* A number as JCS writes it, up to 2^53. */
@@ -259,6 +280,8 @@ static struct prov__text take_string(struct reader *r)
             n = escape_length(r->at, left);
         else if ((unsigned char)*r->at < 0x20)
             n = 0;
+        else if ((unsigned char)*r->at < 0x7f)
+            n = 1;
         else
             n = (n = text_decode(r->at, left, &cp)) && !(cp & TEXT_BAD) ? n : 0;
         r->bad |= n == 0;
