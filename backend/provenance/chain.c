@@ -602,6 +602,7 @@ void prov_free(struct prov *p)
     if (p->opening)
         p->opening->prov = NULL;
     prov__breach_free(p);
+    json_decref(p->found);
     free(p->quarantine->at);
     free(p->quarantine);
     prov__keys_release(&p->keys);

@@ -104,10 +104,35 @@ static void check_known(struct prov_verify *run)
                     "the entries give another root than the one that this console knows");
 }
 
+/* The codes of what is found without a verification. */
+static const char *literal(const char *code)
+{
+    static const char *const codes[] = {"head", "tree", "rollback", "checkpoint"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(codes[i], code) == 0)
+            return codes[i];
+    return "tail";
+}
+
+/* Q4 of tamper.c. */
+static void add_found(struct prov_verify *run)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(run->prov->found, i, one)
+    {
+        int64_t seq = json_int(one, "seq", -1);
+        verify__add(&run->problems, seq, literal(json_str(one, "code", "")), "found before: %s",
+                    json_str(one, "text", ""));
+        verify__until(&run->problems, json_int(one, "to", seq));
+    }
+}
+
 void verify__check_ends(struct prov_verify *run)
 {
     struct error e = {0};
     check_known(run);
+    add_found(run);
     /* One statement: one state of the database, even while entries are being written. */
     enum err code = store_query(
         store_reader(run->prov->store), &e, check_ends, run,

@@ -161,10 +161,11 @@ struct prov {
     bool closed;
     struct prov__breach *breach;    /* the present epoch is broken; or NULL */
     struct prov__zones *quarantine; /* of earlier epochs */
-    struct prov__notice *opening;   /* a posted prov__begin, or NULL */
-    prov_scrub *scrub;              /* NULL: none */
-    struct prov__notice *notice;    /* a posted call of the change callbacks, or NULL */
-    struct prov__orphan *orphans;   /* sessions found unsealed, being hashed on a worker */
+    json_t *found; /* problems that no verification found, but this run of the console; or NULL */
+    struct prov__notice *opening; /* a posted prov__begin, or NULL */
+    prov_scrub *scrub;            /* NULL: none */
+    struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
+    struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;
     struct prov__lineage_job *lineages;
     struct prov__finder *finder; /* search.c; NULL before the first search */

@@ -7,7 +7,11 @@
  * database cannot change it unnoticed. Q2 A problem in an older epoch, or in a range that is
  * quarantined, begins no new epoch. So a problem begins at most one. Q3 No number is used twice: an
  * epoch begins behind every entry that is there or that a checkpoint covers. What is missing stays
- * missing. */
+ * missing.
+ * Q4 What the new epoch makes whole again, a head that was moved, no verification could find any
+ * more. So what was found without one stands in the reports of all that this run of the console
+ * makes.
+ */
 #include "backend/provenance/tamper.h"
 #include "backend/base/text.h"
 
@@ -124,6 +128,10 @@ void prov__breach_add(struct prov *p, int64_t from, int64_t to, const char *code
     json_puts(one, "code", code);
     json_puts(one, "text", text);
     json_array_append_new(b->problems, one);
+    if (!p->found)
+        p->found = json_array();
+    if (json_array_size(p->found) < PROBLEMS) /* Q4 */
+        json_array_append(p->found, one);
 }
 
 bool prov__breach_found(struct prov *p, const json_t *problems, int64_t count)
