@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROBLEMS = 100, RANGES = 100 };
+enum { PROBLEMS = 100, RANGES = 100, FAR = 1000000 /* further out a number was made up */ };
 
 /* ---- what is quarantined ---- */
 
@@ -86,7 +86,9 @@ static json_t *ranges(const json_t *problems, int64_t base)
         for (; i < n && list[i].from <= first->to + 1; i++)
             if (list[i].to > first->to)
                 first->to = list[i].to;
-        if (first->from < base && first->to >= base) /* behind base is the new epoch */
+        if (first->from >= base && first->from < base + FAR)
+            continue; /* what is there now is the new epoch */
+        if (first->from < base && first->to >= base)
             first->to = base - 1;
         json_t *one = json_object();
         json_puti(one, "from", first->from);
@@ -168,7 +170,6 @@ void prov__breach_free(struct prov *p)
 
 int64_t prov__breach_base(struct prov *p)
 {
-    enum { FAR = 1000000 }; /* a number that is further out than this was made up */
     struct store_db *db = store_reader(p->store);
     int64_t known = prov__size(&p->next), stored;
     if (p->breach->beyond > known)

@@ -122,7 +122,7 @@ static void check_seal(struct prov_verify *run, const struct verify__seal *seal)
     run->seals_checked++;
     if (found->first != seal->first || found->entries != seal->entries ||
         strcmp(hex, seal->root) != 0)
-        verify__add(&run->problems, seal->seq, "seal",
+        verify__add(&run->problems, found->first, "seal",
                     "entry %lld seals session %s with %lld entries from %lld; they give another "
                     "count or root",
                     (long long)seal->seq, seal->session, (long long)seal->entries,
