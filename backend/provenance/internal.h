@@ -127,7 +127,7 @@ struct prov__tail {                 /* where the log ends */
     struct prov__edge log, session; /* log: the tree of the epoch */
     uint8_t head[VAULT_HASH];
     int64_t session_first; /* -1: session.start is not there yet */
-    bool rootless;         /* log is empty because it does not fit together: its root is unknown */
+    bool rootless;         /* it does not fit together: nothing is known of log but its size */
 };
 /* How many entries there are, of all epochs; the number of the next one. */
 static inline int64_t prov__size(const struct prov__tail *t)

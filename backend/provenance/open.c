@@ -89,15 +89,21 @@ static enum err read_ends(struct store_db *db, struct ends *ends, uint8_t last[V
 {
     enum err code =
         store_query(db, e, take_ends, ends, "SELECT size, head FROM tree_head WHERE id = 1", "");
+    /* What somebody made up far out is verification's matter: it stays there. */
+    bool sane = ends->size >= 0 && ends->size < INT64_C(1) << 52;
+    int64_t near = sane ? ends->size + PROV__FAR : INT64_MAX;
     if (code == ERR_OK)
         code = store_query(db, e, take_entry_hash, last,
-                           "SELECT entry FROM entries ORDER BY seq DESC LIMIT 1", "");
+                           "SELECT entry FROM entries WHERE seq < ? ORDER BY seq DESC LIMIT 1", "i",
+                           near);
     if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends->entries,
-                           "SELECT coalesce(max(seq), -1) + 1 FROM entries", "");
+        code =
+            store_query(db, e, take_number, &ends->entries,
+                        "SELECT coalesce(max(seq), -1) + 1 FROM entries WHERE seq < ?", "i", near);
     if (code == ERR_OK)
-        code = store_query(db, e, take_number, &ends->payloads,
-                           "SELECT coalesce(max(seq), -1) + 1 FROM payloads", "");
+        code =
+            store_query(db, e, take_number, &ends->payloads,
+                        "SELECT coalesce(max(seq), -1) + 1 FROM payloads WHERE seq < ?", "i", near);
     return code;
 }
 
@@ -128,8 +134,8 @@ enum err prov__tail_load(struct prov *p, struct error *e)
                              "the tree is not whole behind its first %lld leaves", (long long)lost);
     }
     tail->rootless = p->breach != NULL;
-    if (tail->rootless)
-        tail->log.size = 0;
+    if (tail->rootless) /* as many as there are; of its tree nothing is known */
+        tail->log.size = ends.entries > present->base ? ends.entries - present->base : 0;
     return code;
 }
 

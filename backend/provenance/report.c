@@ -194,9 +194,9 @@ static json_t *describe_problems(const struct prov_verify *run)
     for (size_t i = 0; i < run->problems.listed; i++) {
         const struct verify__problem *at = &run->problems.list[i];
         json_t *one = json_object();
-        json_puti(one, "seq", at->seq);
-        if (at->to > at->seq)
-            json_puti(one, "to", at->to);
+        json_puti(one, "seq", prov__clip(at->seq));
+        if (prov__clip(at->to) > at->seq)
+            json_puti(one, "to", prov__clip(at->to));
         json_puts(one, "code", at->code);
         json_puts(one, "text", at->text);
         json_array_append_new(problems, one);

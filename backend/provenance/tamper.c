@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROBLEMS = 100, RANGES = 100, FAR = 1000000 /* further out a number was made up */ };
+enum { PROBLEMS = 100, RANGES = 100 };
 
 /* ---- what is quarantined ---- */
 
@@ -86,7 +86,7 @@ static json_t *ranges(const json_t *problems, int64_t base)
         for (; i < n && list[i].from <= first->to + 1; i++)
             if (list[i].to > first->to)
                 first->to = list[i].to;
-        if (first->from >= base && first->from < base + FAR)
+        if (first->from >= base && first->from < base + PROV__FAR)
             continue; /* what is there now is the new epoch */
         if (first->from < base && first->to >= base)
             first->to = base - 1;
@@ -124,9 +124,9 @@ void prov__breach_add(struct prov *p, int64_t from, int64_t to, const char *code
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     json_t *one = json_object();
-    json_puti(one, "seq", from);
-    if (to > from)
-        json_puti(one, "to", to);
+    json_puti(one, "seq", prov__clip(from));
+    if (prov__clip(to) > from)
+        json_puti(one, "to", prov__clip(to));
     json_puts(one, "code", code);
     json_puts(one, "text", text);
     json_array_append_new(b->problems, one);
@@ -177,7 +177,7 @@ int64_t prov__breach_base(struct prov *p)
     int64_t near = known, base = known;
     if (p->next.rootless) /* nothing is known: as many entries as there are may be true */
         near += store_scalar(db, 0, "SELECT count(*) FROM entries WHERE seq >= 0", "");
-    near += FAR;
+    near += PROV__FAR;
     static const char *const sql[] = {
         "SELECT coalesce(max(seq), -1) + 1 FROM entries WHERE seq < ?",
         "SELECT coalesce(max(seq), -1) + 1 FROM payloads WHERE seq < ?",

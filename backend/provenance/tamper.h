@@ -4,6 +4,13 @@
 
 #include "backend/provenance/checkpoint.h"
 
+enum { PROV__FAR = 1000000 }; /* a number so far behind the end was made up */
+/* JCS holds no greater number than this; one that somebody made up may be. */
+static inline int64_t prov__clip(int64_t seq)
+{
+    return seq > INT64_C(1) << 53 ? INT64_C(1) << 53 : seq < -1 ? -1 : seq;
+}
+
 /* Entries from..to are not to be relied on. */
 struct prov__zone {
     int64_t from, to;

@@ -515,7 +515,9 @@ static struct prov_verify *run_new(struct prov *p, int64_t from)
     run->mode = run->from ? "part" : "full";
     run->heads.newest = run->heads.newest_given = -1;
     memcpy(run->head, p->durable.head, VAULT_HASH);
-    prov__edge_root(&p->durable.log, run->root);
+    run->rootless = p->durable.rootless;
+    if (!run->rootless)
+        prov__edge_root(&p->durable.log, run->root);
     run->began_ms = clock_mono_ms();
     BUG_IF(pthread_mutex_init(&run->lock, NULL) != 0);
     BUG_IF(pthread_cond_init(&run->outside, NULL) != 0);

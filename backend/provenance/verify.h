@@ -159,8 +159,8 @@ struct prov_verify {
     uint64_t began_ms, told_ms;
     pthread_mutex_t lock; /* guards inside */
     pthread_cond_t outside;
-    int inside; /* workers in a slice */
-    bool cancelled;
+    int inside;                   /* workers in a slice */
+    bool cancelled, rootless;     /* rootless: this console knows no head and root */
     int64_t known_at, known_from; /* mode start: what was verified before, and when; or 0 */
 };
 /* remember.c: the end of what was verified last, authenticated, in the file `verified` beside the

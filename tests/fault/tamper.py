@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Changes to the log behind its back: `evidence verify` exits 4 and names the first bad entry; the console shows it."""
+import os
 import shutil
 import sqlite3
 
@@ -49,6 +50,17 @@ def insert(db):
     db.execute("UPDATE tree_head SET size=size+1")
 
 
+def cut_tail(db):
+    """As if the last entries had never been: only the checkpoint beside the database knows."""
+    import hashlib
+    db.execute("DELETE FROM payloads WHERE seq >= 9")
+    db.execute("DELETE FROM entries WHERE seq >= 9")
+    db.execute("DELETE FROM checkpoints WHERE size > 9 OR entry >= 9")
+    db.execute("DELETE FROM sessions WHERE first >= 9")
+    head = db.execute("SELECT entry FROM entries WHERE seq = 8").fetchone()[0]
+    db.execute("UPDATE tree_head SET size = 9, head = ?", (hashlib.sha256(head).digest(),))
+
+
 def leaf_of_another(db):
     db.execute("UPDATE entries SET leaf=(SELECT leaf FROM entries WHERE seq=3) WHERE seq=5")
 
@@ -80,10 +92,39 @@ ATTACKS = (  # what, change, the first bad entry (None: any is named)
     ("the head's size", "UPDATE tree_head SET size = size + 5", None),
     ("a huge size", "UPDATE tree_head SET size = 9223372036854775807", None),
     ("a negative size", "UPDATE tree_head SET size = -3", None),
-    ("a node of the tree", "UPDATE tree SET hash = zeroblob(32) WHERE level = 2 AND idx = 0", None),
+    ("a node of the tree", "INSERT INTO tree VALUES(1, 8, 0, zeroblob(32))", None),
+    ("a node of no level", "INSERT INTO tree VALUES(1, 2, 0, zeroblob(32))", None),
+    ("an epoch made up", "INSERT INTO epochs VALUES(2, 7, 7)", None),
+    ("a payload and its hash column", "UPDATE payloads SET sealed = zeroblob(90) WHERE seq = 6", 6),
+    ("a checkpoint", "UPDATE checkpoints SET note = replace(note, '1', '2')", None),
+    ("the tail cut off, and the head with it", cut_tail, None),
     ("an entry far out", "UPDATE entries SET seq = 9223372036854775806 WHERE seq = %d" % LAST, None),
     ("data keys deleted", "DELETE FROM data_keys WHERE session = (SELECT session FROM entries WHERE seq = 0)", None),
 )
+
+
+NO_EPOCH = ("a node of no level", "an epoch made up")  # they say nothing of any entry
+
+
+def goes_on(state, what, report):
+    """The log goes on in one new epoch, signed again; the report says what was found; no further epoch begins."""
+    r = run("--state", state, "ask", "disk?")
+    check(r.code == 0, "questions are answered: " + what, r)
+    db = sqlite3.connect(state + "/console.db")
+    epochs = [row[0] for row in db.execute("SELECT epoch FROM epochs WHERE epoch < 50 ORDER BY epoch")]
+    signed = db.execute("SELECT max(epoch) FROM checkpoints").fetchone()[0]
+    db.close()
+    if what in NO_EPOCH:
+        return
+    most = 3 if what == "an entry far out" else 2  # an end that is not there, and an entry where none can be
+    check(2 <= len(epochs) <= most and report.get("epoch") == len(epochs), "one new epoch: " + what, (epochs, report.get("epoch")))
+    check(signed == len(epochs), "it is signed: " + what, signed)
+    r = run("--state", state, "evidence", "report")
+    check(r.code == 0 and b"What to do" in r.out, "the report: " + what, r)
+    check(os.listdir(state + "/forensics"), "the report's files: " + what)
+    r = run("--state", state, "evidence", "verify", "--json", limit=30)
+    last = ((r.json() or {}).get("epochs") or [{}])[-1]
+    check(last.get("epoch") == len(epochs) and last.get("intact"), "no further epoch, and this one is intact: " + what, r)
 
 
 def found(part):
@@ -96,13 +137,15 @@ def found(part):
             check(r.code in (0, 4), what, r)
             continue
         check(r.code == 4 and report.get("ok") is False and problems, "found: " + what, r)
+        goes_on(state, what, report)
         numbers = [p["seq"] for p in problems if p["seq"] >= 0]
         if first is not None:
             check(numbers and numbers[0] == first, "the first bad entry of `%s` is %d" % (what, first), problems[:4])
         elif what in ("an entry deleted", "an entry inserted"):
             check(numbers and numbers[0] in (5, 6, 7, 8), "the place is named: " + what, problems[:4])
+        state = changed(change)
         r = run("--state", state, "evidence", "verify")
-        check(r.code == 4 and b"TAMPERED" in r.out and b"problem at entry" in r.out, "in words: " + what, r)
+        check(r.code == 4 and b"TAMPERED" in r.out and b"problem" in r.out, "in words: " + what, r)
 
 
 def found_0():
@@ -121,7 +164,7 @@ def shown():
     for what in ("a byte of an entry", "a payload deleted", "the last entry deleted", "entries exchanged"):
         state = changed(next(a[1] for a in ATTACKS if a[0] == what))
         c = Console("--state", state)
-        c.expect("broken", 10)
+        c.expect("quarantined", 10)
         c.write("\x03")
         c.ended("a console on a log that was changed: " + what)
         r = run("--state", state, "doctor")

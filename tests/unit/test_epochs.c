@@ -308,6 +308,17 @@ static void far_out(void **state)
     assert_false(verify(w));
     assert_int_equal(state_of(w).epoch, 2);
     assert_true(state_of(w).size < 100);
+    /* further than JSON can say, and found at the start */
+    tamper(w, "UPDATE entries SET seq = 9223372036854775806 WHERE seq > 9000000");
+    reopen(w);
+    append(w, 2);
+    assert_false(verify(w));
+    assert_true(state_of(w).size < 100);
+    assert_int_equal(state_of(w).epoch, 3); /* another number, another problem */
+    reopen(w);
+    assert_false(verify(w));
+    assert_int_equal(state_of(w).epoch, 3);
+    assert_int_equal(sign(w), ERR_OK);
 }
 
 /* Nothing of a breach is kept but its epoch.start: a crash before it finds everything anew. */
