@@ -282,7 +282,7 @@ struct vault *vault_stage(struct vault *v, enum vault_seal seal, struct vault_pa
         next->pass = pass;
         return next;
     }
-    tidy(v, NULL);
+    end_rotation(v, NULL); /* `rotation` may be there although syncing it failed */
     vault_close(next);
     return NULL;
 }
@@ -308,15 +308,39 @@ enum err vault_unstage(struct vault *v, struct error *e)
     return code;
 }
 
+/* The file holds this key: by its bytes, or by the id that its seal is bound to. What is in it was
+ * opened when it was written. */
+static enum err holds(const char *path, const struct vault *key, struct error *e)
+{
+    struct vault__master m;
+    size_t len = 0;
+    char *file = vault__secret_alloc(VAULT__MASTER_MAX);
+    enum err code = vault__file_read(path, true, file, VAULT__MASTER_MAX, &len, e);
+    if (code == ERR_OK) {
+        bool same = vault__master_read(file, len, &m) == NULL &&
+                    (m.seal == VAULT_FILE ? vault_equal(file, key->master, VAULT_KEY)
+                                          : strcmp(m.kek_id, key->kek_id) == 0);
+        code = same ? ERR_OK : err_set(e, ERR_NO_KEY, "%s does not hold %s", path, key->kek_id);
+    } else if (code == ERR_NOT_FOUND) {
+        code = ERR_NO_KEY;
+        if (e)
+            e->code = code;
+    }
+    sodium_free(file);
+    return code;
+}
+
 enum err vault_replace(struct vault *v, struct error *e)
 {
     char *next = file_of(v, "master.key.next");
     BUG_IF(v->step != VAULT_STAGED);
+    struct vault *fresh = v->is_new ? v : v->partner;
     struct error why = {0};
-    struct stat st;
-    enum err code = vault__file_supersede(v, v->file, next, &why);
+    enum err code = holds(next, fresh, &why);
+    if (code == ERR_OK)
+        code = vault__file_supersede(v, v->file, next, &why);
     /* Renamed, and only syncing failed: `rotation` opens both keys, so either file may survive. */
-    if (code != ERR_OK && lstat(next, &st) != 0 && errno == ENOENT)
+    if (code != ERR_OK && holds(v->file, fresh, NULL) == ERR_OK)
         code = ERR_OK;
     if (code == ERR_OK)
         v->step = v->partner->step = VAULT_REPLACED;
@@ -329,7 +353,12 @@ enum err vault_replace(struct vault *v, struct error *e)
 enum err vault_finish(struct vault *v, struct error *e)
 {
     BUG_IF(v->step != VAULT_REPLACED);
-    enum err code = end_rotation(v, e);
+    /* The only other way to the new key goes with `rotation`. */
+    enum err code = holds(v->file, v->is_new ? v : v->partner, e);
+    if (code == ERR_OK)
+        code = vault__sync_dir(v, e);
+    if (code == ERR_OK)
+        code = end_rotation(v, e);
     if (code == ERR_OK)
         v->is_new ? part(v, v->partner) : part(v->partner, v);
     return code;

@@ -335,6 +335,28 @@ static void test_unstage(void **state)
     vault_close(v);
 }
 
+/* The staged file is gone, `rotation` is not: the new key must not take a place that nothing holds.
+ */
+static void test_staged_file_lost(void **state)
+{
+    const char *dir = *state;
+    struct error e;
+    struct rotated r;
+    vault_close(staged(dir, &r));
+    char *next = in_keys(dir, "master.key.next");
+    assert_int_equal(unlink(next), 0);
+    struct vault *v = open_as(dir, VAULT_FILE, NULL, &e);
+    assert_int_equal(vault_step(v), VAULT_STAGED);
+    assert_int_equal(vault_replace(v, &e), ERR_NO_KEY);
+    assert_int_equal(vault_step(v), VAULT_STAGED);
+    assert_int_equal(vault_unstage(v, &e), ERR_OK);
+    vault_close(v);
+    v = open_as(dir, VAULT_FILE, NULL, &e);
+    assert_string_equal(vault_kek_id(v), r.id[0]);
+    vault_close(v);
+    free(next);
+}
+
 /* What a crash leaves between two files of one step. */
 static void test_remains(void **state)
 {
@@ -413,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_creds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rotation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unstage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_staged_file_lost, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_remains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_passphrase, set_up, tear_down),
     };
