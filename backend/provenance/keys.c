@@ -202,13 +202,11 @@ enum err prov__ring_erase(struct store_db *db, struct vault *v, const char *sess
     struct buf wrap = {0};
     *erased = 0;
     enum err code = prov__keys_load(&k, db, session);
-    if (code != ERR_OK)
+    if (code != ERR_OK) {
         code = err_set(e, code, "%s", k.error.detail);
-    else if (!k.ring)
+    } else if (!k.ring) {
         code = err_set(e, ERR_UNSUPPORTED, "session %s has one key for all its payloads", session);
-    if (code == ERR_OK)
-        *erased = ring_erase(k.ring, seqs, n);
-    if (code == ERR_OK && *erased) {
+    } else if ((*erased = ring_erase(k.ring, seqs, n)) > 0) {
         vault_ring_wrap(k.by, session, k.ring, &wrap); /* the row names that master key */
         code = store_exec(db, e, "UPDATE data_keys SET wrap = ? WHERE session = ?", "bs", wrap.data,
                           wrap.len, session);

@@ -290,26 +290,34 @@ static void test_rewrap(void **state)
     struct world *w = *state;
     struct error e = {0};
     struct buf blob = {0};
-    char *dir = new_dir();
-    struct vault *other = vault_open(dir, true, &e);
+    bool changed = false;
+    const char *session = prov_session(w->prov);
     json_t *value = json_pack("{s:s}", "question", "кто я?");
     assert_int_equal(prov_seal(w->prov, value, &blob), ERR_OK);
-    assert_int_equal(
-        prov__projection_rewrap(other, w->vault, prov_session(w->prov), blob.data, blob.len, &e),
-        ERR_NO_KEY);
-    assert_int_equal(
-        prov__projection_rewrap(w->vault, other, prov_session(w->prov), blob.data, blob.len, &e),
-        ERR_OK);
-    assert_null(prov_unseal(w->prov, prov_session(w->prov), blob.data, blob.len, &e));
-    assert_int_equal(e.code, ERR_NO_KEY);
-    assert_int_equal(
-        prov__projection_rewrap(other, w->vault, prov_session(w->prov), blob.data, blob.len, &e),
-        ERR_OK);
-    json_t *back = prov_unseal(w->prov, prov_session(w->prov), blob.data, blob.len, &e);
+    char *before = xstrndup(blob.data, 24);
+    char *dir = new_dir(); /* a stranger's key */
+    struct vault *other = vault_open(dir, true, &e);
+    assert_int_equal(prov__projection_rewrap(other, session, blob.data, blob.len, &changed, &e),
+                     ERR_NO_KEY);
+    assert_false(changed);
+    struct vault *next = vault_stage(w->vault, VAULT_FILE, NULL, &e);
+    assert_non_null(next);
+    for (int i = 0; i < 2; i++) { /* the second time there is nothing to do */
+        assert_int_equal(prov__projection_rewrap(next, session, blob.data, blob.len, &changed, &e),
+                         ERR_OK);
+        assert_int_equal(changed, i == 0);
+        assert_memory_not_equal(before, blob.data, 24); /* it names the new key */
+    }
+    json_t *back = prov_unseal(w->prov, session, blob.data, blob.len, &e);
     assert_true(json_equal(value, back));
     json_decref(back);
+    assert_int_equal(prov__projection_rewrap(w->vault, session, blob.data, blob.len, &changed, &e),
+                     ERR_OK);
+    assert_memory_equal(before, blob.data, 24);
+    assert_int_equal(vault_unstage(w->vault, &e), ERR_OK);
     json_decref(value);
     buf_release(&blob);
+    free(before);
     vault_close(other);
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(dir);
