@@ -211,6 +211,27 @@ static void test_append(void **state) /* P1, P2 */
     free(acks);
 }
 
+static void check_canonical(const json_t *one)
+{
+    const char *entry = json_str(one, "entry", "");
+    /* The stored bytes are the canonical form of what they say. */
+    struct buf again = {0};
+    json_t *value = json_loads(entry, 0, NULL);
+    assert_int_equal(jcs_write(value, &again), ERR_OK);
+    assert_string_equal(again.data, entry);
+    assert_string_equal(json_str(json_object_get(value, "pii_tags"), "x", ""), "");
+    const json_t *edge = json_array_get(json_object_get(value, "parents"), 0);
+    assert_int_equal(json_integer_value(json_array_get(edge, 0)), 4);
+    assert_string_equal(json_string_value(json_array_get(edge, 1)), "call");
+    assert_int_equal(json_integer_value(json_array_get(edge, 2)), 250);
+    const json_t *told = json_array_get(json_object_get(one, "edges"), 0);
+    assert_int_equal(json_int(told, "seq", -1), 4);
+    assert_string_equal(json_str(told, "transform", ""), "call");
+    assert_true(json_real_value(json_object_get(told, "confidence")) == 0.25);
+    buf_release(&again);
+    json_decref(value);
+}
+
 static void test_read(void **state)
 {
     struct world *w = *state;
@@ -250,22 +271,7 @@ static void test_read(void **state)
     assert_string_equal(json_str(one, "hash", ""), hex);
     assert_string_equal(json_str(json_object_get(one, "payload"), "text", ""),
                         "что с диском? \"\\\n\x01");
-    /* The stored bytes are the canonical form of what they say. */
-    struct buf again = {0};
-    json_t *value = json_loads(entry, 0, NULL);
-    assert_int_equal(jcs_write(value, &again), ERR_OK);
-    assert_string_equal(again.data, entry);
-    assert_string_equal(json_str(json_object_get(value, "pii_tags"), "x", ""), "");
-    const json_t *edge = json_array_get(json_object_get(value, "parents"), 0);
-    assert_int_equal(json_integer_value(json_array_get(edge, 0)), 4);
-    assert_string_equal(json_string_value(json_array_get(edge, 1)), "call");
-    assert_int_equal(json_integer_value(json_array_get(edge, 2)), 250);
-    const json_t *told = json_array_get(json_object_get(one, "edges"), 0);
-    assert_int_equal(json_int(told, "seq", -1), 4);
-    assert_string_equal(json_str(told, "transform", ""), "call");
-    assert_true(json_real_value(json_object_get(told, "confidence")) == 0.25);
-    buf_release(&again);
-    json_decref(value);
+    check_canonical(one);
     json_decref(one);
     assert_null(prov_get(w->prov, 11, true, &e));
     assert_int_equal(e.code, ERR_NOT_FOUND);
