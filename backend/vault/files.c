@@ -194,7 +194,8 @@ enum err vault__file_destroy(struct vault *v, const char *path, const char *keep
     enum err code = ERR_OK;
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? ERR_OK : err_set_errno(e, "cannot look at", path);
-    bool same = keep && lstat(keep, &kept) == 0 && kept.st_ino == st.st_ino;
+    /* Under another name it may be a key that is in use. */
+    bool same = st.st_nlink > 1 || (keep && lstat(keep, &kept) == 0 && kept.st_ino == st.st_ino);
     int fd = same || !S_ISREG(st.st_mode) ? -1 : open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 && !same && S_ISREG(st.st_mode))
         return err_set_errno(e, "cannot open", path);

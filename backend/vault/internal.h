@@ -33,8 +33,8 @@ enum err vault__file_replace(struct vault *v, const char *path, const void *byte
  * longer, or (secret) if others may read it; IO if the disk does not give it. */
 enum err vault__file_read(const char *path, bool secret, void *out, size_t max, size_t *len,
                           struct error *e);
-/* Overwrites and removes; a file that is not there is fine. One that is another name of `keep` (or
- * NULL) is only removed. */
+/* Overwrites and removes; a file that is not there is fine. One that has other names, or is `keep`
+ * (or NULL), is only removed. */
 enum err vault__file_destroy(struct vault *v, const char *path, const char *keep, struct error *e);
 /* path = fresh, whole or not at all; what was at path is destroyed. It stands in `path.old` for a
  * moment, and for longer if a crash comes between (vault__file_destroy it then). */

@@ -357,6 +357,28 @@ static void test_staged_file_lost(void **state)
     free(next);
 }
 
+/* A file half made, left by a crash, whose other name has become the key in use. */
+static void test_other_name(void **state)
+{
+    const char *dir = *state;
+    struct error e;
+    struct vault *v = open_as(dir, VAULT_FILE, NULL, &e);
+    char id[VAULT__KEK_ID + 1];
+    memcpy(id, vault_kek_id(v), sizeof id);
+    char *key = in_keys(dir, "master.key"), *half = in_keys(dir, "master.key.next.123");
+    assert_int_equal(link(key, half), 0);
+    vault_close(v);
+    v = open_as(dir, VAULT_FILE, NULL, &e);
+    assert_non_null(v);
+    vault_close(v);
+    v = open_as(dir, VAULT_FILE, NULL, &e); /* its bytes are still those */
+    assert_string_equal(vault_kek_id(v), id);
+    assert_false(there(dir, "master.key.next.123"));
+    vault_close(v);
+    free(key);
+    free(half);
+}
+
 /* What a crash leaves between two files of one step. */
 static void test_remains(void **state)
 {
@@ -436,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rotation, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unstage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_staged_file_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_remains, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_passphrase, set_up, tear_down),
     };
