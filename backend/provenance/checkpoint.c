@@ -545,8 +545,11 @@ static bool log_note(void *arg, const struct store_row *row)
     buf_adds(&job->note, store_text(row, 0));
     job->epoch = store_int(row, 1);
     job->base = store_int(row, 2);
-    if (prov__note_read(job->note.data, job->note.len, &c) != NULL) {
-        job_free(job); /* verification tells it */
+    const char *problem = prov__note_read(job->note.data, job->note.len, &c);
+    if (!problem)
+        problem = prov__trust_check(&p->signing->trust, &c, prov__note_end(&p->epochs, &c), NULL);
+    if (problem || prov__note_epoch(c.origin) != job->epoch || c.head.size != store_int(row, 3)) {
+        job_free(job); /* not as it was signed: it is not logged, and verification tells it */
         return true;
     }
     job->head = c.head;
@@ -572,7 +575,7 @@ void prov_sign(struct prov *p, const struct prov_signing *o)
     if (!s->signer)
         return;
     store_query(store_reader(p->store), NULL, log_note, p,
-                "SELECT note, c.epoch, e.base FROM checkpoints c JOIN epochs e USING(epoch)"
+                "SELECT note, c.epoch, e.base, size FROM checkpoints c JOIN epochs e USING(epoch)"
                 " WHERE c.entry IS NULL ORDER BY c.epoch, size LIMIT 16",
                 "");
     if (o->seconds > 0) {

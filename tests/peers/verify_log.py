@@ -24,7 +24,7 @@ MEMBERS = {
 OPTIONAL = {"conversation", "trace_id"}
 # type and transform: of which types a parent must be; None: of any
 NEEDS = {
-    ("session.seal", "seal"): {"session.start"}, ("checkpoint", "cover"): None,
+    ("session.seal", "seal"): {"session.start", "epoch.start"}, ("checkpoint", "cover"): None,
     ("tool.call", "plan"): {"question"}, ("tool.result", "call"): {"tool.call"},
     ("retrieval", "retrieve"): {"question"}, ("model.call", "ask"): {"question"},
     ("model.output", "generate"): {"model.call"}, ("critique", "generate"): {"model.call"},
