@@ -65,7 +65,7 @@ int main(int argc, char **argv)
         return 2;
     struct fill f = {.left = strtol(argv[3], NULL, 10)};
     long all = f.left;
-    struct backend_options o = {argv[1], argv[2], NULL, ADDRESS};
+    struct backend_options o = {.config = argv[1], .state = argv[2], .address = ADDRESS};
     struct backend *backend = backend_start(&o);
     f.bus = busc_new(ADDRESS, "fill", NULL, &e);
     BUG_IF(!f.bus);
