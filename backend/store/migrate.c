@@ -93,8 +93,9 @@ static const char *const steps[] = {
     " entry INTEGER NOT NULL, file TEXT NOT NULL) STRICT;",
     /* the keys that sign checkpoints, each from how many entries on, and the statement by which the
      * one before handed on to it. */
-    "CREATE TABLE signing_keys(first INTEGER PRIMARY KEY, vkey TEXT NOT NULL, entry INTEGER,"
-    " note TEXT) STRICT;",
+    "CREATE TABLE signing_keys("
+    "first INTEGER PRIMARY KEY, vkey TEXT NOT NULL,"
+    " entry INTEGER, note TEXT) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
