@@ -109,9 +109,10 @@ static enum err pass_unlock(struct backend_options *o, struct error *e)
     enum err code = tui__passphrase_given("MCP_CONSOLE_PASSPHRASE", &p, e);
     bool asked = code == ERR_NOT_FOUND;
     for (int i = 0; i < (asked ? TRIES : 1); i++) {
-        *e = asked ? (struct error){0} : *e;
-        if (asked)
+        if (asked) {
+            *e = (struct error){0};
             code = tui__passphrase_ask("Passphrase of the master key: ", false, &p, e);
+        }
         if (code != ERR_OK)
             break;
         backend_pass_free(o->pass);
