@@ -94,13 +94,20 @@ def split_note(data):
     return text[:at + 1].encode(), text[:at].split("\n"), signatures
 
 
+def epoch_of(name, origin):
+    """The origin is the key's name, in epoch k > 1 with #k behind it."""
+    log, _, number = origin.partition("#")
+    if log != name or (origin != name and not (number.isdecimal() and str(int(number)) == number and int(number) > 1)):
+        raise Refused("of another log: " + origin)
+    return int(number or 1)
+
+
 def check_note(vkey, data):
     name, key_id, public_key = vkey
     body, lines, signatures = split_note(data)
     if len(lines) < 3 or not all(lines):
         raise Refused("not a checkpoint")
-    if lines[0] != name:
-        raise Refused("of another log: " + lines[0])
+    epoch = epoch_of(name, lines[0])
     if not lines[1].isdecimal() or str(int(lines[1])) != lines[1]:
         raise Refused("the size: " + lines[1])
     signature = signatures.get((name, key_id))
@@ -108,7 +115,7 @@ def check_note(vkey, data):
         raise Refused("not signed by this key")
     if len(signature) != 64 or not openssl_verifies(public_key, body, signature):
         raise Refused("the signature does not verify")
-    return {"ok": True, "origin": lines[0], "size": int(lines[1]), "root": unhash(lines[2]).hex()}
+    return {"ok": True, "origin": lines[0], "epoch": epoch, "size": int(lines[1]), "root": unhash(lines[2]).hex()}
 
 
 def split_notes(data):
@@ -153,7 +160,8 @@ def check_proof(vkey, proof, entry):
     root = root_from_path(int(index), report["size"], sha256(b"\x00", entry), [unhash(line) for line in lines[2:]])
     if root.hex() != report["root"]:
         raise Refused("the entry is not in this tree")
-    if json.loads(entry)["seq"] != int(index):
+    base = json.loads(entry)["seq"] - int(index)  # where its epoch begins: the first one at 0
+    if base < 0 or (report["epoch"] == 1) != (base == 0):
         raise Refused("the entry calls itself another")
     report["index"] = int(index)
     return report
