@@ -226,7 +226,7 @@ static enum err open_credential(const struct vault__master *m, const char *path,
                                 bool *given, struct error *e)
 {
     size_t len = 0;
-    char id[VAULT__KEK_ID + 1];
+    char id[VAULT__KEK_ID + 1] = "";
     struct error why = {0};
     enum err code = vault__creds_given(key, &why);
     if (code == ERR_OK)
