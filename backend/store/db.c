@@ -167,10 +167,20 @@ void store__rollback(struct store_db *db)
         store_exec(db, NULL, "ROLLBACK", "");
 }
 
-/* Nobody waits long for it: while it waits for readers, nothing is written. */
+/* Nobody waits long for it: while it waits for readers, nothing is written. secure_delete
+ * overwrites what is removed where it stands, but a row that was moved before, when its neighbours
+ * went, left a copy behind in its old page: only writing all pages anew is sure. */
 enum err store__scrub(struct store_db *db, struct error *e)
 {
     enum { PATIENCE_MS = 100, USUAL_MS = 5000 };
+    int64_t size =
+        store_scalar(db, 0, "PRAGMA page_count", "") * store_scalar(db, 0, "PRAGMA page_size", "");
+    if (size > STORE_SCRUB_MOST)
+        return err_set(e, ERR_TOO_BIG, "a database of %lld bytes is not written anew",
+                       (long long)size);
+    enum err code = store__script(db, "VACUUM", e);
+    if (code != ERR_OK)
+        return code;
     sqlite3_busy_timeout(db->sqlite, PATIENCE_MS);
     int rc = sqlite3_wal_checkpoint_v2(db->sqlite, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(db->sqlite, USUAL_MS);

@@ -51,10 +51,12 @@ void store_write_end(struct store *s, store_op *op, store_op *end, store_done *d
 /* Inside op and end: the number of the transaction; no two have the same. */
 uint64_t store_transaction(const struct store_db *db);
 
-/* Brings the write-ahead log into the database and cuts it to nothing, behind what was queued
- * before (S2). Since what is removed or replaced is overwritten (secure_delete), its bytes are in
- * neither file then. What the file system, the disk or a backup keeps is beyond it. ERR_BUSY if
- * somebody was reading: try again. */
+/* Behind what was queued before (S2): writes the database anew from its rows (VACUUM), brings the
+ * write-ahead log into it and cuts that to nothing. What was removed or replaced is in neither file
+ * then. What the file system, the disk or a backup keeps is beyond it. ERR_BUSY if somebody was
+ * reading: try again. ERR_TOO_BIG: over STORE_SCRUB_MOST bytes nothing is done, because it would
+ * take their size in memory and hold up all writing. */
+enum { STORE_SCRUB_MOST = 256 * 1024 * 1024 };
 void store_scrub(struct store *s, store_done *done, void *arg);
 
 /* Statements. sql must be a string literal (statements are kept prepared by its address).

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -82,9 +83,27 @@ static int start(struct child *c, bool encrypt)
     return number;
 }
 
+/* A child that has ended already is an error of the write, not a signal to this process. */
+static ssize_t write_quietly(int fd, const void *bytes, size_t len)
+{
+    sigset_t pipe_only, before, pending;
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    sigpending(&pending);
+    bool already = sigismember(&pending, SIGPIPE) == 1;
+    pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+    ssize_t n = write(fd, bytes, len);
+    int number = errno;
+    if (n < 0 && number == EPIPE && !already)
+        sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = number;
+    return n;
+}
+
 static void feed(struct child *c, struct talk *t)
 {
-    ssize_t n = write(c->in, t->in, t->in_len);
+    ssize_t n = write_quietly(c->in, t->in, t->in_len);
     if (n > 0) {
         t->in += n;
         t->in_len -= (size_t)n;
