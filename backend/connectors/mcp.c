@@ -1,113 +1,49 @@
-/* An MCP server as a child process on stdio (Model Context Protocol, stateful revisions up to
- * 2025-11-25).
+/* The core of the MCP client (Model Context Protocol, stateful revisions up to 2025-11-25), over
+ * any wire of mcp_wire.h.
  *
- *   down -> start -> (initialize answered) initialized -> (all pages of tools/list) up
- *   any  -> its process ended, a line too long, a stream that is not MCP -> conn__down, down
+ *   down -> mcp__up -> (initialize answered) initialized -> (all pages of tools/list) up
+ *   any  -> mcp__down, a stream that is not MCP -> conn__down, down
  *
  * Invariants
  * M1 A request has an id of this run that is never used again; an answer with any other id is
  * noise. M2 A call is sent once (C3). After its end, here or by cancel, its request is forgotten; a
- * late answer is dropped. M3 Everything a server makes us keep is bounded: lines, noise, stderr,
- * tools, text of a result, requests. M4 Servers' own requests are answered, never obeyed: ping with
- * {}, all others with -32601. No roots are declared or sent: they would widen a server's sandbox.
+ * late answer is dropped. M3 Everything a server makes us keep is bounded: noise, tools, text of a
+ * result, requests. M4 Servers' own requests are answered, never obeyed: ping with {}, all others
+ * with -32601. No roots are declared or sent: they would widen a server's sandbox.
  */
 #include "backend/base/clock.h"
-#include "backend/connectors/internal.h"
+#include "backend/connectors/mcp_core.h"
 #include "backend/connectors/mcp_frame.h"
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define MCP_REVISION "2025-11-25"
-enum {
-    MAX_PAGES = 100,
-    RESULT_TEXT_MAX = 1 << 20,
-    REQUESTS_MAX = CONN_MAX_CALLS + 8,
-    LIST_CHANGED_MS = 200,
-    LIST_LIMIT_MS = 20000,
-    CLOSE_GRACE_MS = 150 /* the whole console stops in under 300 ms */
-};
+enum { LIST_CHANGED_MS = 200, LIST_LIMIT_MS = 20000 };
 
-enum request_kind { REQUEST_INITIALIZE, REQUEST_TOOLS, REQUEST_PING, REQUEST_CALL };
-struct request {
-    int64_t id;
-    enum request_kind kind;
-    uint64_t sent_ns;
-    struct conn_call *call; /* of REQUEST_CALL */
-    struct request *next;
-};
-
-struct mcp {
-    struct conn *conn;
-    char *command, *cwd;
-    char **argv;
-    char **env; /* NULL-terminated K=V */
-    char *read_tools;
-    struct proc *proc;
-    struct mcp_frame frame;
-    struct conn__tail errors, noise;
-    uint64_t noise_lines;
-    struct request *requests;
-    size_t request_count;
-    int64_t next_id;
-    bool up, listing, list_again;
-    uint64_t listing_since_ms;
-    unsigned pages;
-    struct loop_timer *changed; /* debounce of list_changed */
-    char *version, *protocol;
-};
-
+static void on_changed(void *arg);
 static void went_wrong(struct mcp *m, enum err code, const char *why);
 
 /* ---- configuration ---- */
-static char **environment(const char *names)
+void *mcp__make(const struct mcp_wire_ops *wire, struct conn *c, const struct conf *conf,
+                struct error *e)
 {
-    static const char *const always[] = {"PATH", "HOME", "LANG", "TERM"};
-    enum { MOST = 64 };
-    char **env = xcalloc(MOST + 1, sizeof *env), name[128];
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
-        if (getenv(always[i]))
-            env[n++] = xasprintf("%s=%s", always[i], getenv(always[i]));
-    }
-    while (*names && n < MOST) {
-        names += strspn(names, " \t,;");
-        size_t len = strcspn(names, " \t,;");
-        if (len && len < sizeof name) {
-            memcpy(name, names, len);
-            name[len] = '\0';
-            if (getenv(name))
-                env[n++] = xasprintf("%s=%s", name, getenv(name));
-        }
-        names += len;
-    }
-    return env;
-}
-
-static void mcp_free(void *arg);
-
-static void on_changed(void *arg);
-
-static void *mcp_make(struct conn *c, const struct conf *conf, struct error *e)
-{
-    const char *name = conn__name(c);
     struct mcp *m = xcalloc(1, sizeof *m);
     m->conn = c;
-    m->command = xstrdup(conf_str(conf, "connector", name, "command"));
-    m->cwd = xstrdup(conf_str(conf, "connector", name, "cwd"));
-    m->read_tools = xstrdup(conf_str(conf, "connector", name, "read_tools"));
-    m->env = environment(conf_str(conf, "connector", name, "env"));
+    m->wire = wire;
+    m->next_id = 1;
+    m->read_tools = xstrdup(conf_str(conf, "connector", conn__name(c), "read_tools"));
     m->changed = loop_timer_new(conn__loop(c), on_changed, m);
-    struct error why = {0};
-    m->argv = mcp__split_command(m->command, &why);
-    if (!m->argv) {
-        const char *where = conf_where(conf, "connector", name, "command");
-        err_set(e, ERR_CONFIG, "%s: connector \"%s\": command: %s", where, name, why.detail);
-        mcp_free(m);
+    m->self = wire->make(m, c, conf, e);
+    if (!m->self) {
+        mcp__conn_free(m);
         return NULL;
     }
     return m;
+}
+
+void *mcp__wire(const struct mcp *m)
+{
+    return m->self;
 }
 
 static bool reads_only(const struct mcp *m, const char *tool)
@@ -127,38 +63,47 @@ static bool reads_only(const struct mcp *m, const char *tool)
 static void drop_requests(struct mcp *m)
 {
     while (m->requests) {
-        struct request *r = m->requests;
+        struct mcp_request *r = m->requests;
         m->requests = r->next;
         free(r);
     }
     m->request_count = 0;
 }
 
-/* Sends one message; takes it. */
-static enum err send_message(struct mcp *m, json_t *message)
+static struct mcp_request *take_request(struct mcp *m, int64_t id)
 {
-    if (!m->proc) {
-        json_decref(message);
-        return ERR_CLOSED;
+    for (struct mcp_request **at = &m->requests; *at; at = &(*at)->next) {
+        if ((*at)->id != id)
+            continue;
+        struct mcp_request *r = *at;
+        *at = r->next;
+        m->request_count--;
+        return r;
     }
+    return NULL;
+}
+
+/* Sends one message; takes it. */
+static enum err send_message(struct mcp *m, json_t *message, struct mcp_outgoing o)
+{
+    enum err code = ERR_CLOSED;
     json_puts(message, "jsonrpc", "2.0");
-    char *text = json_write(message); /* compact: no new line inside, since JSON escapes them */
-    size_t len = strlen(text);
-    text[len] = '\n'; /* in the place of the NUL: one write, one line */
-    enum err code = proc_write(m->proc, text, len + 1);
-    free(text);
+    o.message = message;
+    o.revision = m->protocol;
+    if (m->open)
+        code = m->wire->send(m->self, &o);
     json_decref(message);
     return code;
 }
 
-static enum err send_request(struct mcp *m, enum request_kind kind, const char *method,
+static enum err send_request(struct mcp *m, enum mcp_request_kind kind, const char *method,
                              json_t *params, struct conn_call *call)
 {
-    if (m->request_count >= REQUESTS_MAX) {
+    if (m->request_count >= MCP_REQUESTS_MAX) {
         json_decref(params);
         return ERR_BUSY;
     }
-    struct request *r = xcalloc(1, sizeof *r);
+    struct mcp_request *r = xcalloc(1, sizeof *r);
     r->id = m->next_id++;
     r->kind = kind;
     r->call = call;
@@ -168,15 +113,17 @@ static enum err send_request(struct mcp *m, enum request_kind kind, const char *
     json_puts(message, "method", method);
     if (params)
         json_put(message, "params", params);
-    enum err code = send_message(m, message);
-    if (code != ERR_OK) {
-        free(r);
-        return code;
-    }
-    r->next = m->requests;
+    r->next = m->requests; /* before it is sent: an answer may come inside */
     m->requests = r;
     m->request_count++;
-    return ERR_OK;
+    int64_t id = r->id;
+    enum err code = send_message(
+        m, message,
+        (struct mcp_outgoing){
+            .id = id, .method = method, .name = call ? json_str(params, "name", NULL) : NULL});
+    if (code != ERR_OK)
+        free(take_request(m, id));
+    return code;
 }
 
 static void notify(struct mcp *m, const char *method, json_t *params)
@@ -185,22 +132,8 @@ static void notify(struct mcp *m, const char *method, json_t *params)
     json_puts(message, "method", method);
     if (params)
         json_put(message, "params", params);
-    send_message(m, message);
+    send_message(m, message, (struct mcp_outgoing){.method = method});
 }
-
-static struct request *take_request(struct mcp *m, int64_t id)
-{
-    for (struct request **at = &m->requests; *at; at = &(*at)->next) {
-        if ((*at)->id != id)
-            continue;
-        struct request *r = *at;
-        *at = r->next;
-        m->request_count--;
-        return r;
-    }
-    return NULL;
-}
-
 /* ---- tools ---- */
 static void ask_tools(struct mcp *m, const char *cursor)
 {
@@ -216,8 +149,8 @@ static void ask_tools(struct mcp *m, const char *cursor)
 /* Forgets a list that is not answered, so that a late page cannot mix with the next one. */
 static void drop_lists(struct mcp *m)
 {
-    for (struct request **at = &m->requests; *at;) {
-        struct request *r = *at;
+    for (struct mcp_request **at = &m->requests; *at;) {
+        struct mcp_request *r = *at;
         if (r->kind != REQUEST_TOOLS) {
             at = &r->next;
             continue;
@@ -231,7 +164,7 @@ static void drop_lists(struct mcp *m)
 static void on_changed(void *arg)
 {
     struct mcp *m = arg;
-    if (!m->proc || !m->up)
+    if (!m->up)
         return;
     if (m->listing && clock_mono_ms() - m->listing_since_ms < LIST_LIMIT_MS) {
         m->list_again = true; /* ask again when this list is complete */
@@ -279,7 +212,7 @@ static void got_tools(struct mcp *m, const json_t *result)
         free(line);
     }
     const char *next = json_str(result, "nextCursor", "");
-    if (*next && ++m->pages < MAX_PAGES)
+    if (*next && ++m->pages < MCP_MAX_PAGES)
         ask_tools(m, next);
     else
         tools_complete(m);
@@ -322,13 +255,13 @@ static void got_initialize(struct mcp *m, const json_t *result)
         tools_complete(m);
 }
 
-static void ping_answered(struct mcp *m, const struct request *r)
+static void ping_answered(struct mcp *m, const struct mcp_request *r)
 {
     /* Any answer, also an error, shows that it lives. */
     conn__checked(m->conn, (double)(clock_mono_ns() - r->sent_ns) / 1e6, ERR_OK, NULL);
 }
 
-static void got_error(struct mcp *m, const struct request *r, const json_t *error)
+static void got_error(struct mcp *m, const struct mcp_request *r, const json_t *error)
 {
     char *why = xasprintf("error %lld: %.180s", (long long)json_int(error, "code", 0),
                           json_str(error, "message", "no message"));
@@ -351,11 +284,11 @@ static void got_error(struct mcp *m, const struct request *r, const json_t *erro
     free(why);
 }
 
-static void got_call(const struct request *r, const json_t *result)
+static void got_call(const struct mcp_request *r, const json_t *result)
 {
     json_t *data = json_object_get(result, "structuredContent");
     conn__call_done(r->call, json_is_true(json_object_get(result, "isError")),
-                    mcp__result_text(result, RESULT_TEXT_MAX), data ? json_incref(data) : NULL);
+                    mcp__result_text(result, MCP_RESULT_TEXT_MAX), data ? json_incref(data) : NULL);
 }
 
 static void note(struct mcp *m, const char *line, size_t len)
@@ -367,7 +300,7 @@ static void note(struct mcp *m, const char *line, size_t len)
 
 static void got_answer(struct mcp *m, const json_t *message, const json_t *id)
 {
-    struct request *r = json_is_integer(id) ? take_request(m, json_integer_value(id)) : NULL;
+    struct mcp_request *r = json_is_integer(id) ? take_request(m, json_integer_value(id)) : NULL;
     if (!r) { /* M1: late, or never asked for */
         char *text = json_write(message);
         note(m, text, strlen(text));
@@ -419,14 +352,13 @@ static void answer_request(struct mcp *m, const char *method, const json_t *id)
         json_puts(error, "message", "Method not found");
         json_put(message, "error", error);
     }
-    send_message(m, message);
+    send_message(m, message, (struct mcp_outgoing){0});
 }
 
-static bool on_message(void *arg, const json_t *message)
+bool mcp__message(struct mcp *m, const json_t *message)
 {
-    struct mcp *m = arg;
     const json_t *id = json_object_get(message, "id"), *method = json_object_get(message, "method");
-    struct proc *running = m->proc;
+    uint64_t run = m->runs;
     if (json_is_string(method) && id)
         answer_request(m, json_string_value(method), id);
     else if (json_is_string(method) &&
@@ -434,85 +366,90 @@ static bool on_message(void *arg, const json_t *message)
         loop_timer_start(m->changed, LIST_CHANGED_MS, 0);
     else if (!method && id)
         got_answer(m, message, id);
-    return m->proc == running;
+    return m->runs == run;
 }
 
-static bool on_noise(void *arg, const char *line, size_t len)
+bool mcp__noise(struct mcp *m, const char *line, size_t len)
 {
-    note(arg, line, len);
+    note(m, line, len);
     return true;
 }
 
-/* ---- the process ---- */
-static void on_output(void *arg, const char *bytes, size_t len)
+bool mcp__lost(struct mcp *m, int64_t id, enum err code, const char *why)
 {
-    static const struct mcp_frame_ops ops = {.message = on_message, .noise = on_noise};
-    struct mcp *m = arg;
-    if (mcp__frame_feed(&m->frame, bytes, len, &ops, m) != ERR_OK)
-        went_wrong(m, ERR_TOO_BIG, "it wrote a line longer than 16 MiB");
+    uint64_t run = m->runs;
+    struct mcp_request *r = take_request(m, id);
+    if (!r)
+        return true;
+    switch (r->kind) {
+    case REQUEST_INITIALIZE:
+        went_wrong(m, code, why);
+        break;
+    case REQUEST_TOOLS:
+        m->listing = false;
+        if (!m->up)
+            went_wrong(m, code, why);
+        break;
+    case REQUEST_PING:
+        conn__checked(m->conn, 0, code, why);
+        break;
+    case REQUEST_CALL:
+        conn__call_fail(r->call, code, why);
+        break;
+    }
+    free(r);
+    return m->runs == run;
 }
 
-static void on_errors(void *arg, const char *bytes, size_t len)
+/* ---- runs ---- */
+static void forget_run(struct mcp *m)
 {
-    struct mcp *m = arg;
-    conn__tail_feed(&m->errors, bytes, len);
-}
-
-static void release_run(struct mcp *m)
-{
+    m->runs++;
     loop_timer_stop(m->changed);
     drop_requests(m);
-    buf_release(&m->frame.held);
-    m->up = m->listing = m->list_again = false;
-    if (m->proc) {
-        struct proc *p = m->proc;
-        m->proc = NULL;
-        proc_free(p);
-    }
+    m->open = m->up = m->listing = m->list_again = false;
+    free(m->protocol);
+    m->protocol = NULL;
 }
 
-/* Ends this run and tells why, with the last words on stderr. */
-static void went_wrong(struct mcp *m, enum err code, const char *why)
+/* Tells why a run ended, with the last words of the server. */
+static void report_end(struct mcp *m, enum err code, const char *why)
 {
-    struct buf text = {0};
+    struct buf text = {0}, words = {0};
     buf_adds(&text, why);
-    conn__tail_flush(&m->errors);
-    if (m->errors.fresh) {
-        buf_adds(&text, "; stderr: ");
-        conn__tail_last(&m->errors, 3, &text);
-    }
-    release_run(m);
+    if (m->wire->last_words)
+        m->wire->last_words(m->self, &words);
+    if (words.len)
+        buf_addf(&text, "; %s", words.data);
+    forget_run(m);
     conn__down(m->conn, code, text.data);
+    buf_release(&words);
     buf_release(&text);
 }
 
-static void on_exited(void *arg, int status)
+void mcp__down(struct mcp *m, enum err code, const char *why)
 {
-    struct mcp *m = arg;
-    char *why = WIFSIGNALED(status)
-                    ? xasprintf("its process was ended by signal %d", WTERMSIG(status))
-                    : xasprintf("its process ended with status %d", WEXITSTATUS(status));
-    went_wrong(m, ERR_CLOSED, why);
-    free(why);
+    report_end(m, code, why);
 }
 
-static void mcp_start(void *arg)
+void mcp__sign_in(struct mcp *m, const char *why, const char *url)
 {
-    static const struct proc_ops ops = {
-        .output = on_output, .errors = on_errors, .exited = on_exited};
-    struct mcp *m = arg;
-    struct error e = {0};
-    release_run(m);
-    conn__tail_mark(&m->errors); /* an error names this run's stderr only */
-    struct proc_options options = {.argv = (const char *const *)m->argv,
-                                   .env = (const char *const *)m->env,
-                                   .only_env = true,
-                                   .cwd = *m->cwd ? m->cwd : NULL};
-    m->proc = proc_start(conn__loop(m->conn), &options, &ops, m, &e);
-    if (!m->proc) {
-        conn__down(m->conn, e.code, e.detail);
-        return;
-    }
+    (void)url;
+    report_end(m, ERR_DENIED, why);
+}
+
+/* Ends the run from this side. */
+static void went_wrong(struct mcp *m, enum err code, const char *why)
+{
+    struct buf text = {0};
+    buf_adds(&text, why); /* may live in what stop frees */
+    m->wire->stop(m->self, false);
+    report_end(m, code, text.data);
+    buf_release(&text);
+}
+
+static void shake_hands(struct mcp *m)
+{
     json_t *params = json_object(), *info = json_object();
     json_puts(params, "protocolVersion", MCP_REVISION);
     json_put(params, "capabilities", json_object());
@@ -523,40 +460,63 @@ static void mcp_start(void *arg)
         went_wrong(m, ERR_CLOSED, "its input is closed");
 }
 
-static void mcp_stop(void *arg, bool orderly)
+bool mcp__up(struct mcp *m)
 {
-    struct mcp *m = arg;
-    if (orderly && m->proc) { /* the process stays until it ends, or until mcp_free */
-        loop_timer_stop(m->changed);
-        drop_requests(m);
-        m->up = false;
-        proc_close(m->proc, CLOSE_GRACE_MS);
-        return;
-    }
-    release_run(m);
+    uint64_t run = m->runs;
+    m->open = true;
+    shake_hands(m);
+    return m->runs == run;
 }
 
-static void mcp_free(void *arg)
+bool mcp__session_lost(struct mcp *m, const char *why)
+{
+    uint64_t run = m->runs;
+    while (m->requests) { /* they may have run: never again (C3) */
+        int64_t id = m->requests->id;
+        if (m->requests->kind == REQUEST_CALL || m->requests->kind == REQUEST_PING)
+            mcp__lost(m, id, ERR_CLOSED, why);
+        else
+            free(take_request(m, id));
+        if (m->runs != run)
+            return false;
+    }
+    m->listing = m->list_again = false;
+    free(m->protocol);
+    m->protocol = NULL;
+    shake_hands(m);
+    return m->runs == run;
+}
+
+void mcp__conn_start(void *arg)
 {
     struct mcp *m = arg;
-    release_run(m);
+    forget_run(m);
+    m->wire->start(m->self);
+}
+
+void mcp__conn_stop(void *arg, bool orderly)
+{
+    struct mcp *m = arg;
+    forget_run(m);
+    m->wire->stop(m->self, orderly);
+}
+
+void mcp__conn_free(void *arg)
+{
+    struct mcp *m = arg;
+    forget_run(m);
+    if (m->self)
+        m->wire->free(m->self);
     loop_timer_free(m->changed);
-    conn__tail_release(&m->errors);
     conn__tail_release(&m->noise);
-    for (size_t i = 0; m->env && m->env[i]; i++)
-        free(m->env[i]);
-    free(m->env);
-    free(m->argv);
-    free(m->command);
-    free(m->cwd);
     free(m->read_tools);
     free(m->version);
-    free(m->protocol);
     free(m);
 }
 
-static enum err mcp_call(void *arg, struct conn_call *call, const char *tool,
-                         const json_t *arguments, struct error *e)
+/* ---- what the registry asks ---- */
+enum err mcp__conn_call(void *arg, struct conn_call *call, const char *tool,
+                        const json_t *arguments, struct error *e)
 {
     struct mcp *m = arg;
     json_t *params = json_object();
@@ -566,44 +526,34 @@ static enum err mcp_call(void *arg, struct conn_call *call, const char *tool,
     return code == ERR_OK ? ERR_OK : err_set(e, code, "the server does not take the call");
 }
 
-static void mcp_cancel(void *arg, struct conn_call *call)
+void mcp__conn_cancel(void *arg, struct conn_call *call)
 {
     struct mcp *m = arg;
-    for (struct request *r = m->requests; r; r = r->next) {
+    for (struct mcp_request *r = m->requests; r; r = r->next) {
         if (r->kind != REQUEST_CALL || r->call != call)
             continue;
         json_t *params = json_object();
         json_puti(params, "requestId", r->id);
         json_puts(params, "reason", "no longer wanted");
+        m->wire->cancel(m->self, r->id);
         free(take_request(m, r->id));
         notify(m, "notifications/cancelled", params);
         return;
     }
 }
 
-static void mcp_check(void *arg)
+void mcp__conn_check(void *arg)
 {
     struct mcp *m = arg;
     if (send_request(m, REQUEST_PING, "ping", NULL, NULL) != ERR_OK)
         conn__checked(m->conn, 0, ERR_CLOSED, "it does not take a ping");
 }
 
-static void mcp_describe(void *arg, json_t *into)
+void mcp__conn_describe(void *arg, json_t *into)
 {
     struct mcp *m = arg;
-    json_puts(into, "command", m->command);
-    json_put(into, "stderr", conn__tail_json(&m->errors));
+    if (m->wire->describe)
+        m->wire->describe(m->self, into);
     json_put(into, "noise", conn__tail_json(&m->noise));
     json_puti(into, "noise_lines", (int64_t)m->noise_lines);
 }
-
-const struct conn_ops conn__mcp_ops = {.kind = "mcp-stdio",
-                                       .may_restart = true,
-                                       .make = mcp_make,
-                                       .start = mcp_start,
-                                       .stop = mcp_stop,
-                                       .free = mcp_free,
-                                       .call = mcp_call,
-                                       .cancel = mcp_cancel,
-                                       .check = mcp_check,
-                                       .describe = mcp_describe};

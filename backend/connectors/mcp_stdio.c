@@ -1,0 +1,219 @@
+/* MCP on a child process's standard input and output: one JSON-RPC message a line.
+ *
+ * Invariants
+ * S1 Everything the child makes us keep is bounded: lines, noise, stderr.
+ * S2 The child's group ends with the run, or at the latest with this process (proc.c,
+ * proc_guard.c). */
+#include "backend/connectors/mcp_frame.h"
+#include "backend/connectors/mcp_wire.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { CLOSE_GRACE_MS = 150 /* the whole console stops in under 300 ms */ };
+
+struct stdio {
+    struct mcp *mcp;
+    struct conn *conn;
+    char *command, *cwd;
+    char **argv;
+    char **env; /* NULL-terminated K=V */
+    struct proc *proc;
+    struct mcp_frame frame;
+    struct conn__tail errors;
+    bool stopped; /* asked to end: what it still says is not reported (W1) */
+};
+
+static char **environment(const char *names)
+{
+    static const char *const always[] = {"PATH", "HOME", "LANG", "TERM"};
+    enum { MOST = 64 };
+    char **env = xcalloc(MOST + 1, sizeof *env), name[128];
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
+        if (getenv(always[i]))
+            env[n++] = xasprintf("%s=%s", always[i], getenv(always[i]));
+    }
+    while (*names && n < MOST) {
+        names += strspn(names, " \t,;");
+        size_t len = strcspn(names, " \t,;");
+        if (len && len < sizeof name) {
+            memcpy(name, names, len);
+            name[len] = '\0';
+            if (getenv(name))
+                env[n++] = xasprintf("%s=%s", name, getenv(name));
+        }
+        names += len;
+    }
+    return env;
+}
+
+static void stdio_free(void *arg);
+
+static void *stdio_make(struct mcp *m, struct conn *c, const struct conf *conf, struct error *e)
+{
+    const char *name = conn__name(c);
+    struct stdio *s = xcalloc(1, sizeof *s);
+    s->mcp = m;
+    s->conn = c;
+    s->command = xstrdup(conf_str(conf, "connector", name, "command"));
+    s->cwd = xstrdup(conf_str(conf, "connector", name, "cwd"));
+    s->env = environment(conf_str(conf, "connector", name, "env"));
+    struct error why = {0};
+    s->argv = mcp__split_command(s->command, &why);
+    if (!s->argv) {
+        const char *where = conf_where(conf, "connector", name, "command");
+        err_set(e, ERR_CONFIG, "%s: connector \"%s\": command: %s", where, name, why.detail);
+        stdio_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+static enum err stdio_send(void *arg, const struct mcp_outgoing *o)
+{
+    struct stdio *s = arg;
+    if (!s->proc)
+        return ERR_CLOSED;
+    char *text = json_write(o->message); /* compact: no new line inside, since JSON escapes them */
+    size_t len = strlen(text);
+    text[len] = '\n'; /* in the place of the NUL: one write, one line */
+    enum err code = proc_write(s->proc, text, len + 1);
+    free(text);
+    return code;
+}
+
+static void stdio_cancel(void *arg, int64_t id)
+{
+    (void)arg; /* a late answer is the core's to drop */
+    (void)id;
+}
+
+static bool on_message(void *arg, const json_t *message)
+{
+    struct stdio *s = arg;
+    return mcp__message(s->mcp, message);
+}
+
+static bool on_noise(void *arg, const char *line, size_t len)
+{
+    struct stdio *s = arg;
+    return mcp__noise(s->mcp, line, len);
+}
+
+static void release_run(struct stdio *s)
+{
+    struct proc *p = s->proc;
+    s->proc = NULL;
+    buf_release(&s->frame.held);
+    proc_free(p);
+}
+
+static void went_wrong(struct stdio *s, enum err code, const char *why)
+{
+    if (!s->stopped)
+        mcp__down(s->mcp, code, why);
+    release_run(s);
+}
+
+static void on_output(void *arg, const char *bytes, size_t len)
+{
+    static const struct mcp_frame_ops ops = {.message = on_message, .noise = on_noise};
+    struct stdio *s = arg;
+    if (s->stopped)
+        return;
+    if (mcp__frame_feed(&s->frame, bytes, len, &ops, s) != ERR_OK)
+        went_wrong(s, ERR_TOO_BIG, "it wrote a line longer than 16 MiB");
+}
+
+static void on_errors(void *arg, const char *bytes, size_t len)
+{
+    struct stdio *s = arg;
+    conn__tail_feed(&s->errors, bytes, len);
+}
+
+static void on_exited(void *arg, int status)
+{
+    char *why = WIFSIGNALED(status)
+                    ? xasprintf("its process was ended by signal %d", WTERMSIG(status))
+                    : xasprintf("its process ended with status %d", WEXITSTATUS(status));
+    went_wrong(arg, ERR_CLOSED, why);
+    free(why);
+}
+
+static void stdio_start(void *arg)
+{
+    static const struct proc_ops ops = {
+        .output = on_output, .errors = on_errors, .exited = on_exited};
+    struct stdio *s = arg;
+    struct error e = {0};
+    release_run(s);
+    s->stopped = false;
+    conn__tail_mark(&s->errors); /* an error names this run's stderr only */
+    struct proc_options options = {.argv = (const char *const *)s->argv,
+                                   .env = (const char *const *)s->env,
+                                   .only_env = true,
+                                   .cwd = *s->cwd ? s->cwd : NULL};
+    s->proc = proc_start(conn__loop(s->conn), &options, &ops, s, &e);
+    if (s->proc)
+        mcp__up(s->mcp);
+    else
+        mcp__down(s->mcp, e.code, e.detail);
+}
+
+static void stdio_stop(void *arg, bool orderly)
+{
+    struct stdio *s = arg;
+    s->stopped = true;
+    if (orderly && s->proc) /* the process stays until it ends, or until stdio_free */
+        proc_close(s->proc, CLOSE_GRACE_MS);
+    else
+        release_run(s);
+}
+
+static void stdio_free(void *arg)
+{
+    struct stdio *s = arg;
+    release_run(s);
+    conn__tail_release(&s->errors);
+    for (size_t i = 0; s->env && s->env[i]; i++)
+        free(s->env[i]);
+    free(s->env);
+    free(s->argv);
+    free(s->command);
+    free(s->cwd);
+    free(s);
+}
+
+static void stdio_describe(void *arg, json_t *into)
+{
+    const struct stdio *s = arg;
+    json_puts(into, "command", s->command);
+    json_put(into, "stderr", conn__tail_json(&s->errors));
+}
+
+static void stdio_last_words(void *arg, struct buf *out)
+{
+    struct stdio *s = arg;
+    conn__tail_flush(&s->errors);
+    if (!s->errors.fresh)
+        return;
+    buf_adds(out, "stderr: ");
+    conn__tail_last(&s->errors, 3, out);
+}
+
+static const struct mcp_wire_ops wire = {.make = stdio_make,
+                                         .start = stdio_start,
+                                         .send = stdio_send,
+                                         .cancel = stdio_cancel,
+                                         .stop = stdio_stop,
+                                         .free = stdio_free,
+                                         .describe = stdio_describe,
+                                         .last_words = stdio_last_words};
+
+static void *make(struct conn *c, const struct conf *conf, struct error *e)
+{
+    return mcp__make(&wire, c, conf, e);
+}
+
+const struct conn_ops conn__mcp_ops = {.kind = "mcp-stdio", .make = make, MCP_CONN_OPS};
