@@ -5,8 +5,8 @@
 
 #include "backend/backend.h"
 #include "backend/base/conf.h"
+#include "backend/base/httpd.h"
 #include "backend/bus/bus.h"
-#include "backend/bus/httpd.h"
 #include "backend/compliance/compliance.h"
 #include "backend/connectors/connectors.h"
 #include "backend/cost/cost.h"

@@ -1,6 +1,6 @@
 /* The head of an HTTP request from a stranger: what is taken for whole has the form that was
  * promised, and does not depend on what comes behind it. */
-#include "backend/bus/httpd.h"
+#include "backend/base/httpd.h"
 
 #include <stdlib.h>
 #include <string.h>

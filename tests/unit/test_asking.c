@@ -1,7 +1,7 @@
 /* Asking witnesses: A1 to A3 of witness.h, B1 and B2 of asking.c. The witness is a server in this
  * program that answers as each test wants it. */
 #include "backend/base/clock.h"
-#include "backend/bus/httpd.h"
+#include "backend/base/httpd.h"
 #include "backend/provenance/checkpoint.h"
 #include "backend/provenance/cosign.h"
 #include "backend/provenance/witness.h"

@@ -1,5 +1,5 @@
 /* The HTTP server for witnesses: D1 to D3 of httpd.h, and the head of a request. */
-#include "backend/bus/httpd.h"
+#include "backend/base/httpd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

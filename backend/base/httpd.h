@@ -5,8 +5,8 @@
  * D1 A request reaches the callback whole or not at all.
  * D2 A connection has one request at a time; its bytes behind that wait in the kernel.
  * D3 httpd_reply frees the request, whether or not its connection is still there. */
-#ifndef BUS_HTTPD_H
-#define BUS_HTTPD_H
+#ifndef BASE_HTTPD_H
+#define BASE_HTTPD_H
 
 #include "backend/base/buf.h"
 #include "backend/base/errors.h"

@@ -1,9 +1,9 @@
-/* The HTTP server of witnesses. See D1 to D3 of httpd.h.
+/* The HTTP server. See D1 to D3 of httpd.h.
  *
  *      reading --whole--> asked --reply--> writing --all out--> reading the next, or closing
  *
  * What is wrong with a request is answered, and the connection closed then. */
-#include "backend/bus/httpd.h"
+#include "backend/base/httpd.h"
 #include "backend/base/text.h"
 #include <arpa/inet.h>
 #include <errno.h>
