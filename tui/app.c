@@ -80,7 +80,7 @@ struct tui_list *tui__app_list(const struct tui__app *app)
 bool tui__app_typing(const struct tui__app *app)
 {
     const struct view_ops *ops = tui__app_ops(app);
-    return !app->overlay && ops->typing && ops->typing(focused_self(app));
+    return !app->overlay && !app->form && ops->typing && ops->typing(focused_self(app));
 }
 
 static bool takes(const struct view_ops *ops, enum tui_action action)
@@ -500,7 +500,10 @@ static void handle_any(struct tui__app *app, const struct tui__event *ev)
         if (ev->key == TKEY_ESC)
             return;
     }
-    if (ev->type == EVENT_CLICK && app->mode == MODE_VIEW)
+    bool hand = ev->type == EVENT_KEY && ev->key >= TKEY_F1 && ev->key <= TKEY_F12;
+    if (app->form && app->mode == MODE_VIEW && !hand) /* what F keys stop is stopped here too */
+        tui__form_key(app, ev);
+    else if (ev->type == EVENT_CLICK && app->mode == MODE_VIEW)
         click(app, ev);
     else if (ev->type == EVENT_WHEEL)
         wheel(app, ev);
@@ -679,6 +682,7 @@ enum err tui__app_run(struct tui__app *app, struct busc *bus,
 
 void tui__app_free(struct tui__app *app)
 {
+    tui__form_close(app); /* its answer may use a view */
     for (int i = 0; i < VIEW_COUNT; i++) {
         if (app->views[i].ops->close)
             app->views[i].ops->close(app->views[i].self);

@@ -72,6 +72,8 @@ struct tui__app {
     size_t overlay_top, overlay_lines;
     int overlay_height, overlay_width;
 
+    struct tui__form *form; /* over the panes; NULL: none is open */
+
     size_t answering; /* answers that are being given */
     struct tui__hint hints[TUI_HINTS_MAX];
     size_t hint_count;
@@ -129,6 +131,9 @@ void tui__overlay_scroll(struct tui__app *app, long rows);
 /* Goes to the next place of the text in the overlay, as view_ops.find. */
 bool tui__overlay_find(struct tui__app *app, const char *text, int step);
 void tui__overlay_close(struct tui__app *app);
+void tui__form_draw(struct tui__app *app, struct tui_area body); /* form.c */
+void tui__form_key(struct tui__app *app, const struct tui__event *ev);
+void tui__form_close(struct tui__app *app);                         /* as Esc does */
 void tui__help_open(struct tui__app *app);                          /* help.c */
 void tui__error_draw(struct tui__app *app, struct tui_area screen); /* notice.c */
 void tui__notice_release(struct tui__app *app);

@@ -121,6 +121,8 @@ void tui__footer_draw(struct tui__app *app, struct tui_area line)
     case MODE_VIEW:
         if (app->said)
             tui_put(words, 0, 1, -1, ROLE_STRONG, app->said);
+        else if (app->form)
+            tui_put(words, 0, 1, -1, ROLE_FOOTER, _("Tab next  BTab previous  Esc leave"));
         else
             hints_draw(app, line);
         break;

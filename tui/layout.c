@@ -82,7 +82,8 @@ static void pane_draw(struct tui__app *app, int view, struct tui_area a)
     app->panes[view] = a;
     if (a.height > 0 && a.width > 0)
         app->views[view].ops->draw(app->views[view].self, a,
-                                   view == app->focus && app->mode == MODE_VIEW && !app->overlay);
+                                   view == app->focus && app->mode == MODE_VIEW && !app->overlay &&
+                                       !app->form);
 }
 
 /* The rule above a pane, with its title. */
@@ -255,12 +256,15 @@ void tui__frame_draw(struct tui__app *app)
         tabs_draw(app, tui_sub(all, 1, 0, 1, all.width));
         tui_fill(all, 2, 0, all.width, ROLE_RULE, GLYPH_RULE);
         body = tui_sub(all, 3, 0, all.height - 4, all.width);
-        if (!app->overlay)
+        if (!app->overlay && !app->form)
             pane_draw(app, app->focus, body);
     }
+    struct tui_area over = mosaic ? tui_sub(all, 1, 0, all.height - 2, all.width)
+                                  : tui_sub(all, 2, 0, all.height - 3, all.width);
     if (app->overlay)
-        tui__overlay_draw(app, mosaic ? tui_sub(all, 1, 0, all.height - 2, all.width)
-                                      : tui_sub(all, 2, 0, all.height - 3, all.width));
+        tui__overlay_draw(app, over);
+    if (app->form)
+        tui__form_draw(app, over);
     if (app->mode == MODE_PALETTE)
         tui__palette_draw(app, body);
     tui__footer_draw(app, tui_sub(all, all.height - 1, 0, 1, all.width));
@@ -271,7 +275,8 @@ void tui__frame_draw(struct tui__app *app)
 bool tui__frame_echo(struct tui__app *app)
 {
     struct tui_area pane = app->panes[app->focus];
-    if (pane.height <= 0 || pane.width <= 0 || app->overlay || app->error || app->mode != MODE_VIEW)
+    if (pane.height <= 0 || pane.width <= 0 || app->overlay || app->form || app->error ||
+        app->mode != MODE_VIEW)
         return false;
     tui__cursor_reset();
     tui_clear(pane, ROLE_TEXT);

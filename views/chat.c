@@ -9,7 +9,7 @@
  * moved; at the end (`at_end`) what is new is followed again. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
-#include "views/chat_input.h"
+#include "tui/input.h"
 #include "views/chat_turn.h"
 #include "views/view.h"
 #include <stdio.h>
@@ -26,7 +26,7 @@ enum {
 };
 
 struct chat {
-    struct chat_input input;
+    struct tui_input input;
     bool writing; /* characters go to the input line */
     bool opened, more, asking_older;
     struct chat_turn **turns;
@@ -193,7 +193,7 @@ static void on_history(void *self, const json_t *result, const struct error *e)
     c->more = json_flag(result, "more", false);
     if (first && c->input.history_len == 0)
         for (size_t i = 0; i < json_array_size(turns); i++)
-            chat_input_remember(&c->input, json_str(json_array_get(turns, i), "question", ""));
+            tui_input_remember(&c->input, json_str(json_array_get(turns, i), "question", ""));
     tui_dirty();
 }
 
@@ -252,7 +252,7 @@ static void on_asked(void *self, const json_t *result, const struct error *e)
 
 static void ask(struct chat *c)
 {
-    const char *text = chat_input_text(&c->input);
+    const char *text = tui_input_text(&c->input);
     if (!text[strspn(text, " \n\t")])
         return;
     json_t *params = json_object();
@@ -260,7 +260,7 @@ static void ask(struct chat *c)
     if (c->conversation[0])
         json_puts(params, "conversation", c->conversation);
     turn_append(c, chat_turn_asked(text));
-    chat_input_store(&c->input);
+    tui_input_store(&c->input);
     c->follow = c->at_end = true;
     count_running(c);
     tui_call(c, WIRE_chat_ask, params, on_asked);
@@ -458,7 +458,7 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
 {
     struct chat *c = self;
     int most = a.height / 3 < INPUT_ROWS_MAX ? a.height / 3 : INPUT_ROWS_MAX;
-    int rows = chat_input_rows(&c->input, a.width - 1);
+    int rows = tui_input_rows(&c->input, a.width - 1);
     if (rows > most)
         rows = most < 1 ? 1 : most;
     c->height = a.height - rows - 1;
@@ -483,7 +483,7 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
         texts_trim(c);
     }
     rule_draw(c, a, c->height, focused);
-    chat_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), focused && c->writing);
+    tui_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), focused && c->writing);
     if (focused && !c->writing)
         tui_cursor(text, c->height - 1, 0);
 }
@@ -608,19 +608,19 @@ static bool chat_action(void *self, enum tui_action action)
     case ACTION_QUIT:
         if (!c->writing || !c->input.text.len)
             return false;
-        chat_input_store(&c->input);
+        tui_input_store(&c->input);
         tui_say("%s", _("put aside, Up brings it back; once more to leave"));
         return true;
     default:
-        return c->writing && chat_input_action(&c->input, action);
+        return c->writing && tui_input_action(&c->input, action);
     }
 }
 
 static bool chat_text(void *self, const char *bytes, size_t len)
 {
     struct chat *c = self;
-    if (!chat_input_insert(&c->input, bytes, len))
-        tui_say(_("a question has at most %d bytes"), CHAT_INPUT_MAX);
+    if (!tui_input_insert(&c->input, bytes, len))
+        tui_say(_("a question has at most %d bytes"), TUI_INPUT_MAX);
     return true;
 }
 
@@ -636,7 +636,7 @@ static bool chat_click(void *self, int y, int x, bool twice)
     if (twice && y < c->height)
         sources_open(c);
     if (y >= c->input_y)
-        chat_input_click(&c->input, y - c->input_y, x);
+        tui_input_click(&c->input, y - c->input_y, x);
     return true;
 }
 
@@ -697,7 +697,7 @@ static void chat_close(void *self)
         chat_turn_free(c->turns[i]);
     free(c->turns);
     free(c->needle);
-    chat_input_release(&c->input);
+    tui_input_release(&c->input);
 }
 
 static void chat_badge(void *self, char *out, size_t size, enum tui_role *role)

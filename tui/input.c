@@ -3,14 +3,14 @@
  * I1 The text is valid UTF-8 of visible characters and new lines; the cursor stands at a
  * character's start. I2 What the user typed is never lost: leaving it for the history keeps it,
  * sending and clearing put it into the history. */
-#include "views/chat_input.h"
+#include "tui/input.h"
 #include "backend/base/text.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { PROMPT_COLUMNS = 2, TAB_SPACES = 4 };
 
-void chat_input_release(struct chat_input *in)
+void tui_input_release(struct tui_input *in)
 {
     buf_release(&in->text);
     free(in->cut);
@@ -21,17 +21,17 @@ void chat_input_release(struct chat_input *in)
     memset(in, 0, sizeof(*in));
 }
 
-const char *chat_input_text(const struct chat_input *in)
+const char *tui_input_text(const struct tui_input *in)
 {
     return in->text.data ? in->text.data : "";
 }
 
 /* ---- editing */
 
-static void put_at(struct chat_input *in, size_t at, const char *bytes, size_t len)
+static void put_at(struct tui_input *in, size_t at, const char *bytes, size_t len)
 {
     struct buf rest = {0};
-    buf_add(&rest, chat_input_text(in) + at, in->text.len - at);
+    buf_add(&rest, tui_input_text(in) + at, in->text.len - at);
     buf_drop(&in->text, 0);
     in->text.len = at;
     if (in->text.data)
@@ -42,7 +42,7 @@ static void put_at(struct chat_input *in, size_t at, const char *bytes, size_t l
     buf_release(&rest);
 }
 
-static void erase(struct chat_input *in, size_t from, size_t to)
+static void erase(struct tui_input *in, size_t from, size_t to)
 {
     if (to <= from)
         return;
@@ -52,7 +52,7 @@ static void erase(struct chat_input *in, size_t from, size_t to)
     in->cursor = from;
 }
 
-static void cut(struct chat_input *in, size_t from, size_t to)
+static void cut(struct tui_input *in, size_t from, size_t to)
 {
     if (to <= from)
         return;
@@ -71,7 +71,7 @@ static bool visible(const char *bytes, size_t len)
     return same;
 }
 
-bool chat_input_insert(struct chat_input *in, const char *bytes, size_t len)
+bool tui_input_insert(struct tui_input *in, const char *bytes, size_t len)
 {
     struct buf kept = {0};
     for (size_t at = 0; at < len;) {
@@ -87,9 +87,9 @@ bool chat_input_insert(struct chat_input *in, const char *bytes, size_t len)
             buf_add(&kept, bytes + at, n);
         at += n;
     }
-    bool fits = in->text.len + kept.len <= CHAT_INPUT_MAX;
+    bool fits = in->text.len + kept.len <= TUI_INPUT_MAX;
     if (!fits) { /* as much as there is room for, cut at a character */
-        size_t n = CHAT_INPUT_MAX - in->text.len;
+        size_t n = TUI_INPUT_MAX - in->text.len;
         while (n && ((unsigned char)kept.data[n] & 0xc0) == 0x80)
             n--;
         kept.len = n;
@@ -101,17 +101,17 @@ bool chat_input_insert(struct chat_input *in, const char *bytes, size_t len)
     return fits;
 }
 
-void chat_input_set(struct chat_input *in, const char *text)
+void tui_input_set(struct tui_input *in, const char *text)
 {
     buf_clear(&in->text);
     in->cursor = 0;
     in->top = 0;
-    chat_input_insert(in, text, strlen(text));
+    tui_input_insert(in, text, strlen(text));
 }
 
-static size_t left_of(const struct chat_input *in, size_t at)
+static size_t left_of(const struct tui_input *in, size_t at)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     if (!at)
         return 0;
     uint32_t cp;
@@ -124,9 +124,9 @@ static size_t left_of(const struct chat_input *in, size_t at)
     return at;
 }
 
-static size_t right_of(const struct chat_input *in, size_t at)
+static size_t right_of(const struct tui_input *in, size_t at)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     uint32_t cp;
     size_t n = text_decode(s + at, in->text.len - at, &cp);
     at += n;
@@ -141,9 +141,9 @@ static bool is_space(char c)
     return c == ' ' || c == '\n';
 }
 
-static size_t word_left(const struct chat_input *in)
+static size_t word_left(const struct tui_input *in)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t at = in->cursor;
     while (at && is_space(s[at - 1]))
         at--;
@@ -152,9 +152,9 @@ static size_t word_left(const struct chat_input *in)
     return at;
 }
 
-static size_t word_right(const struct chat_input *in)
+static size_t word_right(const struct tui_input *in)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t at = in->cursor;
     while (at < in->text.len && is_space(s[at]))
         at++;
@@ -163,18 +163,18 @@ static size_t word_right(const struct chat_input *in)
     return at;
 }
 
-static size_t line_start(const struct chat_input *in)
+static size_t line_start(const struct tui_input *in)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t at = in->cursor;
     while (at && s[at - 1] != '\n')
         at--;
     return at;
 }
 
-static size_t line_end(const struct chat_input *in)
+static size_t line_end(const struct tui_input *in)
 {
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t at = in->cursor;
     while (at < in->text.len && s[at] != '\n')
         at++;
@@ -188,10 +188,10 @@ struct place {
 };
 
 /* Walks the rows: the place of a byte offset, or (offset -1) of the end. */
-static struct place place_of(const struct chat_input *in, int width, size_t offset)
+static struct place place_of(const struct tui_input *in, int width, size_t offset)
 {
     struct place p = {0, 0};
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     for (size_t at = 0; at < in->text.len;) {
         uint32_t cp;
         size_t n = text_decode(s + at, in->text.len - at, &cp);
@@ -217,10 +217,10 @@ static struct place place_of(const struct chat_input *in, int width, size_t offs
 }
 
 /* The offset nearest to a place: the last one not behind it. */
-static size_t offset_of(const struct chat_input *in, int width, struct place want)
+static size_t offset_of(const struct tui_input *in, int width, struct place want)
 {
     struct place p = {0, 0};
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t best = 0;
     for (size_t at = 0; at < in->text.len;) {
         uint32_t cp;
@@ -246,7 +246,7 @@ static size_t offset_of(const struct chat_input *in, int width, struct place wan
     return in->text.len;
 }
 
-int chat_input_rows(struct chat_input *in, int width)
+int tui_input_rows(struct tui_input *in, int width)
 {
     in->width = width - PROMPT_COLUMNS > 0 ? width - PROMPT_COLUMNS : 1;
     return place_of(in, in->width, (size_t)-1).row + 1;
@@ -254,13 +254,13 @@ int chat_input_rows(struct chat_input *in, int width)
 
 /* ---- history */
 
-void chat_input_remember(struct chat_input *in, const char *text)
+void tui_input_remember(struct tui_input *in, const char *text)
 {
     if (!*text || (in->history_len && !strcmp(in->history[in->history_len - 1], text)))
         return;
-    if (in->history_len == CHAT_HISTORY_MAX) {
+    if (in->history_len == TUI_INPUT_HISTORY_MAX) {
         free(in->history[0]);
-        memmove(in->history, in->history + 1, (CHAT_HISTORY_MAX - 1) * sizeof(*in->history));
+        memmove(in->history, in->history + 1, (TUI_INPUT_HISTORY_MAX - 1) * sizeof(*in->history));
         in->history_len--;
     }
     in->history = xrealloc(in->history, (in->history_len + 1) * sizeof(*in->history));
@@ -268,9 +268,9 @@ void chat_input_remember(struct chat_input *in, const char *text)
     in->history_at = in->history_len;
 }
 
-void chat_input_store(struct chat_input *in)
+void tui_input_store(struct tui_input *in)
 {
-    chat_input_remember(in, chat_input_text(in));
+    tui_input_remember(in, tui_input_text(in));
     in->history_at = in->history_len;
     free(in->own);
     in->own = NULL;
@@ -279,21 +279,21 @@ void chat_input_store(struct chat_input *in)
     in->top = 0;
 }
 
-static void history_go(struct chat_input *in, int step)
+static void history_go(struct tui_input *in, int step)
 {
     if ((step < 0 && in->history_at == 0) || (step > 0 && in->history_at >= in->history_len))
         return;
     if (in->history_at == in->history_len) {
         free(in->own);
-        in->own = xstrdup(chat_input_text(in));
+        in->own = xstrdup(tui_input_text(in));
     }
     in->history_at = step < 0 ? in->history_at - 1 : in->history_at + 1;
     const char *text = in->history_at < in->history_len ? in->history[in->history_at] : in->own;
-    chat_input_set(in, text ? text : "");
+    tui_input_set(in, text ? text : "");
 }
 
 /* A row up or down; past the first or last one, the history. */
-static void vertical(struct chat_input *in, int step)
+static void vertical(struct tui_input *in, int step)
 {
     struct place p = place_of(in, in->width ? in->width : 1, in->cursor);
     int last = place_of(in, in->width ? in->width : 1, (size_t)-1).row;
@@ -305,11 +305,11 @@ static void vertical(struct chat_input *in, int step)
     in->cursor = offset_of(in, in->width, p);
 }
 
-bool chat_input_action(struct chat_input *in, enum tui_action action)
+bool tui_input_action(struct tui_input *in, enum tui_action action)
 {
     switch (action) {
     case ACTION_NEWLINE:
-        chat_input_insert(in, "\n", 1);
+        tui_input_insert(in, "\n", 1);
         return true;
     case ACTION_LEFT:
         in->cursor = left_of(in, in->cursor);
@@ -347,7 +347,7 @@ bool chat_input_action(struct chat_input *in, enum tui_action action)
         return true;
     case ACTION_YANK:
         if (in->cut)
-            chat_input_insert(in, in->cut, strlen(in->cut));
+            tui_input_insert(in, in->cut, strlen(in->cut));
         return true;
     case ACTION_HISTORY_PREV:
         vertical(in, -1);
@@ -380,10 +380,10 @@ static void row_draw(struct tui_area a, int y, int x, enum tui_role role, const 
     }
 }
 
-void chat_input_draw(struct chat_input *in, struct tui_area a, bool focused)
+void tui_input_draw(struct tui_input *in, struct tui_area a, bool focused)
 {
     enum tui_role role = focused ? ROLE_INPUT : ROLE_DIM;
-    int rows = chat_input_rows(in, a.width);
+    int rows = tui_input_rows(in, a.width);
     struct place cursor = place_of(in, in->width, in->cursor);
     if (cursor.row < in->top)
         in->top = cursor.row;
@@ -392,7 +392,7 @@ void chat_input_draw(struct chat_input *in, struct tui_area a, bool focused)
     if (in->top > rows - a.height)
         in->top = rows > a.height ? rows - a.height : 0;
     tui_put_glyph(a, 0, 0, focused ? ROLE_ACCENT : ROLE_DIM, GLYPH_PROMPT);
-    const char *s = chat_input_text(in);
+    const char *s = tui_input_text(in);
     size_t from = 0;
     int row = 0, column = 0;
     for (size_t at = 0; at <= in->text.len;) {
@@ -419,7 +419,7 @@ void chat_input_draw(struct chat_input *in, struct tui_area a, bool focused)
         tui_cursor(a, cursor.row - in->top, PROMPT_COLUMNS + cursor.column);
 }
 
-void chat_input_click(struct chat_input *in, int y, int x)
+void tui_input_click(struct tui_input *in, int y, int x)
 {
     struct place p = {y + in->top, x > PROMPT_COLUMNS ? x - PROMPT_COLUMNS : 0};
     in->cursor = offset_of(in, in->width ? in->width : 1, p);
