@@ -3,8 +3,12 @@
  * 1 No callback of ours runs inside libcurl: what arrives is kept until curl_multi_perform has
  *   returned. So callbacks may start and cancel calls, also their own.
  * 2 A call is in loop->calls until it is freed, and in the multi handle until it is finished.
- * 3 done is the last callback; a cancelled call has none. */
+ * 3 done is the last callback; a cancelled call has none.
+ * 4 A request is sent once: libcurl would send it again when a connection that it used before turns
+ *   out dead, whatever may have been done at the other end; that is refused (on_request). */
 #include "backend/base/internal.h"
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +25,9 @@ struct http_call {
     struct buf arrived;
     char words[CURL_ERROR_SIZE];
     CURLcode code;
-    bool head_told, in_multi, finished, silent, freed;
+    size_t received, max_bytes; /* max_bytes 0: no limit */
+    bool head_came, head_told, in_multi, finished, silent, freed;
+    bool no_local, refused_address, sent_before;
     unsigned busy;
 };
 
@@ -30,6 +36,46 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
     struct http_call *c = arg;
     buf_add(&c->arrived, bytes, size * count);
     return size * count;
+}
+
+/* Each line of a head; several heads where there are interim ones. */
+static size_t on_head_line(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct http_call *c = arg;
+    long status = 0;
+    if (*bytes == '\r' || *bytes == '\n') {
+        curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+        c->head_came = c->head_came || status >= 200;
+    }
+    return size * count;
+}
+
+static bool is_local(const char *address)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    if (inet_pton(AF_INET6, address, &six) == 1) {
+        if (!IN6_IS_ADDR_V4MAPPED(&six))
+            return IN6_IS_ADDR_LOOPBACK(&six) || IN6_IS_ADDR_UNSPECIFIED(&six) ||
+                   IN6_IS_ADDR_LINKLOCAL(&six);
+        memcpy(&four, six.s6_addr + 12, sizeof four);
+    } else if (inet_pton(AF_INET, address, &four) != 1) {
+        return true;
+    }
+    uint32_t a = ntohl(four.s_addr);
+    return a >> 24 == 127 || a >> 24 == 0 || a >> 16 == 0xa9fe;
+}
+
+/* Just before the request is written, with the address that was really reached. */
+static int on_request(void *arg, char *address, char *local, int port, int local_port)
+{
+    (void)local, (void)port, (void)local_port;
+    struct http_call *c = arg;
+    c->refused_address = c->no_local && is_local(address);
+    if (c->refused_address || c->sent_before)
+        return CURL_PREREQFUNC_ABORT;
+    c->sent_before = true;
+    return CURL_PREREQFUNC_OK;
 }
 
 static void on_silence(void *arg)
@@ -75,6 +121,36 @@ const char *http_header(const struct http_call *c, const char *name)
                : NULL;
 }
 
+size_t http_header_each(const struct http_call *c, const char *name,
+                        void (*fn)(void *arg, const char *value), void *arg)
+{
+    struct curl_header *header;
+    size_t n = 0;
+    while (n < 16 && curl_easy_header(c->easy, name, n, CURLH_HEADER, -1, &header) == CURLHE_OK) {
+        fn(arg, header->value);
+        n++;
+    }
+    return n;
+}
+
+int64_t http_cert_expires_at(const struct http_call *c)
+{
+    struct curl_certinfo *info = NULL;
+    if (curl_easy_getinfo(c->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || !info)
+        return 0;
+    int64_t first = 0; /* the earliest of the chain is what will fail */
+    for (int i = 0; i < info->num_of_certs; i++) {
+        for (const struct curl_slist *s = info->certinfo[i]; s; s = s->next) {
+            if (strncasecmp(s->data, "Expire date:", 12) != 0)
+                continue;
+            time_t at = curl_getdate(s->data + 12, NULL);
+            if (at > 0 && (!first || at < first))
+                first = at;
+        }
+    }
+    return first * 1000;
+}
+
 /* What libcurl's code is in our table. */
 static enum err code_of(struct http_call *c)
 {
@@ -97,6 +173,8 @@ static enum err code_of(struct http_call *c)
         return ERR_UNREACHABLE;
     case CURLE_URL_MALFORMAT:
         return ERR_CONFIG;
+    case CURLE_ABORTED_BY_CALLBACK: /* on_request */
+        return c->refused_address ? ERR_DENIED : ERR_CLOSED;
     default: /* also CURLE_UNSUPPORTED_PROTOCOL: an answer that is not HTTP/1 or later */
         return ERR_PROTOCOL;
     }
@@ -119,7 +197,8 @@ static void finish(struct http_call *c, const struct error *e)
 /* Hands on what arrived; false when the call was freed or stopped by a callback. */
 static bool deliver(struct http_call *c)
 {
-    if (!c->arrived.len && !(c->finished && c->code == CURLE_OK))
+    if (!c->arrived.len && !(c->head_came && !c->head_told) &&
+        !(c->finished && c->code == CURLE_OK))
         return true;
     bool go_on = true;
     c->silent = false;
@@ -137,7 +216,9 @@ static bool deliver(struct http_call *c)
         if (c->ops.head)
             c->ops.head(c->arg, status, type ? type : "");
     }
-    if (!c->freed && bytes.len && c->ops.data)
+    c->received += bytes.len;
+    bool too_big = c->max_bytes && c->received > c->max_bytes;
+    if (!c->freed && bytes.len && c->ops.data && !too_big)
         go_on = c->ops.data(c->arg, bytes.data, bytes.len);
     c->busy--;
     buf_release(&bytes);
@@ -145,12 +226,15 @@ static bool deliver(struct http_call *c)
         free(c);
         return false;
     }
-    if (!go_on) {
+    if (too_big || !go_on) {
         struct error e;
-        err_set(&e, ERR_CANCELLED, "the answer was not wanted any more");
+        if (too_big)
+            err_set(&e, ERR_TOO_BIG, "the answer has more than %zu bytes", c->max_bytes);
+        else
+            err_set(&e, ERR_CANCELLED, "the answer was not wanted any more");
         finish(c, &e);
     }
-    return go_on;
+    return go_on && !too_big;
 }
 
 static void conclude(struct http_call *c)
@@ -161,7 +245,11 @@ static void conclude(struct http_call *c)
         finish(c, &e);
     } else if (c->finished) {
         enum err code = code_of(c);
-        if (code)
+        if (code == ERR_DENIED)
+            err_set(&e, code, "the address is one of this machine or its link");
+        else if (c->code == CURLE_ABORTED_BY_CALLBACK)
+            err_set(&e, code, "the connection ended before an answer");
+        else if (code)
             err_set(&e, code, "%s", c->words[0] ? c->words : curl_easy_strerror(c->code));
         finish(c, &e);
     }
@@ -237,6 +325,11 @@ static void set_options(struct http_call *c, const struct http_options *o)
     curl_easy_setopt(h, CURLOPT_PRIVATE, c);
     curl_easy_setopt(h, CURLOPT_WRITEFUNCTION, on_bytes);
     curl_easy_setopt(h, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(h, CURLOPT_HEADERFUNCTION, on_head_line);
+    curl_easy_setopt(h, CURLOPT_HEADERDATA, c);
+    curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, on_request);
+    curl_easy_setopt(h, CURLOPT_PREREQDATA, c);
+    curl_easy_setopt(h, CURLOPT_CERTINFO, (long)o->certificate);
     if (!getenv("no_proxy") && !getenv("NO_PROXY")) /* a proxy cannot reach our own loopback */
         curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
 }
@@ -255,6 +348,8 @@ struct http_call *http_start(struct loop *l, const struct http_options *o,
     }
     struct http_call *c = xcalloc(1, sizeof *c);
     *c = (struct http_call){.loop = l, .ops = *ops, .arg = arg, .silence_ms = o->silence_ms};
+    c->max_bytes = o->max_bytes;
+    c->no_local = o->no_local;
     slots__add(&l->calls, c);
     c->easy = curl_easy_init();
     BUG_IF(!c->easy);

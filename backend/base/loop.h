@@ -80,7 +80,9 @@ void proc_close(struct proc *p, uint64_t grace_ms);
 /* Kills the group at once, reaps, frees. No callback runs any more. */
 void proc_free(struct proc *p);
 
-/* HTTP over libcurl: only http and https, no redirects to other schemes, TLS verified. */
+/* HTTP over libcurl: only http and https, TLS verified, connections are used again. Redirects are
+ * not followed: the caller sees the status and the header Location. A request is never sent twice:
+ * if a connection turns out dead, the call ends in CLOSED or PROTOCOL. */
 struct http_call;
 struct http_options {
     const char *method; /* "GET" if NULL */
@@ -90,9 +92,14 @@ struct http_options {
     size_t body_len;
     uint64_t connect_ms, total_ms; /* 0: 5 s and no limit */
     uint64_t silence_ms;           /* longest time without a byte, from the start on; 0: none */
+    size_t max_bytes;              /* of the answer's body; TOO_BIG beyond; 0: no limit */
+    bool no_local;    /* DENIED if the name leads to loopback or a link-local address: for addresses
+                         that a peer has named */
+    bool certificate; /* see http_cert_expires_at */
 };
 struct http_ops {
-    /* status and content type are known; called once before data, may be NULL */
+    /* status and content type are known; called once before data, as soon as the head is there;
+     * may be NULL */
     void (*head)(void *arg, long status, const char *content_type);
     bool (*data)(void *arg, const char *bytes,
                  size_t len); /* false: stop, done gets ERR_CANCELLED */
@@ -103,6 +110,13 @@ struct http_call *http_start(struct loop *l, const struct http_options *o,
                              const struct http_ops *ops, void *arg, struct error *e);
 /* A header of the response, in head, data and done only; NULL if it has none of that name. */
 const char *http_header(const struct http_call *c, const char *name);
+/* Every header of that name, at most 16, in their order; returns how many. In head, data and done
+ * only. */
+size_t http_header_each(const struct http_call *c, const char *name,
+                        void (*fn)(void *arg, const char *value), void *arg);
+/* When the first certificate of the server's chain expires (real ms); 0: not known, or no TLS. With
+ * the option `certificate`; in head, data and done only. */
+int64_t http_cert_expires_at(const struct http_call *c);
 /* No callback runs any more; the connection is closed at once. */
 void http_cancel(struct http_call *c);
 

@@ -87,17 +87,10 @@ void gw__models_free(struct gw *g);
 void gw__request_copy(struct gw_request *to, const struct gw_request *from);
 void gw__request_release(struct gw_request *r);
 
-/* stream.c: bytes in any cutting to events. Zero-initialise. data has no NUL behind it. fn
- * answers false to stop: then feed returns ERR_CANCELLED without touching the parser again, so fn
- * may have freed it. ERR_TOO_BIG: a line, or the data of one event, beyond GW__LINE_MAX. */
+/* stream.c: bytes in any cutting to lines. Zero-initialise. data has no NUL behind it. fn answers
+ * false to stop: then feed returns ERR_CANCELLED without touching the parser again, so fn may have
+ * freed it. ERR_TOO_BIG: a line beyond GW__LINE_MAX. */
 typedef bool gw__event_fn(void *arg, const char *event, const char *data, size_t len);
-struct gw__sse {
-    struct buf line, data, event;
-    bool begun, cr, has_data;
-};
-enum err gw__sse_feed(struct gw__sse *s, const char *bytes, size_t len, gw__event_fn *fn,
-                      void *arg);
-void gw__sse_release(struct gw__sse *s);
 struct gw__lines {
     struct buf line;
     bool begun;

@@ -71,7 +71,7 @@ static enum err feed(struct gw_call *c, const char *bytes, size_t len)
 {
     struct gw__upstream *u = c->state;
     if (!u->json)
-        return gw__sse_feed(&u->sse, bytes, len, on_event, c);
+        return sse_feed(&u->sse, bytes, len, on_event, c);
     if (u->body.len + len > GW__TEXT_MAX)
         return ERR_TOO_BIG;
     buf_add(&u->body, bytes, len);

@@ -144,7 +144,7 @@ static void upstream_free(struct gw__upstream *u)
     loop_timer_free(u->linger);
     vault_secret_free(u->secret);
     buf_release(&u->body);
-    gw__sse_release(&u->sse);
+    sse_release(&u->sse);
     gw__lines_release(&u->lines);
     free(u);
 }
@@ -186,6 +186,7 @@ enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect
     json_decref(body);
     u->dialect = dialect;
     u->retry_after = -1;
+    u->sse.max = GW__LINE_MAX;
     if (*c->m->key) {
         if (!(u->secret = vault_secret(c->m->key, e)) || !(bearer = bearer_of(u->secret, c->m, e)))
             goto out;

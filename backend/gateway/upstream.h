@@ -2,6 +2,7 @@
 #ifndef GATEWAY_UPSTREAM_H
 #define GATEWAY_UPSTREAM_H
 
+#include "backend/base/sse.h"
 #include "backend/gateway/internal.h"
 
 /* How one API's response is read; both run with the call entered. */
@@ -23,7 +24,7 @@ struct gw__upstream { /* c->state of such a call */
     bool complete;      /* the end mark came */
     const char *reason; /* finish reason, static */
     struct buf body;    /* of an error, or of an answer that is no stream */
-    struct gw__sse sse;
+    struct sse sse;
     struct gw__lines lines;
 };
 

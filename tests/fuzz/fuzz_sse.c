@@ -1,5 +1,6 @@
 /* The first bytes say how the rest is cut; any cutting must give the same events and the same code.
  */
+#include "backend/base/sse.h"
 #include "backend/gateway/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,18 +17,18 @@ static bool note(void *arg, const char *event, const char *text, size_t len)
 static enum err feed(const char *text, size_t len, const uint8_t *cuts, size_t cut_count,
                      struct buf *out)
 {
-    struct gw__sse s = {0};
+    struct sse s = {.max = GW__LINE_MAX};
     enum err code = ERR_OK;
     for (size_t i = 0, k = 0; i < len && code == ERR_OK; k++) {
         size_t n = cut_count ? 1u + cuts[k % cut_count] % 16u : len;
         n = n > len - i ? len - i : n;
         char *piece = malloc(n);
         memcpy(piece, text + i, n);
-        code = gw__sse_feed(&s, piece, n, note, out);
+        code = sse_feed(&s, piece, n, note, out);
         free(piece);
         i += n;
     }
-    gw__sse_release(&s);
+    sse_release(&s);
     return code;
 }
 

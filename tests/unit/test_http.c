@@ -61,6 +61,10 @@ static void respond(struct connection *c, const char *path, const char *request)
         return;
     } else if (!strncmp(path, "/garbage ", 9)) {
         put(c->fd, "SSH-2.0-server\r\n\r\n");
+    } else if (!strncmp(path, "/waiting ", 9)) { /* a head, and for a long time nothing more */
+        put(c->fd, chunked);
+        char byte;
+        (void)!recv(c->fd, &byte, 1, 0);
     } else if (!strncmp(path, "/silence ", 9)) {
         put(c->fd, chunked);
         put(c->fd, "4\r\npart\r\n");
@@ -159,7 +163,7 @@ struct answer {
     char type[64];
     struct buf body;
     struct error error;
-    bool stop_at_data, cancel_at_data, restart, disorder;
+    bool stop_at_head, stop_at_data, cancel_at_data, restart, disorder;
     char *url;
 };
 
@@ -178,6 +182,11 @@ static void on_head(void *arg, long status, const char *type)
     a->heads++;
     a->head_status = status;
     snprintf(a->type, sizeof a->type, "%s", type);
+    if (a->stop_at_head) {
+        http_cancel(a->call);
+        a->call = NULL;
+        finished(a);
+    }
 }
 
 static bool on_data(void *arg, const char *bytes, size_t len)
@@ -315,6 +324,36 @@ static void a_status_is_not_an_error(void **state)
     ask(&c, state, "/redirect", (struct http_options){0}); /* not followed */
     assert_int_equal(c.status, 302);
     answer_release(&a), answer_release(&b), answer_release(&c);
+}
+
+static void a_head_is_told_before_any_byte(void **state)
+{
+    struct answer a = {.stop_at_head = true};
+    ask(&a, state, "/waiting", (struct http_options){.silence_ms = 5000});
+    assert_int_equal(a.heads, 1);
+    assert_int_equal(a.head_status, 200);
+    assert_int_equal(a.dones, 0);
+    answer_release(&a);
+}
+
+static void an_answer_has_its_limit(void **state)
+{
+    struct answer a = {0}, b = {0};
+    ask(&a, state, "/endless", (struct http_options){.max_bytes = 1000});
+    assert_int_equal(a.error.code, ERR_TOO_BIG);
+    assert_true(a.body.len <= 1000);
+    ask(&b, state, "/stream", (struct http_options){.max_bytes = 18});
+    assert_int_equal(b.error.code, ERR_OK);
+    answer_release(&a), answer_release(&b);
+}
+
+static void an_address_of_a_peer_does_not_lead_here(void **state)
+{
+    struct answer a = {0};
+    ask(&a, state, "/echo", (struct http_options){.no_local = true});
+    assert_int_equal(a.error.code, ERR_DENIED);
+    assert_int_equal(a.heads, 0);
+    answer_release(&a);
 }
 
 static void what_breaks_is_named(void **state)
@@ -515,6 +554,9 @@ int main(void)
         cmocka_unit_test(a_post_carries_headers_and_body),
         cmocka_unit_test(methods_are_as_asked),
         cmocka_unit_test(a_status_is_not_an_error),
+        cmocka_unit_test(a_head_is_told_before_any_byte),
+        cmocka_unit_test(an_answer_has_its_limit),
+        cmocka_unit_test(an_address_of_a_peer_does_not_lead_here),
         cmocka_unit_test(what_breaks_is_named),
         cmocka_unit_test(silence_and_length_are_bounded),
         cmocka_unit_test(nobody_there_is_unreachable),
