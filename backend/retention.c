@@ -41,7 +41,8 @@ struct retention {
     bool busy;           /* J3 */
     struct error failed; /* the last job */
     /* What is remembered over restarts, as it will be when what is on its way is written. */
-    int64_t seen; /* real ms: the clock was trusted */
+    int64_t seen;         /* real ms: the clock was trusted */
+    int64_t behind_since; /* real ms: so long the clock is behind that; 0: it is not */
     int64_t job_at, acts, acts_incomplete;
     retention_done *done;
     void *arg;
@@ -314,11 +315,72 @@ static void on_erased(void *arg, json_t *report, const struct error *e)
 
 /* ---- asking */
 
+/* The days of a key of [retention], which follows [evidence] retention_days unless it is set. */
+static int64_t days_of(const struct conf *c, const char *key)
+{
+    bool set = strcmp(conf_where(c, "retention", "", key), "default") != 0;
+    return set ? conf_int(c, "retention", "", key) : conf_int(c, "evidence", "", "retention_days");
+}
+
+int64_t backend__retention_days(const struct backend *b, enum prov_class class)
+{
+    static const char *const keys[] = {"dialogue_days", "telemetry_days", "operation_days"};
+    return class == PROV_GOVERNANCE ? 0 : days_of(b->conf, keys[class]);
+}
+
+static void remember_behind(struct retention *t, int64_t since)
+{
+    if (t->behind_since == since)
+        return;
+    t->behind_since = since;
+    prov_remember(t->r, "clock_behind", since);
+}
+
+/* J1: the first time the newest entry of an earlier session counts, if there is one. */
+static void remember_clock(struct retention *t, int64_t now)
+{
+    t->seen = now;
+    t->doubtful = 0;
+    prov_remember(t->r, "clock_seen", now);
+    remember_behind(t, 0);
+}
+
+static void recall_all(struct retention *t)
+{
+    t->job_at = prov_remembered(t->r, "job_at", 0);
+    t->acts = prov_remembered(t->r, "acts", 0);
+    t->acts_incomplete = prov_remembered(t->r, "acts_incomplete", 0);
+    t->behind_since = prov_remembered(t->r, "clock_behind", 0);
+    t->seen = prov_remembered(t->r, "clock_seen", -1);
+    if (t->seen < 0)
+        remember_clock(t, store_scalar(store_reader(t->backend->store), clock_real_ms(),
+                                       "SELECT ts FROM entries WHERE seq <"
+                                       " (SELECT max(first) FROM sessions)"
+                                       " ORDER BY seq DESC LIMIT 1",
+                                       ""));
+}
+
+/* J1: sets t->doubtful. */
+static void look_at_clock(struct retention *t)
+{
+    int64_t now = clock_real_ms(), ahead = now - t->seen;
+    bool doubtful = ahead > conf_int(t->backend->conf, "retention", "", "clock_days") * DAY_MS;
+    t->doubtful = doubtful ? ahead / DAY_MS : 0;
+    if (ahead >= -HOUR_MS)
+        remember_behind(t, 0);
+    else if (!t->behind_since || now < t->behind_since)
+        remember_behind(t, now);
+    bool settled = t->behind_since && now - t->behind_since > DAY_MS;
+    if (settled || (!doubtful && ahead > HOUR_MS))
+        remember_clock(t, now);
+}
+
 static enum err begin(struct retention *t, const struct prov_erasing *o, bool job,
                       retention_done *done, void *arg, struct error *e)
 {
     if (t->busy)
         return err_set(e, ERR_BUSY, "an erasure is under way");
+    look_at_clock(t); /* old acts go with any erasure */
     enum err code = prov_erase(t->r, o, on_erased, t, e);
     if (code != ERR_OK)
         return code;
@@ -333,51 +395,6 @@ enum err backend__retention_erase(struct backend *b, const struct prov_erasing *
                                   retention_done *done, void *arg, struct error *e)
 {
     return begin(b->retention, o, false, done, arg, e);
-}
-
-/* The days of a key of [retention], which follows [evidence] retention_days unless it is set. */
-static int64_t days_of(const struct conf *c, const char *key)
-{
-    bool set = strcmp(conf_where(c, "retention", "", key), "default") != 0;
-    return set ? conf_int(c, "retention", "", key) : conf_int(c, "evidence", "", "retention_days");
-}
-
-int64_t backend__retention_days(const struct backend *b, enum prov_class class)
-{
-    static const char *const keys[] = {"dialogue_days", "telemetry_days", "operation_days"};
-    return class == PROV_GOVERNANCE ? 0 : days_of(b->conf, keys[class]);
-}
-
-/* J1: the first time the newest entry of an earlier session counts, if there is one. */
-static void remember_clock(struct retention *t, int64_t now)
-{
-    t->seen = now;
-    t->doubtful = 0;
-    prov_remember(t->r, "clock_seen", now);
-}
-
-static void recall_all(struct retention *t)
-{
-    t->job_at = prov_remembered(t->r, "job_at", 0);
-    t->acts = prov_remembered(t->r, "acts", 0);
-    t->acts_incomplete = prov_remembered(t->r, "acts_incomplete", 0);
-    t->seen = prov_remembered(t->r, "clock_seen", -1);
-    if (t->seen < 0)
-        remember_clock(t, store_scalar(store_reader(t->backend->store), clock_real_ms(),
-                                       "SELECT ts FROM entries WHERE seq <"
-                                       " (SELECT max(first) FROM sessions)"
-                                       " ORDER BY seq DESC LIMIT 1",
-                                       ""));
-}
-
-/* J1: sets t->doubtful. */
-static void look_at_clock(struct retention *t)
-{
-    int64_t ahead = clock_real_ms() - t->seen;
-    bool doubtful = ahead > conf_int(t->backend->conf, "retention", "", "clock_days") * DAY_MS;
-    t->doubtful = doubtful ? ahead / DAY_MS : 0;
-    if (!doubtful && ahead > HOUR_MS)
-        remember_clock(t, clock_real_ms());
 }
 
 enum err backend__retention_run(struct backend *b, const struct retention_order *order,
@@ -431,7 +448,8 @@ static bool is_due(struct retention *t)
     at = moment(t, now, 0);
     if (at > now)
         at = moment(t, now, 1);
-    return t->job_at < at;
+    /* One that ran later than now ran by another clock. */
+    return t->job_at < at || t->job_at > now + HOUR_MS;
 }
 
 static void on_tick(void *arg)

@@ -39,6 +39,9 @@ struct retain__sum { /* what goes, by day, class and currency */
     enum prov_class class;
     int64_t entries, bytes, input, output, nano;
 };
+struct retain__young { /* WINDOW: entries from seq on are no older than that */
+    int64_t days, seq;
+};
 struct retain__selection {
     /* set by the run */
     const char *path;
@@ -58,6 +61,8 @@ struct retain__selection {
     size_t type;                       /* WINDOW: index into the types */
     int64_t next;                      /* seq to go on from */
     int64_t *marks;                    /* WINDOW: by type, where the next job begins */
+    struct retain__young young[2 * PROV_CLASSES];
+    size_t young_count;
     bool started;
     /* what was found in this slice */
     struct retain__item *items;

@@ -3,8 +3,10 @@
  * Invariants
  * Q1 Only payloads that are there are selected, in class and scope, intact (R3), held by nothing
  * and of no answer under way (R2). Q2 By windows, entries of a type are read in their order, and
- * reading stops at the first that is too young: an entry that a wrong clock dated too early goes no
- * sooner than those before it. One dated in the future stays until then and stops nothing. */
+ * reading stops at the first that is too young. Young is, whatever its own time says, what stands
+ * behind a start or end of a session or a checkpoint that is young: an entry that a wrong clock
+ * dated too early goes no sooner than those. One dated in the future stays until then and stops
+ * nothing. */
 #include "backend/base/clock.h"
 #include "backend/provenance/retain.h"
 
@@ -133,19 +135,47 @@ static int held_by(struct retain__selection *s, const struct prov__header *h,
 
 /* ---- windows */
 
+static bool take_seq(void *arg, const struct store_row *row)
+{
+    *(int64_t *)arg = store_int(row, 0);
+    return false;
+}
+
+/* The first entry behind which nothing is older than that (Q2). */
+static int64_t young_from(struct retain__selection *s, int64_t days)
+{
+    int64_t seq = INT64_MAX;
+    for (size_t i = 0; i < s->young_count; i++)
+        if (s->young[i].days == days)
+            return s->young[i].seq;
+    store_query(s->db, &s->error, take_seq, &seq,
+                "SELECT min(first) FROM (SELECT (SELECT seq FROM entries WHERE type = column1"
+                " AND ts >= ?1 AND ts <= ?2 ORDER BY seq LIMIT 1) AS first"
+                " FROM (VALUES('session.start'), ('session.seal'), ('checkpoint')))"
+                " WHERE first IS NOT NULL HAVING count(*)",
+                "ii", s->now - days * DAY_MS, s->now);
+    BUG_IF(s->young_count == sizeof s->young / sizeof *s->young);
+    s->young[s->young_count++] = (struct retain__young){days, seq};
+    return seq;
+}
+
+static bool older(struct retain__selection *s, const struct prov__header *h, int64_t days)
+{
+    return s->now - h->ts > days * DAY_MS && h->seq < young_from(s, days);
+}
+
 /* 1: expired; 0: not; -1: and neither is what comes behind it (Q2). */
-static int expired(const struct retain__selection *s, const struct prov__header *h,
-                   enum prov_class class)
+static int expired(struct retain__selection *s, const struct prov__header *h, enum prov_class class)
 {
     int64_t days = s->days[class], personal = s->personal_days, age = s->now - h->ts;
     if (personal == 0 || (days != 0 && personal > days))
         personal = days;
     if (age < 0)
         return 0;
-    if (personal == 0 || age <= personal * DAY_MS)
+    if (personal == 0 || !older(s, h, personal))
         return -1;
     bool tagged = h->tags.len > 2; /* [] */
-    return tagged || (days != 0 && age > days * DAY_MS);
+    return tagged || (days != 0 && older(s, h, days));
 }
 
 /* ---- sums */

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""A clock that goes backwards: nothing waits for it, nothing is lost, the log verifies, its times are as read."""
+"""A clock that goes backwards and jumps: nothing waits for it, nothing is lost, the log verifies, its times are as
+read. The retention job erases nothing before its time and does not stop for ever; the background verification goes on."""
 import os
+import sqlite3
+import struct
 import subprocess
 import sys
 import time
@@ -51,4 +54,125 @@ stamps = [e["ts"] for e in entries(state)]
 check(stamps != sorted(stamps, reverse=True), "the clock did go backwards", stamps[:5])
 verify(state, "after a clock that jumps")
 sealed(state, "after a clock that jumps")
+
+# ---- set wrong by so many days, and both clocks moved while the console runs
+DAY = 86400
+clocks = fresh("clocks")
+ENV["MCPC_CLOCK"] = clocks
+
+
+def set_clocks(days, mono=0):
+    """The monotonic clock only goes forth: it makes timers due."""
+    with open(clocks, "r+b" if os.path.exists(clocks) else "wb") as f:
+        f.write(struct.pack("qq", int(days * DAY), mono))
+
+
+def scalar(sql):
+    db = sqlite3.connect("file:%s/console.db?mode=ro" % state, uri=True, timeout=5)
+    try:
+        row = db.execute(sql).fetchone()
+        return row[0] if row else None
+    finally:
+        db.close()
+
+
+def texts():
+    return scalar("SELECT count(*) FROM payloads p JOIN entries e ON e.seq = p.seq WHERE e.type IN ('question', 'answer')")
+
+
+def job_days():
+    """When the job ran, in days from now; None: never."""
+    at = scalar("SELECT value FROM retention_state WHERE name = 'job_at'")
+    return at and (at / 1000 - time.time()) / DAY
+
+
+def near(days):
+    return lambda: (c.read(0.02), job_days() is not None and abs(job_days() - days) < 0.5)[1]
+
+
+def console(days):
+    set_clocks(days)
+    sessions = logged(state, "session.start")
+    c = Console("--config", path, "--state", state, env=ENV, columns=160)
+    check(wait_until(lambda: (c.read(0.02), logged(state, "session.start") > sessions)[1]), "it starts, %g days off" % days)
+    wait_until(lambda: (c.read(0.02), os.path.exists(state + "/verified"))[1])
+    return c
+
+
+def leave(c, what):
+    c.write("\x03")
+    c.ended(what)
+
+
+state = fresh()
+path = conf("[retention]\ndialogue_days = 5\ntelemetry_days = 5\n[evidence]\nverify_hours = 1\n")
+
+
+def ask(days):
+    set_clocks(days)
+    r = run("--config", path, "--state", state, "ask", "is the disk filling up?", env=ENV)
+    check(r.code == 0, "a question, %g days off" % days, r)
+
+
+ask(0)
+check(texts() == 2, "texts to keep", texts())
+# Ten years ahead: from the start on, while it runs, and when it is told to.
+c = console(3650)
+set_clocks(3650, 10)
+c.expect("1 alert")
+leave(c, "ten years ahead from the start on")
+c = console(0)
+set_clocks(0, 10)
+check(wait_until(near(0)), "the job runs", job_days())
+seen = len(c.seen)
+set_clocks(3650, 80)
+c.expect("1 alert", since=seen)
+set_clocks(0, 150)
+leave(c, "ten years ahead for a while")
+set_clocks(3650)
+r = run("--config", path, "--state", state, "retention", "run", env=ENV)
+check(r.code == 1 and b"days ahead" in r.err, "the job refuses a clock far ahead", r)
+check(texts() == 2 and logged(state, "erase") == 0, "nothing is erased by a clock far ahead", texts())
+# A little ahead, then right: what ran in the future counts as not run.
+ask(0)
+c = console(3)
+set_clocks(3, 10)
+check(wait_until(near(3)), "the job runs, three days ahead", job_days())
+set_clocks(0, 80)
+check(wait_until(near(0)), "and again when the clock is right", job_days())
+# Ten years back, while it runs and in a session of its own, whose times are too early by as much.
+set_clocks(-3650, 150)
+check(wait_until(near(-3650)), "the job runs, ten years back", job_days())
+leave(c, "ten years back")
+ask(-3650)
+c = console(0)
+set_clocks(0, 10)
+check(wait_until(near(0)), "the job runs when the clock is right again", job_days())
+leave(c, "after ten years back")
+check(texts() == 6 and logged(state, "erase") == 0, "nothing is erased too early", texts())
+# Not for ever: what is over its time goes. The console was there three days ahead: that counts as the youngest time.
+c = console(9)
+set_clocks(9, 10)
+check(wait_until(lambda: (c.read(0.02), texts() == 0)[1]), "what is over its time goes", texts())
+check(wait_until(lambda: (c.read(0.02), logged(state, "retention.act") == 1)[1]), "with its act")
+leave(c, "nine days later")
+verify(state, "after clocks set wrong")
+
+
+# The background verification goes by the other clock: it comes round, and takes no time for tampering.
+def verified():
+    with open(state + "/verified") as f:
+        return f.read()
+
+
+reports = logged(state, "verify")
+c = console(0)
+for n, days in enumerate((0, -3650, 3650, -1, 0)):
+    before, hours = verified(), 2 * 3600 * (n + 1)
+    set_clocks(days, hours)
+    check(wait_until(lambda: (c.read(0.02), verified() != before)[1]), "verified in the background, %d days off" % days)
+leave(c, "verifications by wrong clocks")
+check(logged(state, "verify") == reports and scalar("SELECT count(*) FROM epochs") == 1, "nothing looks tampered with")
+verify(state, "after verifications by wrong clocks")
+sealed(state, "after clocks set wrong")
 finish()

@@ -408,6 +408,30 @@ static void test_wrong_clock(void **state)
     assert_false(opens(w, seq[2]));
 }
 
+/* Q2: nor does it go before its time when nothing of its type stands in front of it. */
+static void test_early_clock(void **state)
+{
+    struct world *w = *state;
+    struct prov_erasing o = by(PROV_BY_WINDOW, NULL);
+    int64_t now = clock_real_ms();
+    append(w, "verify", NULL, "the session begins", NULL);
+    clock_off_days = -365;
+    int64_t seq = append(w, "question", NULL, "text", "email");
+    clock_off_days = 0;
+    o.days[PROV_DIALOGUE] = 10;
+    o.personal_days = 5;
+    static const struct {
+        int64_t days, erased;
+    } steps[] = {{1, 0}, {4, 0}, {6, 1}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        assert_true(opens(w, seq));
+        o.now = now + steps[i].days * DAY + 3600000;
+        erase(w, &o);
+        assert_int_equal(reported(w, "erased"), steps[i].erased);
+    }
+    assert_false(opens(w, seq));
+}
+
 /* By subject: however it is written; the request's own text goes when all is done. */
 static void test_subject(void **state)
 {
@@ -759,10 +783,13 @@ int main(void)
 {
 #define WITH_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        WITH_WORLD(test_trace),        WITH_WORLD(test_windows),   WITH_WORLD(test_wrong_clock),
-        WITH_WORLD(test_subject),      WITH_WORLD(test_holds),     WITH_WORLD(test_hold_unreadable),
-        WITH_WORLD(test_hold_in_time), WITH_WORLD(test_damaged),   WITH_WORLD(test_forged),
-        WITH_WORLD(test_resume),       WITH_WORLD(test_many),      cmocka_unit_test(test_match),
-        cmocka_unit_test(test_ranges), cmocka_unit_test(test_act), cmocka_unit_test(test_classes)};
+        WITH_WORLD(test_trace),           WITH_WORLD(test_windows),
+        WITH_WORLD(test_wrong_clock),     WITH_WORLD(test_early_clock),
+        WITH_WORLD(test_subject),         WITH_WORLD(test_holds),
+        WITH_WORLD(test_hold_unreadable), WITH_WORLD(test_hold_in_time),
+        WITH_WORLD(test_damaged),         WITH_WORLD(test_forged),
+        WITH_WORLD(test_resume),          WITH_WORLD(test_many),
+        cmocka_unit_test(test_match),     cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_act),       cmocka_unit_test(test_classes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,47 @@ static void a_jump_of_the_clock_erases_nothing(void **state)
     console_stop(&c, false);
 }
 
+static bool flag_of(struct console *c, const char *name)
+{
+    json_t *status = call(c, WIRE_retention_status, NULL);
+    bool on = json_flag(status, name, false);
+    json_decref(status);
+    return on;
+}
+
+/* J1: a clock that went back stops nothing: the job of a later day counts as not done. If it stays
+ * behind, the time that was trusted follows it, so that it cannot jump there again. */
+static void a_clock_that_goes_back_stops_nothing(void **state)
+{
+    (void)state;
+    char *dir = new_dir(), *conf = config_in(dir, CONFIG);
+    set_days(3650);
+    struct console c = console_start(dir, conf, "operator");
+    json_decref(ask(&c, "is the disk filling up?"));
+    assert_int_equal(erased(&c, WIRE_retention_run, "{}"), 0);
+    assert_false(flag_of(&c, "overdue"));
+    set_days(0);
+    assert_true(flag_of(&c, "overdue"));
+    json_decref(ask(&c, "is the disk filling up?"));
+    assert_int_equal(erased(&c, WIRE_retention_run, "{}"), 0);
+    assert_false(flag_of(&c, "overdue"));
+    set_days(3650); /* for a moment: nothing is lost yet by going forth */
+    json_t *status = call(&c, WIRE_retention_status, NULL);
+    assert_true(json_flag(json_object_get(status, "clock"), "trusted", false));
+    json_decref(status);
+    set_days(0);
+    json_decref(call(&c, WIRE_retention_status, NULL));
+    set_days(2); /* behind for more than a day */
+    json_decref(call(&c, WIRE_retention_status, NULL));
+    console_stop(&c, true);
+    set_days(3652);
+    c = console_start(dir, conf, "operator");
+    assert_int_equal(refused(&c, WIRE_retention_run, "{}", NULL), ERR_INVALID);
+    set_days(0);
+    free(conf);
+    console_stop(&c, false);
+}
+
 /* The job runs by itself when it is overdue, some seconds after the start. */
 static void the_job_runs_by_itself(void **state)
 {
@@ -232,6 +273,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_job_erases_and_writes_an_act),
                                        cmocka_unit_test(a_jump_of_the_clock_erases_nothing),
+                                       cmocka_unit_test(a_clock_that_goes_back_stops_nothing),
                                        cmocka_unit_test(the_job_runs_by_itself),
                                        cmocka_unit_test(roles_and_holds),
                                        cmocka_unit_test(stopping_in_the_middle)};
