@@ -137,9 +137,9 @@ json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *sta
 
 /* ---- connectors */
 
-void cli__wait_settled(struct busc *bus)
+void cli__wait_settled(struct busc *bus, uint64_t limit_ms)
 {
-    uint64_t until = clock_mono_ms() + SETTLE_MS;
+    uint64_t until = clock_mono_ms() + (limit_ms ? limit_ms : SETTLE_MS);
     while (clock_mono_ms() < until) {
         json_t *answer = busc_wait(bus, WIRE_connectors_settled, NULL, CALL_MS, NULL);
         bool settled = !answer || json_flag(answer, "settled", true);
@@ -148,42 +148,6 @@ void cli__wait_settled(struct busc *bus)
             return;
         usleep(20000);
     }
-}
-
-static int run_connectors(struct cli *c, struct busc *bus)
-{
-    int status = EXIT_DONE;
-    cli__wait_settled(bus);
-    json_t *answer = cli__call(bus, WIRE_connectors_list, NULL, &status), *row;
-    const json_t *rows = json_object_get(answer, "connectors");
-    size_t i;
-    if (answer && c->json) {
-        cli__print_json(rows);
-    } else if (answer) {
-        printf("%-10s %-20s %-10s %6s %10s %-10s %s\n", "STATE", "NAME", "KIND", "TOOLS", "LATENCY",
-               "LEVEL", "LAST ERROR");
-        json_array_foreach((json_t *)rows, i, row)
-        {
-            char latency[32] = "-", tools[32];
-            if (json_is_number(json_object_get(row, "latency_ms")))
-                snprintf(latency, sizeof latency, "%.1f ms", json_num(row, "latency_ms", 0));
-            snprintf(tools, sizeof tools, "%lld", (long long)json_int(row, "tools", 0));
-            cli__cell(json_str(row, "state", ""), 11);
-            cli__cell(json_str(row, "name", ""), 20);
-            putchar(' ');
-            cli__cell(json_str(row, "kind", ""), 10);
-            putchar(' ');
-            cli__cell(tools, -6);
-            putchar(' ');
-            cli__cell(latency, -10);
-            putchar(' ');
-            cli__cell(json_str(row, "level", ""), 11);
-            cli__put(json_str(row, "last_error", ""), false);
-            putchar('\n');
-        }
-    }
-    json_decref(answer);
-    return status;
 }
 
 /* ---- cost */
@@ -301,7 +265,7 @@ static int run_doctor(struct cli *c, struct busc *bus)
     check_terminal(checks);
     json_t *hello = busc_wait(bus, WIRE_connectors_settled, NULL, CALL_MS, &e);
     if (hello) {
-        cli__wait_settled(bus);
+        cli__wait_settled(bus, 0);
         json_t *answer = cli__call(bus, WIRE_doctor_run, NULL, &status);
         json_array_extend(checks, json_object_get(answer, "checks"));
         json_decref(answer);
@@ -342,7 +306,9 @@ static int run_doctor(struct cli *c, struct busc *bus)
 static const struct cli_command COMMANDS[] = {
     {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
-    {"connectors", "connectors [--json]", "connectors and their health", run_connectors},
+    {"connectors",
+     "connectors list|check|tools|call|restart [--json] [--timeout SECONDS] [NAME [TOOL [JSON]]]",
+     "connectors, their health and tools", cli__connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
@@ -366,7 +332,14 @@ enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 const char *cli_help(void)
 {
     return "  ask [--json] TEXT          ask the copilot and print its answer with sources\n"
-           "  connectors [--json]        connectors and their health\n"
+           "  connectors list [--json]   connectors and their health\n"
+           "  connectors check [--json] [NAME]\n"
+           "                             check their health now; exit 1 if one is not well\n"
+           "  connectors tools [--json] [--timeout SECONDS] [NAME]\n"
+           "                             what can be called, and which level that takes\n"
+           "  connectors call [--json] [--timeout SECONDS] NAME TOOL JSON\n"
+           "                             call a tool that only reads\n"
+           "  connectors restart NAME    stop and start a connector\n"
            "  cost [--json] [--days N]   what models cost\n"
            "  score [--json]             the compliance scorecard\n"
            "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
@@ -491,6 +464,10 @@ static int take_words(struct cli *c, int argc, char **argv)
         c->owned_text = piped ? read_all(stdin) : buf_take(&text);
         c->text = c->owned_text;
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
+    }
+    if (command->run == cli__connectors) {
+        const char *problem = cli__connectors_words(c, argc, argv);
+        return problem ? usage(command, problem) : EXIT_DONE;
     }
     if (command->run == cli__witness) {
         const char *problem = cli__witness_words(c, argc, argv);

@@ -135,7 +135,7 @@ int cli__ask(struct cli *c, struct busc *bus)
     json_puts(params, "text", c->text);
     if (c->conversation)
         json_puts(params, "conversation", c->conversation);
-    cli__wait_settled(bus);
+    cli__wait_settled(bus, 0);
     busc_events(bus, on_event, on_resync, &a);
     json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);
     if (!accepted)

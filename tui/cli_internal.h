@@ -23,6 +23,7 @@ struct cli {
     const char *type, *trace, *conversation, *checkpoint;
     const char *from_file;   /* evidence verify: a checkpoint to begin behind */
     const char *what, *seal; /* keys rotate */
+    const char *connector, *tool;
     /* evidence export, evidence verify --bundle */
     const char *session, *control, *range, *output, *bundle, *key;
     int64_t to;
@@ -51,8 +52,8 @@ bool cli__ascii(void);
 /* Calls a method; NULL after the error was printed, *status set. */
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status);
 
-/* Waits, 5 s at most, until every connector has come up or failed. */
-void cli__wait_settled(struct busc *bus);
+/* Waits, limit_ms at most (0: 5 s), until every connector has come up or failed. */
+void cli__wait_settled(struct busc *bus, uint64_t limit_ms);
 
 int cli__ask(struct cli *c, struct busc *bus);      /* cli_ask.c */
 int cli__evidence(struct cli *c, struct busc *bus); /* cli_evidence.c */
@@ -69,6 +70,9 @@ int cli__witness(struct cli *c, struct busc *bus); /* cli_witness.c */
 const char *cli__witness_words(struct cli *c, int argc, char **argv);
 /* A small file, whole; NULL after the error was printed, *status set. The caller frees. */
 char *cli__read_file(const char *path, int *status);
+int cli__connectors(struct cli *c, struct busc *bus); /* cli_connectors.c */
+/* The action and what stands behind it: NULL, or what is wrong. */
+const char *cli__connectors_words(struct cli *c, int argc, char **argv);
 /* cli_keys.c. Words: takes the action; false, and what is wrong. */
 int cli__keys(struct cli *c, struct busc *bus);
 bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);

@@ -6,7 +6,7 @@ import subprocess
 
 from faultlib import BASE_ENV, BIN, WORK, Console, attack, check, conf, entries, fresh, run
 
-SUBCOMMANDS = (["ask", "hi"], ["connectors"], ["cost"], ["score"], ["evidence", "list"], ["evidence", "verify"],
+SUBCOMMANDS = (["ask", "hi"], ["connectors"], ["connectors", "check"], ["connectors", "tools"], ["cost"], ["score"], ["evidence", "list"], ["evidence", "verify"],
                ["evidence", "show", "0"], ["evidence", "lineage", "0"], ["evidence", "lineage", "--audit"],
                ["keys", "list"], ["keys", "verify"], ["doctor"])
 ESC = "\x1b[31mred\x1b]0;title\x07\u202e\x9b1m"
