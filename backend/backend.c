@@ -195,7 +195,14 @@ static enum err open_rooms(struct backend *b, struct error *e)
     b->cost = cost_new(b->store);
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;
-    if (!(b->conn = conn_new(b->loop, b->conf, on_conn_changed, b, e)))
+    gw_set_vault(b->gw, b->vault);
+    struct conn_setup connectors = {.loop = b->loop,
+                                    .conf = b->conf,
+                                    .vault = b->vault,
+                                    .state_dir = b->state_dir,
+                                    .changed = on_conn_changed,
+                                    .arg = b};
+    if (!(b->conn = conn_new(&connectors, e)))
         return e->code;
     backend__add_selftools(b);
     struct orch_rooms rooms = {.loop = b->loop,

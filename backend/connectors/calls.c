@@ -22,6 +22,7 @@ static void unlink_call(struct conn_call *call)
 static void free_call(struct conn_call *call)
 {
     loop_timer_free(call->timer);
+    free((char *)call->options.idempotency);
     free(call->text);
     json_decref(call->data);
     free(call);
@@ -86,7 +87,7 @@ static void on_timer(void *arg)
     free(why);
 }
 
-static const struct conn__tool *find_tool(const struct conn *c, const char *name)
+const struct conn__tool *conn__tool_find(const struct conn *c, const char *name)
 {
     for (size_t i = 0; i < c->tool_count; i++) {
         if (strcmp(c->tools[i].name, name) == 0)
@@ -95,21 +96,75 @@ static const struct conn__tool *find_tool(const struct conn *c, const char *name
     return NULL;
 }
 
-/* C1. Also a connector of level execute only runs what is known to read: nothing here can approve
- * a change yet. */
-static enum err may_call(struct conn *c, const char *tool, const json_t *arguments, struct error *e)
+bool conn__tool_callable(const struct conn__tool *t)
+{
+    return t->listed && t->pin == CONN_PINNED;
+}
+
+const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool output)
+{
+    const struct conn__tool *t = conn__tool_find(c, tool);
+    return !t ? NULL : output ? t->output_schema : t->schema;
+}
+
+const struct conn_call_options *conn__call_options(const struct conn_call *call)
+{
+    return &call->options;
+}
+
+void conn__call_progress(struct conn_call *call, double progress, double total, const char *message)
+{
+    if (call->ended)
+        return;
+    uint64_t run_ms = (clock_mono_ns() - call->started_ns) / 1000000;
+    if (call->options.max_ms > run_ms) {
+        uint64_t left = call->options.max_ms - run_ms;
+        if (run_ms + left > call->limit_ms) /* never shorter than without progress */
+            loop_timer_start(call->timer, left < call->limit_ms ? left : call->limit_ms, 0);
+    }
+    if (call->options.progress)
+        call->options.progress(call->arg, progress, total, message ? message : "");
+}
+
+/* C1, what has to do with levels. */
+static enum err may_act(const struct conn *c, const struct conn__tool *t, enum conn_level level,
+                        struct error *e)
+{
+    if (t->level == CONN_READ)
+        return ERR_OK;
+    if (c->registry->killed)
+        return err_set(e, ERR_DENIED, "the kill switch is on: nothing that acts is called");
+    if (c->level < t->level)
+        return err_set(e, ERR_DENIED,
+                       "%s/%s is not known to be read-only, and the connector's level is %s; "
+                       "read_tools of the connector names those that only read",
+                       c->name, t->name, conn_level_name(c->level));
+    if (level < t->level)
+        return err_set(e, ERR_DENIED,
+                       "%s/%s may change something: it is called by an approved plan only", c->name,
+                       t->name);
+    return ERR_OK;
+}
+
+/* C1 */
+static enum err may_call(struct conn *c, const char *tool, const json_t *arguments,
+                         enum conn_level level, struct error *e)
 {
     if (!c->up)
         return err_set(e, ERR_CLOSED, "connector %s is %s%s%s", c->name, conn_state_name(c->state),
                        *c->last_error ? ": " : "", c->last_error);
-    const struct conn__tool *t = find_tool(c, tool);
+    const struct conn__tool *t = conn__tool_find(c, tool);
     if (!t)
         return err_set(e, ERR_NOT_FOUND, "connector %s has no tool %s", c->name, tool);
-    if (!t->read_only)
+    if (!t->listed)
+        return err_set(e, ERR_DENIED, "%s/%s is shut out by tools_allow or tools_deny", c->name,
+                       tool);
+    if (t->pin != CONN_PINNED)
         return err_set(
-            e, ERR_DENIED,
-            "%s/%s is not known to be read-only; read_tools of the connector names those that are",
-            c->name, tool);
+            e, ERR_DENIED, "the definition of %s/%s %s; `mcp-console connectors trust` approves it",
+            c->name, tool, t->pin == CONN_PIN_NEW ? "was not approved yet" : "has changed");
+    if (may_act(c, t, level, e) != ERR_OK)
+        return ERR_DENIED;
     if (c->call_count >= CONN_MAX_CALLS)
         return err_set(e, ERR_BUSY, "%d calls of connector %s are running", CONN_MAX_CALLS,
                        c->name);
@@ -118,22 +173,43 @@ static enum err may_call(struct conn *c, const char *tool, const json_t *argumen
     return t->schema && arguments ? conn__schema_check(t->schema, arguments, e) : ERR_OK;
 }
 
-struct conn_call *conn_call(struct conn_registry *r, const char *connector, const char *tool,
-                            const json_t *arguments, uint64_t limit_ms, conn_done *done, void *arg,
-                            struct error *e)
+static struct conn *find_qualified(const struct conn_registry *r, const char *qualified,
+                                   const char **tool)
 {
-    struct conn *c = conn__find(r, connector);
+    for (struct conn *c = r->first; c; c = c->next) {
+        for (size_t i = 0; i < c->tool_count; i++) {
+            if (strcmp(c->tools[i].qualified, qualified) == 0) {
+                *tool = c->tools[i].name;
+                return c;
+            }
+        }
+    }
+    return NULL;
+}
+
+struct conn_call *conn_call(struct conn_registry *r, const char *connector, const char *tool,
+                            const json_t *arguments, const struct conn_call_options *options,
+                            conn_done *done, void *arg, struct error *e)
+{
+    static const struct conn_call_options none;
+    const struct conn_call_options *o = options ? options : &none;
+    struct conn *c = connector ? conn__find(r, connector) : find_qualified(r, tool, &tool);
     if (!c) {
-        err_set(e, ERR_NOT_FOUND, "no connector is named %s", connector);
+        err_set(e, ERR_NOT_FOUND, connector ? "no connector is named %s" : "there is no tool %s",
+                connector ? connector : tool);
         return NULL;
     }
     json_t *empty = arguments ? NULL : json_object();
     const json_t *given = arguments ? arguments : empty;
     struct conn_call *call = NULL;
-    if (may_call(c, tool, given, e) != ERR_OK)
+    if (may_call(c, tool, given, o->level, e) != ERR_OK)
         goto out;
     call = xcalloc(1, sizeof *call);
     call->conn = c;
+    call->options = *o;
+    call->options.idempotency = xstrdup_or_null(o->idempotency);
+    call->acts = conn__tool_find(c, tool)->level != CONN_READ;
+    call->limit_ms = o->limit_ms && o->limit_ms < c->timeout_ms ? o->limit_ms : c->timeout_ms;
     call->done = done;
     call->arg = arg;
     call->started_ns = clock_mono_ns();
@@ -141,8 +217,7 @@ struct conn_call *conn_call(struct conn_registry *r, const char *connector, cons
     call->next = c->running_calls;
     c->running_calls = call;
     c->call_count++;
-    loop_timer_start(call->timer, limit_ms && limit_ms < c->timeout_ms ? limit_ms : c->timeout_ms,
-                     0);
+    loop_timer_start(call->timer, call->limit_ms, 0);
     if (c->ops->call(c->self, call, tool, given, e) != ERR_OK) {
         unlink_call(call);
         free_call(call);
@@ -172,6 +247,40 @@ void conn__calls_fail(struct conn *c, enum err code, const char *why)
             c->ops->cancel(c->self, call);
         conn__call_fail(call, code, why);
     }
+}
+
+/* A process that runs an acting call is killed, whatever else it does: a cancellation is only a
+ * request. */
+static size_t kill_one(struct conn *c)
+{
+    static const char WHY[] = "stopped by the kill switch";
+    size_t n = 0;
+    for (struct conn_call *call = c->running_calls; call; call = call->next) {
+        if (call->ended || !call->acts)
+            continue;
+        c->ops->cancel(c->self, call);
+        conn__call_fail(call, ERR_CANCELLED, WHY);
+        n++;
+    }
+    if (n && c->running && c->ops->may_restart) {
+        c->ops->stop(c->self, false);
+        conn__down(c, ERR_CANCELLED, WHY);
+    }
+    return n;
+}
+
+size_t conn_kill(struct conn_registry *r, bool on)
+{
+    size_t n = 0;
+    r->killed = on;
+    for (struct conn *c = r->first; c && on; c = c->next)
+        n += kill_one(c);
+    return n;
+}
+
+bool conn_killed(const struct conn_registry *r)
+{
+    return r->killed;
 }
 
 void conn__calls_drop(struct conn *c)

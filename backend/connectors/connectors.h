@@ -1,11 +1,14 @@
 /* The connector registry: one place that knows each system, its health and what may be done to it.
  *
  * Invariants
- * C1 A tool runs only if its connector is up, and it is known to be read-only by us or by the
- *    configuration (read_tools), or the level allows it: annotations of servers are hints, not
- * trust. C2 Every conn_call that returned a call ends in exactly one `done`, at the latest at its
- * time limit. C3 A call that may have run is never sent again. C4 A connector that misbehaves
- * degrades itself only. */
+ * C1 A tool runs only if its connector is up, its definition is the one that was approved, the
+ *    lists allow it, and it is known to be read-only by us or by the configuration (read_tools), or
+ *    connector and caller may execute and the kill switch is off: annotations of servers are hints,
+ *    not trust.
+ * C2 Every conn_call that returned a call ends in exactly one `done`, at the latest at its
+ *    time limit.
+ * C3 A call that may have run is never sent again.
+ * C4 A connector that misbehaves degrades itself only. */
 #ifndef CONNECTORS_H
 #define CONNECTORS_H
 
@@ -13,6 +16,7 @@
 #include "backend/base/errors.h"
 #include "backend/base/json.h"
 #include "backend/base/loop.h"
+#include "backend/vault/vault.h"
 
 /* The name of the connector for the console's own tools: no configured one may have it. */
 #define CONN_OWN_NAME "console"
@@ -20,13 +24,23 @@
 struct conn_registry;
 struct conn_call;
 
-enum conn_state { CONN_DISABLED, CONN_STARTING, CONN_OK, CONN_WARN, CONN_FAIL };
+enum conn_state { CONN_DISABLED, CONN_STARTING, CONN_OK, CONN_WARN, CONN_FAIL, CONN_SIGN_IN };
 enum conn_level { CONN_READ, CONN_RECOMMEND, CONN_EXECUTE };
+
+/* What is known of a tool's definition: seen for the first time and not approved, approved as it
+ * is, approved once and changed since. */
+enum conn_pin { CONN_PIN_NEW, CONN_PINNED, CONN_PIN_CHANGED };
 
 struct conn_tool { /* belongs to the registry; valid until the loop's next turn */
     const char *connector, *name, *title, *description;
+    const char *qualified; /* connector__tool: [A-Za-z0-9_-], at most 64, of this tool alone */
     const json_t *input_schema;
-    bool read_only; /* C1: known to us, not by annotation */
+    const json_t *output_schema; /* or NULL */
+    const json_t *annotations;   /* hints of the server, to be shown only; or NULL */
+    enum conn_level level;       /* C1: what a caller needs. CONN_READ: known to us to be read-only,
+                                    not by annotation; otherwise CONN_EXECUTE */
+    enum conn_pin pin;
+    bool callable; /* not suspended by its pin, nor by the lists */
 };
 
 struct conn_result {
@@ -58,10 +72,23 @@ struct conn_native_tool {
 void conn_native_answer(struct conn_native_reply *reply, json_t *data, char *text,
                         const struct error *e);
 
+/* What a connector's peer asks of the program around this room. */
+struct conn_host;
+
+struct conn_setup { /* all borrowed, must outlive the registry; all but loop and conf may be NULL */
+    struct loop *loop;
+    const struct conf *conf;
+    struct vault *vault;   /* for secret:NAME */
+    const char *state_dir; /* where pins and switches are kept; NULL: nowhere */
+    conn_changed *changed;
+    /* Something for the log that is no change of state: type is a row of types.def (conn.drift). */
+    void (*told)(void *arg, const char *type, const char *name, const json_t *data);
+    void *arg;
+    const struct conn_host *host;
+};
 /* Builds every configured connector; a `host` one is made if none is configured. Nothing is started
  * yet. NULL with *e (CONFIG). */
-struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_changed *changed,
-                               void *arg, struct error *e);
+struct conn_registry *conn_new(const struct conn_setup *s, struct error *e);
 /* Adds a connector of this process ("console"); tools must outlive the registry. */
 void conn_add_native(struct conn_registry *r, const char *name,
                      const struct conn_native_tool *tools, size_t n, void *arg);
@@ -71,12 +98,27 @@ void conn_free(struct conn_registry *r);  /* kills what is left */
 
 size_t conn_tools(struct conn_registry *r, struct conn_tool *out,
                   size_t max); /* of connectors that are up */
-/* Starts a call. NULL with *e: NOT_FOUND, DENIED (C1), CLOSED, INVALID (arguments do not fit the
- * schema). */
+/* What the peer says of its progress; total below 0: not known; message foreign, may be "". Runs
+ * inside the loop's turn: it must not end the call. */
+typedef void conn_progress(void *arg, double progress, double total, const char *message);
+struct conn_call_options {
+    uint64_t limit_ms;       /* without an answer or progress; 0, or too long: the connector's */
+    uint64_t max_ms;         /* with progress at most this in all; 0: progress extends nothing */
+    enum conn_level level;   /* CONN_READ; CONN_EXECUTE: a step of an approved plan */
+    const char *idempotency; /* a key of this one intent, for kinds that can pass it on; or NULL */
+    conn_progress *progress; /* or NULL; arg is that of done */
+};
+/* Starts a call. connector NULL: tool is a qualified name. options NULL: all zero. NULL with *e:
+ * NOT_FOUND, DENIED (C1), CLOSED, BUSY, INVALID (arguments do not fit the schema). */
 struct conn_call *conn_call(struct conn_registry *r, const char *connector, const char *tool,
-                            const json_t *arguments, uint64_t limit_ms, conn_done *done, void *arg,
-                            struct error *e);
+                            const json_t *arguments, const struct conn_call_options *options,
+                            conn_done *done, void *arg, struct error *e);
 void conn_cancel(struct conn_call *c); /* no callback runs any more; the peer is told */
+/* The kill switch. On: every running call that may change something fails as CANCELLED, the
+ * processes that run one are killed, and new ones are DENIED until it is off. Returns how many
+ * calls were ended. */
+size_t conn_kill(struct conn_registry *r, bool on);
+bool conn_killed(const struct conn_registry *r);
 /* [{name, kind, state, level, region, allowed_regions, owner, data: [..], version, protocol, tools:
  * n, latency_ms, latency_p95_ms, history: [ms or -1], error_rate, last_error, last_error_at,
  * last_success_at, retry_in_ms, restarts, about}]; numbers are null when not known. Caller owns. */
@@ -90,6 +132,9 @@ enum err conn_restart(struct conn_registry *r, const char *name,
                       struct error *e); /* stop and start again */
 /* True once every enabled connector has left CONN_STARTING. */
 bool conn_settled(const struct conn_registry *r);
-const char *conn_state_name(enum conn_state s); /* "disabled", "starting", "ok", "warn", "fail" */
+const char *
+conn_state_name(enum conn_state s); /* "disabled", "starting", "ok", "warn", "fail", "sign-in" */
+const char *conn_level_name(enum conn_level l); /* "read", "recommend", "execute" */
+const char *conn_pin_name(enum conn_pin p);     /* "new", "pinned", "changed" */
 
 #endif

@@ -187,11 +187,22 @@ static void host_start(void *arg)
         self->timer = loop_timer_new(conn__loop(self->conn), take_sample, self);
     conn__tools_begin(self->conn);
     struct error e;
-#define TOOL(name, run, title, description, schema)       \
-    conn__tools_add(self->conn, name, title, description, \
-                    json_read(schema, sizeof(schema) - 1, 65536, 16, &e), true);
+    static const struct {
+        const char *name, *title, *description, *schema;
+    } tools[] = {
+#define TOOL(name, run, title, description, schema) {name, title, description, schema},
 #include "backend/connectors/host_tools.def"
 #undef TOOL
+    };
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++) {
+        struct conn_definition d = {
+            .name = tools[i].name,
+            .title = tools[i].title,
+            .description = tools[i].description,
+            .input_schema = json_read(tools[i].schema, strlen(tools[i].schema), 65536, 16, &e),
+            .read_only = true};
+        conn__tools_add(self->conn, &d);
+    }
     conn__tools_end(self->conn);
     take_sample(self);
     struct buf b = {0};

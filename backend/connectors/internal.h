@@ -47,17 +47,37 @@ void conn__checked(struct conn *c, double latency_ms, enum err code, const char 
 /* Replaces the tools with those added after begin. A tool whose name is empty, too long, a
  * duplicate, or holds anything but printable ASCII is refused (false); longer texts are cut with a
  * mark. */
+struct conn_definition {
+    const char *name, *title, *description;
+    json_t *input_schema, *output_schema, *annotations; /* taken, also when refused; may be NULL */
+    bool read_only; /* known to this kind or by the configuration, not by annotation */
+};
 void conn__tools_begin(struct conn *c);
-bool conn__tools_add(struct conn *c, const char *name, const char *title, const char *description,
-                     json_t *schema, bool read_only); /* takes schema; may be NULL */
+bool conn__tools_add(struct conn *c, const struct conn_definition *d);
 void conn__tools_end(struct conn *c);
 /* Ends a call with a result: takes text (malloc'ed or NULL) and data (or NULL). done runs on a
  * later turn of the loop. */
 void conn__call_done(struct conn_call *call, bool is_error, char *text, json_t *data);
 void conn__call_fail(struct conn_call *call, enum err code, const char *why);
+/* The peer works on it: the time limit begins anew, up to the call's max_ms in all. */
+void conn__call_progress(struct conn_call *call, double progress, double total,
+                         const char *message);
+const struct conn_call_options *conn__call_options(const struct conn_call *call);
+/* The name and schemas of the tool that is called, as the registry knows it; NULL: not any more. */
+const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool output);
+/* It is down until a person signs in; no restart. url: where, or NULL. Calls fail as CLOSED. */
+void conn__sign_in(struct conn *c, const char *why, const char *url);
+/* When the certificate of its endpoint ends (real ms); 0: it has none, or it is not known. */
+void conn__certificate(struct conn *c, int64_t expires_at);
+/* Resolves secret:NAME, env:VARIABLE or credential:NAME. OK with *out, which the caller wipes;
+ * CONFIG: it is no reference (the text is not repeated, it may be the secret), NOT_FOUND, ... */
+enum err conn__secret(struct conn *c, const char *reference, struct vault_text *out,
+                      struct error *e);
 
 const char *conn__name(const struct conn *c);
 struct loop *conn__loop(const struct conn *c);
+const struct conn_host *conn__host(const struct conn *c); /* or NULL */
+void *conn__host_arg(const struct conn *c);               /* conn_setup.arg */
 
 /* The kinds' private words. */
 #define CONNECTOR(kind, ops, help) extern const struct conn_ops ops;

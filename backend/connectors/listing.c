@@ -19,11 +19,21 @@ size_t conn_tools(struct conn_registry *r, struct conn_tool *out, size_t max)
                                         .name = c->tools[i].name,
                                         .title = c->tools[i].title,
                                         .description = c->tools[i].description,
+                                        .qualified = c->tools[i].qualified,
                                         .input_schema = c->tools[i].schema,
-                                        .read_only = c->tools[i].read_only};
+                                        .output_schema = c->tools[i].output_schema,
+                                        .annotations = c->tools[i].annotations,
+                                        .level = c->tools[i].level,
+                                        .pin = c->tools[i].pin,
+                                        .callable = conn__tool_callable(&c->tools[i])};
         }
     }
     return n < max ? n : max;
+}
+
+const char *conn_pin_name(enum conn_pin p)
+{
+    return p == CONN_PINNED ? "pinned" : p == CONN_PIN_CHANGED ? "changed" : "new";
 }
 
 static json_t *rounded(double value)
@@ -88,12 +98,11 @@ static void put_health(json_t *row, const struct conn *c)
 
 static json_t *row_of(const struct conn *c)
 {
-    static const char *const levels[] = {"read", "recommend", "execute"};
     json_t *row = json_object();
     json_puts(row, "name", c->name);
     json_puts(row, "kind", c->ops->kind);
     json_puts(row, "state", conn_state_name(c->state));
-    json_puts(row, "level", levels[c->level]);
+    json_puts(row, "level", conn_level_name(c->level));
     json_puts(row, "region", c->region);
     json_puts(row, "allowed_regions", c->allowed_regions);
     json_puts(row, "owner", c->owner);
@@ -129,7 +138,7 @@ json_t *conn_describe(struct conn_registry *r, const char *name)
         json_puts(tool, "title", t->title);
         json_puts(tool, "description", t->description);
         json_put(tool, "input_schema", t->schema ? json_deep_copy(t->schema) : json_object());
-        json_put(tool, "read_only", json_boolean(t->read_only));
+        json_put(tool, "read_only", json_boolean(t->level == CONN_READ));
         json_array_append_new(tools, tool);
     }
     json_put(row, "tools", tools);

@@ -200,9 +200,17 @@ static void got_tools(struct mcp *m, const json_t *result)
         const char *title =
             json_str(t, "title", json_str(json_object_get(t, "annotations"), "title", name));
         json_t *schema = json_object_get(t, "inputSchema");
-        refused += !conn__tools_add(m->conn, name, title, json_str(t, "description", ""),
-                                    json_is_object(schema) ? json_incref(schema) : NULL,
-                                    reads_only(m, name));
+        json_t *output = json_object_get(t, "outputSchema"),
+               *hints = json_object_get(t, "annotations");
+        struct conn_definition d = {
+            .name = name,
+            .title = title,
+            .description = json_str(t, "description", ""),
+            .input_schema = json_is_object(schema) ? json_incref(schema) : NULL,
+            .output_schema = json_is_object(output) ? json_incref(output) : NULL,
+            .annotations = json_is_object(hints) ? json_incref(hints) : NULL,
+            .read_only = reads_only(m, name)};
+        refused += !conn__tools_add(m->conn, &d);
     }
     if (refused) {
         char *line = xasprintf(

@@ -37,7 +37,12 @@ static void native_start(void *arg)
         struct error e = {0};
         json_t *schema = json_read(t->input_schema, strlen(t->input_schema), 65536, 16, &e);
         BUG_IF(!schema);
-        bool added = conn__tools_add(self->conn, t->name, t->title, t->description, schema, true);
+        struct conn_definition d = {.name = t->name,
+                                    .title = t->title,
+                                    .description = t->description,
+                                    .input_schema = schema,
+                                    .read_only = true};
+        bool added = conn__tools_add(self->conn, &d);
         BUG_IF(!added);
     }
     conn__tools_end(self->conn);

@@ -16,6 +16,7 @@
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,8 +44,13 @@ static const char *const abouts[] = {
 
 const char *conn_state_name(enum conn_state s)
 {
-    static const char *const names[] = {"disabled", "starting", "ok", "warn", "fail"};
+    static const char *const names[] = {"disabled", "starting", "ok", "warn", "fail", "sign-in"};
     return (size_t)s < sizeof names / sizeof *names ? names[s] : "fail";
+}
+
+const char *conn_level_name(enum conn_level l)
+{
+    return l == CONN_EXECUTE ? "execute" : l == CONN_RECOMMEND ? "recommend" : "read";
 }
 
 const char *conn__name(const struct conn *c)
@@ -55,6 +61,22 @@ const char *conn__name(const struct conn *c)
 struct loop *conn__loop(const struct conn *c)
 {
     return c->registry->loop;
+}
+
+const struct conn_host *conn__host(const struct conn *c)
+{
+    return c->registry->setup.host;
+}
+
+void *conn__host_arg(const struct conn *c)
+{
+    return c->registry->setup.arg;
+}
+
+enum err conn__secret(struct conn *c, const char *reference, struct vault_text *out,
+                      struct error *e)
+{
+    return vault_text_get(c->registry->setup.vault, reference, out, e);
 }
 
 struct conn *conn__find(const struct conn_registry *r, const char *name)
@@ -72,9 +94,10 @@ static void set_state(struct conn *c, enum conn_state to)
     if (from == to)
         return;
     c->state = to;
-    if (c->registry->changed)
-        c->registry->changed(c->registry->arg, c->name, from, to,
-                             to == CONN_OK || to == CONN_STARTING ? "" : c->last_error);
+    const struct conn_setup *s = &c->registry->setup;
+    if (s->changed)
+        s->changed(s->arg, c->name, from, to,
+                   to == CONN_OK || to == CONN_STARTING ? "" : c->last_error);
 }
 
 void conn__failed(struct conn *c, enum err code, const char *why)
@@ -151,6 +174,23 @@ void conn__up(struct conn *c, const char *version, const char *protocol)
 void conn__down(struct conn *c, enum err code, const char *why)
 {
     went_down(c, code, why);
+}
+
+void conn__sign_in(struct conn *c, const char *why, const char *url)
+{
+    if (!c->running)
+        return;
+    went_down(c, ERR_DENIED, why);
+    loop_timer_stop(c->restart_timer); /* R2: it waits for a person, not for time */
+    c->restart_at_ms = 0;
+    free(c->sign_in_url);
+    c->sign_in_url = xstrdup_or_null(url);
+    set_state(c, CONN_SIGN_IN);
+}
+
+void conn__certificate(struct conn *c, int64_t expires_at)
+{
+    c->certificate_expires_at = expires_at;
 }
 
 void conn__checked(struct conn *c, double latency_ms, enum err code, const char *why)
@@ -311,13 +351,12 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
     return c->self ? ERR_OK : ERR_CONFIG;
 }
 
-struct conn_registry *conn_new(struct loop *l, const struct conf *conf, conn_changed *changed,
-                               void *arg, struct error *e)
+struct conn_registry *conn_new(const struct conn_setup *s, struct error *e)
 {
     struct conn_registry *r = xcalloc(1, sizeof *r);
-    r->loop = l;
-    r->changed = changed;
-    r->arg = arg;
+    const struct conf *conf = s->conf;
+    r->setup = *s;
+    r->loop = s->loop;
     size_t n = conf_names(conf, "connector", NULL, 0);
     const char **names = xcalloc(n + 1, sizeof *names);
     conf_names(conf, "connector", names, n);
@@ -390,7 +429,10 @@ static void free_tools(struct conn__tool *tools, size_t n)
         free(tools[i].name);
         free(tools[i].title);
         free(tools[i].description);
+        free(tools[i].qualified);
         json_decref(tools[i].schema);
+        json_decref(tools[i].output_schema);
+        json_decref(tools[i].annotations);
     }
     free(tools);
 }
@@ -411,6 +453,7 @@ static void free_conn(struct conn *c)
     free(c->owner);
     free(c->data);
     free(c->about);
+    free(c->sign_in_url);
     free(c->version);
     free(c->protocol);
     free(c);
@@ -446,25 +489,58 @@ static char *bounded_text(const char *text, size_t max)
     return xasprintf("%.*s...", (int)max, text);
 }
 
-bool conn__tools_add(struct conn *c, const char *name, const char *title, const char *description,
-                     json_t *schema, bool read_only)
+/* connector__tool in the characters that models' APIs take. What was changed or cut to get there
+ * ends in a hash of the whole, so that two tools never share a name. */
+static char *qualified_name(const char *connector, const char *tool)
 {
+    enum { LONGEST = 64, HASH = 8 };
+    char *whole = xasprintf("%s__%s", connector, tool), *out = xstrdup(whole);
+    bool changed = strlen(out) > LONGEST || strstr(connector, "__");
+    for (char *p = out; *p; p++) {
+        if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-') {
+            *p = '_';
+            changed = true;
+        }
+    }
+    if (changed) {
+        uint8_t hash[VAULT_HASH];
+        char digits[HASH + 1];
+        vault_sha256(connector, strlen(connector) + 1, tool, strlen(tool), hash);
+        text_hex(hash, HASH / 2, digits);
+        char *cut = xasprintf("%.*s_%s", LONGEST - HASH - 1, out, digits);
+        free(out);
+        out = cut;
+    }
+    free(whole);
+    return out;
+}
+
+bool conn__tools_add(struct conn *c, const struct conn_definition *d)
+{
+    const char *name = d->name;
     bool fine = c->incoming_count < CONN_MAX_TOOLS && name && *name && strlen(name) <= 128;
     for (const char *p = name; fine && *p; p++)
         fine = *p > 0x20 && *p < 0x7f;
     for (size_t i = 0; fine && i < c->incoming_count; i++)
         fine = strcmp(c->incoming[i].name, name) != 0;
     if (!fine) {
-        json_decref(schema);
+        json_decref(d->input_schema);
+        json_decref(d->output_schema);
+        json_decref(d->annotations);
         return false;
     }
     c->incoming = xrealloc(c->incoming, (c->incoming_count + 1) * sizeof *c->incoming);
     c->incoming[c->incoming_count++] = (struct conn__tool){
         .name = xstrdup(name),
-        .title = bounded_text(title && *title ? title : name, CONN_MAX_TITLE),
-        .description = bounded_text(description ? description : "", CONN_MAX_DESCRIPTION),
-        .schema = schema,
-        .read_only = read_only};
+        .title = bounded_text(d->title && *d->title ? d->title : name, CONN_MAX_TITLE),
+        .description = bounded_text(d->description ? d->description : "", CONN_MAX_DESCRIPTION),
+        .qualified = qualified_name(c->name, name),
+        .schema = d->input_schema,
+        .output_schema = d->output_schema,
+        .annotations = d->annotations,
+        .level = d->read_only ? CONN_READ : CONN_EXECUTE,
+        .pin = CONN_PINNED,
+        .listed = true};
     return true;
 }
 

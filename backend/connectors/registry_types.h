@@ -5,9 +5,11 @@
 #include "backend/connectors/internal.h"
 
 struct conn__tool {
-    char *name, *title, *description;
-    json_t *schema; /* or NULL */
-    bool read_only;
+    char *name, *title, *description, *qualified;
+    json_t *schema, *output_schema, *annotations; /* or NULL */
+    enum conn_level level;
+    enum conn_pin pin;
+    bool listed; /* by tools_allow and tools_deny */
 };
 
 struct conn {
@@ -39,22 +41,26 @@ struct conn {
     struct tel_history checks, calls; /* latencies in ms */
     char last_error[256];
     int64_t last_error_at, last_success_at; /* real ms, 0: never */
+    int64_t certificate_expires_at;         /* real ms, 0: not known */
+    char *sign_in_url;                      /* in CONN_SIGN_IN, or NULL */
 
     struct conn_call *running_calls;
     size_t call_count;
 };
 
 struct conn_registry {
+    struct conn_setup setup;
     struct loop *loop;
     struct conn *first;
-    conn_changed *changed;
-    void *arg;
-    bool started, closing;
+    bool started, closing, killed;
 };
 
 struct conn_call {
     struct conn *conn;
     struct conn_call *next;
+    struct conn_call_options options; /* idempotency is owned */
+    bool acts;                        /* the tool needs more than CONN_READ */
+    uint64_t limit_ms;
     conn_done *done;
     void *arg;
     struct loop_timer *timer; /* the time limit; after the end, the delivery on the next turn */
@@ -68,11 +74,14 @@ struct conn_call {
     int64_t elapsed_us;
 };
 
+/* The tool may be called as far as itself goes: its pin and the lists. */
+bool conn__tool_callable(const struct conn__tool *t);
 /* registry.c */
 struct conn *conn__find(const struct conn_registry *r, const char *name);
 void conn__failed(struct conn *c, enum err code, const char *why); /* notes last_error */
 /* calls.c: ends every call of c with the error; done runs on later turns. */
 void conn__calls_fail(struct conn *c, enum err code, const char *why);
+const struct conn__tool *conn__tool_find(const struct conn *c, const char *name);
 void conn__calls_drop(struct conn *c); /* frees them; for conn_free: done is told first (C2) */
 
 #endif

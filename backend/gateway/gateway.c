@@ -20,6 +20,11 @@ struct gw *gw_new(struct loop *l, const struct conf *conf, struct error *e)
     return g;
 }
 
+void gw_set_vault(struct gw *g, struct vault *v)
+{
+    g->vault = v;
+}
+
 void gw_free(struct gw *g)
 {
     if (!g)

@@ -14,6 +14,7 @@
 #include "backend/base/errors.h"
 #include "backend/base/json.h"
 #include "backend/base/loop.h"
+#include "backend/vault/vault.h"
 
 struct gw; /* all configured models; owned by the backend */
 struct gw_call;
@@ -92,6 +93,8 @@ struct gw_ops {
 
 /* Models from the configuration plus builtin/lexical and builtin/vector. NULL with *e (CONFIG). */
 struct gw *gw_new(struct loop *l, const struct conf *conf, struct error *e);
+/* Whose secrets a model's key may name; borrowed, NULL: none. */
+void gw_set_vault(struct gw *g, struct vault *v);
 void gw_free(struct gw *g);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);

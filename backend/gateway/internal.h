@@ -44,6 +44,7 @@ struct gw {
     struct gw_call *calls; /* running ones */
     char **chosen;         /* names of those that are to answer */
     size_t chosen_len;
+    struct vault *vault; /* or NULL */
 };
 
 struct gw_call {

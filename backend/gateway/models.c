@@ -181,8 +181,10 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     free(host);
     if (!*model)
         return wrong(e, conf, name, "model", "set the name that the server knows the model by");
-    if (*key && (strncmp(key, "env:", 4) != 0 || !key[4]))
-        return wrong(e, conf, name, "key", "write env:VARIABLE; the key itself stays out of files");
+    if (*key && !vault_is_reference(key))
+        return wrong(e, conf, name, "key",
+                     "write secret:NAME, env:VARIABLE or credential:NAME; the key itself stays out "
+                     "of files");
     struct gw__model *m = add(g, name, kind, model, url, conf_str(conf, "model", name, "region"),
                               conf_str(conf, "model", name, "currency"));
     free(m->key);

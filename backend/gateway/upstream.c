@@ -31,8 +31,8 @@ void gw__upstream_fail(struct gw_call *c, enum err code, const char *text)
 {
     struct gw__upstream *u = c->state;
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
-    size_t len = u->secret ? strlen(u->secret) : 0;
-    for (char *at = clean; len && (at = strstr(at, u->secret)); at += len)
+    size_t len = u->secret.len;
+    for (char *at = clean; len && (at = strstr(at, u->secret.text)); at += len)
         memset(at, '*', len);
     struct error e;
     err_set(&e, code, "%s: %s", c->m->pub.name, clean);
@@ -142,7 +142,7 @@ static void upstream_free(struct gw__upstream *u)
 {
     http_cancel(u->http);
     loop_timer_free(u->linger);
-    vault_secret_free(u->secret);
+    vault_text_wipe(&u->secret);
     buf_release(&u->body);
     sse_release(&u->sse);
     gw__lines_release(&u->lines);
@@ -188,7 +188,8 @@ enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect
     u->retry_after = -1;
     u->sse.max = GW__LINE_MAX;
     if (*c->m->key) {
-        if (!(u->secret = vault_secret(c->m->key, e)) || !(bearer = bearer_of(u->secret, c->m, e)))
+        if (vault_text_get(c->g->vault, c->m->key, &u->secret, e) != ERR_OK ||
+            !(bearer = bearer_of(u->secret.text, c->m, e)))
             goto out;
         headers[n++] = bearer;
     }

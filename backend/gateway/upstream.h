@@ -17,7 +17,7 @@ struct gw__upstream { /* c->state of such a call */
     const struct gw__dialect *dialect;
     struct http_call *http;
     struct loop_timer *linger;
-    char *secret;             /* NULL: none */
+    struct vault_text secret; /* NULL: none */
     long status, retry_after; /* seconds, -1 not given */
     size_t received;
     bool json;          /* the content type is application/json */

@@ -158,7 +158,7 @@ static void pick_tools(struct trace *t)
     struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
     size_t all = conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
     for (size_t i = 0; i < all; i++) {
-        if (!tools[i].read_only) /* O3 */
+        if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
             continue;
         tools[n] = tools[i];
         owned[n] = xasprintf("%s. %s. %s", tools[i].name, tools[i].title ? tools[i].title : "",
@@ -499,9 +499,10 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
     }
     (void)seq;
     struct error why = {0};
-    uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms");
-    s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, limit, on_result,
-                        s, &why);
+    struct conn_call_options options = {
+        .limit_ms = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms")};
+    s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, &options,
+                        on_result, s, &why);
     if (!s->call) {
         step_failed(s, err_words(&why));
         tools_over(t);

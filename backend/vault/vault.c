@@ -1,4 +1,4 @@
-/* The master key, and secrets named by the configuration. V1 and V2 stand in files.c.
+/* The master key. V1 and V2 stand in files.c.
  *
  * Invariants
  * V3 While two master keys are there, either opens both; which of them is in master.key says which
@@ -215,27 +215,4 @@ enum vault_seal vault_sealed_by(const struct vault *v)
 bool vault_from_credential(const struct vault *v)
 {
     return v->from_credential;
-}
-
-char *vault_secret(const char *reference, struct error *e)
-{
-    if (strncmp(reference, "env:", 4) != 0 || !reference[4]) {
-        /* The text itself is not repeated: it may be the secret. */
-        err_set(e, ERR_CONFIG, "a secret is named as env:VARIABLE, it is not written here itself");
-        return NULL;
-    }
-    const char *value = getenv(reference + 4);
-    if (!value || !*value) {
-        err_set(e, ERR_NOT_FOUND, "the environment has no %s", reference + 4);
-        return NULL;
-    }
-    size_t len = strlen(value) + 1;
-    char *secret = vault__secret_alloc(len);
-    memcpy(secret, value, len);
-    return secret;
-}
-
-void vault_secret_free(char *secret)
-{
-    sodium_free(secret);
 }

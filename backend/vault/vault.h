@@ -209,9 +209,20 @@ void vault_random(void *out, size_t len);
 /* A 128-bit random id as 32 hex digits and a NUL. */
 void vault_id(char out[33]);
 
-/* Resolves a reference from the configuration ("env:NAME") to a secret. The caller frees it with
- * vault_secret_free. NULL with *e: NOT_FOUND, CONFIG (a literal secret is refused). */
-char *vault_secret(const char *reference, struct error *e);
-void vault_secret_free(char *secret);
+/* A secret's value in locked memory, with a NUL behind it. Zero-initialise; vault_text_wipe ends
+ * it. */
+struct vault_text {
+    char *text;
+    size_t len;
+};
+enum { VAULT_SECRET_MAX = 65536, VAULT_SECRET_NAME = 64 };
+/* Resolves a reference of the configuration: secret:NAME (of this vault; v may be NULL, then there
+ * is none), env:VARIABLE, credential:NAME (a file of $CREDENTIALS_DIRECTORY, systemd.exec(5); one
+ * new line at its end is cut). CONFIG: it is no reference; NOT_FOUND; TOO_BIG; NO_KEY, TAMPERED. */
+enum err vault_text_get(struct vault *v, const char *reference, struct vault_text *out,
+                        struct error *e);
+void vault_text_wipe(struct vault_text *t); /* NULL text is fine */
+/* True for a text of that form; says nothing about whether it can be resolved. */
+bool vault_is_reference(const char *text);
 
 #endif

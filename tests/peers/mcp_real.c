@@ -34,8 +34,8 @@ static void call_tool(struct real *r)
     json_t *arguments = json_loads(getenv("MCPC_REAL_ARGUMENTS"), 0, NULL);
     r->called = true;
     r->up_ms = clock_mono_ms();
-    if (!conn_call(r->registry, "real", getenv("MCPC_REAL_TOOL"), arguments, 10000, on_done, r,
-                   &e)) {
+    if (!conn_call(r->registry, "real", getenv("MCPC_REAL_TOOL"), arguments,
+                   &(struct conn_call_options){.limit_ms = 10000}, on_done, r, &e)) {
         r->answered = true;
         r->text = strdup(e.detail);
     }
@@ -89,7 +89,7 @@ int main(void)
     struct conf *conf = conf_load(path, &e);
     unlink(path);
     r.loop = conf ? loop_new() : NULL;
-    r.registry = r.loop ? conn_new(r.loop, conf, NULL, NULL, &e) : NULL;
+    r.registry = r.loop ? conn_new(&(struct conn_setup){.loop = r.loop, .conf = conf}, &e) : NULL;
     if (!r.registry) {
         printf("FAILED %s\n", e.detail);
         return 1;

@@ -92,7 +92,9 @@ static inline void harness_open(struct harness *h, const char *conf_text, const 
     h->loop = loop_new();
     h->tick = loop_timer_new(h->loop, harness_tick, h);
     h->name = name;
-    h->registry = conn_new(h->loop, h->conf, harness_changed, h, &e);
+    struct conn_setup setup = {
+        .loop = h->loop, .conf = h->conf, .changed = harness_changed, .arg = h};
+    h->registry = conn_new(&setup, &e);
     if (!h->registry)
         fail_msg("%s", e.detail);
 }
@@ -163,8 +165,9 @@ static inline enum err harness_call(struct harness *h, const char *tool, const c
     assert_non_null(given);
     memset(a, 0, sizeof *a);
     a->h = h;
+    struct conn_call_options options = {.limit_ms = limit_ms};
     struct conn_call *call =
-        conn_call(h->registry, h->name, tool, given, limit_ms, harness_done, a, &e);
+        conn_call(h->registry, h->name, tool, given, &options, harness_done, a, &e);
     json_decref(given);
     if (!call) {
         snprintf(a->detail, sizeof a->detail, "%s", e.detail);

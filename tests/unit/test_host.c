@@ -562,7 +562,7 @@ static void test_machine(void **state)
     assert_int_equal(n, 17);
     char *names[64];
     for (size_t i = 0; i < n; i++) {
-        assert_true(tools[i].read_only);
+        assert_true(tools[i].level == CONN_READ);
         names[i] = strdup(tools[i].name);
     }
     assert_int_equal(harness_call(&h, "overview", "{}", 2000, &a),
@@ -601,9 +601,11 @@ static void test_machine_stops(void **state)
     harness_open(&h, "[console]\nrole = operator\n", "host");
     conn_start(h.registry);
     struct conn_call *first =
-        conn_call(h.registry, "host", "cpu", NULL, 1000, harness_done, &a, &e);
+        conn_call(h.registry, "host", "cpu", NULL, &(struct conn_call_options){.limit_ms = 1000},
+                  harness_done, &a, &e);
     assert_non_null(first);
-    assert_non_null(conn_call(h.registry, "host", "processes", NULL, 1000, harness_done, &b, &e));
+    assert_non_null(conn_call(h.registry, "host", "processes", NULL,
+                              &(struct conn_call_options){.limit_ms = 1000}, harness_done, &b, &e));
     conn_cancel(first);
     harness_shut(&h);
     assert_int_equal(a.count, 0);
@@ -672,7 +674,8 @@ static void test_native(void **state)
     struct error e = {0};
     memset(&a, 0, sizeof a);
     a.h = &h;
-    assert_non_null(conn_call(h.registry, "console", "later", NULL, 1000, harness_done, &a, &e));
+    assert_non_null(conn_call(h.registry, "console", "later", NULL,
+                              &(struct conn_call_options){.limit_ms = 1000}, harness_done, &a, &e));
     assert_true(harness_run(&h, until_pending, 100));
     conn_native_answer(pending, json_pack("{s:i}", "n", 7), strdup("late"), NULL);
     harness_run(&h, NULL, 1000);
@@ -683,7 +686,8 @@ static void test_native(void **state)
     conn_native_answer(pending, NULL, strdup("too late"), NULL);
     answer_release(&a);
     a.h = &h;
-    assert_non_null(conn_call(h.registry, "console", "later", NULL, 1000, harness_done, &a, &e));
+    assert_non_null(conn_call(h.registry, "console", "later", NULL,
+                              &(struct conn_call_options){.limit_ms = 1000}, harness_done, &a, &e));
     harness_shut(&h);
     assert_int_equal(a.code, ERR_CLOSED);
     conn_native_answer(pending, NULL, strdup("nobody hears it"), NULL);

@@ -78,7 +78,7 @@ static void test_refusals(void **state)
         if (strcmp(tools[i].connector, "t") != 0)
             continue;
         seen++;
-        assert_int_equal(tools[i].read_only, strcmp(tools[i].name, "danger") != 0);
+        assert_int_equal(tools[i].level == CONN_READ, strcmp(tools[i].name, "danger") != 0);
         if (strcmp(tools[i].name, "echo") == 0)
             assert_string_equal(tools[i].title, "Echo a text");
     }
@@ -348,7 +348,9 @@ static void test_cancel(void **state)
     open_ok(&h, switches);
     struct error e = {0};
     json_t *given = json_pack("{s:i}", "ms", 50);
-    struct conn_call *call = conn_call(h.registry, "t", "sleep", given, 5000, harness_done, &a, &e);
+    struct conn_call *call =
+        conn_call(h.registry, "t", "sleep", given, &(struct conn_call_options){.limit_ms = 5000},
+                  harness_done, &a, &e);
     json_decref(given);
     assert_non_null(call);
     conn_cancel(call);
@@ -515,8 +517,10 @@ static void test_stop_tells_calls(void **state)
     open_ok(&h, "");
     struct error e = {0};
     json_t *given = json_pack("{s:i}", "ms", 2000);
-    assert_non_null(conn_call(h.registry, "t", "sleep", given, 5000, harness_done, &a, &e));
-    assert_non_null(conn_call(h.registry, "t", "sleep", given, 5000, harness_done, &b, &e));
+    assert_non_null(conn_call(h.registry, "t", "sleep", given,
+                              &(struct conn_call_options){.limit_ms = 5000}, harness_done, &a, &e));
+    assert_non_null(conn_call(h.registry, "t", "sleep", given,
+                              &(struct conn_call_options){.limit_ms = 5000}, harness_done, &b, &e));
     json_decref(given);
     conn_close(h.registry);
     harness_run(&h, NULL, 20);
@@ -578,7 +582,7 @@ static void test_bad_configuration(void **state)
         struct conf *conf = conf_load(path, &e);
         assert_non_null(conf);
         struct loop *l = loop_new();
-        assert_null(conn_new(l, conf, NULL, NULL, &e));
+        assert_null(conn_new(&(struct conn_setup){.loop = l, .conf = conf}, &e));
         assert_int_equal(e.code, ERR_CONFIG);
         assert_non_null(strstr(e.detail, "command"));
         loop_free(l);
@@ -599,7 +603,7 @@ static void test_reserved_name(void **state)
     struct conf *conf = conf_load(path, &e);
     struct loop *l = loop_new();
     assert_non_null(conf);
-    assert_null(conn_new(l, conf, NULL, NULL, &e));
+    assert_null(conn_new(&(struct conn_setup){.loop = l, .conf = conf}, &e));
     assert_int_equal(e.code, ERR_CONFIG);
     loop_free(l);
     conf_free(conf);

@@ -442,16 +442,19 @@ static void test_secret(void **state)
     (void)state;
     struct error e = {0};
     setenv("MCPC_TEST_SECRET", "s3cret", 1);
-    char *secret = vault_secret("env:MCPC_TEST_SECRET", &e);
-    assert_string_equal(secret, "s3cret");
-    vault_secret_free(secret);
-    assert_null(vault_secret("env:MCPC_TEST_ABSENT", &e));
-    assert_int_equal(e.code, ERR_NOT_FOUND);
-    assert_null(vault_secret("sk-literal", &e));
-    assert_int_equal(e.code, ERR_CONFIG);
+    struct vault_text secret = {0};
+    assert_int_equal(vault_text_get(NULL, "env:MCPC_TEST_SECRET", &secret, &e), ERR_OK);
+    assert_string_equal(secret.text, "s3cret");
+    assert_int_equal(secret.len, 6);
+    vault_text_wipe(&secret);
+    assert_null(secret.text);
+    assert_int_equal(vault_text_get(NULL, "env:MCPC_TEST_ABSENT", &secret, &e), ERR_NOT_FOUND);
+    assert_int_equal(vault_text_get(NULL, "sk-literal", &secret, &e), ERR_CONFIG);
     assert_null(strstr(e.detail, "sk-literal"));
-    assert_null(vault_secret("env:", &e));
-    assert_int_equal(e.code, ERR_CONFIG);
+    assert_int_equal(vault_text_get(NULL, "env:", &secret, &e), ERR_CONFIG);
+    assert_int_equal(vault_text_get(NULL, "secret:../key", &secret, &e), ERR_CONFIG);
+    assert_int_equal(vault_text_get(NULL, "secret:none", &secret, &e), ERR_NOT_FOUND);
+    vault_text_wipe(&secret);
 }
 
 int main(void)
