@@ -25,14 +25,26 @@ enum {
     CUT_LEN = SHA_AT + 2 * VAULT_HASH + 2 /* quote and comma */
 };
 
+enum { HEX_PIECE = 16, NO_DIGIT = 0x80 };
+
+/* The value of a hex digit, or NO_DIGIT. Without branches: in loops of a constant length the
+ * compiler takes many at once. */
+static inline uint8_t digit(char c)
+{
+    uint8_t decimal = (uint8_t)(c - '0'), letter = (uint8_t)(c - 'a');
+    uint8_t value = letter <= 5 ? (uint8_t)(letter + 10) : NO_DIGIT;
+    return decimal <= 9 ? decimal : value;
+}
+
 static bool is_hex(const char *s, size_t len)
 {
-    bool hex = true;
-    for (size_t i = 0; i < len; i++) { /* no branch: the compiler takes many at once */
-        bool decimal = (unsigned char)(s[i] - '0') <= 9, letter = (unsigned char)(s[i] - 'a') <= 5;
-        hex &= decimal | letter;
-    }
-    return hex;
+    uint8_t wrong = 0;
+    for (; len >= HEX_PIECE; s += HEX_PIECE, len -= HEX_PIECE)
+        for (int i = 0; i < HEX_PIECE; i++)
+            wrong |= digit(s[i]);
+    for (; len > 0; s++, len--)
+        wrong |= digit(*s);
+    return !(wrong & NO_DIGIT);
 }
 
 static bool is_id(const char *s)
@@ -189,7 +201,8 @@ struct reader {
     bool bad;
 };
 
-static void skip(struct reader *r, const char *literal)
+/* Inlined, so that the literal's length is known where it is compared. */
+static inline __attribute__((always_inline)) void skip(struct reader *r, const char *literal)
 {
     size_t len = strlen(literal);
     if (r->bad || (size_t)(r->end - r->at) < len || memcmp(r->at, literal, len) != 0)
@@ -198,7 +211,8 @@ static void skip(struct reader *r, const char *literal)
         r->at += len;
 }
 
-static bool next_is(const struct reader *r, const char *literal)
+static inline __attribute__((always_inline)) bool next_is(const struct reader *r,
+                                                          const char *literal)
 {
     size_t len = strlen(literal);
     return !r->bad && (size_t)(r->end - r->at) >= len && memcmp(r->at, literal, len) == 0;
@@ -217,28 +231,19 @@ static void take_hex(struct reader *r, size_t digits, char *out)
     r->at += digits;
 }
 
-enum { NO_DIGIT = 0x80 };
-
-/* Without branches: there are three hashes in each entry. */
-static unsigned digit(char c)
-{
-    unsigned decimal = (unsigned char)(c - '0'), letter = (unsigned char)(c - 'a');
-    unsigned value = letter <= 5 ? letter + 10 : NO_DIGIT;
-    return decimal <= 9 ? decimal : value;
-}
-
 static void take_hash(struct reader *r, uint8_t out[VAULT_HASH])
 {
-    unsigned wrong = 0;
+    uint8_t value[2 * VAULT_HASH], wrong = 0;
     if (r->bad || r->end - r->at < 2 * VAULT_HASH) {
         r->bad = true;
         return;
     }
-    for (int i = 0; i < VAULT_HASH; i++) {
-        unsigned high = digit(r->at[2 * i]), low = digit(r->at[2 * i + 1]);
-        wrong |= high | low;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
+    for (int i = 0; i < 2 * VAULT_HASH; i++)
+        value[i] = digit(r->at[i]);
+    for (int i = 0; i < 2 * VAULT_HASH; i++)
+        wrong |= value[i];
+    for (int i = 0; i < VAULT_HASH; i++)
+        out[i] = (uint8_t)(value[2 * i] << 4 | value[2 * i + 1]);
     r->bad = (wrong & NO_DIGIT) != 0;
     r->at += 2 * VAULT_HASH;
 }
@@ -268,20 +273,27 @@ static size_t escape_length(const char *s, size_t len)
     return control && !has_other ? 6 : 0;
 }
 
+static inline bool is_plain(char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* A string between its quotes, which must be there. */
 static struct prov__text take_string(struct reader *r)
 {
     skip(r, "\"");
     const char *start = r->at;
     while (!r->bad && r->at < r->end && *r->at != '"') {
+        while (r->at < r->end && is_plain(*r->at))
+            r->at++;
+        if (r->at == r->end || *r->at == '"')
+            break;
         size_t n, left = (size_t)(r->end - r->at);
         uint32_t cp;
         if (*r->at == '\\')
             n = escape_length(r->at, left);
         else if ((unsigned char)*r->at < 0x20)
             n = 0;
-        else if ((unsigned char)*r->at < 0x7f)
-            n = 1;
         else
             n = (n = text_decode(r->at, left, &cp)) && !(cp & TEXT_BAD) ? n : 0;
         r->bad |= n == 0;
@@ -361,19 +373,14 @@ static struct prov__text take_tags(struct reader *r)
 static void take_ts(struct reader *r, int64_t *ts)
 {
     struct prov__text text = take_string(r);
-    char copy[CLOCK_TEXT], again[CLOCK_TEXT];
+    char copy[CLOCK_TEXT];
     if (r->bad || text.len >= sizeof copy) {
         r->bad = true;
         return;
     }
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';
-    if (clock_parse(copy, ts) != 0) {
-        r->bad = true;
-        return;
-    }
-    clock_format(*ts, again);
-    r->bad |= strcmp(copy, again) != 0;
+    r->bad |= clock_parse(copy, ts) != 0; /* which takes one form of a time only */
 }
 
 static void take_optional_id(struct reader *r, const char *member, char out[33])

@@ -1,8 +1,9 @@
-/* A verification run: slices on the pool, two at a time, added up in order on the loop's thread.
+/* A verification run: slices on the pool, added up in order on the loop's thread. One more is out
+ * than there are workers, so that no worker waits for the loop.
  *
  * Invariants
  * R1 The run covers the entries that were durable when it began, all of them by the same head and
- * root. R2 Slices are consumed in order, whatever order they end in: number n is in slot n % 2.
+ * root. R2 Slices are consumed in order, whatever order they end in: number n is in slot n % 3.
  * None goes over the end of an epoch; in each they begin at multiples of their size from its base.
  * R4 Checkpoints are looked at when all slices are in.
  * R3 A slot belongs to its worker from loop_work until its callback; the run is freed when no slot

@@ -122,7 +122,7 @@ struct verify__epoch { /* what a run found in an epoch */
     bool whole; /* read from its first entry on */
     uint8_t head[VAULT_HASH], root[VAULT_HASH];
 };
-enum { VERIFY__SLOTS = 2, VERIFY__ENDED = 64 /* sessions without a seal that are remembered */ };
+enum { VERIFY__SLOTS = 3, VERIFY__ENDED = 64 /* sessions without a seal that are remembered */ };
 
 struct prov_verify {
     struct prov_verify *next;

@@ -1,9 +1,13 @@
 /* Hashing, hex, random bytes. SHA-256 comes from libcrypto, which uses the processor's
- * instructions; everything else from libsodium. */
+ * instructions; everything else from libsodium.
+ *
+ * The log is made of short hashes. libcrypto's EVP calls allocate, wipe and free a state for each,
+ * which takes as long as hashing two blocks; the older calls work on a state of the caller's. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "backend/base/text.h"
 #include "backend/vault/internal.h"
 
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <string.h>
@@ -16,16 +20,7 @@
 #endif
 #endif
 
-/* The algorithm is fetched once a process and a context kept a thread: fetching and allocating cost
- * more than hashing a short entry. Both are written once, under pthread_once. */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t context_key;
-static EVP_MD *sha256;
-
-static void free_context(void *context)
-{
-    EVP_MD_CTX_free(context);
-}
 
 /* Keys and unsealed payloads are in memory: no core dump may carry them to a disk, and no other
  * process of the same user may read them out of this one. Children become dumpable again by their
@@ -43,9 +38,6 @@ static void init(void)
 {
     forbid_dumps();
     BUG_IF(sodium_init() < 0);
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    BUG_IF(!sha256);
-    BUG_IF(pthread_key_create(&context_key, free_context) != 0);
 }
 
 void vault_init(void)
@@ -53,42 +45,38 @@ void vault_init(void)
     BUG_IF(pthread_once(&once, init) != 0);
 }
 
-static EVP_MD_CTX *context(void)
+static void sha256(SHA256_CTX *state, const void *a, size_t a_len, const void *b, size_t b_len,
+                   uint8_t out[VAULT_HASH])
 {
-    vault_init();
-    EVP_MD_CTX *c = pthread_getspecific(context_key);
-    if (!c) {
-        c = EVP_MD_CTX_new();
-        BUG_IF(!c);
-        BUG_IF(pthread_setspecific(context_key, c) != 0);
-    }
-    return c;
+    BUG_IF(SHA256_Init(state) != 1);
+    BUG_IF(a_len && SHA256_Update(state, a, a_len) != 1);
+    BUG_IF(b_len && SHA256_Update(state, b, b_len) != 1);
+    BUG_IF(SHA256_Final(out, state) != 1);
 }
 
 void vault_sha256(const void *a, size_t a_len, const void *b, size_t b_len, uint8_t out[VAULT_HASH])
 {
-    EVP_MD_CTX *c = context();
-    BUG_IF(EVP_DigestInit_ex2(c, sha256, NULL) != 1);
-    BUG_IF(a_len && EVP_DigestUpdate(c, a, a_len) != 1);
-    BUG_IF(b_len && EVP_DigestUpdate(c, b, b_len) != 1);
-    BUG_IF(EVP_DigestFinal_ex(c, out, NULL) != 1);
+    SHA256_CTX state;
+    sha256(&state, a, a_len, b, b_len, out);
 }
 
 void vault__hmac(const uint8_t *key, size_t key_len, const void *bytes, size_t len,
                  uint8_t out[VAULT_HASH])
 {
     enum { BLOCK = 64 };
+    SHA256_CTX state;
     uint8_t k[BLOCK] = {0}, pad[BLOCK], inner[VAULT_HASH];
     if (key_len > BLOCK)
-        vault_sha256(key, key_len, NULL, 0, k);
+        sha256(&state, key, key_len, NULL, 0, k);
     else
         memcpy(k, key, key_len);
     for (size_t i = 0; i < BLOCK; i++)
         pad[i] = k[i] ^ 0x36;
-    vault_sha256(pad, BLOCK, bytes, len, inner);
+    sha256(&state, pad, BLOCK, bytes, len, inner);
     for (size_t i = 0; i < BLOCK; i++)
         pad[i] = k[i] ^ 0x5c;
-    vault_sha256(pad, BLOCK, inner, sizeof inner, out);
+    sha256(&state, pad, BLOCK, inner, sizeof inner, out);
+    sodium_memzero(&state, sizeof state);
     sodium_memzero(k, sizeof k);
     sodium_memzero(pad, sizeof pad);
     sodium_memzero(inner, sizeof inner);
