@@ -1,0 +1,715 @@
+/* The runs of an HTTP connector: sign in, ask, read on a worker, ask on, shape on a worker, answer.
+ *
+ * Invariants
+ * R1 A run is in rest->runs exactly while its call is under way here. One whose call was cancelled
+ *    while a worker has it is `orphan`: the worker's end frees it, and nothing else touches it.
+ * R2 rest lives until the connector is freed and no run is left on a worker (refs).
+ * R3 A token is for the hosts of the configuration only; it stands in headers, never in a text, and is
+ *    wiped when it is replaced or freed. */
+#include "backend/connectors/rest.h"
+#include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SCOPES = 2, TOKEN_MAX = 8192, RETRY_MAX_S = 3600, ERROR_BYTES = 4096 };
+/* A sign-in is renewed after this time, or sooner when it is refused (Keystone's last a day). */
+static const uint64_t TOKEN_MS = 6ULL * 3600 * 1000;
+
+enum stage { STAGE_ASK, STAGE_LOGIN, STAGE_SHAPE };
+
+struct run {
+    struct rest *rest;
+    struct conn_call *call; /* NULL: a probe of start or check, or orphan */
+    struct run *next;
+    const struct rest_tool *tool; /* NULL: a probe */
+    json_t *arguments, *answers;
+    struct rest_ask ask;
+    struct http_call *http;
+    struct buf body;
+    enum stage stage;
+    bool orphan, working, too_big, signed_again, starting, versioning;
+    unsigned asks;
+    uint64_t began_ns;
+    int64_t now_ms;
+    struct host_out out;
+    struct error error; /* of reading the body */
+};
+
+struct rest {
+    struct conn *conn;
+    const struct rest_kind *kind;
+    const void *own;
+    void (*free_own)(void *own);
+    unsigned refs; /* R2 */
+    bool running;
+    char *base[REST_BASES];
+    char *account, *user, *project, *password, *header; /* header: whole, "Name: value", or NULL */
+    char *token[SCOPES];
+    uint64_t token_at_ms[SCOPES];
+    uint64_t not_before_ms; /* A5 */
+    struct run *runs;
+};
+
+/* ---- secrets and settings */
+
+static void wipe_free(char *text)
+{
+    if (text)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+static void unref(struct rest *r)
+{
+    if (--r->refs)
+        return;
+    for (int i = 0; i < REST_BASES; i++)
+        free(r->base[i]);
+    for (int i = 0; i < SCOPES; i++)
+        wipe_free(r->token[i]);
+    free(r->account);
+    free(r->user);
+    free(r->project);
+    wipe_free(r->password);
+    wipe_free(r->header);
+    if (r->free_own)
+        r->free_own((void *)r->own);
+    free(r);
+}
+
+/* The value of a key that holds a reference to a secret; NULL and OK if it is not set. */
+static enum err secret_of(struct rest *r, const struct conf *conf, const char *key, char **value,
+                          struct error *e)
+{
+    const char *name = conn__name(r->conn), *said = conf_str(conf, "connector", name, key);
+    *value = NULL;
+    if (!*said)
+        return ERR_OK;
+    if (strncmp(said, "env:", 4) != 0)
+        return err_set(e, ERR_CONFIG, "%s: %s is a reference to a secret, as env:VARIABLE",
+                       conf_where(conf, "connector", name, key), key);
+    const char *found = getenv(said + 4);
+    if (!found || !*found)
+        return err_set(e, ERR_CONFIG, "%s: the variable %s is not set",
+                       conf_where(conf, "connector", name, key), said + 4);
+    if (strpbrk(found, "\r\n") || strlen(found) > TOKEN_MAX)
+        return err_set(e, ERR_CONFIG, "%s: the secret of %s has line breaks or is too long",
+                       conf_where(conf, "connector", name, key), key);
+    *value = xstrdup(found);
+    return ERR_OK;
+}
+
+static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/* "Authorization: Basic ..." (RFC 7617). */
+static char *basic_header(const char *user, const char *password)
+{
+    char *pair = xasprintf("%s:%s", user, password);
+    size_t len = strlen(pair);
+    struct buf b = {0};
+    buf_adds(&b, "Authorization: Basic ");
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned v = (unsigned)(unsigned char)pair[i] << 16;
+        v |= i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0;
+        v |= i + 2 < len ? (unsigned)(unsigned char)pair[i + 2] : 0;
+        buf_addc(&b, base64[v >> 18]);
+        buf_addc(&b, base64[v >> 12 & 63]);
+        buf_addc(&b, i + 1 < len ? base64[v >> 6 & 63] : '=');
+        buf_addc(&b, i + 2 < len ? base64[v & 63] : '=');
+    }
+    wipe_free(pair);
+    return buf_take(&b);
+}
+
+static enum err read_header(struct rest *r, const struct conf *conf, struct error *e)
+{
+    const char *name = conn__name(r->conn);
+    char *token = NULL;
+    if (secret_of(r, conf, "token", &token, e) != ERR_OK ||
+        secret_of(r, conf, "password", &r->password, e) != ERR_OK)
+        return e->code;
+    const char *prefix = conf_str(conf, "connector", name, "token_header");
+    if (*prefix && token)
+        r->header = xasprintf("%s: %s", prefix, token);
+    else if (token)
+        r->header = xasprintf(
+            "%s%s", r->kind->token_header ? r->kind->token_header : "Authorization: Bearer ", token);
+    else if (r->password && !r->kind->login)
+        r->header = basic_header(r->user, r->password);
+    wipe_free(token);
+    if (r->header && (strpbrk(r->header, "\r\n") || strlen(r->header) > 2UL * TOKEN_MAX))
+        return err_set(e, ERR_CONFIG, "[connector \"%s\"]: a header has line breaks", name);
+    return ERR_OK;
+}
+
+/* A1: an address without a query, a fragment or a user; one slash less at its end. */
+static enum err read_base(struct rest *r, const struct conf *conf, enum rest_base which,
+                          const char *key, const char *otherwise, struct error *e)
+{
+    const char *name = conn__name(r->conn), *said = conf_str(conf, "connector", name, key);
+    if (!*said)
+        said = otherwise ? otherwise : "";
+    bool http = strncmp(said, "http://", 7) == 0 || strncmp(said, "https://", 8) == 0;
+    if (*said && (!http || strpbrk(said, "?#@ ")))
+        return err_set(e, ERR_CONFIG,
+                       "%s: %s is an http or https address without a user, a query or a fragment",
+                       conf_where(conf, "connector", name, key), key);
+    if (!*said && which == REST_URL)
+        return err_set(e, ERR_CONFIG, "[connector \"%s\"]: url is missing", name);
+    size_t len = strlen(said);
+    while (len && said[len - 1] == '/')
+        len--;
+    r->base[which] = xstrndup(said, len);
+    return ERR_OK;
+}
+
+struct rest *rest__make(struct conn *c, const struct conf *conf, const struct rest_kind *kind,
+                        const void *own, void (*free_own)(void *own), struct error *e)
+{
+    static const char *const keys[REST_BASES] = {"url", "identity_url", "compute_url"};
+    const char *name = conn__name(c), *defaults[] = {kind->url, kind->identity_url, kind->compute_url};
+    struct rest *r = xcalloc(1, sizeof *r);
+    *r = (struct rest){
+        .conn = c, .kind = kind, .own = own, .free_own = free_own, .refs = 1, .running = false};
+    r->account = xstrdup(conf_str(conf, "connector", name, "account"));
+    r->user = xstrdup(conf_str(conf, "connector", name, "user"));
+    r->project = xstrdup(conf_str(conf, "connector", name, "project"));
+    bool fine = true;
+    for (int i = 0; i < REST_BASES && fine; i++)
+        fine = read_base(r, conf, (enum rest_base)i, keys[i], defaults[i], e) == ERR_OK;
+    if (fine && read_header(r, conf, e) == ERR_OK)
+        return r;
+    r->free_own = NULL; /* stays the caller's on failure */
+    unref(r);
+    return NULL;
+}
+
+static struct rest_view view_of(const struct run *run)
+{
+    const struct rest *r = run->rest;
+    return (struct rest_view){.account = r->account,
+                              .user = r->user,
+                              .project = r->project,
+                              .password = run->stage == STAGE_LOGIN && r->password ? r->password : "",
+                              .now_ms = run->now_ms,
+                              .own = r->own};
+}
+
+/* ---- runs */
+
+static void ask_release(struct rest_ask *ask)
+{
+    if (ask->path.data)
+        explicit_bzero(ask->path.data, ask->path.len);
+    buf_release(&ask->path);
+    json_decref(ask->body);
+    *ask = (struct rest_ask){0};
+}
+
+static void run_unlink(struct run *run)
+{
+    struct run **at = &run->rest->runs;
+    while (*at && *at != run)
+        at = &(*at)->next;
+    if (*at)
+        *at = run->next;
+}
+
+static void run_free(struct run *run)
+{
+    struct rest *r = run->rest;
+    run_unlink(run);
+    http_cancel(run->http);
+    ask_release(&run->ask);
+    buf_release(&run->body);
+    json_decref(run->arguments);
+    json_decref(run->answers);
+    if (run->out.data)
+        host__out_release(&run->out);
+    free(run);
+    unref(r);
+}
+
+/* Nobody waits for it any more. */
+static void run_drop(struct run *run)
+{
+    run->call = NULL;
+    if (run->working) {
+        run_unlink(run);
+        run->orphan = true;
+    } else {
+        run_free(run);
+    }
+}
+
+static struct run *run_new(struct rest *r, const struct rest_tool *tool)
+{
+    struct run *run = xcalloc(1, sizeof *run);
+    run->rest = r;
+    run->tool = tool;
+    run->answers = json_array();
+    run->began_ns = clock_mono_ns();
+    run->now_ms = clock_real_ms();
+    run->next = r->runs;
+    r->runs = run;
+    r->refs++;
+    return run;
+}
+
+static void run_fail(struct run *run, enum err code, const char *why)
+{
+    struct rest *r = run->rest;
+    if (run->call) {
+        conn__call_fail(run->call, code, why);
+    } else if (run->starting) {
+        r->running = false;
+        run_free(run);
+        conn__down(r->conn, code, why);
+        return;
+    } else {
+        conn__checked(r->conn, 0, code, why);
+    }
+    run_free(run);
+}
+
+static void run_on(struct run *run);
+
+enum err rest__next_path(const struct rest_view *v, const struct rest_tool *t, const json_t *arguments,
+                         const json_t *answers, struct rest_ask *ask, bool *more, struct error *e)
+{
+    (void)v;
+    (void)arguments;
+    (void)e;
+    *more = json_array_size(answers) == 0;
+    if (*more)
+        buf_adds(&ask->path, t->own);
+    return ERR_OK;
+}
+
+/* ---- what a worker does (A3) */
+
+static void read_work(void *arg)
+{
+    struct run *run = arg;
+    json_t *answer = json_read(run->body.data ? run->body.data : "", run->body.len, REST_MAX_BODY,
+                               REST_MAX_DEPTH, &run->error);
+    if (answer)
+        json_array_append_new(run->answers, answer);
+}
+
+static void shape_work(void *arg)
+{
+    struct run *run = arg;
+    struct rest_view v = view_of(run);
+    host__out_init(&run->out);
+    run->tool->shape(&v, run->tool, run->arguments, run->answers, &run->out);
+}
+
+static void shape_done(void *arg, bool cancelled)
+{
+    struct run *run = arg;
+    run->working = false;
+    if (run->orphan) {
+        run_free(run);
+    } else if (cancelled) {
+        run_fail(run, ERR_CLOSED, "the console is stopping");
+    } else if (run->out.error.code != ERR_OK) {
+        run_fail(run, run->out.error.code, run->out.error.detail);
+    } else {
+        char *text = host__out_text(&run->out);
+        if (strlen(text) > REST_MAX_TEXT) {
+            size_t at = REST_MAX_TEXT;
+            while (at > 0 && text[at] != '\n')
+                at--;
+            text[at] = '\0';
+        }
+        conn__call_done(run->call, false, text, json_incref(run->out.data));
+        run_free(run);
+    }
+}
+
+static void start_shaping(struct run *run)
+{
+    run->working = true;
+    run->stage = STAGE_SHAPE;
+    loop_work(conn__loop(run->rest->conn), shape_work, shape_done, run);
+}
+
+/* ---- answers */
+
+/* The peer's words of an error, clean and short; NULL: none. */
+static char *error_words(const struct run *run)
+{
+    static const char *const usual[] = {"/error/message", "/error", "/message", "/msg", "/detail"};
+    struct error e;
+    struct buf words = {0};
+    json_t *answer = json_read(run->body.data ? run->body.data : "", run->body.len, ERROR_BYTES * 4,
+                               REST_MAX_DEPTH, &e);
+    bool found = answer && run->rest->kind->words && run->rest->kind->words(answer, &words);
+    for (size_t i = 0; answer && !found && i < sizeof usual / sizeof *usual; i++) {
+        const json_t *at = rest__at(answer, usual[i]);
+        found = json_is_string(at) && json_string_length(at) > 0;
+        if (found)
+            rest__words(at, 160, &words);
+    }
+    if (!found && run->body.len && run->body.len < 200 && !memchr(run->body.data, '<', run->body.len))
+        buf_add(&words, run->body.data, run->body.len); /* plain text, as proxies answer */
+    json_decref(answer);
+    char *clean = words.len ? text_cleaned(words.data, TEXT_ONE_LINE) : NULL;
+    buf_release(&words);
+    return clean;
+}
+
+/* Seconds of Retry-After (RFC 9110, 10.2.3: a number or a date), at most an hour; 1 if it says nothing. */
+static int64_t retry_after(const struct http_call *http)
+{
+    const char *said = http_header(http, "Retry-After");
+    struct tm tm = {0};
+    int64_t seconds = 1;
+    if (said && *said >= '0' && *said <= '9')
+        seconds = strtoll(said, NULL, 10);
+    else if (said && strptime(said, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+        seconds = (int64_t)timegm(&tm) - clock_real_ms() / 1000;
+    return seconds < 1 ? 1 : seconds > RETRY_MAX_S ? RETRY_MAX_S : seconds;
+}
+
+static void forget_tokens(struct rest *r)
+{
+    for (int i = 0; i < SCOPES; i++) {
+        wipe_free(r->token[i]);
+        r->token[i] = NULL;
+    }
+}
+
+/* A status that is no success. */
+static void refused(struct run *run, long status)
+{
+    struct rest *r = run->rest;
+    bool get = !run->ask.method || strcmp(run->ask.method, "GET") == 0;
+    if (status == 401 && run->stage == STAGE_ASK && r->kind->login && r->password && !r->header &&
+        get && !run->signed_again) {
+        run->signed_again = true; /* A4: the sign-in ran out */
+        forget_tokens(r);
+        run_on(run);
+        return;
+    }
+    char *said = error_words(run), *why;
+    const char *colon = said ? ": " : "", *words = said ? said : "";
+    if (status == 429) {
+        int64_t seconds = retry_after(run->http);
+        r->not_before_ms = clock_mono_ms() + (uint64_t)seconds * 1000;
+        why = xasprintf("429: too many requests; again in %lld s%s%s", (long long)seconds, colon,
+                        words);
+    } else {
+        why = xasprintf("%ld%s%s%s", status,
+                        status == 401   ? ": the token, or the user and password, are not accepted"
+                        : status == 403 ? ": not allowed with this token or user"
+                                        : "",
+                        colon, words);
+    }
+    free(said);
+    run->http = NULL;
+    if (run->call && run->stage == STAGE_ASK && (status == 400 || status == 404 || status == 409 ||
+                                                 status == 422)) { /* the arguments' fault */
+        char *clean = text_cleaned(why, TEXT_ONE_LINE);
+        conn__call_done(run->call, true, clean, NULL);
+        run_free(run);
+    } else {
+        run_fail(run, status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, why);
+    }
+    free(why);
+}
+
+static bool keep_token(struct run *run)
+{
+    struct rest *r = run->rest;
+    const char *token = http_header(run->http, r->kind->login_header);
+    int scope = run->ask.scope;
+    if (!token || !*token || strlen(token) > TOKEN_MAX || strpbrk(token, "\r\n"))
+        return false;
+    wipe_free(r->token[scope]);
+    r->token[scope] = xstrdup(token);
+    r->token_at_ms[scope] = clock_mono_ms();
+    return true;
+}
+
+static void read_done(void *arg, bool cancelled)
+{
+    struct run *run = arg;
+    run->working = false;
+    buf_release(&run->body);
+    if (run->orphan) {
+        run_free(run);
+    } else if (cancelled) {
+        run_fail(run, ERR_CLOSED, "the console is stopping");
+    } else if (run->error.code != ERR_OK) {
+        char *why = xasprintf("the answer is no JSON that can be read: %s", run->error.detail);
+        run_fail(run, ERR_PROTOCOL, why);
+        free(why);
+    } else {
+        run_on(run);
+    }
+}
+
+static bool on_data(void *arg, const char *bytes, size_t len)
+{
+    struct run *run = arg;
+    if (run->body.len + len > REST_MAX_BODY) {
+        run->too_big = true;
+        return false;
+    }
+    buf_add(&run->body, bytes, len);
+    return true;
+}
+
+/* A probe that needs no JSON is over with its status. */
+static bool probe_is_over(struct run *run)
+{
+    struct rest *r = run->rest;
+    if (run->tool || run->versioning)
+        return false;
+    if (run->starting && r->kind->about) {
+        run->versioning = true;
+        run_on(run);
+    } else if (run->starting) {
+        conn__up(r->conn, NULL, NULL);
+        run_free(run);
+    } else {
+        conn__checked(r->conn, (double)(clock_mono_ns() - run->began_ns) / 1e6, ERR_OK, NULL);
+        run_free(run);
+    }
+    return true;
+}
+
+static void on_done(void *arg, const struct error *e, long status)
+{
+    struct run *run = arg;
+    struct rest *r = run->rest;
+    if (run->too_big) {
+        run->http = NULL;
+        run_fail(run, ERR_TOO_BIG, "the answer is larger than 16 MiB");
+        return;
+    }
+    if (e->code != ERR_OK) {
+        run->http = NULL;
+        run_fail(run, e->code, e->detail);
+        return;
+    }
+    if (status < 200 || status > 299) {
+        refused(run, status);
+        return;
+    }
+    bool login = run->stage == STAGE_LOGIN, kept = !login || keep_token(run);
+    run->http = NULL;
+    if (login) {
+        buf_release(&run->body);
+        if (kept)
+            run_on(run);
+        else
+            run_fail(run, ERR_PROTOCOL, "the sign-in brought no token");
+        return;
+    }
+    if (probe_is_over(run))
+        return;
+    if (!run->body.len && run->ask.method && strcmp(run->ask.method, "GET") != 0)
+        buf_adds(&run->body, "{}"); /* what was done needs no words */
+    run->working = true;
+    loop_work(conn__loop(r->conn), read_work, read_done, run);
+}
+
+/* ---- asking */
+
+static void send_ask(struct run *run)
+{
+    struct rest *r = run->rest;
+    const struct rest_ask *ask = &run->ask;
+    static const struct http_ops ops = {.data = on_data, .done = on_done};
+    if (++run->asks > REST_MAX_ASKS) {
+        run_fail(run, ERR_TOO_BIG, "the answer needs too many requests");
+        return;
+    }
+    char *url = xasprintf("%s%s", r->base[ask->base], ask->path.data ? ask->path.data : "");
+    char *body = ask->body ? json_write(ask->body) : NULL, *signing = NULL;
+    const char *headers[5];
+    size_t n = 0;
+    headers[n++] = "Accept: application/json";
+    if (body)
+        headers[n++] = "Content-Type: application/json";
+    if (run->stage == STAGE_ASK && r->header)
+        headers[n++] = r->header;
+    else if (run->stage == STAGE_ASK && r->kind->signed_header && r->token[ask->scope])
+        headers[n++] = signing = xasprintf("%s%s", r->kind->signed_header, r->token[ask->scope]);
+    headers[n] = NULL;
+    struct error e = {0};
+    buf_release(&run->body);
+    run->http = http_start(conn__loop(r->conn),
+                           &(struct http_options){.method = ask->method,
+                                                  .url = url,
+                                                  .headers = headers,
+                                                  .body = body,
+                                                  .body_len = body ? strlen(body) : 0,
+                                                  .total_ms = 120000},
+                           &ops, run, &e);
+    wipe_free(signing);
+    wipe_free(body);
+    free(url);
+    if (!run->http)
+        run_fail(run, e.code, e.detail);
+}
+
+/* The request that comes next, into run->ask; false: nothing is missing any more, or *e. */
+static bool next_ask(struct run *run, bool *more, struct error *e)
+{
+    const struct rest_kind *kind = run->rest->kind;
+    struct rest_view v = view_of(run);
+    ask_release(&run->ask);
+    *more = true;
+    if (run->tool)
+        return run->tool->next(&v, run->tool, run->arguments, run->answers, &run->ask, more, e) ==
+                   ERR_OK &&
+               *more;
+    buf_adds(&run->ask.path, run->versioning ? kind->about : kind->check);
+    return true;
+}
+
+static void version_is_known(struct run *run)
+{
+    struct rest *r = run->rest;
+    const json_t *at =
+        rest__at(json_array_get(run->answers, 0), r->kind->version_at ? r->kind->version_at : "");
+    char *version = json_is_string(at) ? rest__name(at) : NULL;
+    conn__up(r->conn, version, NULL);
+    free(version);
+    run_free(run);
+}
+
+static void run_on(struct run *run)
+{
+    struct rest *r = run->rest;
+    bool more = true;
+    struct error e = {0};
+    if (run->versioning && json_array_size(run->answers)) {
+        version_is_known(run);
+        return;
+    }
+    run->stage = STAGE_ASK;
+    if (!next_ask(run, &more, &e)) {
+        if (e.code != ERR_OK)
+            run_fail(run, e.code, e.detail);
+        else
+            start_shaping(run);
+        return;
+    }
+    int scope = run->ask.scope;
+    bool signs = r->kind->login && r->password && !r->header && (run->tool || r->kind->check_signs);
+    bool old = r->token[scope] && clock_mono_ms() - r->token_at_ms[scope] > TOKEN_MS;
+    if (signs && (!r->token[scope] || old)) {
+        ask_release(&run->ask);
+        run->stage = STAGE_LOGIN;
+        struct rest_view v = view_of(run);
+        r->kind->login(&v, scope, &run->ask);
+        run->ask.scope = scope;
+    }
+    send_ask(run);
+}
+
+/* ---- the connector */
+
+static void probe(struct rest *r, bool starting)
+{
+    struct run *run = run_new(r, NULL);
+    run->starting = starting;
+    run_on(run);
+}
+
+void rest__start(void *self)
+{
+    struct rest *r = self;
+    r->running = true;
+    conn__tools_begin(r->conn);
+    for (size_t i = 0; i < r->kind->tool_count; i++) {
+        const struct rest_tool *t = &r->kind->tools[i];
+        struct error e = {0};
+        json_t *schema = json_read(t->schema, strlen(t->schema), 65536, 16, &e);
+        BUG_IF(!schema);
+        conn__tools_add(r->conn, t->name, t->title, t->description, schema, !t->acts);
+    }
+    conn__tools_end(r->conn);
+    probe(r, true);
+}
+
+void rest__stop(void *self, bool orderly)
+{
+    struct rest *r = self;
+    (void)orderly;
+    r->running = false;
+    while (r->runs)
+        run_drop(r->runs);
+}
+
+void rest__free(void *self)
+{
+    struct rest *r = self;
+    rest__stop(r, false);
+    unref(r);
+}
+
+enum err rest__call(void *self, struct conn_call *call, const char *tool, const json_t *arguments,
+                    struct error *e)
+{
+    struct rest *r = self;
+    const struct rest_tool *t = NULL;
+    for (size_t i = 0; i < r->kind->tool_count && !t; i++)
+        t = strcmp(r->kind->tools[i].name, tool) == 0 ? &r->kind->tools[i] : NULL;
+    if (!t)
+        return err_set(e, ERR_NOT_FOUND, "there is no tool %s", tool);
+    uint64_t now = clock_mono_ms();
+    if (now < r->not_before_ms) /* A5 */
+        return err_set(e, ERR_OVERLOADED, "%s asked not to be asked for another %llu s",
+                       conn__name(r->conn), (unsigned long long)((r->not_before_ms - now) / 1000 + 1));
+    struct run *run = run_new(r, t);
+    run->arguments = json_deep_copy(arguments);
+    struct rest_view v = view_of(run);
+    bool more = true;
+    enum err code = t->next(&v, t, run->arguments, run->answers, &run->ask, &more, e);
+    if (code != ERR_OK) { /* what the arguments lack is told at once */
+        run_free(run);
+        return code;
+    }
+    run->call = call;
+    run_on(run);
+    return ERR_OK;
+}
+
+void rest__cancel(void *self, struct conn_call *call)
+{
+    struct rest *r = self;
+    for (struct run *run = r->runs; run; run = run->next) {
+        if (run->call == call) {
+            run_drop(run);
+            return;
+        }
+    }
+}
+
+void rest__check(void *self)
+{
+    struct rest *r = self;
+    uint64_t now = clock_mono_ms();
+    for (const struct run *run = r->runs; run; run = run->next) {
+        if (!run->tool)
+            return; /* an earlier one is still waited for */
+    }
+    if (now < r->not_before_ms)
+        conn__checked(r->conn, 0, ERR_OVERLOADED, "it asked not to be asked so often");
+    else
+        probe(r, false);
+}
+
+void rest__describe(void *self, json_t *into)
+{
+    const struct rest *r = self;
+    json_puts(into, "url", r->base[REST_URL]);
+}
