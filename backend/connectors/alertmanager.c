@@ -1,5 +1,6 @@
-/* Alertmanager over its HTTP API, version 2 (its api/v2/openapi.yaml). Silences are the only thing that
- * is changed: create_silence's rollback is expire_silence, and what they did is seen in silences. */
+/* Alertmanager over its HTTP API, version 2 (its api/v2/openapi.yaml). Silences are the only thing
+ * that is changed: create_silence's rollback is expire_silence, and what they did is seen in
+ * silences. */
 #include "backend/base/text.h"
 #include "backend/connectors/rest.h"
 #include <math.h>
@@ -63,11 +64,11 @@ static void shape_groups(const struct rest_view *v, const struct rest_tool *t,
         char *labels = rest__labels(json_object_get(group, "labels"), "");
         char *to = rest__name(rest__at(group, "/receiver/name"));
         if (i < TOLD)
-            host__say(out, HOST_OK, "alerts", (double)n, "",
-                      xasprintf("Group %s of alerts: %zu, to receiver %s.", *labels ? labels : "{}", n,
-                                to),
-                      xasprintf("Группа тревог %s: %zu, получатель %s.", *labels ? labels : "{}", n,
-                                to));
+            host__say(
+                out, HOST_OK, "alerts", (double)n, "",
+                xasprintf("Group %s of alerts: %zu, to receiver %s.", *labels ? labels : "{}", n,
+                          to),
+                xasprintf("Группа тревог %s: %zu, получатель %s.", *labels ? labels : "{}", n, to));
         if (i < REST_MAX_ROWS) {
             json_t *doc = json_object();
             json_puts(doc, "labels", labels);
@@ -279,30 +280,38 @@ static void shape_expire(const struct rest_view *v, const struct rest_tool *t,
 #define NO_ARGUMENTS "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}"
 static const struct rest_tool tools[] = {
     {"alerts", "Alerts in Alertmanager",
-     "Alerts in Alertmanager: which alerts are firing, active, silenced, suppressed or inhibited now?",
+     "Alerts in Alertmanager: which alerts are firing, active, silenced, suppressed or inhibited "
+     "now?",
      NO_ARGUMENTS, false, rest__next_path, shape_alerts, "/api/v2/alerts"},
-    {"groups", "Groups of alerts", "Groups of alerts in Alertmanager and the receivers that they go to.",
-     NO_ARGUMENTS, false, rest__next_path, shape_groups, "/api/v2/alerts/groups"},
+    {"groups", "Groups of alerts",
+     "Groups of alerts in Alertmanager and the receivers that they go to.", NO_ARGUMENTS, false,
+     rest__next_path, shape_groups, "/api/v2/alerts/groups"},
     {"silences", "Silences",
-     "Silences of Alertmanager: what is silenced or muted, by whom, until when and why?", NO_ARGUMENTS,
-     false, rest__next_path, shape_silences, "/api/v2/silences"},
+     "Silences of Alertmanager: what is silenced or muted, by whom, until when and why?",
+     NO_ARGUMENTS, false, rest__next_path, shape_silences, "/api/v2/silences"},
     {"status", "State of Alertmanager", "Alertmanager's own version, uptime and cluster peers.",
      NO_ARGUMENTS, false, rest__next_path, shape_status, "/api/v2/status"},
     {"create_silence", "Silence alerts",
-     "Makes a silence: alerts that match all the matchers are not sent for that time. It is undone by "
+     "Makes a silence: alerts that match all the matchers are not sent for that time. It is undone "
+     "by "
      "expire_silence with the id that it answers, and it is seen in silences.",
-     "{\"type\":\"object\",\"properties\":{\"matchers\":{\"type\":\"array\",\"minItems\":1,\"maxItems\":"
-     "20,\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"minLength\":1,"
+     "{\"type\":\"object\",\"properties\":{\"matchers\":{\"type\":\"array\",\"minItems\":1,"
+     "\"maxItems\":"
+     "20,\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\","
+     "\"minLength\":1,"
      "\"maxLength\":200},\"value\":{\"type\":\"string\",\"maxLength\":1000},\"regex\":{\"type\":"
      "\"boolean\"},\"equal\":{\"type\":\"boolean\"}},\"required\":[\"name\",\"value\"],"
-     "\"additionalProperties\":false}},\"duration\":{\"type\":\"string\",\"description\":\"as 2h; 1m to "
+     "\"additionalProperties\":false}},\"duration\":{\"type\":\"string\",\"description\":\"as 2h; "
+     "1m to "
      "30d\",\"maxLength\":20},\"comment\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":1000},"
-     "\"author\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100}},\"required\":[\"matchers\","
+     "\"author\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":100}},\"required\":["
+     "\"matchers\","
      "\"duration\",\"comment\"],\"additionalProperties\":false}",
      true, next_create, shape_create, NULL},
     {"expire_silence", "End a silence",
      "Ends a silence now, so that its alerts are sent again. It is seen in silences.",
-     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":"
+     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"minLength\":1,"
+     "\"maxLength\":"
      "64}},\"required\":[\"id\"],\"additionalProperties\":false}",
      true, next_expire, shape_expire, NULL}};
 
@@ -317,4 +326,4 @@ static void *make(struct conn *c, const struct conf *conf, struct error *e)
     return rest__make(c, conf, &kind, NULL, NULL, e);
 }
 
-const struct conn_ops conn__alertmanager_ops = REST_OPS("alertmanager", make);
+const struct conn_ops conn__alertmanager_ops = REST_OPS("alertmanager", make, "", "alerts");

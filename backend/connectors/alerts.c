@@ -27,8 +27,8 @@ static int by_rank(const void *a, const void *b)
 
 static const char *state_ru(const char *state)
 {
-    return strcmp(state, "firing") == 0       ? "активна"
-           : strcmp(state, "pending") == 0    ? "ожидает (условие выполнено недолго)"
+    return strcmp(state, "firing") == 0 ? "активна"
+           : strcmp(state, "pending") == 0 ? "ожидает (условие выполнено недолго)"
            : strcmp(state, "suppressed") == 0 ? "заглушена"
                                               : "не обработана";
 }
@@ -64,8 +64,8 @@ static void say_one(struct host_out *out, const struct rest_alert *a)
               xasprintf("Alert %s is %s%s%s%s%s%s%s.", name, a->state, *since ? " since " : "",
                         since, *labels ? ": " : "", labels, *why ? "; " : "", why),
               xasprintf("Тревога %s: %s%s%s%s%s%s%s.", name, state_ru(a->state),
-                        *since ? ", с " : "", since, *labels ? "; " : "", labels,
-                        *why ? "; " : "", why));
+                        *since ? ", с " : "", since, *labels ? "; " : "", labels, *why ? "; " : "",
+                        why));
     free(name);
     free(labels);
     free(why);
@@ -100,18 +100,19 @@ void rest__say_alerts(struct host_out *out, struct rest_alert *alerts, size_t n,
         critical += rank_of(&alerts[i]) == 4;
     }
     size_t other = n - firing - pending;
-    host__say(out,
-              critical ? HOST_FAIL
-              : firing ? HOST_WARN
-                       : HOST_OK,
-              "alerts", (double)firing, "",
-              firing ? xasprintf("Alerts firing: %zu (critical: %zu); pending: %zu; suppressed: %zu.",
-                                 firing, critical, pending, other)
-                     : xasprintf("No alert is firing; pending: %zu; suppressed: %zu.", pending, other),
-              firing ? xasprintf("Активных тревог: %zu (критических: %zu); ожидают: %zu; "
-                                 "заглушено: %zu.",
-                                 firing, critical, pending, other)
-                     : xasprintf("Активных тревог нет; ожидают: %zu; заглушено: %zu.", pending, other));
+    host__say(
+        out,
+        critical ? HOST_FAIL
+        : firing ? HOST_WARN
+                 : HOST_OK,
+        "alerts", (double)firing, "",
+        firing ? xasprintf("Alerts firing: %zu (critical: %zu); pending: %zu; suppressed: %zu.",
+                           firing, critical, pending, other)
+               : xasprintf("No alert is firing; pending: %zu; suppressed: %zu.", pending, other),
+        firing ? xasprintf("Активных тревог: %zu (критических: %zu); ожидают: %zu; "
+                           "заглушено: %zu.",
+                           firing, critical, pending, other)
+               : xasprintf("Активных тревог нет; ожидают: %zu; заглушено: %zu.", pending, other));
     for (size_t i = 0; i < n && i < TOLD; i++)
         say_one(out, &alerts[i]);
     if (n > TOLD || left_out)

@@ -375,6 +375,8 @@ static void host_check(void *arg)
 }
 
 const struct conn_ops conn__host_ops = {.kind = "host",
+                                        .region = "local",
+                                        .data = "metrics processes",
                                         .make = host_make,
                                         .start = host_start,
                                         .stop = host_stop,

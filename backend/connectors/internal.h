@@ -22,7 +22,8 @@ enum { /* bounds of what a peer may make us keep */
 
 struct conn_ops {
     const char *kind;
-    bool may_restart; /* false: lives in this process, a failed check never stops it */
+    const char *region, *data; /* where its data stays and of what kind it is, unless configured */
+    bool may_restart;          /* false: lives in this process, a failed check never stops it */
     /* Reads the configuration of c; runs nothing. NULL with *e (CONFIG). */
     void *(*make)(struct conn *c, const struct conf *conf, struct error *e);
     /* Comes up: ends in conn__up or conn__down. */

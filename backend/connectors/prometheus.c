@@ -7,20 +7,23 @@
 #define WINDOW "5m"
 #define REAL_FS "fstype!~\"tmpfs|ramfs|overlay|squashfs|iso9660|devtmpfs|autofs|fuse.*\""
 const struct prom_what prom__whats[] = {
-    {"load", "node_load1", "", "load", "load average over 1 minute", "средняя нагрузка за 1 минуту"},
-    {"cpu", "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[" WINDOW "])))",
-     "percent", "cpu", "CPU in use", "занятость процессора"},
+    {"load", "node_load1", "", "load", "Load average over 1 minute",
+     "Средняя нагрузка за 1 минуту"},
+    {"cpu",
+     "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[" WINDOW "])))",
+     "percent", "cpu", "CPU in use", "Занятость процессора"},
     {"memory", "100 * (1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)", "percent",
-     "memory", "memory in use", "занято памяти"},
+     "memory", "Memory in use", "Занято памяти"},
     {"disk",
-     "100 * (1 - node_filesystem_avail_bytes{" REAL_FS "} / node_filesystem_size_bytes{" REAL_FS "})",
-     "percent", "disk", "disk space in use", "занято места на диске"},
+     "100 * (1 - node_filesystem_avail_bytes{" REAL_FS "} / node_filesystem_size_bytes{" REAL_FS
+     "})",
+     "percent", "disk", "Disk space in use", "Занято места на диске"},
     {"io", "100 * rate(node_disk_io_time_seconds_total[" WINDOW "])", "percent", "io",
-     "disk busy with input and output", "занятость диска вводом-выводом"},
+     "Disk busy with input and output", "Занятость диска вводом-выводом"},
     {"network",
      "sum by (instance) (rate(node_network_receive_bytes_total{device!=\"lo\"}[" WINDOW "]) + "
      "rate(node_network_transmit_bytes_total{device!=\"lo\"}[" WINDOW "]))",
-     "bytes per second", "network", "network traffic", "сетевой трафик"}};
+     "bytes per second", "network", "Network traffic", "Сетевой трафик"}};
 const size_t prom__what_count = sizeof prom__whats / sizeof *prom__whats;
 
 const struct prom_what *prom__what(const char *name)
@@ -138,39 +141,47 @@ static enum err next_labels(const struct rest_view *v, const struct rest_tool *t
 }
 
 #define NO_ARGUMENTS "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}"
-#define QUERY "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192,\"description\":\"PromQL\"}"
+#define QUERY                                                                            \
+    "\"query\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192,\"description\":" \
+    "\"PromQL\"}"
 static const struct rest_tool tools[] = {
     {"alerts", "Firing alerts of Prometheus",
      "Alerts of Prometheus that are firing or pending now. Which alerts are firing, active, raised "
      "or triggered? Is there any alert, alarm or warning?",
      NO_ARGUMENTS, false, rest__next_path, prom__shape_alerts, "/api/v1/alerts"},
     {"targets", "Scrape targets of Prometheus",
-     "Scrape targets of Prometheus: is Prometheus scraping all targets, which target, exporter or job "
+     "Scrape targets of Prometheus: is Prometheus scraping all targets, which target, exporter or "
+     "job "
      "is up, down or unhealthy, last scrape error.",
      NO_ARGUMENTS, false, rest__next_path, prom__shape_targets, "/api/v1/targets?state=active"},
     {"history", "How a figure changed over time",
      "History, trend, graph and chart of load, cpu, memory, disk, io or network traffic from "
      "Prometheus: how did it change, grow, rise or fall over the last hour, day, week or month?",
-     "{\"type\":\"object\",\"properties\":{\"what\":{\"type\":\"string\",\"enum\":[\"load\",\"cpu\","
+     "{\"type\":\"object\",\"properties\":{\"what\":{\"type\":\"string\",\"enum\":[\"load\","
+     "\"cpu\","
      "\"memory\",\"disk\",\"io\",\"network\"]},\"period\":{\"type\":\"string\",\"enum\":[\"hour\","
      "\"day\",\"week\",\"month\"]}},\"required\":[\"what\"],\"additionalProperties\":false}",
      false, next_history, prom__shape_query, NULL},
     {"query", "PromQL query now",
      "Instant PromQL query of Prometheus: the present value of an expression.",
      "{\"type\":\"object\",\"properties\":{" QUERY
-     ",\"time\":{\"type\":\"string\",\"maxLength\":40,\"description\":\"now-1h, RFC 3339 or seconds; "
+     ",\"time\":{\"type\":\"string\",\"maxLength\":40,\"description\":\"now-1h, RFC 3339 or "
+     "seconds; "
      "default now\"}},\"required\":[\"query\"],\"additionalProperties\":false}",
      false, next_query, prom__shape_query, NULL},
     {"query_range", "PromQL query over time",
      "PromQL query of Prometheus over a range of time: graph or chart of an expression.",
      "{\"type\":\"object\",\"properties\":{" QUERY
-     ",\"start\":{\"type\":\"string\",\"maxLength\":40,\"description\":\"default now-1h\"},\"end\":{"
+     ",\"start\":{\"type\":\"string\",\"maxLength\":40,\"description\":\"default "
+     "now-1h\"},\"end\":{"
      "\"type\":\"string\",\"maxLength\":40,\"description\":\"default now\"},\"step\":{\"type\":"
-     "\"string\",\"maxLength\":20,\"description\":\"as 30s or 5m; chosen if left out\"}},\"required\":"
+     "\"string\",\"maxLength\":20,\"description\":\"as 30s or 5m; chosen if left "
+     "out\"}},\"required\":"
      "[\"query\"],\"additionalProperties\":false}",
      false, next_range, prom__shape_query, NULL},
     {"rules", "Rules of Prometheus",
-     "Alerting and recording rules of Prometheus, their state, health and last evaluation error. Is a "
+     "Alerting and recording rules of Prometheus, their state, health and last evaluation error. "
+     "Is a "
      "rule broken?",
      NO_ARGUMENTS, false, rest__next_path, prom__shape_rules, "/api/v1/rules"},
     {"metrics", "Metrics that Prometheus has",
@@ -209,4 +220,4 @@ static void *make(struct conn *c, const struct conf *conf, struct error *e)
     return rest__make(c, conf, &kind, NULL, NULL, e);
 }
 
-const struct conn_ops conn__prometheus_ops = REST_OPS("prometheus", make);
+const struct conn_ops conn__prometheus_ops = REST_OPS("prometheus", make, "", "metrics");

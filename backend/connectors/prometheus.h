@@ -18,7 +18,8 @@ rest_shape_fn prom__shape_rules;   /* /api/v1/rules */
 rest_shape_fn prom__shape_metrics; /* /api/v1/metadata */
 rest_shape_fn prom__shape_labels;  /* /api/v1/labels, /api/v1/label/NAME/values */
 
-/* The data of an answer that succeeded; NULL with out->error (PROTOCOL). Warnings become findings. */
+/* The data of an answer that succeeded; NULL with out->error (PROTOCOL). Warnings become findings.
+ */
 const json_t *prom__data(const json_t *answers, struct host_out *out);
 
 /* What `history` can show. */

@@ -37,7 +37,7 @@ void prom__shape_alerts(const struct rest_view *v, const struct rest_tool *t,
 static void say_target(struct host_out *out, const json_t *row)
 {
     char *url = rest__name(json_object_get(row, "scrapeUrl"));
-    char *why = rest__name(json_object_get(row, "lastError"));
+    char *why = rest__reason(json_object_get(row, "lastError"));
     char *job = rest__name(json_object_get(json_object_get(row, "labels"), "job"));
     bool unknown = strcmp(json_str(row, "health", ""), "unknown") == 0;
     host__say(out, unknown ? HOST_WARN : HOST_FAIL, "targets", NAN, "",
@@ -53,7 +53,8 @@ static void say_target(struct host_out *out, const json_t *row)
 static json_t *target_doc(const json_t *row)
 {
     json_t *doc = json_object();
-    static const char *const keys[] = {"scrapePool", "scrapeUrl", "health", "lastError", "lastScrape"};
+    static const char *const keys[] = {"scrapePool", "scrapeUrl", "health", "lastError",
+                                       "lastScrape"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         json_puts(doc, keys[i], json_str(row, keys[i], ""));
     const json_t *labels = json_object_get(row, "labels"),
@@ -85,11 +86,16 @@ void prom__shape_targets(const struct rest_view *v, const struct rest_tool *t,
         if (i < REST_MAX_ROWS)
             json_array_append_new(docs, target_doc(row));
     }
-    host__say(out, up < n ? HOST_FAIL : n ? HOST_OK : HOST_WARN, "targets", (double)up, "",
-              n == up && n ? xasprintf("Prometheus scrapes all its targets: %zu of %zu are up.", up, n)
-                           : xasprintf("Prometheus scrapes %zu of %zu targets.", up, n),
-              n == up && n ? xasprintf("Prometheus опрашивает все цели: доступны %zu из %zu.", up, n)
-                           : xasprintf("Prometheus опрашивает %zu из %zu целей.", up, n));
+    host__say(
+        out,
+        up < n ? HOST_FAIL
+        : n    ? HOST_OK
+               : HOST_WARN,
+        "targets", (double)up, "",
+        n == up && n ? xasprintf("Prometheus scrapes all its targets: %zu of %zu are up.", up, n)
+                     : xasprintf("Prometheus scrapes %zu of %zu targets.", up, n),
+        n == up && n ? xasprintf("Prometheus опрашивает все цели: доступны %zu из %zu.", up, n)
+                     : xasprintf("Prometheus опрашивает %zu из %zu целей.", up, n));
     size_t told = 0;
     json_array_foreach((json_t *)list, i, row)
     {
@@ -110,7 +116,7 @@ static void add_rule(struct host_out *out, json_t *docs, const json_t *row, size
     if (strcmp(json_str(row, "health", "ok"), "err") != 0 || (*broken)++ >= TOLD)
         return;
     char *name = rest__name(json_object_get(row, "name"));
-    char *why = rest__name(json_object_get(row, "lastError"));
+    char *why = rest__reason(json_object_get(row, "lastError"));
     host__say(out, HOST_FAIL, "alerts", NAN, "",
               xasprintf("Rule %s cannot be evaluated: %s.", name, why),
               xasprintf("Правило %s не вычисляется: %s.", name, why));
@@ -145,10 +151,11 @@ void prom__shape_rules(const struct rest_view *v, const struct rest_tool *t,
                 add_rule(out, docs, row, &broken);
         }
     }
-    host__say(out, HOST_OK, "alerts", (double)(alerting + recording), "",
-              xasprintf("Rules: %zu alerting, %zu recording; broken: %zu.", alerting, recording, broken),
-              xasprintf("Правил: %zu для тревог, %zu записывающих; сломано: %zu.", alerting, recording,
-                        broken));
+    host__say(
+        out, HOST_OK, "alerts", (double)(alerting + recording), "",
+        xasprintf("Rules: %zu alerting, %zu recording; broken: %zu.", alerting, recording, broken),
+        xasprintf("Правил: %zu для тревог, %zu записывающих; сломано: %zu.", alerting, recording,
+                  broken));
     json_puti(out->data, "alerting", (int64_t)alerting);
     json_puti(out->data, "recording", (int64_t)recording);
 }
@@ -232,7 +239,7 @@ void prom__shape_labels(const struct rest_view *v, const struct rest_tool *t,
             json_array_append(docs, value);
         add_name(&names, n++, json_string_value(value));
     }
-    say_names(out, values ? "Values of the label" : "Labels",
-              values ? "Значений метки" : "Меток", n, &names);
+    say_names(out, values ? "Values of the label" : "Labels", values ? "Значений метки" : "Меток",
+              n, &names);
     buf_release(&names);
 }

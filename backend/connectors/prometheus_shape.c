@@ -1,7 +1,7 @@
 /* What Prometheus answers, as findings, values and series. Pure.
  *
- * A series of data.series is {labels, points: [[ms, value]]}; a value is null where the sample is NaN
- * or infinite. What is left out for the bounds is counted and said. */
+ * A series of data.series is {labels, points: [[ms, value]]}; a value is null where the sample is
+ * NaN or infinite. What is left out for the bounds is counted and said. */
 #include "backend/base/text.h"
 #include "backend/connectors/prometheus.h"
 #include <math.h>
@@ -20,8 +20,7 @@ const json_t *prom__data(const json_t *answers, struct host_out *out)
     const json_t *warning = json_array_get(json_object_get(answer, "warnings"), 0);
     if (json_is_string(warning)) {
         char *said = rest__name(warning);
-        host__say(out, HOST_WARN, "prometheus", NAN, "",
-                  xasprintf("Prometheus warns: %s.", said),
+        host__say(out, HOST_WARN, "prometheus", NAN, "", xasprintf("Prometheus warns: %s.", said),
                   xasprintf("Prometheus предупреждает: %s.", said));
         free(said);
     }
@@ -48,10 +47,17 @@ static const char *unit_of_name(const char *name)
         len -= 6;
     static const struct {
         const char *ending, *unit;
-    } units[] = {{"_bytes", "bytes"},     {"_seconds", "seconds"},   {"_celsius", "celsius"},
-                 {"_ratio", "ratio"},     {"_percent", "percent"},   {"_volts", "volts"},
-                 {"_amperes", "amperes"}, {"_joules", "joules"},     {"_hertz", "hertz"},
-                 {"_meters", "meters"},   {"_info", ""}};
+    } units[] = {{"_bytes", "bytes"},
+                 {"_seconds", "seconds"},
+                 {"_celsius", "celsius"},
+                 {"_ratio", "ratio"},
+                 {"_percent", "percent"},
+                 {"_volts", "volts"},
+                 {"_amperes", "amperes"},
+                 {"_joules", "joules"},
+                 {"_hertz", "hertz"},
+                 {"_meters", "meters"},
+                 {"_info", ""}};
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         size_t n = strlen(units[i].ending);
         if (len > n && strncmp(name + len - n, units[i].ending, n) == 0)
@@ -111,7 +117,8 @@ static char *series_name(const json_t *metric, const char *otherwise)
 static void say_histogram(struct host_out *out, const json_t *metric, const json_t *h)
 {
     char *name = series_name(metric, "histogram");
-    char *count = rest__name(json_object_get(h, "count")), *sum = rest__name(json_object_get(h, "sum"));
+    char *count = rest__name(json_object_get(h, "count")),
+         *sum = rest__name(json_object_get(h, "sum"));
     host__say(out, HOST_OK, "prometheus", NAN, "",
               xasprintf("%s is a histogram: count %s, sum %s.", name, count, sum),
               xasprintf("%s — гистограмма: число %s, сумма %s.", name, count, sum));
@@ -191,8 +198,8 @@ struct range { /* of the finite values of a series */
 
 static bool add_point(json_t *points, const json_t *pair, struct range *r)
 {
-    double at = json_is_number(json_array_get(pair, 0)) ? json_number_value(json_array_get(pair, 0))
-                                                        : NAN;
+    double at =
+        json_is_number(json_array_get(pair, 0)) ? json_number_value(json_array_get(pair, 0)) : NAN;
     double value;
     if (!(at > 0 && at < 4e10) || !sample_value(json_array_get(pair, 1), &value))
         return false;
@@ -255,14 +262,14 @@ static void say_series(struct host_out *out, const char *topic, const char *name
                        min = figure_of(r->min, unit), max = figure_of(r->max, unit),
                        mean = figure_of(r->sum / (double)r->n, unit),
                        time = host__duration((double)span / 1000);
-    host__say(out, HOST_OK, topic, r->last, unit,
-              xasprintf("%s %s in %s: from %s to %s now; lowest %s at %s, highest %s at %s UTC, mean %s.",
-                        name_en, en[way], time.en, first.en, last.en, min.en, low, max.en, high,
-                        mean.en),
-              xasprintf("%s: величина %s за %s: с %s до %s сейчас; наименьшая %s в %s, наибольшая %s "
-                        "в %s UTC, средняя %s.",
-                        name_ru, ru[way], time.ru, first.ru, last.ru, min.ru, low, max.ru, high,
-                        mean.ru));
+    host__say(
+        out, HOST_OK, topic, r->last, unit,
+        xasprintf("%s %s in %s: from %s to %s now; lowest %s at %s, highest %s at %s UTC, mean %s.",
+                  name_en, en[way], time.en, first.en, last.en, min.en, low, max.en, high, mean.en),
+        xasprintf("%s: величина %s за %s: с %s до %s сейчас; наименьшая %s в %s, наибольшая %s "
+                  "в %s UTC, средняя %s.",
+                  name_ru, ru[way], time.ru, first.ru, last.ru, min.ru, low, max.ru, high,
+                  mean.ru));
 }
 
 struct shaping {
@@ -334,7 +341,8 @@ static void shape_scalar(const json_t *result, struct host_out *out)
     const json_t *text = json_array_get(result, 1);
     char *said = rest__name(text);
     sample_value(text, &value);
-    json_put(out->data, "value", isfinite(value) ? json_real(value) : json_deep_copy(text ? text : json_null()));
+    json_put(out->data, "value",
+             isfinite(value) ? json_real(value) : json_deep_copy(text ? text : json_null()));
     host__say(out, HOST_OK, "prometheus", value, "", xasprintf("The value is %s.", said),
               xasprintf("Значение: %s.", said));
     free(said);

@@ -318,6 +318,12 @@ static enum err unknown_kind(const struct conf *conf, const char *name, const ch
                    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
+/* What the configuration says, else what the kind declares. */
+static const char *declared(const char *configured, const char *by_kind)
+{
+    return *configured || !by_kind ? configured : by_kind;
+}
+
 static enum err add_configured(struct conn_registry *r, const struct conf *conf, const char *name,
                                struct error *e)
 {
@@ -334,10 +340,10 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
             conf_where(conf, "connector", name, "kind"), CONN_MAX_NAME);
     struct conn *c = add(r, name, kinds[k]);
     set_text(&c->about, abouts[k]);
-    set_text(&c->region, conf_str(conf, "connector", name, "region"));
+    set_text(&c->region, declared(conf_str(conf, "connector", name, "region"), c->ops->region));
     set_text(&c->allowed_regions, conf_str(conf, "connector", name, "allowed_regions"));
     set_text(&c->owner, conf_str(conf, "connector", name, "owner"));
-    set_text(&c->data, conf_str(conf, "connector", name, "data"));
+    set_text(&c->data, declared(conf_str(conf, "connector", name, "data"), c->ops->data));
     const char *level = conf_str(conf, "connector", name, "level");
     c->level = strcmp(level, "execute") == 0     ? CONN_EXECUTE
                : strcmp(level, "recommend") == 0 ? CONN_RECOMMEND

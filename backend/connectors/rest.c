@@ -4,8 +4,8 @@
  * R1 A run is in rest->runs exactly while its call is under way here. One whose call was cancelled
  *    while a worker has it is `orphan`: the worker's end frees it, and nothing else touches it.
  * R2 rest lives until the connector is freed and no run is left on a worker (refs).
- * R3 A token is for the hosts of the configuration only; it stands in headers, never in a text, and is
- *    wiped when it is replaced or freed. */
+ * R3 A token is for the hosts of the configuration only; it stands in headers, never in a text, and
+ * is wiped when it is replaced or freed. */
 #include "backend/connectors/rest.h"
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
@@ -29,7 +29,7 @@ struct run {
     struct http_call *http;
     struct buf body;
     enum stage stage;
-    bool orphan, working, too_big, signed_again, starting, versioning;
+    bool orphan, working, signed_again, starting, versioning;
     unsigned asks;
     uint64_t began_ns;
     int64_t now_ms;
@@ -45,7 +45,8 @@ struct rest {
     unsigned refs; /* R2 */
     bool running;
     char *base[REST_BASES];
-    char *account, *user, *project, *password, *header; /* header: whole, "Name: value", or NULL */
+    char *account, *user, *project, *token_header, *token_ref, *password_ref;
+    struct vault_text secret, password;
     char *token[SCOPES];
     uint64_t token_at_ms[SCOPES];
     uint64_t not_before_ms; /* A5 */
@@ -72,76 +73,82 @@ static void unref(struct rest *r)
     free(r->account);
     free(r->user);
     free(r->project);
-    wipe_free(r->password);
-    wipe_free(r->header);
+    free(r->token_header);
+    free(r->token_ref);
+    free(r->password_ref);
+    vault_text_wipe(&r->secret);
+    vault_text_wipe(&r->password);
     if (r->free_own)
         r->free_own((void *)r->own);
     free(r);
 }
 
-/* The value of a key that holds a reference to a secret; NULL and OK if it is not set. */
-static enum err secret_of(struct rest *r, const struct conf *conf, const char *key, char **value,
-                          struct error *e)
+/* A secret stands in the configuration as a reference only. */
+static enum err check_reference(struct rest *r, const struct conf *conf, const char *key, char **at,
+                                struct error *e)
 {
     const char *name = conn__name(r->conn), *said = conf_str(conf, "connector", name, key);
-    *value = NULL;
-    if (!*said)
+    *at = xstrdup(said);
+    if (!*said || vault_is_reference(said))
         return ERR_OK;
-    if (strncmp(said, "env:", 4) != 0)
-        return err_set(e, ERR_CONFIG, "%s: %s is a reference to a secret, as env:VARIABLE",
-                       conf_where(conf, "connector", name, key), key);
-    const char *found = getenv(said + 4);
-    if (!found || !*found)
-        return err_set(e, ERR_CONFIG, "%s: the variable %s is not set",
-                       conf_where(conf, "connector", name, key), said + 4);
-    if (strpbrk(found, "\r\n") || strlen(found) > TOKEN_MAX)
-        return err_set(e, ERR_CONFIG, "%s: the secret of %s has line breaks or is too long",
-                       conf_where(conf, "connector", name, key), key);
-    *value = xstrdup(found);
+    return err_set(e, ERR_CONFIG, "%s: %s is a reference to a secret, as secret:NAME",
+                   conf_where(conf, "connector", name, key), key);
+}
+
+/* Fetches what the references name; it may have changed since the last start. */
+static enum err fetch_secrets(struct rest *r, struct error *e)
+{
+    vault_text_wipe(&r->secret);
+    vault_text_wipe(&r->password);
+    if (*r->token_ref && conn__secret(r->conn, r->token_ref, &r->secret, e) != ERR_OK)
+        return e->code;
+    if (*r->password_ref && conn__secret(r->conn, r->password_ref, &r->password, e) != ERR_OK)
+        return e->code;
+    if (r->secret.len > TOKEN_MAX || (r->secret.text && strpbrk(r->secret.text, "\r\n")))
+        return err_set(e, ERR_CONFIG, "the token has line breaks or is too long");
     return ERR_OK;
 }
 
-static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /* "Authorization: Basic ..." (RFC 7617). */
-static char *basic_header(const char *user, const char *password)
+static char *basic_header(const char *user, const struct vault_text *password)
 {
-    char *pair = xasprintf("%s:%s", user, password);
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *pair = xasprintf("%s:%s", user, password->text);
     size_t len = strlen(pair);
     struct buf b = {0};
+    buf_reserve(&b, 64 + len * 2); /* so that no copy stays behind */
     buf_adds(&b, "Authorization: Basic ");
     for (size_t i = 0; i < len; i += 3) {
         unsigned v = (unsigned)(unsigned char)pair[i] << 16;
         v |= i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0;
         v |= i + 2 < len ? (unsigned)(unsigned char)pair[i + 2] : 0;
-        buf_addc(&b, base64[v >> 18]);
-        buf_addc(&b, base64[v >> 12 & 63]);
-        buf_addc(&b, i + 1 < len ? base64[v >> 6 & 63] : '=');
-        buf_addc(&b, i + 2 < len ? base64[v & 63] : '=');
+        buf_addc(&b, digits[v >> 18]);
+        buf_addc(&b, digits[v >> 12 & 63]);
+        buf_addc(&b, i + 1 < len ? digits[v >> 6 & 63] : '=');
+        buf_addc(&b, i + 2 < len ? digits[v & 63] : '=');
     }
     wipe_free(pair);
     return buf_take(&b);
 }
 
-static enum err read_header(struct rest *r, const struct conf *conf, struct error *e)
+/* The header that says who asks; NULL: none. The caller wipes. */
+static char *auth_header(const struct rest *r, int scope)
 {
-    const char *name = conn__name(r->conn);
-    char *token = NULL;
-    if (secret_of(r, conf, "token", &token, e) != ERR_OK ||
-        secret_of(r, conf, "password", &r->password, e) != ERR_OK)
-        return e->code;
-    const char *prefix = conf_str(conf, "connector", name, "token_header");
-    if (*prefix && token)
-        r->header = xasprintf("%s: %s", prefix, token);
-    else if (token)
-        r->header = xasprintf(
-            "%s%s", r->kind->token_header ? r->kind->token_header : "Authorization: Bearer ", token);
-    else if (r->password && !r->kind->login)
-        r->header = basic_header(r->user, r->password);
-    wipe_free(token);
-    if (r->header && (strpbrk(r->header, "\r\n") || strlen(r->header) > 2UL * TOKEN_MAX))
-        return err_set(e, ERR_CONFIG, "[connector \"%s\"]: a header has line breaks", name);
-    return ERR_OK;
+    if (r->secret.text && *r->token_header)
+        return xasprintf("%s: %s", r->token_header, r->secret.text);
+    if (r->secret.text)
+        return xasprintf("%s%s",
+                         r->kind->token_header ? r->kind->token_header : "Authorization: Bearer ",
+                         r->secret.text);
+    if (r->kind->login)
+        return r->token[scope] ? xasprintf("%s%s", r->kind->signed_header, r->token[scope]) : NULL;
+    return r->password.text ? basic_header(r->user, &r->password) : NULL;
+}
+
+/* It signs in before it asks. */
+static bool signs_in(const struct rest *r)
+{
+    return r->kind->login && r->password.text && !r->secret.text;
 }
 
 /* A1: an address without a query, a fragment or a user; one slash less at its end. */
@@ -169,17 +176,25 @@ struct rest *rest__make(struct conn *c, const struct conf *conf, const struct re
                         const void *own, void (*free_own)(void *own), struct error *e)
 {
     static const char *const keys[REST_BASES] = {"url", "identity_url", "compute_url"};
-    const char *name = conn__name(c), *defaults[] = {kind->url, kind->identity_url, kind->compute_url};
+    const char *name = conn__name(c),
+               *defaults[] = {kind->url, kind->identity_url, kind->compute_url};
     struct rest *r = xcalloc(1, sizeof *r);
     *r = (struct rest){
         .conn = c, .kind = kind, .own = own, .free_own = free_own, .refs = 1, .running = false};
     r->account = xstrdup(conf_str(conf, "connector", name, "account"));
     r->user = xstrdup(conf_str(conf, "connector", name, "user"));
     r->project = xstrdup(conf_str(conf, "connector", name, "project"));
-    bool fine = true;
+    r->token_header = xstrdup(conf_str(conf, "connector", name, "token_header"));
+    bool fine = check_reference(r, conf, "token", &r->token_ref, e) == ERR_OK &&
+                check_reference(r, conf, "password", &r->password_ref, e) == ERR_OK;
+    if (fine && strpbrk(r->token_header, ": \r\n\t")) {
+        err_set(e, ERR_CONFIG, "%s: token_header is the name of a header",
+                conf_where(conf, "connector", name, "token_header"));
+        fine = false;
+    }
     for (int i = 0; i < REST_BASES && fine; i++)
         fine = read_base(r, conf, (enum rest_base)i, keys[i], defaults[i], e) == ERR_OK;
-    if (fine && read_header(r, conf, e) == ERR_OK)
+    if (fine)
         return r;
     r->free_own = NULL; /* stays the caller's on failure */
     unref(r);
@@ -189,12 +204,13 @@ struct rest *rest__make(struct conn *c, const struct conf *conf, const struct re
 static struct rest_view view_of(const struct run *run)
 {
     const struct rest *r = run->rest;
-    return (struct rest_view){.account = r->account,
-                              .user = r->user,
-                              .project = r->project,
-                              .password = run->stage == STAGE_LOGIN && r->password ? r->password : "",
-                              .now_ms = run->now_ms,
-                              .own = r->own};
+    return (struct rest_view){
+        .account = r->account,
+        .user = r->user,
+        .project = r->project,
+        .password = run->stage == STAGE_LOGIN && r->password.text ? r->password.text : "",
+        .now_ms = run->now_ms,
+        .own = r->own};
 }
 
 /* ---- runs */
@@ -276,8 +292,9 @@ static void run_fail(struct run *run, enum err code, const char *why)
 
 static void run_on(struct run *run);
 
-enum err rest__next_path(const struct rest_view *v, const struct rest_tool *t, const json_t *arguments,
-                         const json_t *answers, struct rest_ask *ask, bool *more, struct error *e)
+enum err rest__next_path(const struct rest_view *v, const struct rest_tool *t,
+                         const json_t *arguments, const json_t *answers, struct rest_ask *ask,
+                         bool *more, struct error *e)
 {
     (void)v;
     (void)arguments;
@@ -354,7 +371,8 @@ static char *error_words(const struct run *run)
         if (found)
             rest__words(at, 160, &words);
     }
-    if (!found && run->body.len && run->body.len < 200 && !memchr(run->body.data, '<', run->body.len))
+    if (!found && run->body.len && run->body.len < 200 &&
+        !memchr(run->body.data, '<', run->body.len))
         buf_add(&words, run->body.data, run->body.len); /* plain text, as proxies answer */
     json_decref(answer);
     char *clean = words.len ? text_cleaned(words.data, TEXT_ONE_LINE) : NULL;
@@ -362,7 +380,8 @@ static char *error_words(const struct run *run)
     return clean;
 }
 
-/* Seconds of Retry-After (RFC 9110, 10.2.3: a number or a date), at most an hour; 1 if it says nothing. */
+/* Seconds of Retry-After (RFC 9110, 10.2.3: a number or a date), at most an hour; 1 if it says
+ * nothing. */
 static int64_t retry_after(const struct http_call *http)
 {
     const char *said = http_header(http, "Retry-After");
@@ -388,8 +407,7 @@ static void refused(struct run *run, long status)
 {
     struct rest *r = run->rest;
     bool get = !run->ask.method || strcmp(run->ask.method, "GET") == 0;
-    if (status == 401 && run->stage == STAGE_ASK && r->kind->login && r->password && !r->header &&
-        get && !run->signed_again) {
+    if (status == 401 && run->stage == STAGE_ASK && signs_in(r) && get && !run->signed_again) {
         run->signed_again = true; /* A4: the sign-in ran out */
         forget_tokens(r);
         run_on(run);
@@ -411,8 +429,9 @@ static void refused(struct run *run, long status)
     }
     free(said);
     run->http = NULL;
-    if (run->call && run->stage == STAGE_ASK && (status == 400 || status == 404 || status == 409 ||
-                                                 status == 422)) { /* the arguments' fault */
+    if (run->call && run->stage == STAGE_ASK &&
+        (status == 400 || status == 404 || status == 409 ||
+         status == 422)) { /* the arguments' fault */
         char *clean = text_cleaned(why, TEXT_ONE_LINE);
         conn__call_done(run->call, true, clean, NULL);
         run_free(run);
@@ -456,10 +475,6 @@ static void read_done(void *arg, bool cancelled)
 static bool on_data(void *arg, const char *bytes, size_t len)
 {
     struct run *run = arg;
-    if (run->body.len + len > REST_MAX_BODY) {
-        run->too_big = true;
-        return false;
-    }
     buf_add(&run->body, bytes, len);
     return true;
 }
@@ -487,16 +502,12 @@ static void on_done(void *arg, const struct error *e, long status)
 {
     struct run *run = arg;
     struct rest *r = run->rest;
-    if (run->too_big) {
-        run->http = NULL;
-        run_fail(run, ERR_TOO_BIG, "the answer is larger than 16 MiB");
-        return;
-    }
     if (e->code != ERR_OK) {
         run->http = NULL;
         run_fail(run, e->code, e->detail);
         return;
     }
+    conn__certificate(r->conn, http_cert_expires_at(run->http));
     if (status < 200 || status > 299) {
         refused(run, status);
         return;
@@ -531,16 +542,15 @@ static void send_ask(struct run *run)
         return;
     }
     char *url = xasprintf("%s%s", r->base[ask->base], ask->path.data ? ask->path.data : "");
-    char *body = ask->body ? json_write(ask->body) : NULL, *signing = NULL;
-    const char *headers[5];
+    char *body = ask->body ? json_write(ask->body) : NULL;
+    char *auth = run->stage == STAGE_ASK ? auth_header(r, ask->scope) : NULL;
+    const char *headers[4];
     size_t n = 0;
     headers[n++] = "Accept: application/json";
     if (body)
         headers[n++] = "Content-Type: application/json";
-    if (run->stage == STAGE_ASK && r->header)
-        headers[n++] = r->header;
-    else if (run->stage == STAGE_ASK && r->kind->signed_header && r->token[ask->scope])
-        headers[n++] = signing = xasprintf("%s%s", r->kind->signed_header, r->token[ask->scope]);
+    if (auth)
+        headers[n++] = auth;
     headers[n] = NULL;
     struct error e = {0};
     buf_release(&run->body);
@@ -550,9 +560,11 @@ static void send_ask(struct run *run)
                                                   .headers = headers,
                                                   .body = body,
                                                   .body_len = body ? strlen(body) : 0,
-                                                  .total_ms = 120000},
+                                                  .total_ms = 120000,
+                                                  .max_bytes = REST_MAX_BODY,
+                                                  .certificate = true},
                            &ops, run, &e);
-    wipe_free(signing);
+    wipe_free(auth);
     wipe_free(body);
     free(url);
     if (!run->http)
@@ -603,7 +615,7 @@ static void run_on(struct run *run)
         return;
     }
     int scope = run->ask.scope;
-    bool signs = r->kind->login && r->password && !r->header && (run->tool || r->kind->check_signs);
+    bool signs = signs_in(r) && (run->tool || r->kind->check_signs);
     bool old = r->token[scope] && clock_mono_ms() - r->token_at_ms[scope] > TOKEN_MS;
     if (signs && (!r->token[scope] || old)) {
         ask_release(&run->ask);
@@ -634,10 +646,21 @@ void rest__start(void *self)
         struct error e = {0};
         json_t *schema = json_read(t->schema, strlen(t->schema), 65536, 16, &e);
         BUG_IF(!schema);
-        conn__tools_add(r->conn, t->name, t->title, t->description, schema, !t->acts);
+        const struct conn_definition d = {.name = t->name,
+                                          .title = t->title,
+                                          .description = t->description,
+                                          .input_schema = schema,
+                                          .read_only = !t->acts};
+        conn__tools_add(r->conn, &d);
     }
     conn__tools_end(r->conn);
-    probe(r, true);
+    struct error e = {0};
+    if (fetch_secrets(r, &e) == ERR_OK) {
+        probe(r, true);
+    } else {
+        r->running = false;
+        conn__down(r->conn, e.code, e.detail);
+    }
 }
 
 void rest__stop(void *self, bool orderly)
@@ -668,7 +691,8 @@ enum err rest__call(void *self, struct conn_call *call, const char *tool, const 
     uint64_t now = clock_mono_ms();
     if (now < r->not_before_ms) /* A5 */
         return err_set(e, ERR_OVERLOADED, "%s asked not to be asked for another %llu s",
-                       conn__name(r->conn), (unsigned long long)((r->not_before_ms - now) / 1000 + 1));
+                       conn__name(r->conn),
+                       (unsigned long long)((r->not_before_ms - now) / 1000 + 1));
     struct run *run = run_new(r, t);
     run->arguments = json_deep_copy(arguments);
     struct rest_view v = view_of(run);

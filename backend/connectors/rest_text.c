@@ -99,6 +99,15 @@ char *rest__name(const json_t *value)
     return clean;
 }
 
+char *rest__reason(const json_t *value)
+{
+    struct buf words = {0};
+    rest__words(value, 300, &words);
+    char *clean = text_cleaned(words.len ? words.data : "?", TEXT_ONE_LINE);
+    buf_release(&words);
+    return clean;
+}
+
 /* ---- money */
 
 bool rest__nano(const json_t *value, int64_t *nano)

@@ -12,6 +12,23 @@ struct idea {
 /* Words are given as written; what is compared are stems, so one form of each is enough, except
  * where the stemmer does not bring forms together. */
 static const struct idea table[] = {
+    {"alert alerts alerting firing fired alarm алерт алерты тревога тревоги оповещение сработал "
+     "сработали "
+     "сработало горят горит",
+     "firing"},
+    {"silence silenced silences muted заглушка заглушки заглушен заглушено заглушены", "alert"},
+    {"target targets scrape scrapes scraping цель цели целей опрос опрашивает опрашиваются таргет "
+     "таргеты",
+     NULL},
+    {"history trend change changed grew growth история менялась менялся изменилась изменился "
+     "изменение динамика график",
+     NULL},
+    {"hour hours час часа часов", NULL},
+    {"day days день сутки суток дня", NULL},
+    {"week weeks неделя неделю недели", NULL},
+    {"month months месяц месяца", NULL},
+    {"balance balances funds баланс баланса остаток", "cost"},
+    {"server servers vm instance сервер серверы серверов виртуалка виртуалки", NULL},
     {"disk disks diskspace filesystem filesystems storage volume partition mount hdd ssd nvme диск "
      "диски "
      "диска "
