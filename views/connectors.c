@@ -1,23 +1,9 @@
 /* Connector health: one row a connector, Enter for one whole. */
-#include "views/common.h"
+#include "views/connectors.h"
+#include "tui/form.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct connectors {
-    struct tui_list *list;
-    json_t *rows;   /* [row] or NULL before the first answer */
-    json_t *detail; /* what connectors.get answered */
-    char *open;     /* name of the connector that is shown whole, or NULL */
-    char *error;
-    struct view_ask ask, ask_detail;
-    struct view_scroll scroll;
-    struct tui_text *text; /* tools, stderr, noise of the detail */
-    bool focused;          /* at the last draw */
-    int early;             /* times asked while something has no latency yet */
-    int list_rows;         /* where the list was drawn, for clicks */
-    char *restart;         /* name that the question in the footer is about */
-};
 
 enum { COL_STATE, COL_NAME, COL_HISTORY, COL_LATENCY, COL_NOTE, COL_REGION, COL_VERSION };
 static const struct tui_column columns[] = {
@@ -167,49 +153,6 @@ static void ask_rows(struct connectors *c)
         tui_call(c, WIRE_connectors_list, NULL, got_rows);
 }
 
-static void add_lines(struct tui_text *t, const char *title, const json_t *lines)
-{
-    size_t i;
-    const json_t *line;
-    if (!json_array_size(lines))
-        return;
-    tui_text_add(t, ROLE_TEXT, 0, false, "");
-    tui_text_add(t, ROLE_DIM, 0, false, title);
-    json_array_foreach(lines, i, line)
-        tui_text_add(t, ROLE_FOREIGN, 0, true, json_is_string(line) ? json_string_value(line) : "");
-}
-
-static void add_tool(struct tui_text *t, const json_t *tool)
-{
-    bool read = json_flag(tool, "read_only", false);
-    tui_text_add(t, ROLE_TEXT, 0, false, "");
-    tui_text_addf(t, ROLE_STRONG, 0, false, "%s  %s", json_str(tool, "name", "-"),
-                  read ? _("read-only") : _("not known to be read-only"));
-    if (*json_str(tool, "description", ""))
-        tui_text_add(t, ROLE_FOREIGN, 0, true, json_str(tool, "description", ""));
-    const json_t *properties = json_object_get(json_object_get(tool, "input_schema"), "properties");
-    const char *name;
-    json_t *property;
-    json_object_foreach((json_t *)properties, name, property)
-    {
-        tui_text_addf(t, ROLE_FOREIGN, 2, true, "%s: %s  %s", name,
-                      json_str(property, "type", "any"), json_str(property, "description", ""));
-    }
-}
-
-static void detail_text(struct connectors *c)
-{
-    tui_text_clear(c->text);
-    const json_t *tools = json_object_get(c->detail, "tools"), *tool;
-    size_t i;
-    if (json_is_array(tools))
-        tui_text_addf(c->text, ROLE_DIM, 0, false, _("%zu tools"), json_array_size(tools));
-    json_array_foreach(tools, i, tool) add_tool(c->text, tool);
-    add_lines(c->text, _("the end of its standard error"), json_object_get(c->detail, "stderr"));
-    add_lines(c->text, _("lines on its standard output that are no messages"),
-              json_object_get(c->detail, "noise"));
-}
-
 static void got_detail(void *self, const json_t *result, const struct error *e)
 {
     struct connectors *c = self;
@@ -219,28 +162,15 @@ static void got_detail(void *self, const json_t *result, const struct error *e)
     if (result && c->open && !strcmp(c->open, json_str(result, "name", ""))) {
         json_decref(c->detail);
         c->detail = json_deep_copy(result);
-        detail_text(c);
+        connector_page_got(c);
     }
     tui_dirty();
 }
 
-static void ask_detail(struct connectors *c)
+void connectors_ask_detail(struct connectors *c)
 {
     if (c->open && view_ask_now(&c->ask_detail))
         tui_call(c, WIRE_connectors_get, json_pack("{s:s}", "name", c->open), got_detail);
-}
-
-static void open_detail(struct connectors *c, const char *name)
-{
-    free(c->open);
-    c->open = name ? xstrdup(name) : NULL;
-    json_decref(c->detail);
-    c->detail = NULL;
-    c->scroll = (struct view_scroll){0};
-    c->ask_detail = (struct view_ask){0};
-    tui_text_clear(c->text);
-    ask_detail(c);
-    tui_dirty();
 }
 
 /* ---- the view */
@@ -250,19 +180,24 @@ static void view_open(void *self)
     struct connectors *c = self;
     c->list = tui_list_new(columns, sizeof(columns) / sizeof(columns[0]), &list_ops, c);
     c->text = tui_text_new();
+    c->tools = connector_tools_list(c);
     ask_rows(c);
 }
 
 static void view_close(void *self)
 {
     struct connectors *c = self;
+    tui_form_drop(c);
     tui_list_free(c->list);
+    tui_list_free(c->tools);
     tui_text_free(c->text);
     json_decref(c->rows);
     json_decref(c->detail);
     free(c->open);
     free(c->error);
-    free(c->restart);
+    free(c->asked);
+    free(c->tool);
+    free(c->called);
 }
 
 /* The first checks end a moment after the start: until each has a latency, ask once a second. */
@@ -283,19 +218,19 @@ static void ask_early(struct connectors *c, bool focused)
     }
 }
 
-static void pair(struct view_page *p, const char *label, const char *value)
+void connectors_pair(struct view_page *p, const char *label, const char *value)
 {
     tui_put(p->area, p->y, 0, 15, ROLE_DIM, label);
     tui_put(p->area, p->y++, 16, -1, ROLE_TEXT, *value ? value : "-");
 }
 
-static void draw_latency(struct view_page *p, const json_t *r)
+void connectors_latency(struct view_page *p, const json_t *r)
 {
     char now[16], p95[16], line[80];
     tui_duration(json_num(r, "latency_ms", -1), now);
     tui_duration(json_num(r, "latency_p95_ms", -1), p95);
     snprintf(line, sizeof(line), _("%s now, %s p95"), now, p95);
-    pair(p, _("latency"), line);
+    connectors_pair(p, _("latency"), line);
     size_t n;
     double *values = view_values(json_object_get(r, "history"), NULL, &n), low = -1, high = -1;
     for (size_t i = 0; i < n; i++)
@@ -313,51 +248,6 @@ static void draw_latency(struct view_page *p, const json_t *r)
                  now, p95, width);
     }
     free(values);
-}
-
-static void draw_detail(struct connectors *c, struct tui_area a, bool focused)
-{
-    const json_t *r = c->detail, *at;
-    size_t i;
-    for (i = 0; !r && i < json_array_size(c->rows); i++) {
-        at = json_array_get(c->rows, i);
-        if (!strcmp(json_str(at, "name", ""), c->open))
-            r = at;
-    }
-    struct view_page p = view_page_begin(&c->scroll, tui_sub(a, 0, 1, a.height, a.width - 1));
-    char ago[16], line[96];
-    int x = tui_put(p.area, p.y, 0, -1, ROLE_STRONG, c->open) + 2;
-    tui_put_state(p.area, p.y++, x, json_str(r, "state", "unknown"), true);
-    if (*json_str(r, "about", ""))
-        tui_put(p.area, p.y++, 0, -1, ROLE_DIM, json_str(r, "about", ""));
-    p.y++;
-    pair(&p, _("kind"), json_str(r, "kind", ""));
-    pair(&p, _("level"), _(json_str(r, "level", "")));
-    pair(&p, _("region"), json_str(r, "region", ""));
-    pair(&p, _("owner"), json_str(r, "owner", ""));
-    pair(&p, _("version"), json_str(r, "version", ""));
-    if (*json_str(r, "command", ""))
-        pair(&p, _("command"), json_str(r, "command", ""));
-    draw_latency(&p, r);
-    view_number(json_object_get(r, "restarts"), 0, line);
-    pair(&p, _("restarts"), line);
-    tui_ago(view_at(r, "last_success_at"), ago);
-    pair(&p, _("last success"), view_at(r, "last_success_at") > 0 ? ago : "-");
-    if (*json_str(r, "last_error", "")) {
-        tui_ago(view_at(r, "last_error_at"), ago);
-        snprintf(line, sizeof(line), _("last error %s"), ago);
-        tui_put(p.area, p.y, 0, 15, ROLE_DIM, _("last error"));
-        int used = view_at(r, "last_error_at") > 0
-                       ? tui_putf(p.area, p.y, 16, -1, ROLE_DIM, "%s  ", ago)
-                       : 0;
-        tui_put(p.area, p.y++, 16 + used, -1, ROLE_FAIL, json_str(r, "last_error", ""));
-    }
-    p.y++;
-    if (c->detail)
-        view_page_text(&p, c->text);
-    view_page_end(&c->scroll, &p);
-    if (focused)
-        tui_cursor(a, 0, 0);
 }
 
 /* Below the list, where there is room: the selected connector in a few lines. */
@@ -391,7 +281,7 @@ static void draw_panel(struct connectors *c, struct tui_area a)
     tui_text_free(t);
     buf_release(&b);
     if (p.area.height - p.y >= 4)
-        draw_latency(&p, r);
+        connectors_latency(&p, r);
 }
 
 static void draw_rows(struct connectors *c, struct tui_area a, bool focused)
@@ -415,7 +305,7 @@ static void view_draw(void *self, struct tui_area a, bool focused)
     if (c->open && view_ask_due(&c->ask_detail))
         tui_call(c, WIRE_connectors_get, json_pack("{s:s}", "name", c->open), got_detail);
     if (c->open)
-        draw_detail(c, a, focused);
+        connector_page_draw(c, a, focused);
     else if (c->error && !c->rows)
         view_note(a, ROLE_FAIL, c->error, _("r asks again"));
     else if (!c->rows)
@@ -440,7 +330,7 @@ static void checked(void *self, const json_t *result, const struct error *e)
     else
         tui_error(e, _("check"));
     ask_rows(self);
-    ask_detail(self);
+    connectors_ask_detail(self);
 }
 
 static void restarted(void *self, const json_t *result, const struct error *e)
@@ -450,14 +340,14 @@ static void restarted(void *self, const json_t *result, const struct error *e)
     else
         tui_error(e, _("restart"));
     ask_rows(self);
-    ask_detail(self);
+    connectors_ask_detail(self);
 }
 
 static void restart_confirmed(void *self)
 {
     struct connectors *c = self;
-    if (c->restart)
-        tui_call(c, WIRE_connectors_restart, json_pack("{s:s}", "name", c->restart), restarted);
+    if (c->asked)
+        tui_call(c, WIRE_connectors_restart, json_pack("{s:s}", "name", c->asked), restarted);
 }
 
 static bool view_action(void *self, enum tui_action action)
@@ -468,7 +358,7 @@ static bool view_action(void *self, enum tui_action action)
     case ACTION_REFRESH:
         c->ask = (struct view_ask){0};
         ask_rows(c);
-        ask_detail(c);
+        connectors_ask_detail(c);
         return true;
     case ACTION_CHECK:
         if (name)
@@ -476,41 +366,42 @@ static bool view_action(void *self, enum tui_action action)
         return true;
     case ACTION_RESTART:
         if (name) {
-            free(c->restart);
-            c->restart = xstrdup(name);
+            free(c->asked);
+            c->asked = xstrdup(name);
             char *question = xasprintf(_("Restart %s?"), name);
             tui_confirm(question, restart_confirmed, c);
             free(question);
         }
         return true;
-    case ACTION_OPEN:
-        if (name && !c->open)
-            open_detail(c, name);
+    case ACTION_CALL_TOOL:
+        if (c->open)
+            return connector_page_action(c, action);
+        if (name) {
+            connector_page_open(c, name);
+            connector_page_action(c, ACTION_NEXT_PART); /* to its tools */
+        }
         return true;
-    case ACTION_BACK:
-        if (c->open) {
-            open_detail(c, NULL);
-            return true;
-        }
-        break;
-    case ACTION_COPY:
-        if (c->open && c->detail) {
-            char *text = json_dumps(c->detail, JSON_INDENT(2));
-            if (text)
-                tui_copy(text);
-            free(text);
-            return true;
-        }
-        break;
+    case ACTION_OPEN:
+        if (!c->open && name)
+            connector_page_open(c, name);
+        else if (c->open)
+            return connector_page_action(c, action);
+        return true;
     default:
         break;
     }
-    return c->open ? view_scroll_action(&c->scroll, action) : tui_list_action(c->list, action);
+    return c->open ? connector_page_action(c, action) : tui_list_action(c->list, action);
 }
 
 static bool view_click(void *self, int y, int x, bool twice)
 {
     struct connectors *c = self;
+    if (c->open && connector_page_list(c) && y > 0 &&
+        tui_list_click(c->tools, y - 1, x - 1, twice)) {
+        if (twice)
+            connector_page_action(c, ACTION_OPEN);
+        return true;
+    }
     if (c->open || y >= c->list_rows)
         return false;
     bool took = tui_list_click(c->list, y, x, twice);
@@ -522,7 +413,9 @@ static bool view_click(void *self, int y, int x, bool twice)
 static void view_wheel(void *self, int rows)
 {
     struct connectors *c = self;
-    if (c->open)
+    if (c->open && connector_page_list(c))
+        tui_list_wheel(c->tools, rows);
+    else if (c->open)
         view_scroll_by(&c->scroll, rows);
     else
         tui_list_wheel(c->list, rows);
@@ -544,7 +437,7 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
     if (!known)
         ask_rows(c);
     if (c->open && !strcmp(c->open, name))
-        ask_detail(c);
+        connectors_ask_detail(c);
     tui_list_changed(c->list);
     tui_dirty();
 }
@@ -552,7 +445,7 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
 static void view_resync(void *self)
 {
     ask_rows(self);
-    ask_detail(self);
+    connectors_ask_detail(self);
 }
 
 static void view_badge(void *self, char *out, size_t size, enum tui_role *role)
@@ -574,11 +467,12 @@ static void view_badge(void *self, char *out, size_t size, enum tui_role *role)
 static struct tui_list *view_list(void *self)
 {
     struct connectors *c = self;
-    return c->open ? NULL : c->list;
+    return c->open ? connector_page_list(c) : c->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,    ACTION_FILTER,  ACTION_SORT, ACTION_CHECK,
-                                          ACTION_RESTART, ACTION_REFRESH, ACTION_NONE};
+static const enum tui_action actions[] = {
+    ACTION_OPEN,    ACTION_FILTER,    ACTION_SORT,      ACTION_CHECK,     ACTION_RESTART,
+    ACTION_REFRESH, ACTION_CALL_TOOL, ACTION_NEXT_PART, ACTION_PREV_PART, ACTION_NONE};
 const struct view_ops view_connectors_ops = {.name = "connectors",
                                              .size = sizeof(struct connectors),
                                              .actions = actions,
