@@ -46,7 +46,7 @@ void httpd_reply(struct httpd_request *r, int status, const char *type, const ch
 /* The head of a request, for the server and its tests. */
 struct httpd__head {
     size_t len; /* with the empty line */
-    char method[16], path[512];
+    char method[16], path[2048];
     int64_t body;         /* Content-Length */
     bool keep, continues; /* the connection stays; the peer waits for 100 */
 };

@@ -130,6 +130,17 @@ enum err conn_check(struct conn_registry *r, const char *name,
                     struct error *e); /* health check now */
 enum err conn_restart(struct conn_registry *r, const char *name,
                       struct error *e); /* stop and start again */
+/* A person signs in to a connector (state sign-in). code NULL begins: answer {url, user_code?,
+ * done: false}. The address is for a browser, on any machine. Then either the browser comes back to
+ * a port of the loopback here, or the code, or the whole address that it was sent to, is given as
+ * code: answer {done: true}; the connector is started again. fn is called once, inside or later,
+ * with the answer (borrowed) or with an error and NULL. *e: NOT_FOUND, UNSUPPORTED; then fn is not
+ * called. */
+typedef void conn_login_done(void *arg, const json_t *answer, const struct error *e);
+enum err conn_login(struct conn_registry *r, const char *name, const char *code,
+                    conn_login_done *fn, void *arg, struct error *e);
+/* Forgets its tokens and its registration at the issuer, and starts it again. */
+enum err conn_logout(struct conn_registry *r, const char *name, struct error *e);
 /* True once every enabled connector has left CONN_STARTING. */
 bool conn_settled(const struct conn_registry *r);
 const char *

@@ -38,6 +38,9 @@ struct conn_ops {
     void (*cancel)(void *self, struct conn_call *call); /* forget it; tell the peer */
     void (*check)(void *self);                          /* ends in conn__checked, or never */
     void (*describe)(void *self, json_t *into);         /* command, stderr, noise; may be NULL */
+    /* conn_login and conn_logout; NULL: nobody signs in to this kind. */
+    void (*login)(void *self, const char *code, conn_login_done *fn, void *arg);
+    void (*logout)(void *self);
 };
 
 /* Reports of a kind. */
@@ -68,6 +71,8 @@ const struct conn_call_options *conn__call_options(const struct conn_call *call)
 const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool output);
 /* It is down until a person signs in; no restart. url: where, or NULL. Calls fail as CLOSED. */
 void conn__sign_in(struct conn *c, const char *why, const char *url);
+/* A person has signed in: it is started again. To be called last, since it stops the kind. */
+void conn__signed_in(struct conn *c);
 /* When the certificate of its endpoint ends (real ms); 0: it has none, or it is not known. */
 void conn__certificate(struct conn *c, int64_t expires_at);
 /* Resolves secret:NAME, env:VARIABLE or credential:NAME. OK with *out, which the caller wipes;

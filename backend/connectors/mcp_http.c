@@ -1,5 +1,5 @@
-/* MCP on Streamable HTTP: the run, and what is sent. Revisions with sessions (2025-03-26 and later),
- * without (2026-07-28), and the two addresses of 2024-11-05.
+/* MCP on Streamable HTTP: the run, and what is sent. Revisions with sessions (2025-03-26 and
+ * later), without (2026-07-28), and the two addresses of 2024-11-05.
  *
  * Invariants
  * H1 A message is sent once (W3): again only after 401 or 403, which say that it was not taken, and
@@ -266,12 +266,11 @@ static void delete_session(struct mcp_http *w)
         lines[n++] = auth;
     lines[n] = NULL;
     http_cancel(w->deleting);
-    w->deleting = http_start(conn__loop(w->conn),
-                             &(struct http_options){.method = "DELETE",
-                                                    .url = w->url,
-                                                    .headers = lines,
-                                                    .total_ms = DELETE_LIMIT_MS},
-                             &ops, w, NULL);
+    w->deleting = http_start(
+        conn__loop(w->conn),
+        &(struct http_options){
+            .method = "DELETE", .url = w->url, .headers = lines, .total_ms = DELETE_LIMIT_MS},
+        &ops, w, NULL);
     free(session);
     free(revision);
 }
@@ -329,13 +328,6 @@ static void on_settled(void *arg, enum oauth_verdict verdict, const char *why)
 }
 
 /* ---- configuration ---- */
-static void wipe(char *text)
-{
-    if (text)
-        explicit_bzero(text, strlen(text));
-    free(text);
-}
-
 /* One "Name: value" or "Name: secret:NAME"; line is changed. */
 static enum err read_header(struct mcp_http *w, char *line, struct error *e)
 {
@@ -381,8 +373,7 @@ static void http_wire_free(void *arg)
     free(w);
 }
 
-static void *http_wire_make(struct mcp *m, struct conn *c, const struct conf *conf,
-                            struct error *e)
+static void *http_wire_make(struct mcp *m, struct conn *c, const struct conf *conf, struct error *e)
 {
     const char *name = conn__name(c), *url = conf_str(conf, "connector", name, "url");
     struct mcp_http *w = xcalloc(1, sizeof *w);
@@ -416,8 +407,6 @@ static void http_describe(void *arg, json_t *into)
     json_puts(into, "url", w->url);
     json_puts(into, "transport", w->old ? "http+sse" : "streamable-http");
     json_put(into, "session", json_boolean(w->session != NULL));
-    json_put(into, "cert_expires_at",
-             w->cert_expires_at ? json_integer(w->cert_expires_at) : json_null());
     oauth__describe(w->auth, into);
 }
 

@@ -1,5 +1,5 @@
-/* Private to the Streamable HTTP wire: mcp_http.c (the run, what is sent) and mcp_http_answer.c (what
- * comes back). */
+/* Private to the Streamable HTTP wire: mcp_http.c (the run, what is sent) and mcp_http_answer.c
+ * (what comes back). */
 #ifndef CONNECTORS_MCP_HTTP_H
 #define CONNECTORS_MCP_HTTP_H
 
@@ -14,7 +14,8 @@ enum { MCP_HTTP_HEADERS = 16, MCP_HTTP_ERROR_MAX = 65536 };
 enum wait { WAIT_NOT, WAIT_TURN, WAIT_AUTH, WAIT_AGAIN };
 
 /* One request on the network and what follows from it: a message on its way with the stream of its
- * answer (and the GETs that take that stream up again), or the stream that the server may send on. */
+ * answer (and the GETs that take that stream up again), or the stream that the server may send on.
+ */
 struct exchange {
     struct mcp_http *w;
     struct exchange *next;
@@ -31,7 +32,7 @@ struct exchange {
     long status;
     bool stream, json, told; /* told: of this try something was reported */
     struct sse sse;
-    struct buf text;   /* a body that is no stream */
+    struct buf text; /* a body that is no stream */
     struct buf last_id;
     int64_t retry_ms;
     unsigned tries; /* without an event between */
@@ -62,7 +63,6 @@ struct mcp_http {
     char *post_url; /* where its messages go */
     unsigned sessions_lost;
     struct http_call *deleting;
-    int64_t cert_expires_at;
 };
 
 /* mcp_http.c */

@@ -7,8 +7,8 @@
 enum {
     RETRY_MS = 1000,
     RETRY_MAX_MS = 60000,
-    TRIES_MAX = 8,       /* GETs in a row that bring no event */
-    LINGER_MS = 2000,    /* an answered stream may stay open so long */
+    TRIES_MAX = 8,    /* GETs in a row that bring no event */
+    LINGER_MS = 2000, /* an answered stream may stay open so long */
     SHORT_LIFE_MS = 1000,
     REFUSALS_MAX = 4,
     SESSIONS_LOST_MAX = 3
@@ -123,7 +123,7 @@ static void on_head(void *arg, long status, const char *type)
     x->json = strncasecmp(type, "application/json", 16) == 0;
     int64_t expires = http_cert_expires_at(x->http);
     if (expires)
-        w->cert_expires_at = expires;
+        conn__certificate(w->conn, expires);
     if (fine)
         oauth__accepted(w->auth);
     if (x->first && fine && !w->session) {
@@ -190,8 +190,8 @@ static bool was_refused(struct exchange *x, long status)
     struct buf challenges = {0};
     struct error why = {0};
     http_header_each(x->http, "WWW-Authenticate", collect, &challenges);
-    bool about_token =
-        status == 401 || (status == 403 && challenges.len && strstr(challenges.data, "insufficient_scope"));
+    bool about_token = status == 401 || (status == 403 && challenges.len &&
+                                         strstr(challenges.data, "insufficient_scope"));
     if (!about_token) {
         buf_release(&challenges);
         return false;
@@ -312,8 +312,8 @@ static void stream_over(struct exchange *x, const struct error *e, long status)
 static void answer_cut(struct exchange *x, const struct error *e)
 {
     if (x->modern || !x->last_id.len || x->tries >= TRIES_MAX) {
-        char *why = xasprintf("the stream ended before the answer%s%.160s", e->code ? ": " : "",
-                              e->detail);
+        char *why =
+            xasprintf("the stream ended before the answer%s%.160s", e->code ? ": " : "", e->detail);
         mcp_http__lose(x, ERR_CLOSED, why);
         free(why);
         return;
@@ -346,7 +346,7 @@ static void has_ended(struct exchange *x, long status, const struct error *e)
                            : xasprintf("HTTP %ld with what is no JSON-RPC", status);
             mcp_http__lose(x, ERR_PROTOCOL, why);
             free(why);
-        } else if (!x->id) {
+        } else { /* also in the older transport, whose answers come on the stream */
             mcp_http__drop(x);
         }
     }
@@ -377,7 +377,8 @@ static void on_done(void *arg, const struct error *e, long status)
                           ? e
                           : &(struct error){ERR_CLOSED, "the server does not resume it"});
     else if (e->code && status < 200 && !x->stream)
-        mcp_http__lose(x, e->code == ERR_UNREACHABLE || e->code == ERR_CONFIG ? e->code : ERR_CLOSED,
+        mcp_http__lose(x,
+                       e->code == ERR_UNREACHABLE || e->code == ERR_CONFIG ? e->code : ERR_CLOSED,
                        e->detail);
     else if (status < 200 || status > 299)
         has_failed(x, status, location);

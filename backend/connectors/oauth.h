@@ -1,10 +1,11 @@
-/* Private to this room: OAuth 2.1 for a connector that speaks HTTP (MCP's authorization of 2025-11-25
- * and 2026-07-28; RFC 6749, 7636, 8414, 8628, 8707, 9207, 9728). Foreign documents are bounded and
- * strictly checked; addresses that a server names are https, or loopback if its own is.
+/* Private to this room: OAuth 2.1 for a connector that speaks HTTP (MCP's authorization of
+ * 2025-11-25 and 2026-07-28; RFC 6749, 7636, 8414, 8628, 8707, 9207, 9728). Foreign documents are
+ * bounded and strictly checked; addresses that a server names are https, or loopback if its own is.
  *
  *   no token -- 401 --> look up metadata --> client credentials, assertion: token at once
  *                                        --> otherwise a person: oauth__login, then the code
- *   token -- 401 --> refresh, else as without;  403 insufficient_scope --> as 401 with more scope */
+ *   token -- 401 --> refresh, else as without;  403 insufficient_scope --> as 401 with more scope
+ */
 #ifndef CONNECTORS_OAUTH_H
 #define CONNECTORS_OAUTH_H
 
@@ -45,9 +46,9 @@ void oauth__accepted(struct oauth *a);
 void oauth__stop(struct oauth *a);
 void oauth__describe(const struct oauth *a, json_t *into); /* {auth: {...}}; no secrets */
 
-/* A person signs in. code NULL begins: answer {url, done: false, code?, device?}; otherwise it is the
- * code, or the whole address that the browser was sent to. {done: true} when there is a token. The
- * answer comes by one call of fn, later. */
+/* A person signs in. code NULL begins: answer {url, done: false, code?, device?}; otherwise it is
+ * the code, or the whole address that the browser was sent to. {done: true} when there is a token.
+ * The answer comes by one call of fn, later. */
 void oauth__login(struct oauth *a, const char *code, conn_login_done *fn, void *arg);
 void oauth__logout(struct oauth *a);
 

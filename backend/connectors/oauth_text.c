@@ -146,7 +146,8 @@ char *oauth__url_join(const char *base, const char *ref)
             dir--;
         if (ref[0] == '?')
             dir = strcspn(p.path, "?#");
-        out = xasprintf("%.*s%s%s", (int)((size_t)(p.path - base) + dir), base, dir ? "" : "/", ref);
+        out =
+            xasprintf("%.*s%s%s", (int)((size_t)(p.path - base) + dir), base, dir ? "" : "/", ref);
     }
     if (oauth__url_fine(out))
         return out;
@@ -380,8 +381,8 @@ enum err oauth__server_read(const json_t *document, const char *issuer, const ch
     out->private_key_jwt = lists(document, methods, "private_key_jwt");
     out->cimd = json_flag(document, "client_id_metadata_document_supported", false);
     out->iss = json_flag(document, "authorization_response_iss_parameter_supported", false);
-    out->device_grant = lists(document, "grant_types_supported",
-                              "urn:ietf:params:oauth:grant-type:device_code");
+    out->device_grant =
+        lists(document, "grant_types_supported", "urn:ietf:params:oauth:grant-type:device_code");
     return ERR_OK;
 }
 

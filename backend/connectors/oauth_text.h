@@ -1,4 +1,5 @@
-/* Private to OAuth: addresses, challenges, metadata and forms. Pure; everything foreign is bounded. */
+/* Private to OAuth: addresses, challenges, metadata and forms. Pure; everything foreign is bounded.
+ */
 #ifndef CONNECTORS_OAUTH_TEXT_H
 #define CONNECTORS_OAUTH_TEXT_H
 
@@ -10,12 +11,14 @@ enum { OAUTH_URL_MAX = 2048, OAUTH_VALUE_MAX = 4096 };
 
 /* ---- addresses: http or https, a host, no user, no blank or control character ---- */
 bool oauth__url_fine(const char *url);
-char *oauth__origin(const char *url); /* "https://host[:port]", lower case, no default port; malloc'ed, NULL if not fine */
+char *oauth__origin(const char *url); /* "https://host[:port]", lower case, no default port;
+                                         malloc'ed, NULL if not fine */
 bool oauth__same_origin(const char *a, const char *b);
 bool oauth__is_loopback(const char *url); /* localhost, 127.0.0.0/8, [::1] */
 /* https, or loopback while `server` is loopback: where a peer may send us. */
 bool oauth__url_trusted(const char *url, const char *server);
-/* ref as seen from base: whole, from the root, or beside it. malloc'ed, NULL if that is not fine. */
+/* ref as seen from base: whole, from the root, or beside it. malloc'ed, NULL if that is not fine.
+ */
 char *oauth__url_join(const char *base, const char *ref);
 /* ORIGIN/.well-known/NAME, and PATH behind it if with_path (RFC 8414, 9728). malloc'ed. */
 char *oauth__well_known(const char *url, const char *name, bool with_path);
@@ -60,6 +63,7 @@ bool oauth__scope_within(const char *few, const char *many);
 char *oauth__scope_join(const char *a, const char *b); /* each word once; malloc'ed */
 
 /* ---- forms ---- */
-void oauth__form_add(struct buf *form, const char *name, const char *value); /* percent-encoded; NULL value: nothing */
+void oauth__form_add(struct buf *form, const char *name,
+                     const char *value); /* percent-encoded; NULL value: nothing */
 
 #endif

@@ -59,10 +59,12 @@ char *vault_jwt(const char *pem, const char *claims, struct error *e)
         return NULL;
     bool ec = EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 256;
     if (!ec && !(EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= 2048)) {
-        err_set(e, ERR_UNSUPPORTED, "the client's key is neither EC P-256 nor RSA of 2048 bits and more");
+        err_set(e, ERR_UNSUPPORTED,
+                "the client's key is neither EC P-256 nor RSA of 2048 bits and more");
         goto out;
     }
-    const char *head = ec ? "{\"alg\":\"ES256\",\"typ\":\"JWT\"}" : "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
+    const char *head =
+        ec ? "{\"alg\":\"ES256\",\"typ\":\"JWT\"}" : "{\"alg\":\"RS256\",\"typ\":\"JWT\"}";
     add_coded(&out, head, strlen(head));
     buf_addc(&out, '.');
     add_coded(&out, claims, strlen(claims));

@@ -86,3 +86,9 @@ void vault_text_wipe(struct vault_text *t)
     sodium_free(t->text); /* wipes */
     *t = (struct vault_text){0};
 }
+
+void vault_text_put(struct vault_text *out, const char *bytes, size_t len)
+{
+    vault_text_wipe(out);
+    put(out, bytes, len);
+}

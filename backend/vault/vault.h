@@ -204,10 +204,11 @@ void vault_mac(const struct vault *v, const char *purpose, const void *bytes, si
 void vault_base64(const void *bytes, size_t len, char *out);
 /* The number of bytes; -1 unless text is the one encoding of at most max bytes. */
 int64_t vault_unbase64(const char *text, size_t text_len, uint8_t *out, size_t max);
-/* Base64 for addresses, without padding (RFC 4648, section 5); out has room for VAULT_BASE64(len). */
+/* Base64 for addresses, without padding (RFC 4648, section 5); out has room for VAULT_BASE64(len).
+ */
 void vault_base64url(const void *bytes, size_t len, char *out);
-/* A JSON Web Token over claims (JSON text), signed by a private key in PEM form: ES256 for EC P-256,
- * RS256 for RSA (RFC 7515, 7518). The caller frees. NULL with *e: NO_KEY, UNSUPPORTED. */
+/* A JSON Web Token over claims (JSON text), signed by a private key in PEM form: ES256 for EC
+ * P-256, RS256 for RSA (RFC 7515, 7518). The caller frees. NULL with *e: NO_KEY, UNSUPPORTED. */
 char *vault_jwt(const char *pem, const char *claims, struct error *e);
 bool vault_equal(const void *a, const void *b, size_t len); /* constant time */
 void vault_random(void *out, size_t len);
@@ -226,6 +227,8 @@ enum { VAULT_SECRET_MAX = 65536, VAULT_SECRET_NAME = 64 };
  * new line at its end is cut). CONFIG: it is no reference; NOT_FOUND; TOO_BIG; NO_KEY, TAMPERED. */
 enum err vault_text_get(struct vault *v, const char *reference, struct vault_text *out,
                         struct error *e);
+/* A copy of bytes in the place of what *out held. */
+void vault_text_put(struct vault_text *out, const char *bytes, size_t len);
 void vault_text_wipe(struct vault_text *t); /* NULL text is fine */
 /* True for a text of that form; says nothing about whether it can be resolved. */
 bool vault_is_reference(const char *text);
