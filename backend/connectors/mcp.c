@@ -442,8 +442,10 @@ void mcp__down(struct mcp *m, enum err code, const char *why)
 
 void mcp__sign_in(struct mcp *m, const char *why, const char *url)
 {
-    (void)url;
-    report_end(m, ERR_DENIED, why);
+    char *text = xstrdup(why);
+    conn__sign_in(m->conn, text, url);
+    forget_run(m);
+    free(text);
 }
 
 /* Ends the run from this side. */

@@ -210,17 +210,12 @@ static bool was_refused(struct exchange *x, long status)
     case OAUTH_WAIT:
         x->wait = WAIT_AUTH;
         break;
-    case OAUTH_PERSON: {
-        uint64_t run = w->run;
-        mcp_http__lose(x, ERR_DENIED, why.detail);
-        if (w->run == run && w->running) {
-            w->run++;
-            w->running = false;
-            mcp_http__drop_all(w);
-            mcp__sign_in(w->mcp, why.detail, NULL);
-        }
+    case OAUTH_PERSON: /* what runs is failed by the registry */
+        w->run++;
+        w->running = false;
+        mcp_http__drop_all(w);
+        mcp__sign_in(w->mcp, why.detail, NULL);
         break;
-    }
     case OAUTH_REFUSED:
         mcp_http__lose(x, ERR_DENIED, *why.detail ? why.detail : "the server refuses the token");
         break;

@@ -121,6 +121,7 @@ void oauth__free(struct oauth *a)
         oauth__login_tell(a, WORK_URL, &(struct error){ERR_CLOSED, "the console is stopping"});
     http_cancel(a->http);
     oauth__login_release(a);
+    free(a->redirect);
     oauth__forget(a, true);
     oauth__release_server(a);
     oauth__challenge_release(&a->challenge);

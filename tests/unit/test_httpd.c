@@ -186,7 +186,7 @@ static void refuses(void **state)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         expect(w, all[i].request, all[i].status);
     char *path = xcalloc(1, 9000), *request;
-    memset(path, 'a', 600);
+    memset(path, 'a', 3000);
     request = xasprintf("GET /%s HTTP/1.1\r\n\r\n", path);
     expect(w, request, "414");
     free(request);
