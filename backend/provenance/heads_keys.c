@@ -97,17 +97,20 @@ static void check_rows(struct verify__heads *h, struct store_db *db)
 
 /* The line that a file begins with is the present key's, or that of a later one: it may have been
  * replaced since this verification began. */
-static bool names_key(const struct verify__heads *h, const char *name)
+static bool names_key(struct verify__heads *h, const char *name)
 {
     char *path = xasprintf("%s/keys/%s", h->dir, name), line[VAULT_LABEL] = "";
     struct prov__vkey key;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-    bool none = fd < 0 && errno == ENOENT;
+    bool none = n < 0 && errno == ENOENT; /* missed at the next start; nothing false stands there */
+    bool odd = n < 0 && (errno == ELOOP || errno == EISDIR || errno == ENXIO || errno == ENOTDIR);
+    if (n < 0 && !none && !odd)
+        err_set_errno(&h->error, "cannot read", path);
     if (fd >= 0)
         close(fd);
     free(path);
-    if (none) /* it is missed at the next start; nothing false stands there */
+    if (n < 0 && !odd)
         return true;
     line[n > 0 ? n : 0] = '\0';
     line[strcspn(line, "\n")] = '\0';
@@ -140,6 +143,10 @@ void verify__heads_keys(struct verify__heads *h, struct store_db *db)
         add(h, -1, "checkpoint.key is not the key that this console holds");
     if (!names_key(h, "checkpoint.pub"))
         add(h, -1, "checkpoint.pub is not the key that this console holds");
-    if (!*h->trust.problem && !prov__trusted_ok(&h->trust, h->dir))
-        add(h, -1, "keys/trusted does not list the keys that the log names");
+    struct error e = {0};
+    enum err code = *h->trust.problem ? ERR_OK : prov__trusted_check(&h->trust, h->dir, &e);
+    if (code == ERR_TAMPERED)
+        add(h, -1, e.detail);
+    else if (code != ERR_OK)
+        h->error = e;
 }

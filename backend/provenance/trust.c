@@ -165,57 +165,64 @@ static void write_text(const struct prov__trust *t, size_t count, struct buf *ou
         buf_addf(out, "\n%s", t->at[i].note);
 }
 
-/* What the file holds, at most max bytes of it; false if there is none. */
-static bool read_text(const char *dir, size_t max, struct buf *out)
+/* What the file holds, at most max bytes of it. NOT_FOUND if there is none, IO if it cannot be
+ * read; what is no file holds nothing. */
+static enum err read_text(const char *dir, size_t max, struct buf *out, struct error *e)
 {
     char *path = xasprintf("%s/keys/trusted", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    bool found = fd >= 0 || errno != ENOENT;
-    free(path);
+    enum err code = ERR_OK;
     buf_reserve(out, max);
-    for (ssize_t n = 1; fd >= 0 && n > 0 && out->len<max; out->len += n> 0 ? (size_t)n : 0)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? 1 : -1;
+    for (; n > 0 && out->len<max; out->len += n> 0 ? (size_t)n : 0)
         n = read(fd, out->data + out->len, max - out->len);
+    if (fd < 0 && errno == ENOENT)
+        code = ERR_NOT_FOUND;
+    else if (n < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO && errno != ENOTDIR)
+        code = err_set_errno(e, "cannot read", path);
     if (fd >= 0)
         close(fd);
-    return found;
+    free(path);
+    return code;
 }
 
-/* How many of the keys the file lists, the first ones; -1 if there is no file, -2 if it says
- * something else. */
-static int64_t listed(const struct prov__trust *t, const char *dir)
+/* How many of the keys the file lists, the first ones; 0 if there is no file. TAMPERED if it says
+ * something else, IO. */
+static enum err listed(const struct prov__trust *t, const char *dir, size_t *count, struct error *e)
 {
     struct buf want = {0}, found = {0};
-    int64_t count = -2;
+    *count = 0;
     write_text(t, t->count, &want);
-    if (!read_text(dir, want.len + 1, &found))
-        count = -1;
-    for (size_t n = t->count; n > 0 && count == -2; n--) {
+    enum err code = read_text(dir, want.len + 1, &found, e);
+    for (size_t n = t->count; n > 0 && code == ERR_OK && !*count; n--) {
         buf_clear(&want);
         write_text(t, n, &want);
         if (want.len == found.len && memcmp(want.data, found.data, want.len) == 0)
-            count = (int64_t)n;
+            *count = n;
     }
     buf_release(&want);
     buf_release(&found);
-    return count;
+    if (code == ERR_OK && !*count)
+        return err_set(e, ERR_TAMPERED, "keys/trusted does not list the keys that the log names");
+    return code == ERR_NOT_FOUND ? ERR_OK : code;
 }
 
-bool prov__trusted_ok(const struct prov__trust *t, const char *dir)
+enum err prov__trusted_check(const struct prov__trust *t, const char *dir, struct error *e)
 {
-    return t->count == 0 || listed(t, dir) != -2;
+    size_t count;
+    return t->count == 0 ? ERR_OK : listed(t, dir, &count, e);
 }
 
 enum err prov__trusted_write(const struct prov__trust *t, const char *dir, struct error *e)
 {
     struct buf text = {0};
-    int64_t count = t->count ? listed(t, dir) : 0;
-    if (count == (int64_t)t->count)
-        return ERR_OK;
-    if (count == -2)
-        return err_set(e, ERR_TAMPERED, "keys/trusted does not list the keys that the log names");
+    size_t count = 0;
+    enum err code = t->count ? listed(t, dir, &count, e) : ERR_OK;
+    if (code != ERR_OK || count == t->count)
+        return code;
     char *keys = xasprintf("%s/keys", dir);
     write_text(t, t->count, &text);
-    enum err code = prov__file_put(keys, "trusted", &text, e);
+    code = prov__file_put(keys, "trusted", &text, e);
     buf_release(&text);
     free(keys);
     return code;

@@ -50,9 +50,9 @@ const char *prov__handover_check(const char *note, size_t len, const struct prov
                                  const struct prov__vkey *fresh, int64_t first);
 
 /* `keys/trusted`: a line `FIRST VKEY` for each key, then the statements, an empty line before each.
- * False if the file says something else than the list or its beginning (a crash came before it was
- * written anew); none is fine, the next checkpoint writes it. */
-bool prov__trusted_ok(const struct prov__trust *t, const char *dir);
+ * TAMPERED if the file says something else than the list or its beginning (a crash came before it
+ * was written anew), IO if it cannot be read; none is fine, the next checkpoint writes it. */
+enum err prov__trusted_check(const struct prov__trust *t, const char *dir, struct error *e);
 /* TAMPERED: the file says something else; it is left as it is. */
 enum err prov__trusted_write(const struct prov__trust *t, const char *dir, struct error *e);
 /* Where what a checkpoint covers ends, counted over all epochs. */

@@ -219,7 +219,7 @@ static void signing_key(void **state)
     assert_string_equal(t.problem, "");
     assert_int_equal(t.at[3].first, json_int(w->what, "first", -1));
     assert_int_equal(t.at[3].entry, t.at[3].first); /* T3 */
-    assert_true(prov__trusted_ok(&t, w->dir));
+    assert_int_equal(prov__trusted_check(&t, w->dir, &e), ERR_OK);
     char line[VAULT_LABEL];
     prov__vkey_write(&t.at[0].key, line);
     assert_int_equal(strncmp(first, line, strlen(line)), 0);
