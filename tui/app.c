@@ -244,7 +244,8 @@ static void next_pane(struct tui__app *app, int step)
 
 bool tui__app_searches(const struct tui__app *app)
 {
-    return app->overlay || (tui__app_ops(app)->find && !tui__app_typing(app));
+    return app->overlay ||
+           (tui__app_ops(app)->find && !tui__app_list(app) && !tui__app_typing(app));
 }
 
 /* Goes to a place of the text in what is read; says so when there is none. */

@@ -183,6 +183,8 @@ const char *tui_tr(const char *text) __attribute__((format_arg(1)));
 /* The form of a text that fits the number n in it. */
 const char *tui_tr_n(const char *one, const char *many, size_t n)
     __attribute__((format_arg(1), format_arg(2)));
+/* The language of the present texts by ISO 639: "en", or what the catalogue says. */
+const char *tui_language(void);
 #define _(text) tui_tr(text)
 #define _n(one, many, n) tui_tr_n(one, many, n)
 #define N_(text) text /* in a table: translated where it is shown */

@@ -567,9 +567,15 @@ static struct tui_list *view_list(void *self)
     return !v->open ? v->list : v->on_tree ? v->tree.list : NULL;
 }
 
+static bool view_find(void *self, const char *text, int step)
+{
+    return evidence_entry_find(self, text, step);
+}
+
 static void view_open(void *self)
 {
     struct evidence *v = self;
+    v->found = -1;
     v->list = tui_list_new(columns, sizeof(columns) / sizeof(columns[0]), &list_ops, v);
     v->rows.self = v;
     v->rows.list = v->list;
@@ -608,4 +614,5 @@ const struct view_ops view_evidence_ops = {.name = "evidence",
                                            .event = view_event,
                                            .resync = view_resync,
                                            .show = view_show,
+                                           .find = view_find,
                                            .list = view_list};

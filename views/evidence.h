@@ -57,6 +57,8 @@ struct evidence {
     size_t history_count;
     struct tui_text *text;
     struct view_scroll scroll;
+    long found;            /* the line of the text where `/` stands, -1: nowhere */
+    int text_width;        /* as it was drawn */
     char bad[64];          /* a word of the filter that is none */
     uint64_t filter_at;    /* when the filter was typed, 0: it is in force */
     uint64_t rested_at;    /* when the selection came to where it is */
@@ -71,6 +73,8 @@ struct evidence {
 void evidence_entry_set(struct evidence *v, int64_t seq, bool whole);
 void evidence_entry_release(struct evidence *v);
 void evidence_entry_draw(struct evidence *v, struct tui_area a);
+/* Goes to the next place in its text, as view_ops.find. */
+bool evidence_entry_find(struct evidence *v, const char *text, int step);
 /* Proof and what else stands in the answer, whole. */
 void evidence_proof_show(struct evidence *v);
 /* "sealed", "unsigned", "erased", "quarantined", "broken": the state of a row. */

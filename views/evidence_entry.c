@@ -343,6 +343,8 @@ void evidence_entry_set(struct evidence *v, int64_t seq, bool whole)
         ask_clear(&v->lineage);
         evidence_tree_set(v);
         v->scroll = (struct view_scroll){0};
+        v->found = -1;
+        tui_text_match(v->text, "");
         v->on_tree = false;
     }
     v->seq = seq;
@@ -375,6 +377,27 @@ void evidence_entry_draw(struct evidence *v, struct tui_area a)
         tui_putf(p.area, p.y, x, -1, ROLE_DIM, _("Esc: back to %lld"),
                  (long long)v->history[v->history_count - 1]);
     p.y++;
+    v->text_width = p.area.width;
     view_page_text(&p, v->text);
     view_page_end(&v->scroll, &p);
+}
+
+/* The text's line n is the page's row n + 1. */
+bool evidence_entry_find(struct evidence *v, const char *text, int step)
+{
+    long top = v->scroll.top > 0 ? v->scroll.top - 1 : 0;
+    bool seen = v->found >= top && v->found < v->scroll.top + v->scroll.height - 1;
+    long from = seen && step ? v->found + step : top + (step < 0 ? -1 : 0);
+    tui_text_match(v->text, text);
+    long line = tui_text_find(v->text, v->text_width, text, from, step < 0 ? -1 : 1);
+    if (line < 0 && step == 0)
+        line = tui_text_find(v->text, v->text_width, text, 0, 1);
+    if (line >= 0) {
+        v->found = line;
+        view_scroll_by(&v->scroll, (int)line + 1 - v->scroll.top);
+    } else if (!*text) {
+        v->found = -1;
+    }
+    tui_dirty();
+    return line >= 0;
 }

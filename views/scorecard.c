@@ -37,9 +37,19 @@ static const char *list_id(void *arg, size_t row)
     return json_str(row_at(arg, row), "id", "");
 }
 
+/* In the console's language, where the control has one. */
+static const char *title_of(const json_t *control)
+{
+    char member[16];
+    snprintf(member, sizeof(member), "title_%.8s", tui_language());
+    return json_str(control, member, json_str(control, "title", ""));
+}
+
 static void list_cell(void *arg, size_t row, int column, struct buf *out, enum tui_role *role)
 {
-    const char *text = json_str(row_at(arg, row), members[column], "");
+    const json_t *control = row_at(arg, row);
+    const char *text =
+        column == COL_TITLE ? title_of(control) : json_str(control, members[column], "");
     if (column == COL_ID || column == COL_LAW)
         *role = ROLE_DIM;
     buf_adds(out, *text ? text : "-");
@@ -69,6 +79,8 @@ static int list_compare(void *arg, size_t a, size_t b, int column)
     const json_t *x = row_at(arg, a), *y = row_at(arg, b);
     if (column <= COL_STATE || column > COL_REASON)
         return severity(json_str(x, "status", "")) - severity(json_str(y, "status", ""));
+    if (column == COL_TITLE)
+        return strcmp(title_of(x), title_of(y));
     return strcmp(json_str(x, members[column], ""), json_str(y, members[column], ""));
 }
 
@@ -229,7 +241,7 @@ static void draw_control(struct scorecard *v, struct tui_area a, bool focused)
     int x = tui_put_state(p.area, p.y, 0, json_str(c, "status", "not assessed"), true) + 2;
     tui_put(p.area, p.y++, x, -1, ROLE_DIM, v->open);
     struct tui_text *title = tui_text_new();
-    tui_text_add(title, ROLE_STRONG, 0, false, json_str(c, "title", "-"));
+    tui_text_add(title, ROLE_STRONG, 0, false, title_of(c));
     view_page_text(&p, title);
     tui_text_free(title);
     view_page_text(&p, v->text);

@@ -37,7 +37,7 @@ struct view_ops {
     void (*badge)(void *self, char *out, size_t size, enum tui_role *role);
     /* Goes to the thing with that id (tui_show_item). May be NULL. */
     void (*show)(void *self, const char *id);
-    /* `/` in a view without a list: goes to the next place of the text from where the view is (step
+    /* `/` while a view has no list: goes to the next place of the text from where the view is (step
      * 0: also that one; 1, -1: the one behind or before it); false: there is none. "" ends it. May
      * be NULL. */
     bool (*find)(void *self, const char *text, int step);
