@@ -82,6 +82,7 @@ void backend__withhold_connector(json_t *row)
     withhold(row, "last_error");
     json_object_del(row, "command");
     json_object_del(row, "stderr");
+    json_object_del(row, "calls");
     json_object_del(row, "noise");
     if (!json_is_array(tools))
         return;

@@ -6,6 +6,7 @@
  * K2 After ended, the kind does not know the call any more. */
 #include "backend/base/clock.h"
 #include "backend/connectors/registry_types.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ static void unlink_call(struct conn_call *call)
 
 static void free_call(struct conn_call *call)
 {
+    free(call->tool);
     loop_timer_free(call->timer);
     free((char *)call->options.idempotency);
     free(call->text);
@@ -40,6 +42,23 @@ static void deliver(struct conn_call *call)
     free_call(call);
 }
 
+/* Keeps what the call was for the connector's page; the log has it whole. */
+static void remember(const struct conn_call *call)
+{
+    struct conn *c = call->conn;
+    if (!c->past)
+        c->past = xcalloc(CONN_PAST, sizeof *c->past);
+    struct conn__past *p = &c->past[c->past_count++ % CONN_PAST];
+    const char *error = call->error.code != ERR_OK     ? call->error.detail
+                        : call->is_error && call->text ? call->text
+                                                       : "";
+    p->at = clock_real_ms();
+    p->ok = call->error.code == ERR_OK && !call->is_error;
+    p->elapsed_us = call->elapsed_us;
+    snprintf(p->tool, sizeof p->tool, "%s", call->tool);
+    snprintf(p->error, sizeof p->error, "%s", error);
+}
+
 static void end_call(struct conn_call *call)
 {
     struct conn *c = call->conn;
@@ -51,6 +70,7 @@ static void end_call(struct conn_call *call)
     } else {
         tel_record_failure(&c->calls);
     }
+    remember(call);
     loop_timer_start(call->timer, 0, 0);
 }
 
@@ -208,6 +228,7 @@ struct conn_call *conn_call(struct conn_registry *r, const char *connector, cons
     call->conn = c;
     call->options = *o;
     call->options.idempotency = xstrdup_or_null(o->idempotency);
+    call->tool = xstrdup(tool);
     call->acts = conn__tool_find(c, tool)->level != CONN_READ;
     call->limit_ms = o->limit_ms && o->limit_ms < c->timeout_ms ? o->limit_ms : c->timeout_ms;
     call->done = done;

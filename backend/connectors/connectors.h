@@ -123,8 +123,9 @@ bool conn_killed(const struct conn_registry *r);
  * n, latency_ms, latency_p95_ms, history: [ms or -1], error_rate, last_error, last_error_at,
  * last_success_at, retry_in_ms, restarts, about}]; numbers are null when not known. Caller owns. */
 json_t *conn_list(struct conn_registry *r);
-/* One of those with tools: [{name, title, description, input_schema, read_only}], command, stderr:
- * [lines], noise: [lines]. NULL: none of that name. */
+/* One of those with tools: [{name, title, description, input_schema, read_only}], calls: [{at,
+ * tool, ok, ms, error}] (the last 50, oldest first), command, stderr: [lines], noise: [lines].
+ * NULL: none of that name. */
 json_t *conn_describe(struct conn_registry *r, const char *name);
 enum err conn_check(struct conn_registry *r, const char *name,
                     struct error *e); /* health check now */

@@ -124,6 +124,24 @@ json_t *conn_list(struct conn_registry *r)
     return list;
 }
 
+/* The last calls, oldest first. */
+static json_t *past(const struct conn *c)
+{
+    json_t *list = json_array();
+    uint64_t first = c->past_count > CONN_PAST ? c->past_count - CONN_PAST : 0;
+    for (uint64_t i = first; i < c->past_count; i++) {
+        const struct conn__past *p = &c->past[i % CONN_PAST];
+        json_t *row = json_object();
+        json_puti(row, "at", p->at);
+        json_puts(row, "tool", p->tool);
+        json_put(row, "ok", json_boolean(p->ok));
+        json_put(row, "ms", rounded((double)p->elapsed_us / 1000.0));
+        json_put(row, "error", json_text(p->error, strlen(p->error)));
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
 json_t *conn_describe(struct conn_registry *r, const char *name)
 {
     const struct conn *c = conn__find(r, name);
@@ -142,6 +160,7 @@ json_t *conn_describe(struct conn_registry *r, const char *name)
         json_array_append_new(tools, tool);
     }
     json_put(row, "tools", tools);
+    json_put(row, "calls", past(c));
     json_puts(row, "command", "");
     json_put(row, "stderr", json_array());
     json_put(row, "noise", json_array());

@@ -460,6 +460,7 @@ static void free_conn(struct conn *c)
     free(c->data);
     free(c->about);
     free(c->sign_in_url);
+    free(c->past);
     free(c->version);
     free(c->protocol);
     free(c);

@@ -12,6 +12,14 @@ struct conn__tool {
     bool listed; /* by tools_allow and tools_deny */
 };
 
+enum { CONN_PAST = 50 };
+struct conn__past { /* a call that ended */
+    int64_t at;     /* real ms of its end */
+    char tool[CONN_MAX_NAME + 1], error[sizeof((struct error *)0)->detail];
+    bool ok;
+    int64_t elapsed_us;
+};
+
 struct conn {
     struct conn_registry *registry;
     struct conn *next;
@@ -46,6 +54,8 @@ struct conn {
 
     struct conn_call *running_calls;
     size_t call_count;
+    struct conn__past *past; /* a ring of CONN_PAST, NULL before the first call */
+    uint64_t past_count;
 };
 
 struct conn_registry {
@@ -59,7 +69,8 @@ struct conn_call {
     struct conn *conn;
     struct conn_call *next;
     struct conn_call_options options; /* idempotency is owned */
-    bool acts;                        /* the tool needs more than CONN_READ */
+    char *tool;
+    bool acts; /* the tool needs more than CONN_READ */
     uint64_t limit_ms;
     conn_done *done;
     void *arg;

@@ -52,6 +52,13 @@ static void test_calls(void **state)
     assert_string_equal(
         a.text, "one\n[image, image/png, about 300 bytes]\ntwo\n[link to resource file:///b: b]");
     answer_release(&a);
+    json_t *row = conn_describe(h.registry, h.name), *calls = json_object_get(row, "calls");
+    assert_int_equal(json_array_size(calls), 4);
+    assert_true(json_flag(json_array_get(calls, 1), "ok", false));
+    assert_false(json_flag(json_array_get(calls, 2), "ok", true));
+    assert_string_equal(json_str(json_array_get(calls, 2), "tool", ""), "fail");
+    assert_string_equal(json_str(json_array_get(calls, 2), "error", ""), "it went wrong");
+    json_decref(row);
     harness_shut(&h);
 }
 
