@@ -146,6 +146,13 @@ void conn__call_progress(struct conn_call *call, double progress, double total, 
         call->options.progress(call->arg, progress, total, message ? message : "");
 }
 
+void conn__call_waits(struct conn_call *call)
+{
+    enum { LEAST_MS = 5000 };
+    if (!call->ended)
+        loop_timer_start(call->timer, call->limit_ms < LEAST_MS ? LEAST_MS : call->limit_ms, 0);
+}
+
 /* C1, what has to do with levels. */
 static enum err may_act(const struct conn *c, const struct conn__tool *t, enum conn_level level,
                         struct error *e)

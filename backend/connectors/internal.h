@@ -41,6 +41,7 @@ struct conn_ops {
     /* conn_login and conn_logout; NULL: nobody signs in to this kind. */
     void (*login)(void *self, const char *code, conn_login_done *fn, void *arg);
     void (*logout)(void *self);
+    bool asks; /* an MCP server: mcp_client.c may ask it for more than tools */
 };
 
 /* Reports of a kind. */
@@ -66,6 +67,9 @@ void conn__call_fail(struct conn_call *call, enum err code, const char *why);
 /* The peer works on it: the time limit begins anew, up to the call's max_ms in all. */
 void conn__call_progress(struct conn_call *call, double progress, double total,
                          const char *message);
+/* The peer waits for a person: the time limit begins anew (at least 5 s). To be said again while
+ * that lasts. */
+void conn__call_waits(struct conn_call *call);
 const struct conn_call_options *conn__call_options(const struct conn_call *call);
 /* The name and schemas of the tool that is called, as the registry knows it; NULL: not any more. */
 const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool output);

@@ -1,38 +1,43 @@
-/* The core of the MCP client (Model Context Protocol, stateful revisions up to 2025-11-25), over
- * any wire of mcp_wire.h.
+/* The core of the MCP client, over any wire of mcp_wire.h: runs, requests, answers.
  *
- *   down -> mcp__up -> (initialize answered) initialized -> (all pages of tools/list) up
- *   any  -> mcp__down, a stream that is not MCP -> conn__down, down
+ *   down -> mcp__up -> (a handshake, mcp_era.c) -> (all pages of tools/list) up
+ *   any  -> mcp__down, an answer that is no MCP -> conn__down, down
  *
  * Invariants
- * M1 A request has an id of this run that is never used again; an answer with any other id is
- * noise. M2 A call is sent once (C3). After its end, here or by cancel, its request is forgotten; a
- * late answer is dropped. M3 Everything a server makes us keep is bounded: noise, tools, text of a
- * result, requests. M4 Servers' own requests are answered, never obeyed: ping with {}, all others
- * with -32601. No roots are declared or sent: they would widen a server's sandbox.
- */
+ * M1 A request has an id of this connector that is never used again; an answer with any other id is
+ *    noise.
+ * M2 A call is sent once (C3). After its end, here or by cancel, its request is forgotten; a late
+ *    answer is dropped. Only a server that said input_required gets it again, with the input.
+ * M3 Everything a server makes us keep is bounded: noise, log lines, lists, texts of results,
+ * requests, questions. M4 A server's own requests are answered, never obeyed: ping with {}, what
+ * the configuration allows by mcp_asked.c, all others with -32601. Roots are sent only where they
+ * are configured: they may widen a server's sandbox. M5 Every request ends in exactly one
+ * `answered`, unless it is cancelled from this side. */
 #include "backend/base/clock.h"
 #include "backend/connectors/mcp_core.h"
 #include "backend/connectors/mcp_frame.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define MCP_REVISION "2025-11-25"
-enum { LIST_CHANGED_MS = 200, LIST_LIMIT_MS = 20000 };
+/* ---- configuration */
 
-static void on_changed(void *arg);
-static void went_wrong(struct mcp *m, enum err code, const char *why);
-
-/* ---- configuration ---- */
 void *mcp__make(const struct mcp_wire_ops *wire, struct conn *c, const struct conf *conf,
                 struct error *e)
 {
+    const char *name = conn__name(c);
     struct mcp *m = xcalloc(1, sizeof *m);
     m->conn = c;
     m->wire = wire;
     m->next_id = 1;
-    m->read_tools = xstrdup(conf_str(conf, "connector", conn__name(c), "read_tools"));
-    m->changed = loop_timer_new(conn__loop(c), on_changed, m);
+    m->read_tools = xstrdup(conf_str(conf, "connector", name, "read_tools"));
+    m->protocol_wanted = xstrdup(conf_str(conf, "connector", name, "protocol"));
+    m->roots = xstrdup(conf_str(conf, "connector", name, "roots"));
+    m->log_level = xstrdup(conf_str(conf, "connector", name, "log_level"));
+    m->samples = strcmp(conf_str(conf, "connector", name, "sampling"), "no") != 0;
+    m->samples_ask = strcmp(conf_str(conf, "connector", name, "sampling"), "ask") == 0;
+    m->subscriptions = json_array();
+    mcp__era_make(m);
+    mcp__lists_make(m);
     m->self = wire->make(m, c, conf, e);
     if (!m->self) {
         mcp__conn_free(m);
@@ -46,382 +51,259 @@ void *mcp__wire(const struct mcp *m)
     return m->self;
 }
 
-static bool reads_only(const struct mcp *m, const char *tool)
-{
-    size_t len = strlen(tool);
-    for (const char *p = m->read_tools; *p;) {
-        p += strspn(p, " \t,;");
-        size_t n = strcspn(p, " \t,;");
-        if ((n == 1 && *p == '*') || (n == len && n && memcmp(p, tool, n) == 0))
-            return true;
-        p += n;
-    }
-    return false;
-}
+/* ---- requests */
 
-/* ---- requests ---- */
-static void drop_requests(struct mcp *m)
+enum err mcp__send(struct mcp *m, json_t *message, const struct mcp_outgoing *o)
 {
-    while (m->requests) {
-        struct mcp_request *r = m->requests;
-        m->requests = r->next;
-        free(r);
-    }
-    m->request_count = 0;
-}
-
-static struct mcp_request *take_request(struct mcp *m, int64_t id)
-{
-    for (struct mcp_request **at = &m->requests; *at; at = &(*at)->next) {
-        if ((*at)->id != id)
-            continue;
-        struct mcp_request *r = *at;
-        *at = r->next;
-        m->request_count--;
-        return r;
-    }
-    return NULL;
-}
-
-/* Sends one message; takes it. */
-static enum err send_message(struct mcp *m, json_t *message, struct mcp_outgoing o)
-{
+    struct mcp_outgoing out = *o;
     enum err code = ERR_CLOSED;
     json_puts(message, "jsonrpc", "2.0");
-    o.message = message;
-    o.revision = m->protocol;
+    out.message = message;
+    out.modern = m->era == ERA_MODERN;
+    if (!out.revision)
+        out.revision = m->protocol;
     if (m->open)
-        code = m->wire->send(m->self, &o);
+        code = m->wire->send(m->self, &out);
     json_decref(message);
     return code;
 }
 
-static enum err send_request(struct mcp *m, enum mcp_request_kind kind, const char *method,
-                             json_t *params, struct conn_call *call)
+static void free_request(struct mcp_request *r)
 {
-    if (m->request_count >= MCP_REQUESTS_MAX) {
-        json_decref(params);
-        return ERR_BUSY;
-    }
-    struct mcp_request *r = xcalloc(1, sizeof *r);
-    r->id = m->next_id++;
-    r->kind = kind;
-    r->call = call;
+    json_decref(r->params);
+    json_decref(r->inputs);
+    json_decref(r->state);
+    free(r);
+}
+
+struct mcp_request *mcp__request_find(struct mcp *m, int64_t id)
+{
+    struct mcp_request *r = m->requests;
+    while (r && r->id != id)
+        r = r->next;
+    return r;
+}
+
+static void unlink_request(struct mcp *m, struct mcp_request *r)
+{
+    struct mcp_request **at = &m->requests;
+    while (*at && *at != r)
+        at = &(*at)->next;
+    BUG_IF(!*at);
+    *at = r->next;
+    m->request_count--;
+}
+
+/* The params with what goes with every request of this era, and with input. */
+static json_t *params_of(const struct mcp *m, const struct mcp_request *r, bool modern)
+{
+    json_t *params = r->params ? json_copy(r->params) : json_object(), *meta = json_object();
+    if (r->call)
+        json_puti(meta, "progressToken", r->id);
+    if (modern)
+        mcp__era_meta(m, meta);
+    if (json_object_size(meta))
+        json_put(params, "_meta", meta);
+    else
+        json_decref(meta);
+    if (r->inputs && json_object_size(r->inputs))
+        json_put(params, "inputResponses", json_incref(r->inputs));
+    if (r->state)
+        json_put(params, "requestState", json_incref(r->state));
+    return params;
+}
+
+enum err mcp__request_send(struct mcp *m, struct mcp_request *r)
+{
+    bool probe = strcmp(r->method, "server/discover") == 0 && m->era == ERA_UNKNOWN;
+    json_t *message = json_object();
+    json_t *params = params_of(m, r, probe || m->era == ERA_MODERN);
+    r->id = r->id ? r->id : m->next_id++;
+    r->held = false;
     r->sent_ns = clock_mono_ns();
-    json_t *message = json_object();
     json_puti(message, "id", r->id);
-    json_puts(message, "method", method);
-    if (params)
+    json_puts(message, "method", r->method);
+    if (r->params || json_object_size(params))
         json_put(message, "params", params);
-    r->next = m->requests; /* before it is sent: an answer may come inside */
-    m->requests = r;
-    m->request_count++;
-    int64_t id = r->id;
-    enum err code = send_message(
-        m, message,
-        (struct mcp_outgoing){
-            .id = id, .method = method, .name = call ? json_str(params, "name", NULL) : NULL});
-    if (code != ERR_OK)
-        free(take_request(m, id));
-    return code;
+    else
+        json_decref(params);
+    const char *name = json_str(r->params, "name", NULL);
+    struct mcp_outgoing o = {.id = r->id,
+                             .method = r->method,
+                             .name = name ? name : json_str(r->params, "uri", NULL),
+                             .schema = r->call ? conn__tool_schema(m->conn, name, false) : NULL,
+                             .revision = probe ? MCP_MODERN : NULL,
+                             .stays = r->stays};
+    return mcp__send(m, message, &o);
 }
 
-static void notify(struct mcp *m, const char *method, json_t *params)
+struct mcp_request *mcp__ask(struct mcp *m, const char *method, json_t *params,
+                             const struct mcp_request *like, struct error *e)
+{
+    struct mcp_request *r = xcalloc(1, sizeof *r);
+    *r = *like;
+    r->id = m->next_id++;
+    r->method = method;
+    r->params = params;
+    enum err code = ERR_BUSY;
+    if (m->request_count < MCP_REQUESTS_MAX) {
+        r->next = m->requests; /* before it is sent: an answer may come inside */
+        m->requests = r;
+        m->request_count++;
+        int64_t id = r->id;
+        code = mcp__request_send(m, r);
+        if (code == ERR_OK)
+            return mcp__request_find(m, id) == r ? r : NULL;
+        if (mcp__request_find(m, id) != r) { /* the run ended inside */
+            err_set(e, code, "the server is gone");
+            return NULL;
+        }
+        unlink_request(m, r);
+    }
+    err_set(e, code, "the server does not take %s", method);
+    free_request(r);
+    return NULL;
+}
+
+void mcp__notify(struct mcp *m, const char *method, json_t *params)
 {
     json_t *message = json_object();
     json_puts(message, "method", method);
     if (params)
         json_put(message, "params", params);
-    send_message(m, message, (struct mcp_outgoing){.method = method});
-}
-/* ---- tools ---- */
-static void ask_tools(struct mcp *m, const char *cursor)
-{
-    json_t *params = json_object();
-    if (cursor)
-        json_puts(params, "cursor", cursor);
-    m->listing = true;
-    m->listing_since_ms = clock_mono_ms();
-    if (send_request(m, REQUEST_TOOLS, "tools/list", params, NULL) != ERR_OK)
-        went_wrong(m, ERR_CLOSED, "its input is closed");
+    mcp__send(m, message, &(struct mcp_outgoing){.method = method});
 }
 
-/* Forgets a list that is not answered, so that a late page cannot mix with the next one. */
-static void drop_lists(struct mcp *m)
+/* Takes it out and tells its end. */
+static void end_request(struct mcp *m, struct mcp_request *r, const json_t *result,
+                        const json_t *error, const struct error *e)
 {
-    for (struct mcp_request **at = &m->requests; *at;) {
-        struct mcp_request *r = *at;
-        if (r->kind != REQUEST_TOOLS) {
-            at = &r->next;
-            continue;
-        }
-        *at = r->next;
-        m->request_count--;
-        free(r);
+    unlink_request(m, r);
+    mcp__questions_drop(m, r->id);
+    r->answered(m, r, result, error, e);
+    free_request(r);
+}
+
+void mcp__request_fail(struct mcp *m, struct mcp_request *r, enum err code, const char *why)
+{
+    struct error e = {0};
+    err_set(&e, code, "%s", why);
+    end_request(m, r, NULL, NULL, &e);
+}
+
+void mcp__request_cancel(struct mcp *m, struct mcp_request *r)
+{
+    unlink_request(m, r);
+    mcp__questions_drop(m, r->id);
+    if (!r->held) {
+        json_t *params = json_object();
+        json_puti(params, "requestId", r->id);
+        json_puts(params, "reason", "no longer wanted");
+        m->wire->cancel(m->self, r->id);
+        if (m->era == ERA_MODERN && m->wire->closing_cancels)
+            json_decref(params);
+        else
+            mcp__notify(m, "notifications/cancelled", params);
     }
+    free_request(r);
 }
 
-static void on_changed(void *arg)
-{
-    struct mcp *m = arg;
-    if (!m->up)
-        return;
-    if (m->listing && clock_mono_ms() - m->listing_since_ms < LIST_LIMIT_MS) {
-        m->list_again = true; /* ask again when this list is complete */
-        return;
-    }
-    drop_lists(m);
-    m->pages = 0;
-    conn__tools_begin(m->conn);
-    ask_tools(m, NULL);
-}
+/* ---- answers */
 
-static void tools_complete(struct mcp *m)
-{
-    conn__tools_end(m->conn);
-    m->listing = false;
-    if (!m->up) {
-        m->up = true;
-        conn__up(m->conn, m->version, m->protocol);
-    }
-    if (m->list_again) {
-        m->list_again = false;
-        loop_timer_start(m->changed, LIST_CHANGED_MS, 0);
-    }
-}
-
-static void got_tools(struct mcp *m, const json_t *result)
-{
-    const json_t *list = json_object_get(result, "tools");
-    size_t refused = 0;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *t = json_array_get(list, i);
-        const char *name = json_str(t, "name", "");
-        const char *title =
-            json_str(t, "title", json_str(json_object_get(t, "annotations"), "title", name));
-        json_t *schema = json_object_get(t, "inputSchema");
-        json_t *output = json_object_get(t, "outputSchema"),
-               *hints = json_object_get(t, "annotations");
-        struct conn_definition d = {
-            .name = name,
-            .title = title,
-            .description = json_str(t, "description", ""),
-            .input_schema = json_is_object(schema) ? json_incref(schema) : NULL,
-            .output_schema = json_is_object(output) ? json_incref(output) : NULL,
-            .annotations = json_is_object(hints) ? json_incref(hints) : NULL,
-            .read_only = reads_only(m, name)};
-        refused += !conn__tools_add(m->conn, &d);
-    }
-    if (refused) {
-        char *line = xasprintf(
-            "mcp-console: refused %zu tools with bad or repeated names, or more than %d\n", refused,
-            CONN_MAX_TOOLS);
-        conn__tail_feed(&m->noise, line, strlen(line));
-        free(line);
-    }
-    const char *next = json_str(result, "nextCursor", "");
-    if (*next && ++m->pages < MCP_MAX_PAGES)
-        ask_tools(m, next);
-    else
-        tools_complete(m);
-}
-
-/* ---- answers ---- */
-static bool knows_revision(const char *revision)
-{
-    static const char *const known[] = {MCP_REVISION, "2025-06-18", "2025-03-26", "2024-11-05"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(known[i], revision) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void got_initialize(struct mcp *m, const json_t *result)
-{
-    const char *revision = json_str(result, "protocolVersion", "");
-    if (!knows_revision(revision)) {
-        char *why =
-            xasprintf("it speaks MCP revision \"%.32s\", which is not known here", revision);
-        went_wrong(m, ERR_UNSUPPORTED, why);
-        free(why);
-        return;
-    }
-    const json_t *info = json_object_get(result, "serverInfo");
-    const char *version = json_str(info, "version", "");
-    free(m->version);
-    free(m->protocol);
-    m->version =
-        xasprintf("%.64s%s%.32s", json_str(info, "name", ""), *version ? " " : "", version);
-    m->protocol = xstrdup(revision);
-    notify(m, "notifications/initialized", NULL);
-    m->pages = 0;
-    conn__tools_begin(m->conn);
-    if (json_is_object(json_object_get(json_object_get(result, "capabilities"), "tools")))
-        ask_tools(m, NULL);
-    else
-        tools_complete(m);
-}
-
-static void ping_answered(struct mcp *m, const struct mcp_request *r)
-{
-    /* Any answer, also an error, shows that it lives. */
-    conn__checked(m->conn, (double)(clock_mono_ns() - r->sent_ns) / 1e6, ERR_OK, NULL);
-}
-
-static void got_error(struct mcp *m, const struct mcp_request *r, const json_t *error)
-{
-    char *why = xasprintf("error %lld: %.180s", (long long)json_int(error, "code", 0),
-                          json_str(error, "message", "no message"));
-    switch (r->kind) {
-    case REQUEST_INITIALIZE:
-        went_wrong(m, ERR_PROTOCOL, why);
-        break;
-    case REQUEST_TOOLS: /* it has said that it has tools; what it had before stays */
-        m->listing = false;
-        if (!m->up)
-            went_wrong(m, ERR_PROTOCOL, why);
-        break;
-    case REQUEST_PING:
-        ping_answered(m, r);
-        break;
-    case REQUEST_CALL:
-        conn__call_fail(r->call, ERR_UPSTREAM, why);
-        break;
-    }
-    free(why);
-}
-
-static void got_call(const struct mcp_request *r, const json_t *result)
-{
-    json_t *data = json_object_get(result, "structuredContent");
-    conn__call_done(r->call, json_is_true(json_object_get(result, "isError")),
-                    mcp__result_text(result, MCP_RESULT_TEXT_MAX), data ? json_incref(data) : NULL);
-}
-
-static void note(struct mcp *m, const char *line, size_t len)
+void mcp__note(struct mcp *m, const char *line, size_t len)
 {
     m->noise_lines++;
     conn__tail_feed(&m->noise, line, len < CONN_LINE_MAX + 1 ? len : CONN_LINE_MAX + 1);
     conn__tail_feed(&m->noise, "\n", 1);
 }
 
+static void note_message(struct mcp *m, const json_t *message)
+{
+    char *text = json_write(message);
+    mcp__note(m, text, strlen(text));
+    free(text);
+}
+
 static void got_answer(struct mcp *m, const json_t *message, const json_t *id)
 {
-    struct mcp_request *r = json_is_integer(id) ? take_request(m, json_integer_value(id)) : NULL;
-    if (!r) { /* M1: late, or never asked for */
-        char *text = json_write(message);
-        note(m, text, strlen(text));
-        free(text);
+    struct mcp_request *r =
+        json_is_integer(id) ? mcp__request_find(m, json_integer_value(id)) : NULL;
+    if (!r || r->held) { /* M1: late, or never asked for */
+        note_message(m, message);
         return;
     }
     const json_t *result = json_object_get(message, "result"),
                  *error = json_object_get(message, "error");
-    if (error) {
-        got_error(m, r, error);
-    } else if (!json_is_object(result)) {
-        if (r->kind == REQUEST_CALL)
-            conn__call_fail(r->call, ERR_PROTOCOL, "the answer has neither result nor error");
-        else if (r->kind == REQUEST_PING)
-            ping_answered(m, r);
-        else
-            went_wrong(m, ERR_PROTOCOL, "an answer has neither result nor error");
-    } else {
-        switch (r->kind) {
-        case REQUEST_INITIALIZE:
-            got_initialize(m, result);
-            break;
-        case REQUEST_TOOLS:
-            got_tools(m, result);
-            break;
-        case REQUEST_PING:
-            ping_answered(m, r);
-            break;
-        case REQUEST_CALL:
-            got_call(r, result);
-            break;
-        }
-    }
-    free(r);
-}
-
-/* ---- what the server asks or tells ---- */
-static void answer_request(struct mcp *m, const char *method, const json_t *id)
-{
-    if (!json_is_integer(id) && !json_is_string(id))
+    struct error e = {0};
+    if (json_is_object(error))
+        err_set(&e, ERR_UPSTREAM, "error %lld: %.180s", (long long)json_int(error, "code", 0),
+                json_str(error, "message", "no message"));
+    else if (!json_is_object(result))
+        err_set(&e, ERR_PROTOCOL, "the answer has neither result nor error");
+    else if (mcp__input_required(m, r, result))
         return;
-    json_t *message = json_object();
-    json_put(message, "id", json_deep_copy(id));
-    if (strcmp(method, "ping") == 0) {
-        json_put(message, "result", json_object());
-    } else {
-        json_t *error = json_object();
-        json_puti(error, "code", -32601);
-        json_puts(error, "message", "Method not found");
-        json_put(message, "error", error);
-    }
-    send_message(m, message, (struct mcp_outgoing){0});
+    end_request(m, r, e.code == ERR_OK ? result : NULL, json_is_object(error) ? error : NULL, &e);
 }
 
 bool mcp__message(struct mcp *m, const json_t *message)
 {
     const json_t *id = json_object_get(message, "id"), *method = json_object_get(message, "method");
+    const json_t *params = json_object_get(message, "params");
     uint64_t run = m->runs;
     if (json_is_string(method) && id)
-        answer_request(m, json_string_value(method), id);
-    else if (json_is_string(method) &&
-             strcmp(json_string_value(method), "notifications/tools/list_changed") == 0)
-        loop_timer_start(m->changed, LIST_CHANGED_MS, 0);
+        mcp__asked(m, json_string_value(method), params, id);
+    else if (json_is_string(method))
+        mcp__told(m, json_string_value(method), params);
     else if (!method && id)
         got_answer(m, message, id);
+    else
+        note_message(m, message);
     return m->runs == run;
 }
 
 bool mcp__noise(struct mcp *m, const char *line, size_t len)
 {
-    note(m, line, len);
+    mcp__note(m, line, len);
     return true;
 }
 
 bool mcp__lost(struct mcp *m, int64_t id, enum err code, const char *why)
 {
     uint64_t run = m->runs;
-    struct mcp_request *r = take_request(m, id);
-    if (!r)
-        return true;
-    switch (r->kind) {
-    case REQUEST_INITIALIZE:
-        went_wrong(m, code, why);
-        break;
-    case REQUEST_TOOLS:
-        m->listing = false;
-        if (!m->up)
-            went_wrong(m, code, why);
-        break;
-    case REQUEST_PING:
-        conn__checked(m->conn, 0, code, why);
-        break;
-    case REQUEST_CALL:
-        conn__call_fail(r->call, code, why);
-        break;
-    }
-    free(r);
+    struct mcp_request *r = mcp__request_find(m, id);
+    if (r && !r->held)
+        mcp__request_fail(m, r, code, why);
     return m->runs == run;
 }
 
-/* ---- runs ---- */
+/* ---- runs */
+
+/* Calls were ended by the registry before it stopped the run; what is left is told here. */
 static void forget_run(struct mcp *m)
 {
     m->runs++;
-    loop_timer_stop(m->changed);
-    drop_requests(m);
-    m->open = m->up = m->listing = m->list_again = false;
+    m->open = m->up = m->probed = false;
+    loop_timer_stop(m->probe_timer);
+    mcp__lists_forget(m);
+    while (m->requests) {
+        struct mcp_request *r = m->requests;
+        if (r->call) { /* the registry tells them by itself, with the reason */
+            unlink_request(m, r);
+            free_request(r);
+        } else {
+            mcp__request_fail(m, r, ERR_CLOSED, "the server is gone");
+        }
+    }
+    mcp__questions_drop(m, 0);
+    m->era = ERA_UNKNOWN;
     free(m->protocol);
     m->protocol = NULL;
+    json_decref(m->capabilities);
+    m->capabilities = NULL;
 }
 
-/* Tells why a run ended, with the last words of the server. */
-static void report_end(struct mcp *m, enum err code, const char *why)
+/* Why a run ended, with the last words of the server. The caller frees. */
+static char *why_ended(struct mcp *m, const char *why)
 {
     struct buf text = {0}, words = {0};
     buf_adds(&text, why);
@@ -429,15 +311,18 @@ static void report_end(struct mcp *m, enum err code, const char *why)
         m->wire->last_words(m->self, &words);
     if (words.len)
         buf_addf(&text, "; %s", words.data);
-    forget_run(m);
-    conn__down(m->conn, code, text.data);
     buf_release(&words);
-    buf_release(&text);
+    return buf_take(&text);
 }
 
 void mcp__down(struct mcp *m, enum err code, const char *why)
 {
-    report_end(m, code, why);
+    char *text = why_ended(m, why);
+    if (!m->up)
+        m->era_hint = ERA_UNKNOWN; /* what it spoke may have been misjudged */
+    conn__down(m->conn, code, text);
+    forget_run(m);
+    free(text);
 }
 
 void mcp__sign_in(struct mcp *m, const char *why, const char *url)
@@ -448,52 +333,42 @@ void mcp__sign_in(struct mcp *m, const char *why, const char *url)
     free(text);
 }
 
-/* Ends the run from this side. */
-static void went_wrong(struct mcp *m, enum err code, const char *why)
+void mcp__went_wrong(struct mcp *m, enum err code, const char *why)
 {
-    struct buf text = {0};
-    buf_adds(&text, why); /* may live in what stop frees */
+    char *text = why_ended(m, why); /* before stop: why may live in what that frees */
+    m->era_hint = ERA_UNKNOWN;
     m->wire->stop(m->self, false);
-    report_end(m, code, text.data);
-    buf_release(&text);
+    conn__down(m->conn, code, text);
+    forget_run(m);
+    free(text);
 }
 
-static void shake_hands(struct mcp *m)
+void mcp__again(struct mcp *m)
 {
-    json_t *params = json_object(), *info = json_object();
-    json_puts(params, "protocolVersion", MCP_REVISION);
-    json_put(params, "capabilities", json_object());
-    json_puts(info, "name", "mcp-console");
-    json_puts(info, "version", MCPC_VERSION);
-    json_put(params, "clientInfo", info);
-    if (send_request(m, REQUEST_INITIALIZE, "initialize", params, NULL) != ERR_OK)
-        went_wrong(m, ERR_CLOSED, "its input is closed");
+    m->wire->stop(m->self, false);
+    forget_run(m);
+    m->wire->start(m->self);
 }
 
 bool mcp__up(struct mcp *m)
 {
     uint64_t run = m->runs;
     m->open = true;
-    shake_hands(m);
+    mcp__era_begin(m);
     return m->runs == run;
 }
 
 bool mcp__session_lost(struct mcp *m, const char *why)
 {
     uint64_t run = m->runs;
-    while (m->requests) { /* they may have run: never again (C3) */
-        int64_t id = m->requests->id;
-        if (m->requests->kind == REQUEST_CALL || m->requests->kind == REQUEST_PING)
-            mcp__lost(m, id, ERR_CLOSED, why);
-        else
-            free(take_request(m, id));
-        if (m->runs != run)
-            return false;
+    while (m->requests && m->runs == run) { /* they may have run: never again (C3) */
+        struct mcp_request *r = m->requests;
+        mcp__lists_forget(m);
+        mcp__request_fail(m, r, ERR_CLOSED, why);
     }
-    m->listing = m->list_again = false;
-    free(m->protocol);
-    m->protocol = NULL;
-    shake_hands(m);
+    if (m->runs != run)
+        return false;
+    mcp__era_begin(m);
     return m->runs == run;
 }
 
@@ -515,16 +390,73 @@ void mcp__conn_free(void *arg)
 {
     struct mcp *m = arg;
     forget_run(m);
+    mcp__asks_drop(m);
     if (m->self)
         m->wire->free(m->self);
-    loop_timer_free(m->changed);
+    mcp__lists_free(m);
+    loop_timer_free(m->probe_timer);
     conn__tail_release(&m->noise);
+    conn__tail_release(&m->logs);
+    json_decref(m->subscriptions);
     free(m->read_tools);
+    free(m->protocol_wanted);
+    free(m->roots);
+    free(m->log_level);
+    free(m->propose);
     free(m->version);
+    free(m->instructions);
     free(m);
 }
 
-/* ---- what the registry asks ---- */
+void mcp__ignored(struct mcp *m, struct mcp_request *r, const json_t *result, const json_t *error,
+                  const struct error *e)
+{
+    (void)m;
+    (void)r;
+    (void)result;
+    (void)error;
+    (void)e;
+}
+
+/* ---- what the registry asks */
+
+/* Text and structured content, and what is wrong with the second. */
+static void call_result(struct mcp *m, const struct mcp_request *r, const json_t *result)
+{
+    json_t *data = json_object_get(result, "structuredContent");
+    bool failed = json_is_true(json_object_get(result, "isError"));
+    char *text = mcp__result_text(result, MCP_RESULT_TEXT_MAX);
+    const char *tool = json_str(r->params, "name", "");
+    const json_t *schema = conn__tool_schema(m->conn, tool, true);
+    struct error e = {0};
+    if (schema && !failed) {
+        if (!data)
+            err_set(&e, ERR_INVALID, "it is missing");
+        else
+            conn__schema_check(schema, data, &e);
+    }
+    if (e.code != ERR_OK) { /* told, not hidden: whoever reads the result judges */
+        char *more = xasprintf("%s%s[the structured result does not fit the schema that the tool "
+                               "declares: %s]",
+                               text, *text ? "\n" : "", e.detail);
+        free(text);
+        text = more;
+    }
+    conn__call_done(r->call, failed, text, data ? json_incref(data) : NULL);
+}
+
+static void call_answered(struct mcp *m, struct mcp_request *r, const json_t *result,
+                          const json_t *error, const struct error *e)
+{
+    if (result) {
+        call_result(m, r, result);
+        return;
+    }
+    if (json_int(error, "code", 0) == MCP_E_URL_NEEDED)
+        mcp__url_needed(m, error);
+    conn__call_fail(r->call, e->code, e->detail);
+}
+
 enum err mcp__conn_call(void *arg, struct conn_call *call, const char *tool,
                         const json_t *arguments, struct error *e)
 {
@@ -532,31 +464,42 @@ enum err mcp__conn_call(void *arg, struct conn_call *call, const char *tool,
     json_t *params = json_object();
     json_puts(params, "name", tool);
     json_put(params, "arguments", json_deep_copy(arguments));
-    enum err code = send_request(m, REQUEST_CALL, "tools/call", params, call);
-    return code == ERR_OK ? ERR_OK : err_set(e, code, "the server does not take the call");
+    const struct mcp_request like = {.answered = call_answered, .call = call};
+    struct error why = {0};
+    if (mcp__ask(m, "tools/call", params, &like, &why) || why.code == ERR_OK)
+        return ERR_OK;
+    return err_set(e, why.code, "%s", why.detail);
 }
 
 void mcp__conn_cancel(void *arg, struct conn_call *call)
 {
     struct mcp *m = arg;
-    for (struct mcp_request *r = m->requests; r; r = r->next) {
-        if (r->kind != REQUEST_CALL || r->call != call)
-            continue;
-        json_t *params = json_object();
-        json_puti(params, "requestId", r->id);
-        json_puts(params, "reason", "no longer wanted");
-        m->wire->cancel(m->self, r->id);
-        free(take_request(m, r->id));
-        notify(m, "notifications/cancelled", params);
-        return;
-    }
+    struct mcp_request *r = m->requests;
+    while (r && r->call != call)
+        r = r->next;
+    if (r)
+        mcp__request_cancel(m, r);
+}
+
+/* Any answer, also an error, shows that it lives. */
+static void check_answered(struct mcp *m, struct mcp_request *r, const json_t *result,
+                           const json_t *error, const struct error *e)
+{
+    double ms = (double)(clock_mono_ns() - r->sent_ns) / 1e6;
+    if (result || error || e->code == ERR_PROTOCOL)
+        conn__checked(m->conn, ms, ERR_OK, NULL);
+    else if (m->open)
+        conn__checked(m->conn, 0, e->code, e->detail);
 }
 
 void mcp__conn_check(void *arg)
 {
     struct mcp *m = arg;
-    if (send_request(m, REQUEST_PING, "ping", NULL, NULL) != ERR_OK)
-        conn__checked(m->conn, 0, ERR_CLOSED, "it does not take a ping");
+    const struct mcp_request like = {.answered = check_answered};
+    struct error e = {0};
+    bool modern = m->era == ERA_MODERN; /* which has no ping */
+    if (!mcp__ask(m, modern ? "server/discover" : "ping", NULL, &like, &e) && e.code != ERR_OK)
+        conn__checked(m->conn, 0, e.code, "it does not take a ping");
 }
 
 void mcp__conn_describe(void *arg, json_t *into)
@@ -566,4 +509,9 @@ void mcp__conn_describe(void *arg, json_t *into)
         m->wire->describe(m->self, into);
     json_put(into, "noise", conn__tail_json(&m->noise));
     json_puti(into, "noise_lines", (int64_t)m->noise_lines);
+    json_put(into, "logs", conn__tail_json(&m->logs));
+    json_puti(into, "log_lines", (int64_t)m->log_lines);
+    if (m->instructions)
+        json_puts(into, "instructions", m->instructions);
+    mcp__conn_offers(m, into);
 }

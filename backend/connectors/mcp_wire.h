@@ -45,6 +45,9 @@ struct mcp_wire_ops {
     void (*stop)(void *self, bool orderly);
     void (*free)(void *self);
     void (*describe)(void *self, json_t *into); /* command, url, stderr ...; may be NULL */
+    /* Modern era: may a tool with this input schema (or NULL) be called over this wire? May be
+     * NULL. */
+    bool (*takes_tool)(void *self, const json_t *schema);
     /* Appends what explains an end ("stderr: ..."), or nothing; may be NULL. */
     void (*last_words)(void *self, struct buf *out);
 };
@@ -85,9 +88,9 @@ enum err mcp__conn_call(void *m, struct conn_call *call, const char *tool, const
 void mcp__conn_cancel(void *m, struct conn_call *call);
 void mcp__conn_check(void *m);
 void mcp__conn_describe(void *m, json_t *into);
-#define MCP_CONN_OPS                                                                               \
-    .may_restart = true, .start = mcp__conn_start, .stop = mcp__conn_stop, .free = mcp__conn_free, \
-    .call = mcp__conn_call, .cancel = mcp__conn_cancel, .check = mcp__conn_check,                  \
-    .describe = mcp__conn_describe
+#define MCP_CONN_OPS                                                                     \
+    .may_restart = true, .asks = true, .start = mcp__conn_start, .stop = mcp__conn_stop, \
+    .free = mcp__conn_free, .call = mcp__conn_call, .cancel = mcp__conn_cancel,          \
+    .check = mcp__conn_check, .describe = mcp__conn_describe
 
 #endif
