@@ -17,6 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What connectors ask of the program around them; of the next harness_open. */
+static const struct conn_host *harness_host;
+
 struct harness {
     struct loop *loop;
     struct conf *conf;
@@ -92,8 +95,11 @@ static inline void harness_open(struct harness *h, const char *conf_text, const 
     h->loop = loop_new();
     h->tick = loop_timer_new(h->loop, harness_tick, h);
     h->name = name;
-    struct conn_setup setup = {
-        .loop = h->loop, .conf = h->conf, .changed = harness_changed, .arg = h};
+    struct conn_setup setup = {.loop = h->loop,
+                               .conf = h->conf,
+                               .changed = harness_changed,
+                               .arg = h,
+                               .host = harness_host};
     h->registry = conn_new(&setup, &e);
     if (!h->registry)
         fail_msg("%s", e.detail);
