@@ -162,7 +162,8 @@ static void test_noise(void **state)
     json_t *row = harness_row(&h);
     const json_t *noise = json_object_get(row, "noise");
     assert_true(json_array_size(noise) >= 6);
-    assert_string_equal(json_string_value(json_array_get(noise, 0)), "debug: handling server/discover");
+    assert_string_equal(json_string_value(json_array_get(noise, 0)),
+                        "debug: handling server/discover");
     json_decref(row);
     harness_shut(&h);
 }
