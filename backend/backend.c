@@ -139,7 +139,7 @@ static void first_verify(void *arg)
     b->tick = loop_timer_new(b->loop, on_tick, b);
     loop_timer_start(b->tick, TICK_MS, TICK_MS);
     b->score_due = true;
-    backend__verify(b, VERIFY_KNOWN, NULL, NULL, NULL, NULL);
+    backend__verify(b, VERIFY_KNOWN, false, NULL, NULL, NULL, NULL);
 }
 
 /* ---- start */

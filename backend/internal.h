@@ -95,14 +95,14 @@ void backend__tell(struct backend *b, const char *type, json_t *data,
 void backend__changed(struct backend *b);
 /* Verifies the log from entry `from` on as it is now: joins a running verification of the same
  * entries, otherwise begins when the running one is over. given: checkpoints kept elsewhere that
- * are to be checked too, or NULL. done (may be NULL) gets the report, borrowed; NULL if the console
- * stops first. */
+ * are to be checked too, or NULL. chain: without the payloads. done (may be NULL) gets the report,
+ * borrowed; NULL if the console stops first. */
 typedef void verify_done(void *arg, const json_t *report);
 struct verify_given {
     const char *checkpoints;
     const char *witnesses; /* vkeys of those who are to have cosigned them, or NULL */
 };
-void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
+void backend__verify(struct backend *b, int64_t from, bool chain, const struct verify_given *given,
                      const char *actor, verify_done *done, void *arg);
 void backend__verify_forget(struct backend *b); /* at stop */
 enum { VERIFY_KNOWN = -1 };                     /* as `from`: behind what was verified last */

@@ -72,6 +72,7 @@ enum { MAX_VERIFY_WAITS = 64 };
 
 struct verify_wait {
     struct verify_wait *next;
+    bool chain;         /* without the payloads */
     int64_t from, size; /* which entries: as asked, and how many there were then */
     verify_done *done;
     void *arg;
@@ -109,12 +110,16 @@ static void verify_next(struct backend *b)
     struct prov_state now;
     prov_state(b->prov, &now);
     for (struct verify_wait *w = first; w; w = w->next) {
-        w->running = w == first || (w->from == first->from && !w->given && !first->given);
+        w->running = w == first || (w->from == first->from && w->chain == first->chain &&
+                                    !w->given && !first->given);
         w->size = now.size;
     }
-    b->verify = first->from == VERIFY_KNOWN
-                    ? prov_verify_known(b->prov, tell_progress, on_verified, b)
-                    : prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
+    if (first->from == VERIFY_KNOWN)
+        b->verify = prov_verify_known(b->prov, tell_progress, on_verified, b);
+    else if (first->chain)
+        b->verify = prov_verify_chain(b->prov, first->from, tell_progress, on_verified, b);
+    else
+        b->verify = prov_verify_start(b->prov, first->from, tell_progress, on_verified, b);
     if (first->given)
         prov_verify_given(b->verify, first->given);
     if (first->given && first->witnesses)
@@ -149,12 +154,18 @@ static void verify_tell(struct verify_wait *w, const json_t *report)
     free(w);
 }
 
+/* Every entry and every payload. */
+static bool read_all(const json_t *report)
+{
+    return json_int(report, "from", 0) == 0 && strcmp(json_str(report, "mode", ""), "chain") != 0;
+}
+
 void backend__verified(struct backend *b, json_t *report, const char *actor)
 {
-    bool full = json_int(report, "from", 0) == 0;
+    bool full = read_all(report);
     bool known = strcmp(json_str(report, "mode", ""), "start") == 0;
-    /* A part without problems says nothing of the rest, and something given that is no checkpoint
-     * of ours says nothing of the log. */
+    /* A part without problems says nothing of the rest, a chain nothing of payloads, and something
+     * given that is no checkpoint of ours says nothing of the log. */
     if (((full || known) && json_flag(report, "ok", false)) ||
         !json_flag(report, "intact", false)) {
         json_decref(b->verify_report);
@@ -182,7 +193,7 @@ static void on_verified(void *arg, json_t *report)
     for (struct verify_wait *w = waits; w; w = w->next)
         actor = w->actor ? w->actor : actor;
     backend__verified(b, report, actor);
-    backend__rolling_start(b, json_int(report, "from", 0) == 0);
+    backend__rolling_start(b, read_all(report));
     while (waits) {
         struct verify_wait *w = waits;
         waits = w->next;
@@ -192,7 +203,7 @@ static void on_verified(void *arg, json_t *report)
     verify_next(b);
 }
 
-void backend__verify(struct backend *b, int64_t from, const struct verify_given *given,
+void backend__verify(struct backend *b, int64_t from, bool chain, const struct verify_given *given,
                      const char *actor, verify_done *done, void *arg)
 {
     struct prov_state now;
@@ -205,11 +216,12 @@ void backend__verify(struct backend *b, int64_t from, const struct verify_given 
     struct verify_wait *w = xcalloc(1, sizeof *w), **end = &b->verify_waits;
     for (; *end; end = &(*end)->next) {
         const struct verify_wait *other = *end;
-        w->running |= other->running && other->from == from && other->size == now.size && !given &&
-                      !other->given;
+        w->running |= other->running && other->from == from && other->chain == chain &&
+                      other->size == now.size && !given && !other->given;
     }
     *end = w;
     w->from = from;
+    w->chain = chain;
     w->size = now.size;
     w->done = done;
     w->arg = arg;
@@ -279,11 +291,12 @@ void on_evidence_verify(struct bus_call *c, void *arg)
         }
     }
     const struct verify_given *any = given.checkpoints ? &given : NULL;
+    bool chain = json_flag(bus_params(c), "chain", false);
     if (json_flag(bus_params(c), "wait", false)) {
-        backend__verify(b, from, any, actor, answer_verify, c);
+        backend__verify(b, from, chain, any, actor, answer_verify, c);
         return;
     }
-    backend__verify(b, from, any, actor, NULL, NULL);
+    backend__verify(b, from, chain, any, actor, NULL, NULL);
     json_t *result = json_object();
     json_put(result, "started", json_true());
     bus_reply(c, result);

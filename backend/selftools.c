@@ -283,7 +283,7 @@ static void verified(void *arg, const json_t *report)
 static void start_evidence(void *arg, const json_t *arguments, struct conn_native_reply *reply)
 {
     (void)arguments;
-    backend__verify(arg, 0, NULL, NULL, verified, reply);
+    backend__verify(arg, 0, false, NULL, NULL, verified, reply);
 }
 
 static const char NO_ARGUMENTS[] =

@@ -344,7 +344,8 @@ static const char HELP[] =
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
     "ID]\n"
     "  evidence show [--json] SEQ one entry with its payload\n"
-    "  evidence verify [--json] [--from SEQ|FILE] [--checkpoint FILE [--witness VKEYFILE]]\n"
+    "  evidence verify [--json] [--chain] [--from SEQ|FILE] [--checkpoint FILE [--witness "
+    "VKEYFILE]]\n"
     "                             verify the log; exit 4 if it was tampered with\n"
     "  evidence checkpoint [--json]\n"
     "                             sign the log as it stands, and print the signed note\n"
@@ -497,6 +498,8 @@ static int take_words(struct cli *c, int argc, char **argv)
             return usage(command, seq ? "it takes the number of an entry" : "too many words");
         if ((c->checkpoint || c->witness) && strcmp(c->action, "verify") != 0)
             return usage(command, "--checkpoint and --witness are for verify");
+        if (c->chain && (strcmp(c->action, "verify") != 0 || c->bundle))
+            return usage(command, "--chain is for verify, without --bundle");
         if (c->witness && !c->checkpoint)
             return usage(command, "--witness says who is to have cosigned what --checkpoint gives");
         return check_bundle_words(c);
@@ -579,6 +582,9 @@ static bool take_option(struct cli *c, int option)
     case 'U':
         c->audit = true;
         return true;
+    case '7':
+        c->chain = true;
+        return true;
     case 'b':
         return whole_number(optarg, &c->before);
     case 'a':
@@ -619,6 +625,7 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"before", required_argument, NULL, 'b'},
                                             {"after", required_argument, NULL, 'a'},
                                             {"from", required_argument, NULL, 'f'},
+                                            {"chain", no_argument, NULL, '7'},
                                             {"type", required_argument, NULL, 'y'},
                                             {"trace", required_argument, NULL, 'r'},
                                             {"conversation", required_argument, NULL, 'C'},

@@ -221,6 +221,7 @@ static int verify(struct cli *c, struct busc *bus)
     json_puti(params, "from", c->from);
     json_put(params, "wait", json_true());
     json_put(params, "behind", json_boolean(c->from_file));
+    json_put(params, "chain", json_boolean(c->chain));
     if (given)
         json_puts(params, "checkpoints", given);
     if (keys)

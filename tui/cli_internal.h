@@ -21,6 +21,7 @@ struct cli {
     const char *action;
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
+    bool chain;              /* evidence verify */
     const char *from_file;   /* evidence verify: a checkpoint to begin behind */
     const char *what, *seal; /* keys rotate */
     const char *connector, *tool;

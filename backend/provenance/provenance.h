@@ -206,8 +206,14 @@ typedef void prov_verified(void *arg, json_t *report);
 struct prov_verify;
 struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progress *progress,
                                       prov_verified *done, void *arg);
-/* The same, from the end of what was verified last as far as that is known by this console (the
- * file `verified`, under a MAC of the master key) and the log is long; otherwise from 0. */
+/* The same without the payloads, which are neither read nor opened: entries, their chain, the trees
+ * and the signatures. payloads_checked is 0, and what session seals, checkpoints and erasures say
+ * in theirs is not compared. It leaves prov_state as it was, unless it finds a problem. */
+struct prov_verify *prov_verify_chain(struct prov *p, int64_t from, prov_progress *progress,
+                                      prov_verified *done, void *arg);
+/* The same as the first, from the end of what was verified last as far as that is known by this
+ * console (the file `verified`, under a MAC of the master key) and the log is long; otherwise from
+ * 0. */
 struct prov_verify *prov_verify_known(struct prov *p, prov_progress *progress, prov_verified *done,
                                       void *arg);
 /* In the background: takes about so many percent of one processor, and waits while entries queue.

@@ -53,6 +53,14 @@ static void tell_read(const struct prov_verify *run, struct buf *text)
     buf_adds(text, ", in canonical form, each follows the one before it");
     if (run->found_count > 1)
         buf_addf(text, ", through %zu epochs", run->found_count);
+    if (run->chain) {
+        buf_adds(text,
+                 ", and they give the head and the root shown. Payloads were not read and not "
+                 "opened: whether each is there and is what its entry commits to, and "
+                 "what session seals, checkpoints, changes of keys and erasures say in "
+                 "theirs, was not checked.");
+        return;
+    }
     buf_addf(text,
              ", and they give the head and the root shown. The sealed payloads are those that were "
              "logged; %lld of them were opened and are what their entries commit to. %lld session "
@@ -75,7 +83,7 @@ static void tell_erased(const struct prov__tally *t, struct buf *text)
 static void tell_payloads(const struct prov_verify *run, const struct prov__tally *erased,
                           struct buf *text)
 {
-    int64_t sealed = run->checked - run->payloads - erased->count;
+    int64_t sealed = run->chain ? 0 : run->checked - run->payloads - erased->count;
     tell_erased(erased, text);
     if (sealed > 0)
         buf_addf(text, " %lld stay sealed: their keys are not here.", (long long)sealed);

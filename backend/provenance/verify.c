@@ -290,15 +290,17 @@ static void tell_prov(struct prov_verify *run, const json_t *report)
 {
     struct prov *p = run->prov;
     bool broken = verify__broken(run), known = strcmp(run->mode, "start") == 0;
+    /* A good part says nothing of the rest, a good chain nothing of the payloads. */
+    bool whole = !run->chain && (run->from == 0 || known);
     if (broken) {
         p->state = PROV_BROKEN;
         prov__remember_forget(p);
         prov__breach_found(p, json_object_get(report, "problems"), run->problems.count);
-    } else if (run->from == 0 || known) {
+    } else if (whole) {
         p->state = PROV_INTACT;
         prov__remember(p, run);
     }
-    if (broken || run->from == 0 || known) { /* a good part says nothing of the rest */
+    if (broken || whole) {
         p->verified = run->checked;
         p->checked_at = clock_real_ms();
     }
@@ -345,6 +347,7 @@ static bool send_heads(struct prov_verify *run)
         verify__add(&run->problems, -1, "key", "%s", s->error.detail);
     h->path = run->path;
     h->cancelled = &run->cancelled;
+    h->chain = run->chain;
     h->key = s->key;
     h->keys.vault = run->prov->vault;
     h->dir = xstrdup(s->dir);
@@ -539,6 +542,21 @@ struct prov_verify *prov_verify_start(struct prov *p, int64_t from, prov_progres
                                       prov_verified *done, void *arg)
 {
     struct prov_verify *run = run_new(p, from);
+    run->progress = progress;
+    run->done = done;
+    run->arg = arg;
+    send(run);
+    return run;
+}
+
+struct prov_verify *prov_verify_chain(struct prov *p, int64_t from, prov_progress *progress,
+                                      prov_verified *done, void *arg)
+{
+    struct prov_verify *run = run_new(p, from);
+    run->mode = "chain";
+    run->chain = true;
+    for (int i = 0; i < VERIFY__SLOTS; i++)
+        run->slot[i].slice.chain = true;
     run->progress = progress;
     run->done = done;
     run->arg = arg;

@@ -49,6 +49,7 @@ struct verify__slice {
     /* set by the run */
     const char *path;
     const bool *cancelled;         /* read with __atomic_load_n */
+    bool chain;                    /* payloads are not looked at */
     int64_t from, to, epoch, base; /* all of one epoch */
     /* kept from slice to slice */
     struct store_db *db;
@@ -59,7 +60,7 @@ struct verify__slice {
     struct prov__tally tally; /* of all its slices */
     /* what was found */
     int64_t next, checked, payloads, edges;
-    struct verify__start start; /* seq -1: none in here */
+    struct verify__start start; /* seq -1: none in here; with chain only seq, epoch and head */
     uint8_t prev[VAULT_HASH];   /* hash of the entry before `next` */
     bool prev_known;
     struct error error;          /* the database could not be read */
@@ -80,6 +81,7 @@ struct verify__heads { /* checkpoints; a worker's while it is out */
     const char *path;
     char *dir;
     const bool *cancelled;
+    bool chain;             /* no payload is opened */
     struct prov__vkey key;  /* the one that checkpoint.key holds */
     struct prov__keys keys; /* its vault: for payloads of key.rotate */
     struct prov__epochs epochs;
@@ -132,6 +134,7 @@ struct prov_verify {
     void *arg;
     char *path;
     const char *mode;                           /* a literal, for the report */
+    bool chain;                                 /* payloads are not looked at */
     int64_t from, size, started, consumed;      /* seqs */
     int64_t sent, taken;                        /* slices */
     uint8_t head[VAULT_HASH], root[VAULT_HASH]; /* as this console knows them (R1) */

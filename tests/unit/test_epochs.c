@@ -530,6 +530,43 @@ static void paced(void **state)
     open_world(w);
 }
 
+static bool verify_chain(struct world *w)
+{
+    prov_verify_chain(w->prov, 0, NULL, verified, w);
+    loop_run(w->loop);
+    settle(w);
+    assert_string_equal(json_str(w->report, "mode", ""), "chain");
+    assert_int_equal(json_int(w->report, "payloads_checked", -1), 0);
+    return json_flag(w->report, "ok", false);
+}
+
+/* It goes through all epochs, finds what is wrong with entries, and claims nothing of payloads. */
+static void the_chain_alone(void **state)
+{
+    struct world *w = *state;
+    int64_t last = append(w, 3000);
+    assert_true(verify_chain(w));
+    assert_int_equal(json_int(w->report, "checked", 0), state_of(w).size);
+    assert_string_equal(json_str(w->report, "root", ""), state_of(w).root);
+    assert_non_null(strstr(json_str(w->report, "proved", ""), "Payloads were not read"));
+    assert_int_equal(state_of(w).state, PROV_UNCHECKED);
+    tamper(w, "DELETE FROM payloads WHERE seq = 2000");
+    assert_true(verify_chain(w));
+    assert_int_equal(state_of(w).state, PROV_UNCHECKED);
+    assert_false(verify(w));
+    append(w, 5);
+    assert_true(verify_chain(w));
+    assert_non_null(strstr(json_str(w->report, "proved", ""), "through 2 epochs"));
+    assert_int_equal(state_of(w).state, PROV_BROKEN); /* a payload is still not there */
+    assert_int_equal(state_of(w).base, last + 1);
+    /* Epoch 1 ended with another entry than the one that epoch 2 follows. */
+    tamper(w, "UPDATE entries SET entry = CAST(replace(CAST(entry AS TEXT), 'operator', 'operatos')"
+              " AS BLOB) WHERE seq = (SELECT base - 1 FROM epochs WHERE epoch = 2)");
+    assert_false(verify_chain(w));
+    assert_true(has_problem(w, "head"));
+    assert_true(has_problem(w, "leaf"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -546,6 +583,7 @@ int main(void)
         TEST(a_second_verifier_agrees),
         TEST(known_from_last_time),
         TEST(paced),
+        TEST(the_chain_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
