@@ -188,6 +188,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (!(b->state_dir = conf_state_dir(b->state_option, e)))
         return e->code;
     vault_init();
+    pol_set_known(vault_known_in);
     if (!(b->store = store_open(b->loop, b->state_dir, false, e)))
         return e->code;
     if (open_log(b, e) != ERR_OK)
@@ -293,6 +294,7 @@ static void free_rooms(struct backend *b)
     vault_close(b->vault);
     vault_pass_free(b->pass);
     vault_pass_free(b->new_pass);
+    vault_text_wipe(&b->secret);
     conf_free(b->conf);
     free(b->state_dir);
     free(b->last_status);
@@ -345,6 +347,8 @@ struct backend *backend_start(const struct backend_options *o)
     b->address = xstrdup_or_null(o->address);
     b->pass = o->pass;
     b->new_pass = o->new_pass;
+    if (o->secret)
+        b->secret = vault_text_of(o->secret, o->secret_len);
     pthread_mutex_init(&b->lock, NULL);
     /* The terminal's signals belong to the main thread. */
     sigset_t all, before;

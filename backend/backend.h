@@ -15,6 +15,8 @@ struct backend_options { /* strings are copied */
     const char *address;         /* where to listen: "inproc://..." */
     struct vault_pass *pass;     /* opens the master key, or NULL; taken */
     struct vault_pass *new_pass; /* for keys.rotate to seal a new one by, or NULL; taken */
+    const char *secret; /* the value for vault.set, or NULL; copied, the caller wipes its own */
+    size_t secret_len;
 };
 
 /* Passphrases: asked for before there is a backend, because what opens its keys must go over no

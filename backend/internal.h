@@ -37,6 +37,7 @@ struct backend {
     struct loop *loop;
     char *config_path, *state_option, *role_option, *address;
     struct vault_pass *pass, *new_pass; /* or NULL */
+    struct vault_text secret;           /* for vault.set, or empty */
     struct key_wait *key_waits;         /* methods of keys, until no key is being replaced */
     struct loop_timer *key_timer;
 

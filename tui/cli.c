@@ -325,6 +325,8 @@ static const struct cli_command COMMANDS[] = {
      "keys list|rotate|verify [--json] [--what master|signing|all] [--seal "
      "file|passphrase|systemd-creds]",
      "keys: list, rotate, verify", cli__keys},
+    {"vault", "vault list|set NAME|remove NAME|rotate [--json]",
+     "secrets that the configuration names: list, set, remove, rotate", cli__vault},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -389,6 +391,10 @@ static const char HELP[] =
     "                             replace keys; KIND: file, passphrase, systemd-creds\n"
     "  keys verify [--json]       open everything that is sealed; exit 4 if it was tampered "
     "with\n"
+    "  vault list [--json]        the names of secrets in the vault\n"
+    "  vault set NAME             seal a secret; its value is typed, or read from a pipe\n"
+    "  vault remove NAME          forget a secret\n"
+    "  vault rotate               replace the master key that seals them\n"
     "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 
 const char *cli_help(void)
@@ -503,6 +509,10 @@ static int take_words(struct cli *c, int argc, char **argv)
         if (c->witness && !c->checkpoint)
             return usage(command, "--witness says who is to have cosigned what --checkpoint gives");
         return check_bundle_words(c);
+    }
+    if (command->run == cli__vault) {
+        const char *wrong = cli__vault_words(c, argc, argv);
+        return wrong ? usage(command, wrong) : EXIT_DONE;
     }
     const char *problem;
     if (command->run == cli__keys)

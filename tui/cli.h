@@ -24,6 +24,17 @@ int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 void cli_free(struct cli *c);
 /* It seals the master key by a passphrase that is to be asked for: before it runs. */
 bool cli_wants_passphrase(const struct cli *c);
+/* It takes a secret's value: before it runs, because that goes over no bus. */
+bool cli_wants_secret(const struct cli *c);
+enum { CLI_SECRET_MAX = 65536 };
+struct cli_secret {
+    char text[CLI_SECRET_MAX + 2];
+    size_t len;
+};
+/* From the terminal without echo, or all of standard input but a new line at its end. INVALID,
+ * CANCELLED, IO. Wiped by cli_secret_wipe, also after an error. */
+enum err cli_secret_read(const struct cli *c, struct cli_secret *out, struct error *e);
+void cli_secret_wipe(struct cli_secret *s);
 /* What --help prints about subcommands, a line each. */
 const char *cli_help(void);
 /* Prints an error to stderr: what, where, what to do; returns the exit code for it. Foreign text is

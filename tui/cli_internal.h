@@ -74,6 +74,8 @@ char *cli__read_file(const char *path, int *status);
 int cli__connectors(struct cli *c, struct busc *bus); /* cli_connectors.c */
 /* The action and what stands behind it: NULL, or what is wrong. */
 const char *cli__connectors_words(struct cli *c, int argc, char **argv);
+int cli__vault(struct cli *c, struct busc *bus);                    /* cli_vault.c */
+const char *cli__vault_words(struct cli *c, int argc, char **argv); /* NULL, or what is wrong */
 /* cli_keys.c. Words: takes the action; false, and what is wrong. */
 int cli__keys(struct cli *c, struct busc *bus);
 bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);

@@ -204,9 +204,21 @@ static int command_run(int argc, char **argv, const struct arguments *a)
         cli_free(cli);
         return cli_error(&e);
     }
+    static struct cli_secret secret;
+    if (cli_wants_secret(cli)) {
+        if (cli_secret_read(cli, &secret, &e) != ERR_OK) {
+            cli_secret_wipe(&secret);
+            cli_free(cli);
+            return cli_error(&e);
+        }
+        o.secret = secret.text;
+        o.secret_len = secret.len;
+    }
     signal(SIGPIPE, SIG_IGN);
     interrupts_catch();
     struct backend *backend = backend_start(&o);
+    if (o.secret)
+        cli_secret_wipe(&secret);
     struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
     if (bus) {
         interrupted_bus = bus;

@@ -19,6 +19,10 @@ size_t pol_pii_tags(const char *text, const char **tags, size_t max);
 /* The text without its secrets, each replaced by `[redacted]`; NULL if it has none. The caller
  * frees. */
 char *pol_scrub_text(const char *text);
+/* Values that are known to be secret are taken out wherever they stand: find gives the first place
+ * of one in text and its length, or NULL; any thread. Set once, before anything is scrubbed. */
+typedef const char *pol_find_known(const char *text, size_t len, size_t *found);
+void pol_set_known(pol_find_known *find);
 /* The same for every string of a JSON value, and for members whose name says that they are secret
  * ("password", "db_token"): a new value, or another reference to this one if nothing was found. */
 json_t *pol_scrub(const json_t *value);

@@ -47,6 +47,24 @@ void vault__sweep(struct vault *v);
 /* ring.c: the opened form of a wrap; NULL if it is none. */
 struct vault_ring *vault__ring_read(const uint8_t *plain, size_t len);
 
+/* secrets.c: the file of secrets as it is read. */
+struct vault__secret {
+    char name[VAULT_SECRET_NAME + 1];
+    int64_t set_at;
+    uint8_t *sealed;
+    size_t len;
+};
+struct vault__secrets {
+    char kek_id[VAULT__KEK_ID + 1];
+    struct vault__secret *list;
+    size_t count;
+};
+/* False if the bytes are not exactly of that form. */
+bool vault__secrets_read(const char *text, size_t len, struct vault__secrets *out);
+void vault__secrets_release(struct vault__secrets *s);
+/* All of them under `to`, from its partner or from itself: all are opened in any case. */
+enum err vault__secrets_rewrap(struct vault *to, struct error *e);
+
 /* seal.c */
 /* Guarded, locked, undumped memory; never NULL. */
 void *vault__secret_alloc(size_t len);

@@ -251,7 +251,7 @@ static enum err rewrap(struct vault *to, const char *path, struct error *e)
 enum err vault_signers_rewrap(struct vault *to, int64_t *count, struct error *e)
 {
     DIR *dir = opendir(to->dir);
-    enum err code = dir ? ERR_OK : err_set_errno(e, "cannot open", to->dir);
+    enum err code = dir ? vault__secrets_rewrap(to, e) : err_set_errno(e, "cannot open", to->dir);
     *count = 0;
     for (struct dirent *one; dir && code == ERR_OK && (one = readdir(dir));) {
         size_t len = strlen(one->d_name);

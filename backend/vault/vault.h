@@ -178,8 +178,8 @@ struct vault_signer *vault_signer_stage(struct vault *v, vault_label *label, voi
 struct vault_signer *vault_signer_staged(struct vault *v, struct error *e);
 enum err vault_signer_unstage(struct vault *v, struct error *e);
 enum err vault_signer_replace(struct vault *v, struct error *e);
-/* Seals every signing key of the key directory under `to`, from its partner or from itself; count:
- * how many there are. Each file is replaced as a whole. */
+/* Seals every signing key of the key directory, and the secrets, under `to`, from its partner or
+ * from itself; count: how many signing keys there are. Each file is replaced as a whole. */
 enum err vault_signers_rewrap(struct vault *to, int64_t *count, struct error *e);
 const char *vault_signer_line(const struct vault_signer *s);
 const uint8_t *vault_signer_public(const struct vault_signer *s); /* VAULT_KEY bytes */
@@ -230,6 +230,21 @@ enum err vault_text_get(struct vault *v, const char *reference, struct vault_tex
 /* A copy of bytes in the place of what *out held. */
 void vault_text_put(struct vault_text *out, const char *bytes, size_t len);
 void vault_text_wipe(struct vault_text *t); /* NULL text is fine */
+/* Secrets of this vault, sealed under the master key in $STATE/keys/secrets. NAME has 1 to
+ * VAULT_SECRET_NAME of A-Z a-z 0-9 . _ - and no dot in front; a value 1 to VAULT_SECRET_MAX bytes
+ * without a NUL. Set replaces; what stood there before is overwritten on the disk. Each blocks for
+ * a few writes, and is not to be called while the master key is being replaced. INVALID, NOT_FOUND,
+ * TOO_BIG, NO_KEY, TAMPERED, NO_SPACE, READ_ONLY, IO. */
+enum err vault_secret_set(struct vault *v, const char *name, const struct vault_text *value,
+                          struct error *e);
+enum err vault_secret_remove(struct vault *v, const char *name, struct error *e);
+typedef void vault_secret_row(void *arg, const char *name, int64_t set_at_ms);
+enum err vault_secrets_list(struct vault *v, vault_secret_row *row, void *arg, struct error *e);
+/* The first place in text where a value stands that this process has resolved (those of 6 bytes and
+ * more), and its length; NULL: none. Any thread. */
+const char *vault_known_in(const char *text, size_t len, size_t *found);
+/* A copy of bytes for vault_secret_set. */
+struct vault_text vault_text_of(const char *bytes, size_t len);
 /* True for a text of that form; says nothing about whether it can be resolved. */
 bool vault_is_reference(const char *text);
 

@@ -42,7 +42,9 @@ def whole(state, before, what):
     opened = {one["name"]: one["text"] for one in report["checks"]}
     check(opened.get("projections") == "%d open" % before["projections"], "one key wraps all: " + what, opened)
     left = sorted(os.listdir(os.path.join(state, "keys")))
-    check(left == ["checkpoint.key", "checkpoint.pub", "master.key", "trusted"], "no step is left behind: " + what, left)
+    check(left == ["checkpoint.key", "checkpoint.pub", "master.key", "secrets", "secrets.lock", "trusted"], "no step is left behind: " + what, left)
+    names = [one["name"] for one in (run("--state", state, "vault", "list", "--json").json() or {"secrets": []})["secrets"]]
+    check(names == ["TOKEN"], "the secret is there: " + what, names)
     log = run("--state", state, "evidence", "verify", "--json")
     seen = log.json() or {}
     check(log.code == 0 and seen.get("intact"), "the log verifies: " + what, log)
@@ -85,6 +87,8 @@ def main():
     for text in ("disk full", "load average"):
         run("--state", origin, "ask", text)
     run("--state", origin, "evidence", "verify")
+    subprocess.run([BIN, "--state", origin, "vault", "set", "TOKEN"], env=env_of(None), input=b"a-secret-value\n",
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=60)
     listed = run("--state", origin, "keys", "list", "--json").json()["keys"]
     before = {"size": run("--state", origin, "evidence", "verify", "--json").json()["size"],
               "projections": [k for k in listed if k["kind"] == "master"][0]["projections"]}
