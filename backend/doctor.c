@@ -125,8 +125,9 @@ json_t *backend__doctor(struct backend *b)
     {
         const char *state = json_str(row, "state", "");
         char *name = xasprintf("connector %s", json_str(row, "name", ""));
-        bool bad = strcmp(state, "fail") == 0,
-             meh = strcmp(state, "warn") == 0 || strcmp(state, "starting") == 0;
+        bool bad = strcmp(state, "fail") == 0, meh = strcmp(state, "warn") == 0 ||
+                                                     strcmp(state, "starting") == 0 ||
+                                                     strcmp(state, "sign-in") == 0;
         add(checks, name,
             bad   ? "fail"
             : meh ? "warn"

@@ -191,11 +191,14 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
     json_array_foreach(rows, i, row)
     {
         const char *state = json_str(row, "state", "");
+        bool sign_in = strcmp(state, "sign-in") == 0;
+        state = sign_in ? "warn" : state;
         for (size_t s = 0; s < 5; s++)
             n[s] += strcmp(state, STATES[s]) == 0;
         if (strcmp(state, "fail") == 0 || strcmp(state, "warn") == 0)
             add_alert(alerts, state, json_str(row, "name", ""),
-                      json_str(row, "last_error", "degraded"));
+                      sign_in ? "it needs a sign-in: I in its pane, or connectors login"
+                              : json_str(row, "last_error", "degraded"));
     }
     json_decref(rows);
     for (size_t s = 0; s < 5; s++)

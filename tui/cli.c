@@ -307,7 +307,8 @@ static const struct cli_command COMMANDS[] = {
     {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
     {"connectors",
-     "connectors list|check|tools|call|restart [--json] [--timeout SECONDS] [NAME [TOOL [JSON]]]",
+     "connectors list|check|tools|call|restart|login|logout [--json] [--timeout SECONDS] [NAME "
+     "[TOOL [JSON]]]",
      "connectors, their health and tools", cli__connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
@@ -341,6 +342,8 @@ static const char HELP[] =
     "  connectors call [--json] [--timeout SECONDS] NAME TOOL JSON\n"
     "                             call a tool that only reads\n"
     "  connectors restart NAME    stop and start a connector\n"
+    "  connectors login NAME      sign in: shows the address, takes the code that comes back\n"
+    "  connectors logout NAME     forget the tokens\n"
     "  cost [--json] [--days N]   what models cost\n"
     "  score [--json]             the compliance scorecard\n"
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "

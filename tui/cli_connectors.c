@@ -1,10 +1,11 @@
 /* `mcp-console connectors`: list, check, tools, call, restart, enable, disable, trust, login. */
 #include "tui/cli_internal.h"
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CHECK_MS = 6000, POLL_MS = 50 };
+enum { LOGIN_MS = 10 * 60000, PASTE_MS = 200, CHECK_MS = 6000, POLL_MS = 50 };
 
 static const struct action {
     const char *name;
@@ -13,7 +14,8 @@ static const struct action {
 } ACTIONS[] = {
     {"list", 0, 0, WIRE_connectors_list},       {"check", 0, 1, WIRE_connectors_check},
     {"tools", 0, 1, WIRE_connectors_get},       {"call", 2, 3, WIRE_tools_call},
-    {"restart", 1, 1, WIRE_connectors_restart},
+    {"restart", 1, 1, WIRE_connectors_restart}, {"login", 1, 1, WIRE_connectors_login},
+    {"logout", 1, 1, WIRE_connectors_logout},
 };
 enum { ACTION_TOTAL = sizeof ACTIONS / sizeof *ACTIONS };
 
@@ -33,7 +35,7 @@ const char *cli__connectors_words(struct cli *c, int argc, char **argv)
     c->action = argv[0];
     const struct action *a = find_action(c->action);
     if (!a)
-        return "the actions are list, check, tools, call and restart";
+        return "the actions are list, check, tools, call, restart, login and logout";
     if (argc - 1 < a->least)
         return a->least == 2 ? "it takes a connector, a tool and its arguments as JSON"
                              : "it takes a connector's name";
@@ -256,6 +258,85 @@ static int call(struct cli *c, struct busc *bus)
     return status;
 }
 
+/* ---- login: shows the address, takes what is pasted, or waits for the browser ---- */
+
+static bool signs_in(struct cli *c, struct busc *bus, int *status)
+{
+    json_t *rows = fetch(c, bus, status);
+    const char *state = json_str(json_array_get(rows, 0), "state", "fail");
+    bool waits = strcmp(state, "sign-in") == 0 || strcmp(state, "starting") == 0;
+    json_decref(rows);
+    return waits;
+}
+
+/* What came back, from standard input; NULL: nothing yet. */
+static char *pasted(bool *open)
+{
+    struct pollfd in = {STDIN_FILENO, POLLIN, 0};
+    char line[8192];
+    if (!*open || poll(&in, 1, PASTE_MS) < 1)
+        return NULL;
+    if (!fgets(line, sizeof line, stdin)) {
+        *open = false;
+        return NULL;
+    }
+    line[strcspn(line, "\r\n")] = 0;
+    return *line ? xstrdup(line) : NULL;
+}
+
+static int login_end(struct cli *c, struct busc *bus)
+{
+    uint64_t until = clock_mono_ms() + LOGIN_MS;
+    bool open = true;
+    int status = EXIT_DONE;
+    while (signs_in(c, bus, &status) && status == EXIT_DONE) {
+        char *code = pasted(&open);
+        if (code) {
+            json_t *params = json_object();
+            json_puts(params, "name", c->connector);
+            json_puts(params, "code", code);
+            json_decref(cli__call(bus, WIRE_connectors_login, params, &status));
+            free(code);
+        } else if (!open) {
+            usleep(PASTE_MS * 1000);
+        }
+        if (clock_mono_ms() > until || busc_interrupted(bus)) {
+            cli_complain("nobody signed in");
+            return EXIT_FAILED;
+        }
+    }
+    return status;
+}
+
+static int login(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object();
+    json_puts(params, "name", c->connector);
+    json_t *answer = cli__call(bus, WIRE_connectors_login, params, &status);
+    if (!answer)
+        return status;
+    if (c->json) {
+        cli__print_json(answer);
+    } else if (!json_flag(answer, "done", false)) {
+        puts("Open this address in a browser on any machine:\n");
+        cli__put(json_str(answer, "url", ""), false);
+        if (*json_str(answer, "user_code", "")) {
+            fputs("\n\nThe code to type there: ", stdout);
+            cli__put(json_str(answer, "user_code", ""), false);
+        }
+        puts("\n\nThen paste the code, or the address that the browser ended at, and press Enter."
+             "\nNothing is needed if the browser runs on this machine.");
+    }
+    fflush(stdout);
+    if (!json_flag(answer, "done", false))
+        status = login_end(c, bus);
+    if (status == EXIT_DONE && !c->json)
+        printf("signed in to %s\n", c->connector);
+    json_decref(answer);
+    return status;
+}
+
 /* ---- the rest: one method with the name ---- */
 
 static int simple(struct cli *c, struct busc *bus, const struct action *a)
@@ -283,6 +364,8 @@ int cli__connectors(struct cli *c, struct busc *bus)
         return tools(c, bus);
     case WIRE_tools_call:
         return call(c, bus);
+    case WIRE_connectors_login:
+        return login(c, bus);
     default:
         return simple(c, bus, a);
     }

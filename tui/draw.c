@@ -259,6 +259,7 @@ static const struct state_row {
     {"cancelled", GLYPH_STOPPED, ROLE_DIM},
     {"running", GLYPH_RUNNING, ROLE_ACCENT},
     {"starting", GLYPH_RUNNING, ROLE_ACCENT},
+    {"sign-in", GLYPH_WARN, ROLE_WARN},
     {"not_assessed", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"not assessed", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"unchecked", GLYPH_UNKNOWN, ROLE_UNKNOWN},

@@ -31,7 +31,8 @@ static void note(const json_t *r, struct buf *out, enum tui_role *role)
 {
     const char *state = json_str(r, "state", "unknown"), *error = json_str(r, "last_error", "");
     char text[16];
-    bool bad = !strcmp(state, "warn") || !strcmp(state, "fail") || !strcmp(state, "starting");
+    bool bad = !strcmp(state, "warn") || !strcmp(state, "fail") || !strcmp(state, "starting") ||
+               !strcmp(state, "sign-in");
     if (bad && *error) {
         *role = !strcmp(state, "fail") ? ROLE_FAIL : ROLE_WARN;
         double retry = json_num(r, "retry_in_ms", -1);
@@ -100,11 +101,11 @@ static bool list_draw(void *arg, size_t row, int column, struct tui_area a)
 
 static int severity(const json_t *r)
 {
-    static const char *const order[] = {"fail", "warn", "starting", "ok", "disabled"};
-    for (int i = 0; i < 5; i++)
+    static const char *const order[] = {"fail", "warn", "sign-in", "starting", "ok", "disabled"};
+    for (int i = 0; i < 6; i++)
         if (!strcmp(order[i], json_str(r, "state", "")))
             return i;
-    return 5;
+    return 6;
 }
 
 static int list_compare(void *arg, size_t a, size_t b, int column)
@@ -373,6 +374,10 @@ static bool view_action(void *self, enum tui_action action)
             free(question);
         }
         return true;
+    case ACTION_SIGN_IN:
+        if (name)
+            connector_sign_in(c, name);
+        return true;
     case ACTION_CALL_TOOL:
         if (c->open)
             return connector_page_action(c, action);
@@ -470,9 +475,10 @@ static struct tui_list *view_list(void *self)
     return c->open ? connector_page_list(c) : c->list;
 }
 
-static const enum tui_action actions[] = {
-    ACTION_OPEN,    ACTION_FILTER,    ACTION_SORT,      ACTION_CHECK,     ACTION_RESTART,
-    ACTION_REFRESH, ACTION_CALL_TOOL, ACTION_NEXT_PART, ACTION_PREV_PART, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_OPEN,      ACTION_FILTER,  ACTION_SORT,
+                                          ACTION_CHECK,     ACTION_RESTART, ACTION_REFRESH,
+                                          ACTION_CALL_TOOL, ACTION_SIGN_IN, ACTION_NEXT_PART,
+                                          ACTION_PREV_PART, ACTION_NONE};
 const struct view_ops view_connectors_ops = {.name = "connectors",
                                              .size = sizeof(struct connectors),
                                              .actions = actions,

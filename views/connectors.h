@@ -50,4 +50,7 @@ void connector_tool_text(struct connectors *c); /* the open tool, into text */
 /* Opens the form of a tool's arguments; what is sent is called and its answer shown. */
 void connector_tool_form(struct connectors *c, const char *name);
 
+/* connector_sign_in.c */
+void connector_sign_in(struct connectors *c, const char *name);
+
 #endif
