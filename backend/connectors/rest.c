@@ -9,9 +9,12 @@
 #include "backend/connectors/rest.h"
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SCOPES = 2, TOKEN_MAX = 8192, RETRY_MAX_S = 3600, ERROR_BYTES = 4096 };
 /* A sign-in is renewed after this time, or sooner when it is refused (Keystone's last a day). */
@@ -45,7 +48,7 @@ struct rest {
     unsigned refs; /* R2 */
     bool running;
     char *base[REST_BASES];
-    char *account, *user, *project, *token_header, *token_ref, *password_ref;
+    char *account, *user, *project, *token_header, *token_ref, *password_ref, *file;
     struct vault_text secret, password;
     char *token[SCOPES];
     uint64_t token_at_ms[SCOPES];
@@ -74,6 +77,7 @@ static void unref(struct rest *r)
     free(r->user);
     free(r->project);
     free(r->token_header);
+    free(r->file);
     free(r->token_ref);
     free(r->password_ref);
     vault_text_wipe(&r->secret);
@@ -131,24 +135,24 @@ static char *basic_header(const char *user, const struct vault_text *password)
     return buf_take(&b);
 }
 
+/* It signs in before it asks: an access token is for the first scope only. */
+static bool signs_in(const struct rest *r, int scope)
+{
+    return r->kind->login && r->password.text && (!r->secret.text || scope > 0);
+}
+
 /* The header that says who asks; NULL: none. The caller wipes. */
 static char *auth_header(const struct rest *r, int scope)
 {
+    if (signs_in(r, scope))
+        return r->token[scope] ? xasprintf("%s%s", r->kind->signed_header, r->token[scope]) : NULL;
     if (r->secret.text && *r->token_header)
         return xasprintf("%s: %s", r->token_header, r->secret.text);
     if (r->secret.text)
         return xasprintf("%s%s",
                          r->kind->token_header ? r->kind->token_header : "Authorization: Bearer ",
                          r->secret.text);
-    if (r->kind->login)
-        return r->token[scope] ? xasprintf("%s%s", r->kind->signed_header, r->token[scope]) : NULL;
-    return r->password.text ? basic_header(r->user, &r->password) : NULL;
-}
-
-/* It signs in before it asks. */
-static bool signs_in(const struct rest *r)
-{
-    return r->kind->login && r->password.text && !r->secret.text;
+    return r->password.text && !r->kind->login ? basic_header(r->user, &r->password) : NULL;
 }
 
 /* A1: an address without a query, a fragment or a user; one slash less at its end. */
@@ -163,7 +167,7 @@ static enum err read_base(struct rest *r, const struct conf *conf, enum rest_bas
         return err_set(e, ERR_CONFIG,
                        "%s: %s is an http or https address without a user, a query or a fragment",
                        conf_where(conf, "connector", name, key), key);
-    if (!*said && which == REST_URL)
+    if (!*said && which == REST_URL && !*r->file)
         return err_set(e, ERR_CONFIG, "[connector \"%s\"]: url is missing", name);
     size_t len = strlen(said);
     while (len && said[len - 1] == '/')
@@ -185,6 +189,7 @@ struct rest *rest__make(struct conn *c, const struct conf *conf, const struct re
     r->user = xstrdup(conf_str(conf, "connector", name, "user"));
     r->project = xstrdup(conf_str(conf, "connector", name, "project"));
     r->token_header = xstrdup(conf_str(conf, "connector", name, "token_header"));
+    r->file = xstrdup(kind->file ? conf_str(conf, "connector", name, "file") : "");
     bool fine = check_reference(r, conf, "token", &r->token_ref, e) == ERR_OK &&
                 check_reference(r, conf, "password", &r->password_ref, e) == ERR_OK;
     if (fine && strpbrk(r->token_header, ": \r\n\t")) {
@@ -316,6 +321,33 @@ static void read_work(void *arg)
         json_array_append_new(run->answers, answer);
 }
 
+/* The file in place of a peer; a special one or a directory is refused. */
+static void file_work(void *arg)
+{
+    struct run *run = arg;
+    const char *path = run->rest->file;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        err_set_errno(&run->error, "reading", path);
+        return;
+    }
+    char block[65536];
+    ssize_t n = 0;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        err_set(&run->error, ERR_INVALID, "%s is no plain file", path);
+    while (run->error.code == ERR_OK && (n = read(fd, block, sizeof block)) > 0) {
+        buf_add(&run->body, block, (size_t)n);
+        if (run->body.len > REST_MAX_BODY)
+            err_set(&run->error, ERR_TOO_BIG, "%s is larger than 16 MiB", path);
+    }
+    if (n < 0)
+        err_set_errno(&run->error, "reading", path);
+    close(fd);
+    if (run->error.code == ERR_OK)
+        read_work(run);
+}
+
 static void shape_work(void *arg)
 {
     struct run *run = arg;
@@ -407,7 +439,8 @@ static void refused(struct run *run, long status)
 {
     struct rest *r = run->rest;
     bool get = !run->ask.method || strcmp(run->ask.method, "GET") == 0;
-    if (status == 401 && run->stage == STAGE_ASK && signs_in(r) && get && !run->signed_again) {
+    if (status == 401 && run->stage == STAGE_ASK && signs_in(r, run->ask.scope) && get &&
+        !run->signed_again) {
         run->signed_again = true; /* A4: the sign-in ran out */
         forget_tokens(r);
         run_on(run);
@@ -454,31 +487,6 @@ static bool keep_token(struct run *run)
     return true;
 }
 
-static void read_done(void *arg, bool cancelled)
-{
-    struct run *run = arg;
-    run->working = false;
-    buf_release(&run->body);
-    if (run->orphan) {
-        run_free(run);
-    } else if (cancelled) {
-        run_fail(run, ERR_CLOSED, "the console is stopping");
-    } else if (run->error.code != ERR_OK) {
-        char *why = xasprintf("the answer is no JSON that can be read: %s", run->error.detail);
-        run_fail(run, ERR_PROTOCOL, why);
-        free(why);
-    } else {
-        run_on(run);
-    }
-}
-
-static bool on_data(void *arg, const char *bytes, size_t len)
-{
-    struct run *run = arg;
-    buf_add(&run->body, bytes, len);
-    return true;
-}
-
 /* A probe that needs no JSON is over with its status. */
 static bool probe_is_over(struct run *run)
 {
@@ -495,6 +503,33 @@ static bool probe_is_over(struct run *run)
         conn__checked(r->conn, (double)(clock_mono_ns() - run->began_ns) / 1e6, ERR_OK, NULL);
         run_free(run);
     }
+    return true;
+}
+
+static void read_done(void *arg, bool cancelled)
+{
+    struct run *run = arg;
+    run->working = false;
+    buf_release(&run->body);
+    if (run->orphan) {
+        run_free(run);
+    } else if (cancelled) {
+        run_fail(run, ERR_CLOSED, "the console is stopping");
+    } else if (run->error.code != ERR_OK) {
+        bool file = *run->rest->file != '\0';
+        char *why = xasprintf(
+            "%s%s", file ? "" : "the answer is no JSON that can be read: ", run->error.detail);
+        run_fail(run, file ? run->error.code : ERR_PROTOCOL, why);
+        free(why);
+    } else if (!probe_is_over(run)) {
+        run_on(run);
+    }
+}
+
+static bool on_data(void *arg, const char *bytes, size_t len)
+{
+    struct run *run = arg;
+    buf_add(&run->body, bytes, len);
     return true;
 }
 
@@ -532,6 +567,21 @@ static void on_done(void *arg, const struct error *e, long status)
 
 /* ---- asking */
 
+/* A1: libcurl would take "." and ".." out of the path, and so ask for another thing. */
+static bool has_dot_segment(const char *path)
+{
+    size_t len = strcspn(path, "?");
+    for (size_t at = 0; at < len; at++) {
+        size_t n = 0;
+        while (at + n < len && path[at + n] != '/')
+            n++;
+        if ((n == 1 && path[at] == '.') || (n == 2 && path[at] == '.' && path[at + 1] == '.'))
+            return true;
+        at += n;
+    }
+    return false;
+}
+
 static void send_ask(struct run *run)
 {
     struct rest *r = run->rest;
@@ -539,6 +589,19 @@ static void send_ask(struct run *run)
     static const struct http_ops ops = {.data = on_data, .done = on_done};
     if (++run->asks > REST_MAX_ASKS) {
         run_fail(run, ERR_TOO_BIG, "the answer needs too many requests");
+        return;
+    }
+    if (has_dot_segment(ask->path.data ? ask->path.data : "")) {
+        run_fail(run, ERR_INVALID, "an argument makes a path with . or ..");
+        return;
+    }
+    if (*r->file) {
+        run->working = true;
+        loop_work(conn__loop(r->conn), file_work, read_done, run);
+        return;
+    }
+    if (!*r->base[ask->base]) {
+        run_fail(run, ERR_CONFIG, "an address that this needs is not configured");
         return;
     }
     char *url = xasprintf("%s%s", r->base[ask->base], ask->path.data ? ask->path.data : "");
@@ -615,7 +678,7 @@ static void run_on(struct run *run)
         return;
     }
     int scope = run->ask.scope;
-    bool signs = signs_in(r) && (run->tool || r->kind->check_signs);
+    bool signs = signs_in(r, scope) && (run->tool || r->kind->check_signs);
     bool old = r->token[scope] && clock_mono_ms() - r->token_at_ms[scope] > TOKEN_MS;
     if (signs && (!r->token[scope] || old)) {
         ask_release(&run->ask);

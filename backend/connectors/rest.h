@@ -65,6 +65,7 @@ struct rest_kind {
     bool check_signs;         /* that request needs the sign-in of scope 0 */
     const char *about;        /* path of a JSON answer with the version, or NULL */
     const char *version_at;   /* JSON pointer into that */
+    bool file;                /* the key `file` may name a file that answers every request */
     const char *token_header; /* "Authorization: Bearer ", "X-Token: "; NULL: Bearer */
     /* Where the kind signs in with user and password: the request; the token is in the header.
      * NULL: no */
