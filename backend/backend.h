@@ -42,8 +42,10 @@ void backend_stop(struct backend *b);
 enum err backend_error(struct backend *b, struct error *e);
 
 /* Verifies a bundle (docs/evidence-format.md) without a console: nothing is started, no state is
- * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere; both
- * may be NULL. The report is the caller's; backend/provenance/bundle.h says what is in it. */
-json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes);
+ * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere;
+ * witnesses: verifier keys of witnesses that are to have cosigned; each may be NULL. The report is
+ * the caller's; backend/provenance/bundle.h says what is in it. */
+json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
+                              const char *witnesses);
 
 #endif

@@ -395,9 +395,10 @@ void on_evidence_export_read(struct bus_call *c, void *arg)
 
 /* ---- without a console ---- */
 
-json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes)
+json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
+                              const char *witnesses)
 {
-    struct bundle_given given = {bytes, len, key, notes};
+    struct bundle_given given = {bytes, len, key, notes, witnesses};
     vault_init();
     return bundle_verify(&given);
 }

@@ -361,6 +361,7 @@ static const char HELP[] =
     "                  [--force] [--json] -o FILE\n"
     "                             a signed bundle of entries, to be checked elsewhere\n"
     "  evidence verify --bundle FILE [--json] [--key FILE] [--checkpoint FILE]\n"
+    "                  [--witness VKEYFILE]\n"
     "                             check a bundle, without the log\n"
     "  evidence lineage [--json|--dot] [--down] ID\n"
     "                             what an entry or a trace derives from; --audit: all of "
@@ -509,8 +510,9 @@ static int take_words(struct cli *c, int argc, char **argv)
             return usage(command, "--checkpoint and --witness are for verify");
         if (c->chain && (strcmp(c->action, "verify") != 0 || c->bundle))
             return usage(command, "--chain is for verify, without --bundle");
-        if (c->witness && !c->checkpoint)
-            return usage(command, "--witness says who is to have cosigned what --checkpoint gives");
+        if (c->witness && !c->checkpoint && !c->bundle)
+            return usage(command, "--witness says who is to have cosigned what --checkpoint or "
+                                  "--bundle gives");
         return check_bundle_words(c);
     }
     if (command->run == cli__vault) {

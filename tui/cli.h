@@ -18,8 +18,8 @@ int cli_run(struct cli *c, struct busc *bus);
 /* `evidence verify --bundle` needs no console: true for it, and then cli_bundle_run is to be called
  * instead of cli_run. */
 bool cli_wants_bundle(const struct cli *c);
-typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key,
-                                  const char *notes);
+typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
+                                  const char *witnesses);
 int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 void cli_free(struct cli *c);
 /* It seals the master key by a passphrase that is to be asked for: before it runs. */

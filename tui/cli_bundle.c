@@ -228,6 +228,17 @@ static void print_report(const json_t *report)
         printf("%s\n", json_flag(report, "pinned", false) ? " (the one that was given)"
                                                           : " (from the bundle)");
     }
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(report, "cosigned"), i, one)
+    {
+        printf("witness ");
+        cli__put(json_str(one, "witness", ""), false);
+        printf(", %lld entries, ", (long long)json_int(one, "size", 0));
+        cli__put(json_str(one, "at", ""), false);
+        printf("%s\n", json_flag(one, "given", false) ? " (a key that was given)"
+                                                      : " (its key is from the bundle)");
+    }
     printf("proved  ");
     cli__put(json_str(report, "proved", ""), false);
     putchar('\n');
@@ -244,11 +255,13 @@ int cli_bundle_run(struct cli *c, cli_bundle_verify *verify)
     struct buf bytes = {0}, key = {0};
     int status = EXIT_DONE;
     char *notes = c->checkpoint ? cli__read_checkpoints(c->checkpoint, &status) : NULL;
+    char *witnesses =
+        c->witness && status == EXIT_DONE ? cli__read_file(c->witness, &status) : NULL;
     if (status == EXIT_DONE && ((c->key && read_key(c->key, &key, &e) != ERR_OK) ||
                                 read_file(c->bundle, BUNDLE_MOST, &bytes, &e) != ERR_OK))
         status = cli_error(&e);
     if (status == EXIT_DONE) {
-        json_t *report = verify(bytes.data, bytes.len, c->key ? key.data : NULL, notes);
+        json_t *report = verify(bytes.data, bytes.len, c->key ? key.data : NULL, notes, witnesses);
         if (c->json)
             cli__print_json(report);
         else
@@ -260,5 +273,6 @@ int cli_bundle_run(struct cli *c, cli_bundle_verify *verify)
     buf_release(&bytes);
     buf_release(&key);
     free(notes);
+    free(witnesses);
     return cli_flush(status);
 }

@@ -47,13 +47,16 @@ void prov_bundle_free(struct prov_bundle *b); /* NULL is fine */
 struct bundle_given { /* to verify; pure, any thread */
     const void *bytes;
     size_t len;
-    const char *key;   /* a vkey, its line, that the reader trusts; NULL: none */
-    const char *notes; /* checkpoints kept elsewhere; NULL: none */
+    const char *key;       /* a vkey, its line, that the reader trusts; NULL: none */
+    const char *notes;     /* checkpoints kept elsewhere; NULL: none */
+    const char *witnesses; /* vkeys of witnesses that are to have cosigned; NULL: none */
 };
 /* {ok, intact (no problem says that something was changed), created, scope, tool, entries, first,
  * last, payloads: {disclosed, attested, withheld, erased}, trees: [{epoch, base, size, root,
- * origin}], keys: [vkey], pinned, proved, warnings: [text], problems: [{member, seq?, code, text}]
- * (first 100), problem_count}. What could not be read is null or left out. Caller owns. */
+ * origin}], keys: [vkey], cosigned: [{witness, key, size, at, given}] (size: entries of all epochs
+ * that the latest checkpoint with its line covers), pinned, proved, warnings: [text], problems:
+ * [{member, seq?, code, text}] (first 100), problem_count}. What could not be read is null or left
+ * out. Caller owns. */
 json_t *bundle_verify(const struct bundle_given *in);
 
 #endif

@@ -230,16 +230,34 @@ static bool keep_note(void *arg, const struct store_row *row)
     return true;
 }
 
+/* Over how many entries the checkpoint goes that most witnesses cosigned; -1: none covers `first`.
+ */
+static int64_t cosigned_size(struct bundle__job *j, struct store_db *db, const char *origin,
+                             int64_t epoch, int64_t first)
+{
+    struct buf note = {0};
+    struct prov__checkpoint c;
+    int64_t size = -1;
+    if (prov__cosigned_note(db, origin, epoch, first, &note, &j->error) == ERR_OK && note.len &&
+        prov__note_read(note.data, note.len, &c) == NULL)
+        size = c.head.size;
+    buf_release(&note);
+    return size;
+}
+
 /* The checkpoints of an epoch before the one that its entries are proved by, which cover the first
- * of them: oldest first, and what leads from each to the newest. */
+ * of them: oldest first, and what leads from each to the newest. With what witnesses signed. */
 static enum err add_checkpoints(struct bundle__job *j, struct prov__stored *stored, int64_t first,
-                                struct bundle__tree *t, struct buf *out)
+                                const char *origin, struct bundle__tree *t, struct buf *out)
 {
     struct rows rows = {.count = 0};
+    int64_t cosigned = cosigned_size(j, stored->db, origin, t->epoch, first);
     enum err code = store_query(stored->db, &j->error, keep_note, &rows,
-                                "SELECT note FROM checkpoints WHERE epoch = ? AND size > ?"
-                                " AND size < ? ORDER BY size DESC LIMIT 31",
-                                "iii", t->epoch, first, t->size);
+                                "SELECT note FROM checkpoints WHERE epoch = ?1 AND size < ?3"
+                                " AND (size = ?4 OR size IN (SELECT size FROM checkpoints"
+                                " WHERE epoch = ?1 AND size > ?2 AND size < ?3"
+                                " ORDER BY size DESC LIMIT 30)) ORDER BY size DESC",
+                                "iiii", t->epoch, first, t->size, cosigned);
     for (size_t i = rows.count; i-- > 0 && code == ERR_OK;) {
         struct prov__checkpoint c;
         const char *problem = prov__note_read(rows.note[i], strlen(rows.note[i]), &c);
@@ -249,19 +267,20 @@ static enum err add_checkpoints(struct bundle__job *j, struct prov__stored *stor
             code = prov__prove_consistency(prov__stored_node, stored, c.head.size, t->size,
                                            &t->consistency[t->consistency_count].proof, &j->error);
         t->consistency[t->consistency_count++].from = c.head.size;
-        buf_addf(out, "%s\n", rows.note[i]);
+        if (code == ERR_OK)
+            code = bundle__note_add(stored->db, origin, c.head.size, rows.note[i],
+                                    json_object_get(j->predicate, "witnesses"), out, &j->error);
     }
     for (size_t i = 0; i < rows.count; i++)
         free(rows.note[i]);
     return code;
 }
 
-static void describe_tree(struct bundle__job *j, const struct bundle__tree *t,
+static void describe_tree(struct bundle__job *j, const struct bundle__tree *t, const char *origin,
                           const uint8_t root[VAULT_HASH])
 {
     char hex[2 * VAULT_HASH + 1];
     json_t *trees = json_object_get(j->predicate, "trees"), *tree = json_object();
-    char *origin = prov__origin(&j->keys.at[j->keys.count - 1].vkey, t->epoch);
     text_hex(root, VAULT_HASH, hex);
     json_puti(tree, "epoch", t->epoch);
     json_puti(tree, "base", t->base);
@@ -269,7 +288,6 @@ static void describe_tree(struct bundle__job *j, const struct bundle__tree *t,
     json_puts(tree, "root", hex);
     json_puts(tree, "origin", origin);
     json_array_append_new(trees, tree);
-    free(origin);
 }
 
 /* The tree of an epoch, with the chosen entries [from, from + count) that are in it. */
@@ -284,6 +302,7 @@ static enum err add_tree(struct bundle__job *j, struct store_db *db,
     const char *problem = prov__note_read(note, strlen(note), &c);
     if (problem)
         return err_set(&j->error, ERR_TAMPERED, "a stored checkpoint: %s", problem);
+    char *origin = prov__origin(&j->keys.at[j->keys.count - 1].vkey, t.epoch);
     int64_t *index = xcalloc(count, sizeof *index);
     for (size_t i = 0; i < count; i++)
         index[i] = j->entries.seq[from + i] - t.base;
@@ -292,16 +311,19 @@ static enum err add_tree(struct bundle__job *j, struct store_db *db,
     prov__stored_set(&stored, db, t.epoch, t.base);
     enum err code = cover__prove(prov__stored_node, &stored, t.size, &leaves, &hashes, &j->error);
     if (code == ERR_OK)
-        code = add_checkpoints(j, &stored, index[0], &t, notes);
+        code = add_checkpoints(j, &stored, index[0], origin, &t, notes);
     if (code == ERR_NOT_FOUND) /* a node of the tree that is not there */
         j->error.code = code = ERR_CORRUPT;
-    buf_addf(notes, "%s\n", note);
+    if (code == ERR_OK)
+        code = bundle__note_add(db, origin, t.size, note,
+                                json_object_get(j->predicate, "witnesses"), notes, &j->error);
     t.cover = (const uint8_t *)hashes.data;
     t.cover_count = hashes.len / VAULT_HASH;
     bundle__proofs_write(&t, &j->tree[j->trees].proofs);
-    describe_tree(j, &t, c.head.root);
+    describe_tree(j, &t, origin, c.head.root);
     j->tree[j->trees++].epoch = t.epoch;
     free(index);
+    free(origin);
     buf_release(&hashes);
     prov__stored_release(&stored);
     return code;
@@ -356,6 +378,7 @@ static enum err add_trees(struct bundle__job *j, struct store_db *db)
 {
     struct buf note = {0};
     json_put(j->predicate, "trees", json_array());
+    json_put(j->predicate, "witnesses", json_array());
     for (size_t from = 0; from < j->entries.count && j->error.code == ERR_OK;) {
         const struct prov__epoch *epoch = prov__epoch_of(&j->epochs, j->entries.seq[from]);
         size_t count = 1;
@@ -558,7 +581,7 @@ void bundle__finish(void *arg)
     vault_sha256(statement->data, statement->len, NULL, 0, hash);
     text_hex(hash, VAULT_HASH, j->bundle->sha256);
     prov__vkey_write(&j->keys.at[j->keys.count - 1].vkey, key);
-    struct bundle_given given = {p.tar->data, p.tar->len, key, NULL};
+    struct bundle_given given = {p.tar->data, p.tar->len, key, NULL, NULL};
     json_t *report = bundle_verify(&given); /* U1 */
     if (!json_flag(report, "ok", false))
         err_set(&j->error, ERR_TAMPERED, "%s",

@@ -3,6 +3,7 @@
 #define PROV_BUNDLE_PARTS_H
 
 #include "backend/provenance/bundle.h"
+#include "backend/provenance/cosign.h"
 #include "backend/provenance/cover.h"
 #include "backend/provenance/dsse.h"
 #include "backend/provenance/tar.h"
@@ -10,8 +11,9 @@
 #define BUNDLE__PREDICATE "urn:mcp-console:evidence-bundle:1"
 #define BUNDLE__STATEMENT "https://in-toto.io/Statement/v1"
 enum {
-    BUNDLE__EPOCHS = 64,  /* trees that one bundle may touch */
-    BUNDLE__NOTES = 32,   /* checkpoints of one tree */
+    BUNDLE__EPOCHS = 64, /* trees that one bundle may touch */
+    BUNDLE__NOTES = 32,  /* checkpoints of one tree */
+    BUNDLE__WITNESSES = 32,
     BUNDLE__NODES = 5000, /* nodes of lineage.json */
     BUNDLE__PROBLEMS = 100
 };
@@ -107,6 +109,27 @@ bool bundle__keys_read(const char *text, size_t len, struct bundle__keys *out);
 void bundle__keys_release(struct bundle__keys *keys);
 /* The key that signs checkpoints over `size` entries; NULL: none. */
 const struct prov__vkey *bundle__key_at(const struct bundle__keys *keys, int64_t size);
+
+/* bundle_cosigned.c. A checkpoint with the lines of its witnesses, an empty line behind it; the
+ * witnesses' keys are added to the list of vkeys. */
+enum err bundle__note_add(struct store_db *db, const char *origin, int64_t size, const char *note,
+                          json_t *witnesses, struct buf *out, struct error *e);
+struct bundle__seen { /* what witnesses cosigned; zeroed before the first call */
+    size_t count;
+    struct bundle__witness {
+        struct prov__vkey key;
+        bool given;       /* by the reader; otherwise the bundle names it */
+        int64_t size, at; /* the largest: its base and size; by the witness's clock, s; -1: none */
+    } at[BUNDLE__WITNESSES];
+};
+/* named: vkeys of the statement, NULL if it has none; given: NULL or vkeys. False if what is named
+ * is not in form. */
+bool bundle__seen_begin(struct bundle__seen *s, const json_t *named, const char *given);
+/* The name of a witness whose line is false, NULL if there is none. */
+const char *bundle__seen_note(struct bundle__seen *s, const struct prov__checkpoint *c,
+                              int64_t base);
+/* [{witness, key, size, at, given}] of those that cosigned something. Caller owns. */
+json_t *bundle__seen_json(const struct bundle__seen *s);
 
 /* The line at the start of text, without its new line, which is cut off text; false if there is
  * none. */

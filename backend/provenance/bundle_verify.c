@@ -27,6 +27,7 @@ struct check {
     int64_t mtime;
     struct bundle__keys keys;
     struct bundle__entries entries;
+    struct bundle__seen seen;
     json_t *statement; /* NULL: not in form */
     const json_t *predicate;
     json_t *problems, *warnings, *out;
@@ -206,6 +207,10 @@ static bool take_note(void *arg, const char *bytes, size_t len)
         add(c, n->member, -1, "checkpoint", "checkpoint %zu: %s", n->count + 1, problem);
     else
         n->heads[n->count++] = note.head;
+    const char *false_one = problem ? NULL : bundle__seen_note(&c->seen, &note, n->tree->base);
+    if (false_one)
+        add(c, n->member, -1, "checkpoint", "checkpoint %zu: the cosignature of %.100s is false",
+            n->count, false_one);
     return !problem;
 }
 
@@ -321,6 +326,9 @@ static void check_trees(struct check *c)
 {
     const json_t *trees = json_object_get(c->predicate, "trees");
     size_t from = 0;
+    if (!bundle__seen_begin(&c->seen, json_object_get(c->predicate, "witnesses"), c->in->witnesses))
+        add(c, bundle__names[BUNDLE__STATE], -1, "statement",
+            "what it names as witnesses are no keys of witnesses, or too many");
     if (json_array_size(trees) != c->trees) {
         add(c, bundle__names[BUNDLE__STATE], -1, "statement", "it is of %zu trees, there are %zu",
             json_array_size(trees), c->trees);
@@ -577,6 +585,21 @@ static void compare_given(struct check *c)
     add(c, "", -1, "given", "the bundle has no proof from any checkpoint that was given");
 }
 
+static void compare_witnesses(struct check *c)
+{
+    if (c->in->witnesses && !prov_witness_keys_ok(c->in->witnesses)) {
+        c->apart++;
+        add(c, "", -1, "given", "what was given as witnesses are no keys of witnesses");
+    }
+    for (size_t i = 0; i < c->seen.count; i++) {
+        if (!c->seen.at[i].given || c->seen.at[i].size >= 0)
+            continue;
+        c->apart++;
+        add(c, "", -1, "given", "no checkpoint in the bundle is cosigned by %.100s",
+            c->seen.at[i].key.name);
+    }
+}
+
 /* ---- the verdict ---- */
 
 static char *proved(const struct check *c)
@@ -600,6 +623,14 @@ static char *proved(const struct check *c)
     if (c->compared)
         buf_addf(&text, "; the log leads to %lld of the checkpoints that were given",
                  (long long)c->compared);
+    size_t witnesses = 0;
+    for (size_t i = 0; i < c->seen.count; i++)
+        witnesses += c->seen.at[i].given;
+    if (witnesses)
+        buf_addf(&text,
+                 "; each of the %zu witnesses that were given saw a checkpoint of this log that "
+                 "leads to that one",
+                 witnesses);
     if (!c->pinned)
         buf_adds(&text, ". All this if the key in the bundle is the log's: compare it with one "
                         "that you got elsewhere (--key)");
@@ -637,6 +668,7 @@ static json_t *report(struct check *c)
     json_put(c->out, "payloads", payloads);
     const json_t *trees = json_object_get(c->predicate, "trees");
     json_put(c->out, "trees", trees ? json_deep_copy(trees) : json_array());
+    json_put(c->out, "cosigned", bundle__seen_json(&c->seen));
     json_put(c->out, "pinned", json_boolean(c->pinned));
     json_puts(c->out, "proved", text);
     json_put(c->out, "warnings", json_incref(c->warnings));
@@ -667,6 +699,7 @@ json_t *bundle_verify(const struct bundle_given *in)
         }
         if (in->notes)
             compare_given(c);
+        compare_witnesses(c);
     }
     warn(c);
     json_t *out = report(c);

@@ -67,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (packed)
         pack(bytes + 1, size - 1, &tar);
     struct bundle_given given = {packed ? tar.data : bytes, packed ? tar.len : size,
-                                 "a+00000000+AQAAAA==", bytes};
+                                 "a+00000000+AQAAAA==", bytes, bytes};
     json_t *report = bundle_verify(&given);
     BUG_IF(json_flag(report, "ok", true));
     json_decref(report);

@@ -74,10 +74,10 @@ def read_tar(data):
 
 # ---- keys and signatures
 
-def key_bytes(vkey):
+def key_bytes(vkey, kind=1):
     name, ident, key = vkey.split("+", 2)
     typed = base64.b64decode(key, validate=True)
-    need(len(typed) == 33 and typed[0] == 1, "a verifier key is not of type Ed25519")
+    need(len(typed) == 33 and typed[0] == kind, "a verifier key is of another type")
     need(sha256(name.encode(), b"\n", typed)[:4].hex() == ident, "a verifier key's id is not its own")
     return name, bytes.fromhex(ident), typed[1:]
 
@@ -128,6 +128,22 @@ def check_note_signature(body, lines, vkey):
             need(signed_by(public, body.encode(), data[4:]), "a note's signature does not verify")
             good = True
     need(good, "a note is not signed by the key of its size")
+
+
+def check_cosignatures(body, lines, witnesses):
+    """The names of the witnesses that cosigned a note (C2SP tlog-cosignature)."""
+    found = []
+    for line in lines.rstrip("\n").split("\n"):
+        _, who, text = line.split(" ")
+        data = base64.b64decode(text, validate=True)
+        for vkey in witnesses:
+            name, ident, public = key_bytes(vkey, 4)
+            if who == name and data[:4] == ident:
+                at = int.from_bytes(data[4:12], "big")
+                need(signed_by(public, b"cosignature/v1\ntime %d\n" % at + body.encode(), data[12:]),
+                     "a cosignature does not verify")
+                found.append(name)
+    return found
 
 
 def key_at(keys, end):
@@ -191,11 +207,13 @@ def read_notes(text):
     return notes
 
 
-def check_tree(files, tree, leaf, keys):
+def check_tree(files, tree, leaf, keys, witnesses):
+    cosigned = set()
     notes = read_notes(files["checkpoints/%d" % tree["epoch"]].decode())
     for origin, size, _, body, lines in notes:
         need(origin == tree["origin"], "a checkpoint is of another log")
         check_note_signature(body, lines, key_at(keys, tree["base"] + size))
+        cosigned.update(check_cosignatures(body, lines, witnesses))
     lines = files["proofs/%d" % tree["epoch"]].decode().split("\n")
     need(lines.pop() == "", "a proof does not end with a line")
     _, size, root, _, _ = notes[-1]
@@ -214,6 +232,7 @@ def check_tree(files, tree, leaf, keys):
         need(consistent(before, size, older, root, proof), "a checkpoint does not lead to the newest")
         at += 1 + int(count)
     need(at == len(lines), "a proof goes on")
+    return cosigned
 
 
 # ---- entries and payloads
@@ -294,18 +313,19 @@ def check(data, pinned):
     for before, entry, after in zip(entries, parsed, parsed[1:]):
         need(after["seq"] > entry["seq"], "entries do not ascend")
         need(after["seq"] > entry["seq"] + 1 or after["prev"] == sha256(before).hex(), "the chain is broken")
+    cosigned = set()
     for number, tree in enumerate(trees):
         end = trees[number + 1]["base"] if number + 1 < len(trees) else 1 << 62
         start = tree["base"] if number else 0
         leaf = {one["seq"] - tree["base"]: sha256(b"\0", data)
                 for one, data in zip(parsed, entries) if start <= one["seq"] < end}
         need(all(0 <= index < tree["size"] for index in leaf), "an entry is outside its tree")
-        check_tree(files, tree, leaf, keys)
+        cosigned |= check_tree(files, tree, leaf, keys, said["witnesses"])
     states = check_payloads(files["payloads.jsonl"], parsed)
     need(files["lineage.json"] == lineage(parsed, entries), "the lineage is not that of the entries")
     need(said["payloads"] == states and said["entries"]["count"] == len(entries), "the counts differ")
     return {"ok": True, "entries": len(entries), "disclosed": states["disclosed"],
-            "pinned": pinned is not None, "problems": []}
+            "pinned": pinned is not None, "cosigned": sorted(cosigned), "problems": []}
 
 
 def main():

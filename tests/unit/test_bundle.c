@@ -137,7 +137,7 @@ static enum err export(struct world *w, const struct prov_bundle_options *o) {
 
 static json_t *check(const void *bytes, size_t len, const char *key, const char *notes)
 {
-    struct bundle_given given = {bytes, len, key, notes};
+    struct bundle_given given = {bytes, len, key, notes, NULL};
     return bundle_verify(&given);
 }
 

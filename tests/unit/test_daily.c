@@ -71,7 +71,7 @@ static json_t *verify(const char *path)
     assert_non_null(in);
     size_t len = fread(bytes, 1, sizeof bytes, in);
     fclose(in);
-    return backend_bundle_verify(bytes, len, NULL, NULL);
+    return backend_bundle_verify(bytes, len, NULL, NULL, NULL);
 }
 
 static void an_overdue_one_is_made_at_start(void **state)
