@@ -202,7 +202,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                     .vault = b->vault,
                                     .state_dir = b->state_dir,
                                     .changed = on_conn_changed,
-                                    .arg = b};
+                                    .arg = b,
+                                    .host = &backend__mcp_host};
     if (!(b->conn = conn_new(&connectors, e)))
         return e->code;
     backend__add_selftools(b);
@@ -259,6 +260,7 @@ static void stop(void *arg)
     backend__keys_forget(b);
     backend__retention_stop(b);
     bus_close(b->bus);
+    backend__samples_stop(b);
     backend__witness_close(b);
     if (b->orch)
         orch_close(b->orch);

@@ -73,6 +73,7 @@ struct backend {
     struct loop_timer *rolling_timer;
     int64_t rolling_checked, rolling_size, told_epoch;
     struct exports *exports; /* methods_export.c */
+    struct sample *samples;  /* sampling.c: under way */
     bool score_due, stopping;
     bool stop_indexing; /* read by a worker, atomically */
     int64_t told_size;
@@ -184,6 +185,14 @@ enum err backend__witness_start(struct backend *b, struct error *e);
 void backend__witness_close(struct backend *b); /* at stop */
 void backend__witness_free(struct backend *b);
 void backend__witness_status(struct backend *b, json_t *status, json_t *alerts);
+
+/* methods_mcp.c: what connectors ask and tell */
+extern const struct conn_host backend__mcp_host;
+/* sampling.c: conn_host.sample; and at stop, before connectors and models end */
+struct conn_sample;
+void backend__sample(void *arg, const char *connector, const json_t *params,
+                     struct conn_sample *from);
+void backend__samples_stop(struct backend *b);
 
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);
