@@ -133,6 +133,7 @@ void backend__withhold(json_t *trace)
         {
             withhold(item, "text");
             withhold(item, "error");
+            json_object_del(item, "chart");
         }
     }
     json_t *verdict = json_object_get(trace, "verdict");

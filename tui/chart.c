@@ -134,13 +134,18 @@ static int filled(double value, double max, int steps)
     return n < 1 ? 1 : n > steps ? steps : n;
 }
 
+/* What of a chart is drawn: rows from `first` on, of `height`. */
+struct part {
+    int height, first;
+};
+
 static void chart_braille(struct tui_area a, enum tui_role role, const double *values, size_t n,
-                          double max)
+                          double max, struct part p)
 {
     /* The dots of a cell, lowest first, left and right column (Unicode 15, block U+2800). */
     static const unsigned char dots[DOT_COLUMNS][DOT_ROWS] = {{0x40, 0x04, 0x02, 0x01},
                                                               {0x80, 0x20, 0x10, 0x08}};
-    int columns = a.width * DOT_COLUMNS, steps = a.height * DOT_ROWS;
+    int columns = a.width * DOT_COLUMNS, steps = p.height * DOT_ROWS;
     int *fill = xcalloc((size_t)columns, sizeof(*fill));
     for (int c = 0; c < columns; c++) {
         bool failed;
@@ -148,7 +153,7 @@ static void chart_braille(struct tui_area a, enum tui_role role, const double *v
     }
     struct buf line = {0};
     for (int y = 0; y < a.height; y++) {
-        int below = (a.height - 1 - y) * DOT_ROWS;
+        int below = (p.height - 1 - p.first - y) * DOT_ROWS;
         buf_clear(&line);
         for (int x = 0; x < a.width; x++) {
             unsigned bits = 0;
@@ -166,17 +171,17 @@ static void chart_braille(struct tui_area a, enum tui_role role, const double *v
 }
 
 static void chart_cells(struct tui_area a, enum tui_role role, const double *values, size_t n,
-                        double max)
+                        double max, struct part p)
 {
     int levels = tui_ascii() ? 1 : LEVELS;
     struct buf line = {0};
     for (int y = 0; y < a.height; y++) {
-        int below = (a.height - 1 - y) * levels;
+        int below = (p.height - 1 - p.first - y) * levels;
         buf_clear(&line);
         for (int x = 0; x < a.width; x++) {
             bool failed;
             double v = column_value(values, n, x, a.width, &failed);
-            int k = filled(v, max, a.height * levels) - below;
+            int k = filled(v, max, p.height * levels) - below;
             if (k <= 0)
                 buf_addc(&line, ' ');
             else if (levels == 1)
@@ -189,21 +194,30 @@ static void chart_cells(struct tui_area a, enum tui_role role, const double *val
     buf_release(&line);
 }
 
-void tui_chart(struct tui_area a, enum tui_role role, const double *values, size_t n, double max)
+void tui_chart_part(struct tui_area a, enum tui_role role, const double *values, size_t n,
+                    double max, int height, int first)
 {
-    if (a.width <= 0 || a.height <= 0 || !n)
+    struct part p = {height, first};
+    if (first >= 0 && a.height > height - first)
+        a.height = height - first;
+    if (a.width <= 0 || a.height <= 0 || first < 0 || !n)
         return;
     if (!(max > 0))
         max = maximum(values, n);
     if (tui_ascii() || !has_braille())
-        chart_cells(a, role, values, n, max);
+        chart_cells(a, role, values, n, max, p);
     else
-        chart_braille(a, role, values, n, max);
+        chart_braille(a, role, values, n, max, p);
     /* A failure stands on the ground line whatever else its column shows. */
-    for (int x = 0; x < a.width; x++) {
+    for (int x = 0; x < a.width && first + a.height == height; x++) {
         bool failed;
         column_value(values, n, x, a.width, &failed);
         if (failed)
             tui_put_glyph(a, a.height - 1, x, ROLE_FAIL, GLYPH_FAIL);
     }
+}
+
+void tui_chart(struct tui_area a, enum tui_role role, const double *values, size_t n, double max)
+{
+    tui_chart_part(a, role, values, n, max, a.height, 0);
 }

@@ -73,6 +73,9 @@ void tui_span(struct tui_area a, int y, int x, int width, enum tui_role role, do
               double to);
 /* A Braille (blocks or ASCII where asked) area chart that fills a; the caller labels it. */
 void tui_chart(struct tui_area a, enum tui_role role, const double *values, size_t n, double max);
+/* The rows of a chart of `height` rows from row `first` on that a has: for what is scrolled. */
+void tui_chart_part(struct tui_area a, enum tui_role role, const double *values, size_t n,
+                    double max, int height, int first);
 
 /* ---- texts (tui/text.c, tui/markdown.c): wrapped lines with roles, for chat and details */
 struct tui_text;

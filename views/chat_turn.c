@@ -49,6 +49,8 @@ void chat_turn_unload(struct chat_turn *t)
     tui_text_free(t->body);
     tui_text_free(t->tail);
     t->head = t->body = t->tail = NULL;
+    chat_chart_free(t->chart);
+    t->chart = NULL;
     parts_clear(t);
     free(t->question);
     free(t->failure);
@@ -342,6 +344,8 @@ void chat_turn_set(struct chat_turn *t, const json_t *trace)
     t->trace = json_incref((json_t *)trace); /* nobody changes it */
     free(t->failure);
     t->failure = NULL;
+    chat_chart_free(t->chart);
+    t->chart = t->running ? NULL : chat_chart_new(trace);
     if (t->running) {
         chat_turn_stages(t, json_object_get(trace, "stages"));
         tail_make(t);
@@ -410,7 +414,8 @@ int chat_turn_lines(struct chat_turn *t, int width)
 {
     if (t->loaded) {
         t->lines = (int)(tui_text_lines(t->head, width) + 1 + tui_text_lines(t->body, width) +
-                         tui_text_lines(t->tail, width));
+                         tui_text_lines(t->tail, width)) +
+                   chat_chart_lines(t->chart, width, t->level);
         t->width = width;
     }
     return t->lines;
@@ -436,6 +441,24 @@ static void info_draw(const struct chat_turn *t, struct tui_area a, int y)
             x += tui_put(a, y, x, -1, t->parts[i].role, t->parts[i].text) + PART_GAP;
 }
 
+enum { PART_HEAD, PART_INFO, PART_BODY, PART_CHART, PART_TAIL, PARTS };
+
+/* A part that is text; NULL for the others. */
+static struct tui_text *part_text(const struct chat_turn *t, int part)
+{
+    return part == PART_HEAD   ? t->head
+           : part == PART_BODY ? t->body
+           : part == PART_TAIL ? t->tail
+                               : NULL;
+}
+
+static long part_lines(const struct chat_turn *t, int part, int width)
+{
+    if (part_text(t, part))
+        return (long)tui_text_lines(part_text(t, part), width);
+    return part == PART_INFO ? 1 : chat_chart_lines(t->chart, width, t->level);
+}
+
 int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first)
 {
     int lines = chat_turn_lines(t, a.width), used = 0;
@@ -445,15 +468,17 @@ int chat_turn_draw(struct chat_turn *t, struct tui_area a, int first)
         used = lines - first;
         return used < a.height ? used : a.height;
     }
-    struct tui_text *parts[] = {t->head, NULL, t->body, t->tail};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && used < a.height; i++) {
-        int n = parts[i] ? (int)tui_text_lines(parts[i], a.width) : 1;
+    for (int i = 0; i < PARTS && used < a.height; i++) {
+        int n = (int)part_lines(t, i, a.width);
         if (first < n) {
             int rows = n - first < a.height - used ? n - first : a.height - used;
-            if (parts[i])
-                tui_text_draw(parts[i], tui_sub(a, used, 0, rows, a.width), (size_t)first);
-            else
+            struct tui_area sub = tui_sub(a, used, 0, rows, a.width);
+            if (part_text(t, i))
+                tui_text_draw(part_text(t, i), sub, (size_t)first);
+            else if (i == PART_INFO)
                 info_draw(t, a, used);
+            else
+                chat_chart_draw(t->chart, sub, t->level, first);
             used += rows;
             first = 0;
         } else {
@@ -469,20 +494,19 @@ long chat_turn_find(struct chat_turn *t, int width, const char *needle, long fro
 {
     if (!t->loaded)
         return -1;
-    struct tui_text *parts[] = {t->head, NULL, t->body, t->tail};
-    long start[4], n[4], found = -1, at = 0;
-    for (int i = 0; i < 4; i++) {
+    long start[PARTS], n[PARTS], found = -1, at = 0;
+    for (int i = 0; i < PARTS; i++) {
         start[i] = at;
-        n[i] = parts[i] ? (long)tui_text_lines(parts[i], width) : 1;
+        n[i] = part_lines(t, i, width);
         at += n[i];
     }
-    for (int k = 0; k < 4 && found < 0; k++) {
-        int i = step > 0 ? k : 3 - k;
+    for (int k = 0; k < PARTS && found < 0; k++) {
+        int i = step > 0 ? k : PARTS - 1 - k;
         long line = from - start[i];
-        if (!parts[i] || (step > 0 ? line >= n[i] : line < 0))
+        if (!part_text(t, i) || (step > 0 ? line >= n[i] : line < 0))
             continue;
         line = line < 0 ? 0 : line >= n[i] ? n[i] - 1 : line;
-        found = tui_text_find(parts[i], width, needle, line, step);
+        found = tui_text_find(part_text(t, i), width, needle, line, step);
         found = found < 0 ? -1 : found + start[i];
     }
     return found;

@@ -3,6 +3,7 @@
 #define CHAT_TURN_H
 
 #include "tui/tui.h"
+#include "views/chat_chart.h"
 
 enum { CHAT_PARTS = 16 };
 
@@ -32,6 +33,7 @@ struct chat_turn {
     struct chat_part parts[CHAT_PARTS];
     size_t part_count;
     struct tui_text *head, *body, *tail;
+    struct chat_chart *chart; /* between body and tail, or NULL */
     struct tui_markdown_stream *stream;
 };
 

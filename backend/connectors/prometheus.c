@@ -7,7 +7,7 @@
 #define WINDOW "5m"
 #define REAL_FS "fstype!~\"tmpfs|ramfs|overlay|squashfs|iso9660|devtmpfs|autofs|fuse.*\""
 const struct prom_what prom__whats[] = {
-    {"load", "node_load1", "", "load", "Load average over 1 minute",
+    {"load", "node_load1", "", "cpu load", "Load average over 1 minute",
      "Средняя нагрузка за 1 минуту"},
     {"cpu",
      "100 * (1 - avg by (instance) (rate(node_cpu_seconds_total{mode=\"idle\"}[" WINDOW "])))",

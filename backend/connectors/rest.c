@@ -113,28 +113,6 @@ static enum err fetch_secrets(struct rest *r, struct error *e)
     return ERR_OK;
 }
 
-/* "Authorization: Basic ..." (RFC 7617). */
-static char *basic_header(const char *user, const struct vault_text *password)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *pair = xasprintf("%s:%s", user, password->text);
-    size_t len = strlen(pair);
-    struct buf b = {0};
-    buf_reserve(&b, 64 + len * 2); /* so that no copy stays behind */
-    buf_adds(&b, "Authorization: Basic ");
-    for (size_t i = 0; i < len; i += 3) {
-        unsigned v = (unsigned)(unsigned char)pair[i] << 16;
-        v |= i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0;
-        v |= i + 2 < len ? (unsigned)(unsigned char)pair[i + 2] : 0;
-        buf_addc(&b, digits[v >> 18]);
-        buf_addc(&b, digits[v >> 12 & 63]);
-        buf_addc(&b, i + 1 < len ? digits[v >> 6 & 63] : '=');
-        buf_addc(&b, i + 2 < len ? digits[v & 63] : '=');
-    }
-    wipe_free(pair);
-    return buf_take(&b);
-}
-
 /* It signs in before it asks: an access token is for the first scope only. */
 static bool signs_in(const struct rest *r, int scope)
 {
@@ -152,7 +130,7 @@ static char *auth_header(const struct rest *r, int scope)
         return xasprintf("%s%s",
                          r->kind->token_header ? r->kind->token_header : "Authorization: Bearer ",
                          r->secret.text);
-    return r->password.text && !r->kind->login ? basic_header(r->user, &r->password) : NULL;
+    return r->password.text && !r->kind->login ? rest__basic(r->user, r->password.text) : NULL;
 }
 
 /* A1: an address without a query, a fragment or a user; one slash less at its end. */

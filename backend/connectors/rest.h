@@ -112,6 +112,8 @@ const json_t *rest__at(const json_t *value, const char *pointer);
 /* A value in words: a string as it is, a number exactly, true, false; "" for others. At most max
  * bytes. */
 void rest__words(const json_t *value, size_t max, struct buf *out);
+/* "Authorization: Basic ..." (RFC 7617); malloc'ed, the caller wipes. */
+char *rest__basic(const char *user, const char *password);
 /* An amount of money as billionths: an integer or real JSON number (15 significant digits), or a
  * decimal text; false: none, or out of range. */
 bool rest__nano(const json_t *value, int64_t *nano);

@@ -108,6 +108,28 @@ char *rest__reason(const json_t *value)
     return clean;
 }
 
+char *rest__basic(const char *user, const char *password)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *pair = xasprintf("%s:%s", user, password);
+    size_t len = strlen(pair);
+    struct buf b = {0};
+    buf_reserve(&b, 64 + len * 2); /* so that no copy stays behind */
+    buf_adds(&b, "Authorization: Basic ");
+    for (size_t i = 0; i < len; i += 3) {
+        unsigned v = (unsigned)(unsigned char)pair[i] << 16;
+        v |= i + 1 < len ? (unsigned)(unsigned char)pair[i + 1] << 8 : 0;
+        v |= i + 2 < len ? (unsigned)(unsigned char)pair[i + 2] : 0;
+        buf_addc(&b, digits[v >> 18]);
+        buf_addc(&b, digits[v >> 12 & 63]);
+        buf_addc(&b, i + 1 < len ? digits[v >> 6 & 63] : '=');
+        buf_addc(&b, i + 2 < len ? digits[v & 63] : '=');
+    }
+    explicit_bzero(pair, len);
+    free(pair);
+    return buf_take(&b);
+}
+
 /* ---- money */
 
 bool rest__nano(const json_t *value, int64_t *nano)

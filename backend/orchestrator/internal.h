@@ -193,4 +193,8 @@ bool orch__stop(struct trace *t, const char *by);
 /* Frees the trace if it has ended and nothing refers to it any more. */
 void orch__settle(struct trace *t);
 
+/* The chart of what a tool's data has in `series`: {title, unit, series: [{label, points: [[ms,
+ * value|null]]}]}, within bounds; NULL: nothing to draw. The caller owns. */
+json_t *orch__chart(const json_t *data);
+
 #endif

@@ -36,6 +36,13 @@ static bool first_integer(const char *text, int64_t *out)
     return false;
 }
 
+/* What stands between backticks: `up == 0`; NULL: nothing does. The caller frees. */
+static char *quoted_text(const char *question)
+{
+    const char *from = strchr(question, '`'), *to = from ? strchr(from + 1, '`') : NULL;
+    return to && to > from + 1 ? xstrndup(from + 1, (size_t)(to - from - 1)) : NULL;
+}
+
 /* Fills what the question names: an enum value that stands in it (or that its words fit), an
  * integer for a required integer. False if something required cannot be filled. */
 static bool fill_arguments(const struct orch *o, const char *question, const json_t *schema,
@@ -73,11 +80,28 @@ static bool fill_arguments(const struct orch *o, const char *question, const jso
             continue;
         int64_t number;
         const char *type = json_str(json_object_get(properties, name), "type", "");
+        char *quoted = strcmp(type, "string") == 0 ? quoted_text(question) : NULL;
+        if (quoted) {
+            json_puts(out, name, quoted);
+            free(quoted);
+            continue;
+        }
         if (strcmp(type, "integer") != 0 || !first_integer(question, &number))
             return false;
         json_puti(out, name, number);
     }
     return true;
+}
+
+/* A tool whose required arguments the question does not name takes no place from the others. */
+static bool can_be_asked(const struct trace *t, const struct conn_tool *tool)
+{
+    if (!json_array_size(json_object_get(tool->input_schema, "required")))
+        return true;
+    json_t *arguments = json_object();
+    bool can = fill_arguments(t->orch, t->asked, tool->input_schema, arguments);
+    json_decref(arguments);
+    return can;
 }
 
 /* ---- choosing tools */
@@ -159,6 +183,8 @@ static void pick_tools(struct trace *t)
     size_t all = conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
     for (size_t i = 0; i < all; i++) {
         if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
+            continue;
+        if (!can_be_asked(t, &tools[i]))
             continue;
         tools[n] = tools[i];
         owned[n] = xasprintf("%s. %s. %s", tools[i].name, tools[i].title ? tools[i].title : "",
@@ -259,6 +285,9 @@ static void fill_source(struct trace *t, struct orch_source *s, const char *text
     json_puts(doc, "kind", s->kind);
     json_puts(doc, "ref", s->ref);
     json_put(doc, "text", json_text(s->text, strlen(s->text)));
+    json_t *chart = data ? orch__chart(data) : NULL;
+    if (chart)
+        json_put(doc, "chart", chart);
     /* tools answer in any order; the list is in the order of the numbers */
     for (const struct orch_source *other = t->sources; other < s; other++)
         at += other->text != NULL;
