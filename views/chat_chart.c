@@ -175,7 +175,7 @@ static void ends_draw(const struct series *s, struct tui_area a, int y)
 
 void chat_chart_draw(const struct chat_chart *c, struct tui_area a, int level, int first)
 {
-    int at = -first, rows = rows_of(c, level); /* of the line that comes next, in the area */
+    int rows = rows_of(c, level), at = (level == 0) - first; /* the next line, in the area */
     for (size_t i = 0; i < c->n && at < a.height; i++) {
         const struct series *s = &c->series[i];
         if (at >= 0)

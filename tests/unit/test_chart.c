@@ -77,13 +77,31 @@ static void charts(void **state)
     assert_row(0, "▂▂▄▄▆▆██");
 }
 
+/* A scrolled chart shows the rows that the whole one has there. */
+static void chart_parts(void **state)
+{
+    (void)state;
+    const double v[] = {1, 2, 3, 4};
+    tui__ascii_set(true);
+    tui_chart(blank(4, 4), ROLE_CHART, v, 4, 4);
+    assert_row(1, "  ##");
+    assert_row(2, " ###");
+    tui_chart_part(blank(2, 4), ROLE_CHART, v, 4, 4, 4, 1);
+    assert_row(0, "  ##");
+    assert_row(1, " ###");
+    tui_chart_part(blank(4, 4), ROLE_CHART, v, 4, 4, 4, 3);
+    assert_row(0, "####");
+    assert_row(1, "");
+    tui_chart_part(blank(4, 4), ROLE_CHART, v, 4, 4, 4, 4);
+    assert_row(0, "");
+    tui__ascii_set(false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sparklines),
-        cmocka_unit_test(bars),
-        cmocka_unit_test(spans),
-        cmocka_unit_test(charts),
+        cmocka_unit_test(sparklines), cmocka_unit_test(chart_parts), cmocka_unit_test(bars),
+        cmocka_unit_test(spans),      cmocka_unit_test(charts),
     };
     screen = test_screen_start();
     return cmocka_run_group_tests(tests, NULL, NULL);
