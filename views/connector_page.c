@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const titles[PART_COUNT] = {N_("overview"), N_("tools"), N_("calls"),
-                                               N_("logs")};
+static const char *const titles[PART_COUNT] = {N_("overview"), N_("tools"), N_("resources"),
+                                               N_("prompts"),  N_("calls"), N_("logs")};
 
 /* Sets the part's text from the detail. */
 static void add_lines(struct tui_text *t, const char *title, const json_t *lines)
@@ -66,6 +66,11 @@ static void part_text(struct connectors *c)
         logs_text(c);
 }
 
+static bool is_things(const struct connectors *c)
+{
+    return c->part == PART_RESOURCES || c->part == PART_PROMPTS;
+}
+
 static void part_go(struct connectors *c, int step)
 {
     c->part = (enum connector_part)(((int)c->part + step + PART_COUNT) % PART_COUNT);
@@ -73,6 +78,8 @@ static void part_go(struct connectors *c, int step)
     free(c->tool);
     c->tool = NULL;
     part_text(c);
+    if (is_things(c))
+        connector_things_ask(c);
     tui_dirty();
 }
 
@@ -224,17 +231,25 @@ static void overview_draw(struct connectors *c, struct view_page *p)
     rest_lines(p, r);
 }
 
+static void list_draw(struct connectors *c, struct tui_area body, bool focused)
+{
+    const json_t *rows = is_things(c) ? c->things : json_object_get(c->detail, "tools");
+    if (is_things(c) && c->things_error)
+        view_note(body, ROLE_FAIL, c->things_error, NULL);
+    else if (!rows)
+        view_note(body, ROLE_DIM, _("Waiting for its answer."), NULL);
+    else if (!json_array_size(rows))
+        view_note(body, ROLE_DIM, _("It offers none."), NULL);
+    else
+        tui_list_draw(connector_page_list(c), body, focused, body.height > 4);
+}
+
 void connector_page_draw(struct connectors *c, struct tui_area a, bool focused)
 {
     titles_draw(c, a);
     struct tui_area body = tui_sub(a, 1, 1, a.height - 1, a.width - 1);
     if (connector_page_list(c)) {
-        if (!c->detail)
-            view_note(body, ROLE_DIM, _("Waiting for its tools."), NULL);
-        else if (!json_array_size(json_object_get(c->detail, "tools")))
-            view_note(body, ROLE_DIM, _("It offers no tools."), NULL);
-        else
-            tui_list_draw(c->tools, body, focused, body.height > 4);
+        list_draw(c, body, focused);
         return;
     }
     struct view_page p = view_page_begin(&c->scroll, body);
@@ -251,6 +266,8 @@ void connector_page_draw(struct connectors *c, struct tui_area a, bool focused)
 
 struct tui_list *connector_page_list(struct connectors *c)
 {
+    if (is_things(c))
+        return c->list_of_things;
     return c->part == PART_TOOLS && !c->tool ? c->tools : NULL;
 }
 
@@ -276,6 +293,8 @@ bool connector_page_action(struct connectors *c, enum tui_action action)
             connector_tool_form(c, c->tool);
         else if (tool)
             tool_open(c, tool);
+        else if (is_things(c))
+            connector_thing_open(c);
         else if (c->part == PART_OVERVIEW)
             part_go(c, 1);
         return true;
@@ -288,7 +307,7 @@ bool connector_page_action(struct connectors *c, enum tui_action action)
     case ACTION_BACK:
         if (c->tool)
             tool_open(c, NULL);
-        else if (c->part == PART_TOOLS && *tui_list_filter(c->tools))
+        else if (connector_page_list(c) && *tui_list_filter(connector_page_list(c)))
             return false;
         else
             connector_page_open(c, NULL);

@@ -57,7 +57,9 @@ static void got_things(void *self, const json_t *result, const struct error *e)
         return;
     json_decref(c->things);
     c->things = json_deep_copy(json_object_get(result, resources ? "resources" : "prompts"));
-    view_set_text(&c->things_error, json_str(result, "error", ""));
+    free(c->things_error);
+    c->things_error =
+        *json_str(result, "error", "") ? xstrdup(json_str(result, "error", "")) : NULL;
     tui_list_changed(c->list_of_things);
     tui_dirty();
 }
@@ -166,12 +168,13 @@ void connector_thing_open(struct connectors *c)
     free(c->called);
     c->called = name;
     if (c->part == PART_RESOURCES) {
-        tui_call(c, WIRE_resources_read,
-                 json_pack("{s:s,s:s}", "connector", c->open, "uri", name), got_resource);
+        tui_call(c, WIRE_resources_read, json_pack("{s:s,s:s}", "connector", c->open, "uri", name),
+                 got_resource);
         return;
     }
     struct tui_text *about = tui_text_new();
-    tui_text_add(about, ROLE_FOREIGN, 0, true, json_str(thing, "description", ""));
+    if (*json_str(thing, "description", ""))
+        tui_text_add(about, ROLE_FOREIGN, 0, true, json_str(thing, "description", ""));
     json_t *schema = prompt_schema(thing);
     char *title = xasprintf("%s/%s", c->open, name);
     tui_form_open(&(struct tui_form_options){.title = title,

@@ -232,7 +232,8 @@ void connector_tool_form(struct connectors *c, const char *name)
     free(c->called);
     c->called = xstrdup(name);
     struct tui_text *about = tui_text_new();
-    tui_text_add(about, ROLE_FOREIGN, 0, true, json_str(tool, "description", ""));
+    if (*json_str(tool, "description", ""))
+        tui_text_add(about, ROLE_FOREIGN, 0, true, json_str(tool, "description", ""));
     char *title = xasprintf("%s/%s", c->open, name);
     tui_form_open(&(struct tui_form_options){.title = title,
                                              .about = about,

@@ -182,6 +182,7 @@ static void view_open(void *self)
     c->list = tui_list_new(columns, sizeof(columns) / sizeof(columns[0]), &list_ops, c);
     c->text = tui_text_new();
     c->tools = connector_tools_list(c);
+    c->list_of_things = connector_things_list(c);
     ask_rows(c);
 }
 
@@ -191,6 +192,9 @@ static void view_close(void *self)
     tui_form_drop(c);
     tui_list_free(c->list);
     tui_list_free(c->tools);
+    tui_list_free(c->list_of_things);
+    json_decref(c->things);
+    free(c->things_error);
     tui_text_free(c->text);
     json_decref(c->rows);
     json_decref(c->detail);
@@ -402,7 +406,7 @@ static bool view_click(void *self, int y, int x, bool twice)
 {
     struct connectors *c = self;
     if (c->open && connector_page_list(c) && y > 0 &&
-        tui_list_click(c->tools, y - 1, x - 1, twice)) {
+        tui_list_click(connector_page_list(c), y - 1, x - 1, twice)) {
         if (twice)
             connector_page_action(c, ACTION_OPEN);
         return true;
@@ -419,7 +423,7 @@ static void view_wheel(void *self, int rows)
 {
     struct connectors *c = self;
     if (c->open && connector_page_list(c))
-        tui_list_wheel(c->tools, rows);
+        tui_list_wheel(connector_page_list(c), rows);
     else if (c->open)
         view_scroll_by(&c->scroll, rows);
     else

@@ -6,7 +6,15 @@
 #include "views/common.h"
 
 /* The parts of a connector's page, in the order of their titles. */
-enum connector_part { PART_OVERVIEW, PART_TOOLS, PART_CALLS, PART_LOGS, PART_COUNT };
+enum connector_part {
+    PART_OVERVIEW,
+    PART_TOOLS,
+    PART_RESOURCES,
+    PART_PROMPTS,
+    PART_CALLS,
+    PART_LOGS,
+    PART_COUNT
+};
 
 struct connectors {
     struct tui_list *list;
@@ -22,11 +30,14 @@ struct connectors {
     char *asked;   /* name that the question in the footer is about */
 
     enum connector_part part;
-    struct tui_text *text;  /* of the part, or of the open tool */
-    struct tui_list *tools; /* PART_TOOLS */
-    char *tool;             /* name of the open tool, or NULL */
-    char *called;           /* name of the tool whose form or call is under way, or NULL */
-    bool calling;           /* its answer is waited for */
+    struct tui_text *text;           /* of the part, or of the open tool */
+    struct tui_list *tools;          /* PART_TOOLS */
+    char *tool;                      /* name of the open tool, or NULL */
+    char *called;                    /* name of the tool whose form or call is under way, or NULL */
+    struct tui_list *list_of_things; /* PART_RESOURCES, PART_PROMPTS */
+    json_t *things;                  /* its rows, NULL before they came */
+    char *things_error;              /* why the server did not list them, or NULL */
+    bool calling;                    /* its answer is waited for */
 };
 
 /* connectors.c */
@@ -50,6 +61,10 @@ void connector_tool_text(struct connectors *c); /* the open tool, into text */
 /* Opens the form of a tool's arguments; what is sent is called and its answer shown. */
 void connector_tool_form(struct connectors *c, const char *name);
 
+/* connector_things.c: resources and prompts of an MCP server. */
+struct tui_list *connector_things_list(struct connectors *c); /* makes it */
+void connector_things_ask(struct connectors *c);
+void connector_thing_open(struct connectors *c); /* the selected one */
 /* connector_sign_in.c */
 void connector_sign_in(struct connectors *c, const char *name);
 
