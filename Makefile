@@ -30,7 +30,7 @@ PATHS := -DMCPC_SYSCONFDIR='"$(SYSCONFDIR)"' -DMCPC_LOCALEDIR='"$(PREFIX)/share/
 PATHS_OBJS := $(B)/tui/screen.o $(B)/backend/base/paths.o
 CFLAGS_ := -std=gnu17 -pthread $(WARN) $(OPT) $(HARDEN_$(VARIANT)) $(CFLAGS)
 
-SRCS := $(filter-out tui/main.c,$(wildcard tui/*.c views/*.c backend/*.c backend/*/*.c backend/*/*/*.c))
+SRCS := $(filter-out tui/main.c,$(wildcard tui/*.c views/*.c server/*.c backend/*.c backend/*/*.c backend/*/*/*.c))
 OBJS := $(SRCS:%.c=$(B)/%.o)
 # Data that is built into the binary: set name = files. See backend/base/embed.h.
 DATA_runbooks := $(sort $(wildcard backend/knowledge/runbooks/*/*.md))
@@ -38,8 +38,9 @@ DATA_themes   := $(sort $(wildcard themes/*.theme))
 DATA_prices   := $(sort $(wildcard backend/cost/prices/*.json))
 DATA_conf     := mcp-console.conf
 DATA_bundle   := $(sort $(wildcard backend/provenance/bundle/*))
+DATA_mcp      := $(sort $(wildcard server/tools/*.json server/prompts/*.json))
 DATA_libraries = $(B)/gen/libraries
-DATA_SETS     := runbooks themes prices conf bundle libraries
+DATA_SETS     := runbooks themes prices conf bundle libraries mcp
 DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
 # What objects depend on besides files: written anew only when it changed.
 STAMP_flags   := $(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) $(LDFLAGS) $(LIBS)

@@ -1,6 +1,7 @@
-/* The HTTP server. See D1 to D3 of httpd.h.
+/* The HTTP server. See D1 to D4 of httpd.h.
  *
  *      reading --whole--> asked --reply--> writing --all out--> reading the next, or closing
+ *                         asked --begin--> streaming --end--> writing
  *
  * What is wrong with a request is answered, and the connection closed then. */
 #include "backend/base/httpd.h"
@@ -30,11 +31,16 @@ struct connection {
     bool told_continue;
     bool last;    /* close behind what is in out */
     bool closing; /* all is sent: what still comes is thrown away until the peer closes */
+    bool streaming, chunked, doomed;
+    bool early; /* more came while an answer is under way: its end cannot be seen any more */
 };
 struct httpd_request {
     struct connection *from; /* NULL: gone */
     char method[16], path[512];
+    char *head, *value; /* as it came; the field that was asked for last */
     struct buf body;
+    loop_fn *gone;
+    void *gone_arg;
 };
 struct httpd {
     struct loop *loop;
@@ -43,6 +49,7 @@ struct httpd {
     struct loop_timer *again;
     struct connection *connections;
     int count;
+    bool ending;
     size_t body_max;
     httpd_fn *fn;
     void *arg;
@@ -89,6 +96,10 @@ static int take_field(const char *line, size_t len, struct httpd__head *out)
         out->keep &= !is(value, n, "close");
     } else if (is(line, name, "expect")) {
         out->continues = is(value, n, "100-continue");
+    } else if (is(line, name, "host")) {
+        if (out->hosted) /* which one was meant is how filters are passed */
+            return 400;
+        out->hosted = true;
     }
     return 200;
 }
@@ -116,7 +127,8 @@ static int take_request_line(const char *line, size_t len, struct httpd__head *o
         return 501;
     memcpy(out->method, line, method);
     memcpy(out->path, path, n);
-    out->keep = version[7] != '0';
+    out->old = version[7] == '0';
+    out->keep = !out->old;
     return 200;
 }
 
@@ -143,6 +155,25 @@ int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out)
     return 200;
 }
 
+const char *httpd__field(const char *head, const char *name, size_t *len)
+{
+    size_t n = strlen(name);
+    for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r';
+         line = strstr(line, "\r\n")) {
+        line += 2;
+        if (strncasecmp(line, name, n) != 0 || line[n] != ':')
+            continue;
+        const char *value = line + n + 1, *end = strstr(line, "\r\n");
+        while (*value == ' ' || *value == '\t')
+            value++;
+        while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+            end--;
+        *len = (size_t)(end - value);
+        return value;
+    }
+    return NULL;
+}
+
 /* ---- connections ---- */
 
 static void listen_again(void *arg)
@@ -161,8 +192,7 @@ static void drop(struct connection *c)
         }
     }
     h->count--;
-    if (c->asked)
-        c->asked->from = NULL;
+    struct httpd_request *asked = c->asked;
     loop_watch_free(c->watch);
     loop_timer_free(c->timer);
     close(c->fd);
@@ -170,6 +200,20 @@ static void drop(struct connection *c)
     buf_release(&c->out);
     free(c);
     listen_again(h);
+    if (!asked)
+        return;
+    asked->from = NULL;
+    if (asked->gone && !h->ending)
+        asked->gone(asked->gone_arg); /* may free it */
+}
+
+/* What the connection waits for: D2, and the end of a peer that waits for its answer. */
+static void watch(struct connection *c)
+{
+    int events = c->out.len ? LOOP_WRITE : 0;
+    if (c->asked ? c->asked->gone && !c->early : !c->out.len)
+        events |= LOOP_READ;
+    loop_watch_set(c->watch, events);
 }
 
 /* False if the connection is gone. */
@@ -180,7 +224,7 @@ static bool write_on(struct connection *c)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            loop_watch_set(c->watch, LOOP_WRITE);
+            watch(c);
             return true;
         }
         if (n <= 0) {
@@ -188,15 +232,19 @@ static bool write_on(struct connection *c)
             return false;
         }
         c->sent += (size_t)n;
+        if (c->streaming && !c->doomed) /* D4 */
+            loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
     }
     buf_clear(&c->out);
     c->sent = 0;
-    if (c->last) { /* closed with bytes unread, it would be reset, and the answer lost */
+    if (c->streaming && !c->doomed)
+        loop_timer_stop(c->timer);
+    else if (c->last) { /* closed with bytes unread, it would be reset, and the answer lost */
         c->closing = true;
         shutdown(c->fd, SHUT_WR);
         loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
     }
-    loop_watch_set(c->watch, c->asked ? 0 : LOOP_READ); /* D2 */
+    watch(c);
     return true;
 }
 
@@ -207,15 +255,22 @@ static const char *words(int status)
         const char *words;
     } all[] = {{100, "Continue"},
                {200, "OK"},
+               {202, "Accepted"},
+               {204, "No Content"},
                {400, "Bad Request"},
+               {401, "Unauthorized"},
                {403, "Forbidden"},
                {404, "Not Found"},
                {405, "Method Not Allowed"},
+               {406, "Not Acceptable"},
                {409, "Conflict"},
                {411, "Length Required"},
                {413, "Content Too Large"},
                {414, "URI Too Long"},
+               {415, "Unsupported Media Type"},
+               {421, "Misdirected Request"},
                {422, "Unprocessable Content"},
+               {429, "Too Many Requests"},
                {431, "Request Header Fields Too Large"},
                {500, "Internal Server Error"},
                {501, "Not Implemented"},
@@ -230,10 +285,13 @@ static const char *words(int status)
 static void answer(struct connection *c, int status, const char *type, const char *headers,
                    const void *body, size_t len)
 {
-    buf_addf(&c->out,
-             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s%s"
-             "X-Content-Type-Options: nosniff\r\n\r\n",
-             status, words(status), type, len, headers, c->last ? "Connection: close\r\n" : "");
+    buf_addf(&c->out, "HTTP/1.1 %d %s\r\n", status, words(status));
+    if (type)
+        buf_addf(&c->out, "Content-Type: %s\r\n", type);
+    if (status != 204)
+        buf_addf(&c->out, "Content-Length: %zu\r\n", len);
+    buf_addf(&c->out, "%s%sX-Content-Type-Options: nosniff\r\n\r\n", headers,
+             c->last ? "Connection: close\r\n" : "");
     buf_add(&c->out, body, len);
     loop_timer_start(c->timer, c->last ? HTTPD_REQUEST_MS : HTTPD_IDLE_MS, 0);
 }
@@ -254,11 +312,12 @@ static void ask(struct connection *c)
     r->from = c;
     memcpy(r->method, c->head.method, sizeof r->method);
     memcpy(r->path, c->head.path, sizeof r->path);
+    r->head = xstrndup(c->in.data, c->head.len);
     buf_add(&r->body, c->in.data + c->head.len, body);
     buf_drop(&c->in, c->head.len + body);
     c->asked = r;
     c->last = !c->head.keep || c->in.len; /* requests ahead of an answer are not waited for */
-    c->told_continue = false;
+    c->told_continue = c->early = false;
     loop_timer_stop(c->timer);
     loop_watch_set(c->watch, 0);
     c->server->fn(c->server->arg, r);
@@ -309,6 +368,18 @@ static void read_on(struct connection *c)
     }
 }
 
+/* Of a peer that waits for its answer. What it sends ahead stays in the kernel. */
+static bool still_there(struct connection *c)
+{
+    char byte;
+    ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK);
+    if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK))
+        return false;
+    c->early = n > 0;
+    watch(c);
+    return true;
+}
+
 static void on_ready(void *arg, int events)
 {
     struct connection *c = arg;
@@ -316,6 +387,8 @@ static void on_ready(void *arg, int events)
         char bytes[4096];
         if (recv(c->fd, bytes, sizeof bytes, 0) <= 0 && errno != EINTR)
             drop(c);
+    } else if (c->asked && (events & LOOP_READ) && !still_there(c)) {
+        drop(c);
     } else if (c->out.len) {
         if (events & LOOP_WRITE)
             write_on(c);
@@ -375,16 +448,97 @@ const struct buf *httpd_body(const struct httpd_request *r)
     return &r->body;
 }
 
+const char *httpd_header(struct httpd_request *r, const char *name)
+{
+    size_t len;
+    const char *value = httpd__field(r->head, name, &len);
+    free(r->value);
+    r->value = value ? xstrndup(value, len) : NULL;
+    return r->value;
+}
+
+void httpd_on_gone(struct httpd_request *r, loop_fn *fn, void *arg)
+{
+    r->gone = fn;
+    r->gone_arg = arg;
+    if (r->from)
+        watch(r->from);
+}
+
+static struct connection *request_free(struct httpd_request *r)
+{
+    struct connection *c = r->from;
+    if (c)
+        c->asked = NULL;
+    buf_release(&r->body);
+    if (r->head) /* it may hold a token */
+        explicit_bzero(r->head, strlen(r->head));
+    if (r->value)
+        explicit_bzero(r->value, strlen(r->value));
+    free(r->head);
+    free(r->value);
+    free(r);
+    return c;
+}
+
 void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
                  const void *body, size_t len)
 {
-    struct connection *c = r->from;
-    buf_release(&r->body);
-    free(r);
+    struct connection *c = request_free(r);
     if (!c)
         return;
-    c->asked = NULL;
     answer(c, status, type, headers, body, len);
+    write_on(c);
+}
+
+/* ---- answers piece by piece ---- */
+
+void httpd_begin(struct httpd_request *r, int status, const char *type, const char *headers)
+{
+    struct connection *c = r->from;
+    if (!c)
+        return;
+    c->streaming = true;
+    c->chunked = !c->head.old;
+    c->last |= c->head.old;
+    buf_addf(&c->out,
+             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%sX-Content-Type-Options: "
+             "nosniff\r\n\r\n",
+             status, words(status), type, c->chunked ? "Transfer-Encoding: chunked\r\n" : "",
+             headers, c->last ? "Connection: close\r\n" : "");
+    loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
+    watch(c);
+}
+
+void httpd_write(struct httpd_request *r, const void *bytes, size_t len)
+{
+    struct connection *c = r->from;
+    if (!c || !len)
+        return;
+    if (c->doomed || c->out.len - c->sent > HTTPD_UNSENT) { /* D4; ends from the loop */
+        c->doomed = true;
+        loop_timer_start(c->timer, 0, 0);
+        return;
+    }
+    if (!c->out.len)
+        loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
+    if (c->chunked)
+        buf_addf(&c->out, "%zx\r\n", len);
+    buf_add(&c->out, bytes, len);
+    if (c->chunked)
+        buf_adds(&c->out, "\r\n");
+    watch(c);
+}
+
+void httpd_end(struct httpd_request *r)
+{
+    struct connection *c = request_free(r);
+    if (!c)
+        return;
+    c->streaming = false;
+    if (c->chunked)
+        buf_adds(&c->out, "0\r\n\r\n");
+    loop_timer_start(c->timer, c->last ? HTTPD_REQUEST_MS : HTTPD_IDLE_MS, 0);
     write_on(c);
 }
 
@@ -487,6 +641,7 @@ void httpd_free(struct httpd *h)
 {
     if (!h)
         return;
+    h->ending = true;
     while (h->connections)
         drop(h->connections);
     loop_watch_free(h->watch);

@@ -1,10 +1,12 @@
-/* A small HTTP/1.1 server (RFC 9112) on the loop, for the one thing that others may ask this
- * program over HTTP: to witness their logs. It waits for nobody: what a peer sends is bounded in
- * bytes and in time, and so is the number of peers.
+/* A small HTTP/1.1 server (RFC 9112) on the loop, for what others may ask this program over HTTP:
+ * to witness their logs, and the tools of the console as an MCP server. It waits for nobody: what a
+ * peer sends is bounded in bytes and in time, and so is the number of peers.
  *
  * D1 A request reaches the callback whole or not at all.
  * D2 A connection has one request at a time; its bytes behind that wait in the kernel.
- * D3 httpd_reply frees the request, whether or not its connection is still there. */
+ * D3 httpd_reply and httpd_end free the request, whether or not its connection is still there.
+ * D4 A stream that its peer does not take ends: after HTTPD_REQUEST_MS without progress, or when
+ * more than HTTPD_UNSENT bytes wait. */
 #ifndef BASE_HTTPD_H
 #define BASE_HTTPD_H
 
@@ -16,7 +18,8 @@ enum {
     HTTPD_HEAD_MAX = 8192, /* bytes of request line and header */
     HTTPD_CONNECTIONS = 64,
     HTTPD_REQUEST_MS = 10000, /* for a whole request, and for an answer to be taken */
-    HTTPD_IDLE_MS = 30000     /* between requests */
+    HTTPD_UNSENT = 4 << 20,
+    HTTPD_IDLE_MS = 30000 /* between requests */
 };
 
 struct httpd;
@@ -39,9 +42,22 @@ const char *httpd_address(const struct httpd *h); /* with the real port */
 const char *httpd_method(const struct httpd_request *r);
 const char *httpd_path(const struct httpd_request *r);
 const struct buf *httpd_body(const struct httpd_request *r);
-/* headers: further lines of the header, each with CRLF, or "". */
+/* A field of the header, without spaces around it; NULL if there is none of that name. The first,
+ * if there are several. */
+const char *httpd_header(struct httpd_request *r, const char *name);
+/* fn(arg) runs once, from the loop, if the peer goes before the answer is whole; never from within
+ * httpd_free. A peer that sends its next request early is found to be gone only by writing. */
+void httpd_on_gone(struct httpd_request *r, loop_fn *fn, void *arg);
+/* headers: further lines of the header, each with CRLF, or "". type NULL: an answer without a body
+ * (202, 204). */
 void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
                  const void *body, size_t len);
+
+/* An answer piece by piece: begin, then write any number of times, then end, which frees r. The
+ * pieces leave from the loop. */
+void httpd_begin(struct httpd_request *r, int status, const char *type, const char *headers);
+void httpd_write(struct httpd_request *r, const void *bytes, size_t len);
+void httpd_end(struct httpd_request *r);
 
 /* The head of a request, for the server and its tests. */
 struct httpd__head {
@@ -49,7 +65,11 @@ struct httpd__head {
     char method[16], path[2048];
     int64_t body;         /* Content-Length */
     bool keep, continues; /* the connection stays; the peer waits for 100 */
+    bool old;             /* HTTP/1.0: knows no chunks */
+    bool hosted;          /* it has a Host */
 };
+/* The value of a field of a head that was read whole, up to *len bytes; NULL: none. */
+const char *httpd__field(const char *head, const char *name, size_t *len);
 /* 0: not whole yet. 200: read. Otherwise the status to answer: 400, 411, 414, 431, 501, 505. */
 int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out);
 
