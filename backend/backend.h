@@ -41,6 +41,15 @@ void backend_stop(struct backend *b);
 /* The error that starting ended with, ERR_OK while it is fine or still starting. Any thread. */
 enum err backend_error(struct backend *b, struct error *e);
 
+/* A token that others are to show, in locked memory: reference is secret:NAME, env:VARIABLE or
+ * credential:NAME. Waits until the backend has started. NULL with *e, also what starting ended
+ * with. Any thread. */
+struct backend_token;
+struct backend_token *backend_token_new(struct backend *b, const char *reference, struct error *e);
+/* Compares in time that does not depend on what is wrong. Any thread. */
+bool backend_token_good(const struct backend_token *t, const char *given, size_t len);
+void backend_token_free(struct backend_token *t); /* NULL is fine */
+
 /* Verifies a bundle (docs/evidence-format.md) without a console: nothing is started, no state is
  * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere;
  * witnesses: verifier keys of witnesses that are to have cosigned; each may be NULL. The report is

@@ -328,6 +328,8 @@ static const struct cli_command COMMANDS[] = {
      "keys: list, rotate, verify", cli__keys},
     {"vault", "vault list|set NAME|remove NAME|rotate [--json]",
      "secrets that the configuration names: list, set, remove, rotate", cli__vault},
+    {"mcp", "mcp [--http] [--listen ADDRESS:PORT] [--remote]",
+     "serve the console's tools to other agents (MCP)", cli__mcp},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", run_doctor},
 };
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
@@ -399,6 +401,9 @@ static const char HELP[] =
     "  vault set NAME             seal a secret; its value is typed, or read from a pipe\n"
     "  vault remove NAME          forget a secret\n"
     "  vault rotate               replace the master key that seals them\n"
+    "  mcp [--http] [--listen ADDRESS:PORT] [--remote]\n"
+    "                             serve the console's tools to other agents by MCP: on standard\n"
+    "                             input and output, or over HTTP\n"
     "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 
 const char *cli_help(void)
@@ -566,7 +571,8 @@ static bool take_witness_option(struct cli *c, int option)
         *texts[at - letters] = optarg;
     c->remote |= option == '5';
     c->wait |= option == '6';
-    return at || option == '5' || option == '6';
+    c->http |= option == '7';
+    return at || (option >= '5' && option <= '7');
 }
 
 /* One option with its value (optarg); false if the value is out of range. */
@@ -663,6 +669,7 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"listen", required_argument, NULL, '3'},
                                             {"remote", no_argument, NULL, '5'},
                                             {"wait", no_argument, NULL, '6'},
+                                            {"http", no_argument, NULL, '7'},
                                             {"what", required_argument, NULL, 'W'},
                                             {"seal", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},

@@ -4,7 +4,9 @@
 #ifndef TUI_CLI_H
 #define TUI_CLI_H
 
+#include "backend/base/conf.h"
 #include "backend/bus/client.h"
+#include "server/server.h"
 #include <stdbool.h>
 
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED, EXIT_TAMPERED };
@@ -21,6 +23,15 @@ bool cli_wants_bundle(const struct cli *c);
 typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
                                   const char *witnesses);
 int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
+/* `mcp` serves until its peer goes; the caller has the configuration and the token: true for it,
+ * and then these are to be called instead of cli_run. */
+bool cli_wants_mcp(const struct cli *c);
+/* Fills what its options and [mcp_server] say; strings are theirs. CONFIG. */
+enum err cli_mcp_options(const struct cli *c, const struct conf *conf, struct server_options *o,
+                         struct error *e);
+/* The reference of the token that peers are to show; NULL: none. */
+const char *cli_mcp_token(const struct conf *conf);
+int cli_mcp_run(struct busc *bus, struct server_options *o);
 void cli_free(struct cli *c);
 /* It seals the master key by a passphrase that is to be asked for: before it runs. */
 bool cli_wants_passphrase(const struct cli *c);

@@ -31,7 +31,7 @@ struct cli {
     bool no_payloads, force, all;
     bool dot, down, audit;                             /* evidence lineage */
     const char *log, *proof, *listen, *witness, *file; /* of witnesses */
-    bool remote, wait;
+    bool remote, wait, http;
     uint64_t timeout_ms;
     struct cli_retention retention;
 };
@@ -66,6 +66,7 @@ int cli__lineage(struct cli *c, struct busc *bus); /* cli_lineage.c */
 /* cli_retention.c, which reads its options itself; EXIT_DONE, an exit code, or -1 after --help. */
 int cli__retention(struct cli *c, struct busc *bus);
 int cli__retention_options(struct cli *c, int argc, char **argv);
+int cli__mcp(struct cli *c, struct busc *bus);     /* cli_mcp.c */
 int cli__witness(struct cli *c, struct busc *bus); /* cli_witness.c */
 /* c->action and what stands behind it: NULL, or what is wrong. */
 const char *cli__witness_words(struct cli *c, int argc, char **argv);

@@ -187,6 +187,33 @@ static void interrupts_catch(void)
     }
 }
 
+static bool token_good(void *arg, const char *given, size_t len)
+{
+    return backend_token_good(arg, given, len);
+}
+
+static int mcp_run(const struct cli *cli, const struct arguments *a, struct backend *backend,
+                   struct busc *bus)
+{
+    struct error e = {0};
+    struct server_options o = {0};
+    struct backend_token *token = NULL;
+    char *path = conf_find(a->config);
+    struct conf *conf = conf_load(path, &e);
+    free(path);
+    if (conf)
+        cli_mcp_options(cli, conf, &o, &e);
+    if (!e.code && o.listen && cli_mcp_token(conf)) {
+        token = backend_token_new(backend, cli_mcp_token(conf), &e);
+        o.token = token_good;
+        o.token_arg = token;
+    }
+    int status = e.code ? cli_error(&e) : cli_mcp_run(bus, &o);
+    backend_token_free(token);
+    conf_free(conf);
+    return status;
+}
+
 static int command_run(int argc, char **argv, const struct arguments *a)
 {
     int status = EXIT_DONE;
@@ -224,7 +251,7 @@ static int command_run(int argc, char **argv, const struct arguments *a)
         interrupted_bus = bus;
         if (interrupted_by) /* between the two lines before */
             busc_interrupt(bus);
-        status = cli_run(cli, bus);
+        status = cli_wants_mcp(cli) ? mcp_run(cli, a, backend, bus) : cli_run(cli, bus);
         interrupted_bus = NULL;
         busc_free(bus);
     } else {
