@@ -528,7 +528,9 @@ static enum err build(struct bundle__job *j, struct store_db *db)
     describe(j);
     bundle__keys_write(&j->keys, &j->file[BUNDLE__KEYS]);
     add_json(j, BUNDLE__POLICY, j->policy);
-    add_json(j, BUNDLE__CONTROLS, j->controls);
+    json_t *oscal = bundle__oscal(j->controls, j->created, &j->file[BUNDLE__POLICY], entries);
+    add_json(j, BUNDLE__CONTROLS, oscal);
+    json_decref(oscal);
     add_json(j, BUNDLE__SBOM, j->sbom);
     bundle__lineage(&j->entries, &j->file[BUNDLE__LINEAGE]);
     add_readme(j);

@@ -12,10 +12,11 @@ const char *const bundle__names[BUNDLE__PARTS] = {
     [BUNDLE__README] = "README.md",         [BUNDLE__STATE] = "statement.json",
     [BUNDLE__DSSE] = "statement.dsse.json", [BUNDLE__ENTRIES] = "entries.jsonl",
     [BUNDLE__PAYLOADS] = "payloads.jsonl",  [BUNDLE__KEYS] = "keys",
-    [BUNDLE__POLICY] = "policy.json",       [BUNDLE__CONTROLS] = "controls.json",
+    [BUNDLE__POLICY] = "policy.json",       [BUNDLE__CONTROLS] = "oscal-assessment-results.json",
     [BUNDLE__SBOM] = "sbom.cdx.json",       [BUNDLE__LINEAGE] = "lineage.json",
     [BUNDLE__REPORT] = "report.html",
 };
+const char bundle__controls_once[] = "controls.json";
 const char *const bundle__states[4] = {"disclosed", "attested", "withheld", "erased"};
 
 bool bundle__line(struct prov__text *text, struct prov__text *line)

@@ -36,6 +36,8 @@ enum bundle__part {
     BUNDLE__PARTS
 };
 extern const char *const bundle__names[BUNDLE__PARTS];
+/* What an earlier version called BUNDLE__CONTROLS. */
+extern const char bundle__controls_once[];
 
 /* A list of members, as they stand in the archive. */
 struct bundle__member {
@@ -136,6 +138,12 @@ json_t *bundle__seen_json(const struct bundle__seen *s);
 bool bundle__line(struct prov__text *text, struct prov__text *line);
 /* A decimal number without a sign or leading zeros, up to 2^53. */
 bool bundle__number(struct prov__text text, int64_t *out);
+
+/* The controls (as score.get has them) in OSCAL; the members that it refers to are written already.
+ * Caller owns. */
+#define BUNDLE__OSCAL "1.1.3" /* the model's version */
+json_t *bundle__oscal(const json_t *card, int64_t created, const struct buf *policy,
+                      const struct buf *entries);
 
 /* report.html: what it is made of. */
 struct bundle__report {

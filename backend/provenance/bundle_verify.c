@@ -95,11 +95,12 @@ static bool read_archive(struct check *c)
 
 static void check_names(struct check *c)
 {
-    for (int i = 0; i < BUNDLE__PARTS; i++)
-        if (i != BUNDLE__TREES &&
-            strcmp(part(c, (enum bundle__part)i)->name, bundle__names[i]) != 0)
-            add(c, part(c, (enum bundle__part)i)->name, -1, "archive",
-                "this file stands where %s should", bundle__names[i]);
+    for (int i = 0; i < BUNDLE__PARTS; i++) {
+        const char *name = i == BUNDLE__TREES ? NULL : part(c, (enum bundle__part)i)->name;
+        bool once = i == BUNDLE__CONTROLS && strcmp(name, bundle__controls_once) == 0;
+        if (name && !once && strcmp(name, bundle__names[i]) != 0)
+            add(c, name, -1, "archive", "this file stands where %s should", bundle__names[i]);
+    }
 }
 
 /* ---- keys and statement ---- */

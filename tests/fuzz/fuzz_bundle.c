@@ -41,10 +41,12 @@ static void parts(const char *text, size_t len)
 
 static void pack(const char *text, size_t len, struct buf *tar)
 {
-    static const char *const names[] = {"README.md",     "statement.json", "statement.dsse.json",
-                                        "entries.jsonl", "payloads.jsonl", "proofs/1",
-                                        "checkpoints/1", "keys",           "policy.json",
-                                        "controls.json", "sbom.cdx.json",  "lineage.json",
+    static const char *const names[] = {"README.md",           "statement.json",
+                                        "statement.dsse.json", "entries.jsonl",
+                                        "payloads.jsonl",      "proofs/1",
+                                        "checkpoints/1",       "keys",
+                                        "policy.json",         "oscal-assessment-results.json",
+                                        "sbom.cdx.json",       "lineage.json",
                                         "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *end = len ? memchr(text, '\0', len) : NULL;

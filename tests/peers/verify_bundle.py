@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 FIXED = ["README.md", "statement.json", "statement.dsse.json", "entries.jsonl", "payloads.jsonl"]
-LAST = ["keys", "policy.json", "controls.json", "sbom.cdx.json", "lineage.json", "report.html"]
+LAST = ["keys", "policy.json", "oscal-assessment-results.json", "sbom.cdx.json", "lineage.json", "report.html"]
 TYPE = "application/vnd.in-toto+json"
 
 
