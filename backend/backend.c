@@ -184,6 +184,20 @@ static enum err open_rooms(struct backend *b, struct error *e)
                            b->role_option, bus_role_name(b->max_role));
         b->max_role = wanted;
     }
+    if (!bus_level_find(conf_str(b->conf, "console", "", "level"), &b->max_level))
+        BUG("a level that conf.def has is none");
+    enum bus_level level;
+    if (b->level_option && !bus_level_find(b->level_option, &level))
+        return err_set(e, ERR_CONFIG, "--level %s: the levels are read, recommend and execute",
+                       b->level_option);
+    if (b->level_option && level > b->max_level)
+        return err_set(e, ERR_DENIED, "--level %s: the configuration gives this console at most %s",
+                       b->level_option, bus_level_name(b->max_level));
+    if (b->level_option)
+        b->max_level = level;
+    if (b->max_role < BUS_OPERATOR)
+        b->max_level = BUS_READ;
+    bus_set_level(b->bus, b->max_level);
     bus_set_environment(b->bus, conf_str(b->conf, "console", "", "environment"), b->max_role);
     if (!(b->state_dir = conf_state_dir(b->state_option, e)))
         return e->code;
@@ -215,6 +229,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                .conn = b->conn,
                                .cost = b->cost};
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
+        return e->code;
+    if (backend__plans_start(b, e) != ERR_OK)
         return e->code;
     backend__exports_start(b);
     if (backend__retention_open(b, e) != ERR_OK)
@@ -264,6 +280,8 @@ static void stop(void *arg)
     backend__witness_close(b);
     if (b->orch)
         orch_close(b->orch);
+    plans_close(b->plans);
+    kill_close(b->kill);
     if (b->conn)
         conn_close(b->conn);
     if (b->prov)
@@ -283,6 +301,8 @@ static void free_rooms(struct backend *b)
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */
     backend__witness_free(b);
     orch_free(b->orch);
+    plans_free(b->plans);
+    kill_free(b->kill);
     backend__retention_free(b);
     if (b->prov)
         b->vault = prov_vault(b->prov); /* a rotation put another in its place */
@@ -310,6 +330,7 @@ static void release(struct backend *b)
     free(b->config_path);
     free(b->state_option);
     free(b->role_option);
+    free(b->level_option);
     free(b->address);
     free(b);
 }
@@ -346,6 +367,7 @@ struct backend *backend_start(const struct backend_options *o)
     b->config_path = xstrdup_or_null(o->config);
     b->state_option = xstrdup_or_null(o->state);
     b->role_option = xstrdup_or_null(o->role);
+    b->level_option = xstrdup_or_null(o->level);
     b->address = xstrdup_or_null(o->address);
     b->pass = o->pass;
     b->new_pass = o->new_pass;

@@ -11,7 +11,8 @@ struct vault_pass; /* a passphrase in locked memory */
 struct backend_options { /* strings are copied */
     const char *config;  /* --config, or NULL */
     const char *state;   /* --state, or NULL */
-    const char *role; /* --role, or NULL: the configuration's; may only be lowered by a session */
+    const char *role;  /* --role, or NULL: the configuration's; may only be lowered by a session */
+    const char *level; /* --level, or NULL; likewise */
     const char *address;         /* where to listen: "inproc://..." */
     struct vault_pass *pass;     /* opens the master key, or NULL; taken */
     struct vault_pass *new_pass; /* for keys.rotate to seal a new one by, or NULL; taken */

@@ -13,6 +13,7 @@
 #include "backend/gateway/gateway.h"
 #include "backend/knowledge/knowledge.h"
 #include "backend/orchestrator/orchestrator.h"
+#include "backend/orchestrator/plans.h"
 #include "backend/provenance/provenance.h"
 #include "backend/provenance/retention.h"
 #include "backend/provenance/witness.h"
@@ -55,6 +56,10 @@ struct backend {
     struct gw *gw;
     struct conn_registry *conn;
     struct orch *orch;
+    struct plans *plans;
+    struct kill *kill;
+    enum bus_level max_level;
+    char *level_option;
     struct retention *retention;
     struct know *know;
     struct error know_warning; /* what of the runbooks could not be read */
@@ -193,6 +198,9 @@ struct conn_sample;
 void backend__sample(void *arg, const char *connector, const json_t *params,
                      struct conn_sample *from);
 void backend__samples_stop(struct backend *b);
+/* methods_plans.c: plans and the kill switch */
+enum err backend__plans_start(struct backend *b, struct error *e);
+void backend__plans_status(struct backend *b, json_t *status);
 
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);

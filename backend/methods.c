@@ -99,6 +99,8 @@ void backend__withhold_status(json_t *status)
     size_t i;
     json_t *alert;
     json_array_foreach(json_object_get(status, "alerts"), i, alert) withhold(alert, "text");
+    withhold(json_object_get(status, "kill"), "by");
+    withhold(json_object_get(status, "kill"), "reason");
 }
 
 /* Paths, addresses and what connectors said last. */
@@ -267,7 +269,8 @@ json_t *backend__status(struct backend *b)
     json_puti(runbooks, "chunks", b->know ? (int64_t)know_chunks(b->know) : 0);
     json_puts(status, "environment", conf_str(b->conf, "console", "", "environment"));
     json_puts(status, "role", bus_role_name(b->max_role));
-    json_puts(status, "level", "read");
+    json_puts(status, "level", bus_level_name(b->max_level));
+    backend__plans_status(b, status);
     json_put(status, "alerts", alerts);
     json_put(status, "spend_today", spend);
     json_put(status, "chain", chain_doc(&chain));
@@ -324,6 +327,7 @@ void on_status_get(struct bus_call *c, void *arg)
     struct backend *b = arg;
     json_t *status = backend__status(b);
     json_puts(status, "role", bus_role_name(bus_session(c)->role));
+    json_puts(status, "level", bus_level_name(bus_session(c)->level));
     json_t *background = json_null();
     if (b->rolling) {
         background = json_object();

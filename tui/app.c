@@ -310,6 +310,9 @@ static bool do_global(struct tui__app *app, enum tui_action action)
     case ACTION_STOP:
         tui_call(app, WIRE_chat_stop, NULL, on_stopped);
         return true;
+    case ACTION_KILL:
+        tui__kill_key(app);
+        return true;
     case ACTION_BACK:
         back(app);
         return true;
@@ -500,6 +503,10 @@ static void handle_any(struct tui__app *app, const struct tui__event *ev)
         app->error = NULL;
         if (ev->key == TKEY_ESC)
             return;
+    }
+    if (ev->type == EVENT_KEY && tui__action_has_key(ACTION_KILL, ev->key)) {
+        tui__kill_key(app); /* whatever else is open */
+        return;
     }
     bool hand = ev->type == EVENT_KEY && ev->key >= TKEY_F1 && ev->key <= TKEY_F12;
     if (app->form && app->mode == MODE_VIEW && !hand) /* what F keys stop is stopped here too */

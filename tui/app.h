@@ -144,4 +144,8 @@ bool tui__prompt_key(struct tui__app *app, const struct tui__event *ev);
 /* A tui_area of the whole screen. */
 struct tui_area tui__screen_area(void);
 
+/* kill.c: the kill switch. */
+bool tui__kill_is_on(const struct tui__app *app);
+void tui__kill_key(struct tui__app *app);
+
 #endif

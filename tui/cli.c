@@ -320,6 +320,13 @@ static const struct cli_command COMMANDS[] = {
      "--session ID|--range A-B|--all] [--reason TEXT] [--basis TEXT] [--dry-run] [--yes] "
      "[--confirm-clock] [ID]",
      "how long payloads are kept; erase, hold, acts of destruction", cli__retention},
+    {"plans",
+     "plans list|show ID|statement ID|propose FILE|approve ID|reject ID|run ID|stop ID|"
+     "resolve ID verify|done|not_done|undo|close [--json] [--reason TEXT] [--name TEXT] "
+     "[--person NAME --signature BASE64] [--step N]",
+     "changes: propose, approve, run, stop", cli__plans},
+    {"kill", "kill on|off|status [--json] [--reason TEXT]",
+     "stop everything that acts, or lift that", cli__kill},
     {"witness", "witness list|logs|key|serve|cosign|request [--json] ...",
      "cosignatures: from witnesses of this log, and for other logs", cli__witness},
     {"keys",
@@ -368,6 +375,18 @@ static const char HELP[] =
     "  evidence lineage [--json|--dot] [--down] ID\n"
     "                             what an entry or a trace derives from; --audit: all of "
     "it\n"
+    "  plans list [--json]        changes that were proposed, and what became of them\n"
+    "  plans show|statement ID [--json]\n"
+    "                             one of them whole; the text that a person's key signs\n"
+    "  plans propose FILE [--json]\n"
+    "                             propose a plan\n"
+    "  plans approve ID [--person NAME --signature BASE64] [--name TEXT]\n"
+    "  plans reject ID --reason TEXT\n"
+    "  plans run|stop ID          run what was approved, and wait; stop or withdraw it\n"
+    "  plans resolve ID verify|done|not_done|undo|close [--step N]\n"
+    "                             say what is the case where that is not known\n"
+    "  kill on|off|status [--json] [--reason TEXT]\n"
+    "                             the kill switch: on needs no running console\n"
     "  retention status|holds [--json]\n"
     "                             how long payloads are kept; legal holds\n"
     "  retention run [--json] [--dry-run] [--confirm-clock]\n"
@@ -674,6 +693,8 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"seal", required_argument, NULL, 's'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
+    if (c->command->run == cli__plans || c->command->run == cli__kill)
+        return cli__plans_options(c, argc, argv);
     if (c->command->run == cli__retention)
         return cli__retention_options(c, argc, argv);
     optind = 0;

@@ -22,6 +22,9 @@ int cli_run(struct cli *c, struct busc *bus);
 bool cli_wants_bundle(const struct cli *c);
 typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
                                   const char *witnesses);
+/* `kill on` and, while the switch is on, `kill status` need no console either: true when it was
+ * done, *status set. state: --state, or NULL. */
+bool cli_kill_file(struct cli *c, const char *state, int *status);
 int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 /* `mcp` serves until its peer goes; the caller has the configuration and the token: true for it,
  * and then these are to be called instead of cli_run. */

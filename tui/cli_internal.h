@@ -13,6 +13,11 @@ struct cli_retention { /* what `retention` was told */
     bool ranged, all, dry_run, yes, confirm_clock;
 };
 
+struct cli_plans { /* what `plans` and `kill` were told */
+    const char *reason, *name, *person, *signature, *outcome;
+    long step; /* from 1; 0: none */
+};
+
 struct cli {
     const struct cli_command *command;
     bool json;
@@ -34,6 +39,7 @@ struct cli {
     bool remote, wait, http;
     uint64_t timeout_ms;
     struct cli_retention retention;
+    struct cli_plans plans;
 };
 
 struct cli_command {
@@ -66,7 +72,11 @@ int cli__lineage(struct cli *c, struct busc *bus); /* cli_lineage.c */
 /* cli_retention.c, which reads its options itself; EXIT_DONE, an exit code, or -1 after --help. */
 int cli__retention(struct cli *c, struct busc *bus);
 int cli__retention_options(struct cli *c, int argc, char **argv);
-int cli__mcp(struct cli *c, struct busc *bus);     /* cli_mcp.c */
+int cli__mcp(struct cli *c, struct busc *bus); /* cli_mcp.c */
+/* cli_plans.c, which reads its options itself too. */
+int cli__plans(struct cli *c, struct busc *bus);
+int cli__kill(struct cli *c, struct busc *bus);
+int cli__plans_options(struct cli *c, int argc, char **argv);
 int cli__witness(struct cli *c, struct busc *bus); /* cli_witness.c */
 /* c->action and what stands behind it: NULL, or what is wrong. */
 const char *cli__witness_words(struct cli *c, int argc, char **argv);

@@ -268,6 +268,13 @@ static const struct state_row {
     {"unsigned", GLYPH_RUNNING, ROLE_DIM},
     {"erased", GLYPH_UNKNOWN, ROLE_DIM},
     {"quarantined", GLYPH_BLOCKED, ROLE_WARN},
+    {"proposed", GLYPH_WARN, ROLE_WARN},
+    {"approved", GLYPH_OK, ROLE_ACCENT},
+    {"rejected", GLYPH_BLOCKED, ROLE_DIM},
+    {"withdrawn", GLYPH_STOPPED, ROLE_DIM},
+    {"expired", GLYPH_STOPPED, ROLE_DIM},
+    {"undone", GLYPH_STOPPED, ROLE_WARN},
+    {"kill", GLYPH_STOPPED, ROLE_FAIL},
     {"unknown", GLYPH_UNKNOWN, ROLE_UNKNOWN},
 };
 

@@ -18,7 +18,7 @@
 static const char ADDRESS[] = "inproc://mcp-console";
 
 struct arguments {
-    const char *config, *state, *role, *theme;
+    const char *config, *state, *role, *level, *theme;
 };
 
 static void usage(FILE *out)
@@ -30,6 +30,7 @@ static void usage(FILE *out)
         "  --config FILE   the configuration to read\n"
         "  --state DIR     where the log and the keys are kept\n"
         "  --role ROLE     operator, reviewer or demo: only to have fewer rights than configured\n"
+        "  --level LEVEL   read, recommend or execute: only to have less than configured\n"
         "  --theme THEME   dark, light, high-contrast, mono, or a file of yours\n"
         "  --version       print the version\n"
         "  --help          print this\n"
@@ -41,10 +42,11 @@ static void usage(FILE *out)
 /* Returns -1 to go on, or the exit code. */
 static int arguments_parse(int argc, char **argv, struct arguments *a)
 {
-    enum { OPT_CONFIG = 256, OPT_STATE, OPT_ROLE, OPT_THEME, OPT_VERSION, OPT_HELP };
+    enum { OPT_CONFIG = 256, OPT_STATE, OPT_ROLE, OPT_LEVEL, OPT_THEME, OPT_VERSION, OPT_HELP };
     static const struct option options[] = {{"config", required_argument, NULL, OPT_CONFIG},
                                             {"state", required_argument, NULL, OPT_STATE},
                                             {"role", required_argument, NULL, OPT_ROLE},
+                                            {"level", required_argument, NULL, OPT_LEVEL},
                                             {"theme", required_argument, NULL, OPT_THEME},
                                             {"version", no_argument, NULL, OPT_VERSION},
                                             {"help", no_argument, NULL, OPT_HELP},
@@ -65,6 +67,13 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
                 return EXIT_USAGE;
             }
             a->role = optarg;
+            break;
+        case OPT_LEVEL:
+            if (!bus_level_find(optarg, &(enum bus_level){BUS_READ})) {
+                cli_complain("`%s` is no level: read, recommend or execute", optarg);
+                return EXIT_USAGE;
+            }
+            a->level = optarg;
             break;
         case OPT_THEME:
             a->theme = optarg;
@@ -87,8 +96,11 @@ static int arguments_parse(int argc, char **argv, struct arguments *a)
 
 static struct backend_options backend_options(const struct arguments *a)
 {
-    struct backend_options o = {
-        .config = a->config, .state = a->state, .role = a->role, .address = ADDRESS};
+    struct backend_options o = {.config = a->config,
+                                .state = a->state,
+                                .role = a->role,
+                                .level = a->level,
+                                .address = ADDRESS};
     return o;
 }
 
@@ -222,6 +234,10 @@ static int command_run(int argc, char **argv, const struct arguments *a)
         return status;
     if (cli_wants_bundle(cli)) {
         status = cli_bundle_run(cli, backend_bundle_verify);
+        cli_free(cli);
+        return status;
+    }
+    if (cli_kill_file(cli, a->state, &status)) {
         cli_free(cli);
         return status;
     }

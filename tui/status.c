@@ -119,6 +119,15 @@ static void chain_segment(const json_t *status, struct segment *s)
         snprintf(s->text, sizeof(s->text), _("chain %s %.20s"), size, _(state));
 }
 
+/* Stands where the level does: nothing acts while it is on. */
+static void kill_segment(const struct tui__app *app, struct segment *s)
+{
+    if (!tui__kill_is_on(app))
+        return;
+    snprintf(s->state, sizeof(s->state), "kill");
+    snprintf(s->text, sizeof(s->text), "%s", _("KILL SWITCH"));
+}
+
 static size_t segments_make(struct tui__app *app, struct segment s[SEGMENTS])
 {
     const json_t *status = app->status;
@@ -136,6 +145,7 @@ static size_t segments_make(struct tui__app *app, struct segment s[SEGMENTS])
         const char *role = json_str(status, "role", ""), *level = json_str(status, "level", "");
         snprintf(s[2].text, sizeof(s[2].text), *level ? "%.24s %s %.24s" : "%.24s", _(role),
                  tui_ascii() ? "-" : "·", _(level));
+        kill_segment(app, &s[2]);
         alerts_segment(status, &s[3]);
         spend_segment(status, &s[4]);
         chain_segment(status, &s[5]);
@@ -143,6 +153,8 @@ static size_t segments_make(struct tui__app *app, struct segment s[SEGMENTS])
     static const int drop[SEGMENTS] = {0, 1, 5, 0, 4, 2};
     for (int i = 0; i < SEGMENTS; i++)
         s[i].drop = drop[i];
+    if (tui__kill_is_on(app))
+        s[2].drop = 0;
     return SEGMENTS;
 }
 

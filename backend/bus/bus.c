@@ -181,7 +181,8 @@ static void session_hello(struct bus_call *c)
 {
     struct bus *b = c->bus;
     const json_t *p = c->request.params;
-    const json_t *role = json_object_get(p, "role");
+    const json_t *role = json_object_get(p, "role"), *level = json_object_get(p, "level");
+    enum bus_level asked_level = BUS_EXECUTE;
     enum bus_role asked = bus_role_find(json_string_value(role));
     if (json_int(p, "protocol", 0) != BUS_PROTOCOL) {
         refuse(c, ERR_UNSUPPORTED, "this backend speaks protocol 1");
@@ -189,8 +190,12 @@ static void session_hello(struct bus_call *c)
         refuse(c, ERR_INVALID, "client is missing");
     } else if (role && !json_is_null(role) && !asked) {
         refuse(c, ERR_INVALID, "role is one of operator, reviewer, demo");
+    } else if (level && !json_is_null(level) &&
+               !bus_level_find(json_string_value(level), &asked_level)) {
+        refuse(c, ERR_INVALID, "level is one of read, recommend, execute");
     } else {
         struct bus__session *s = bus__session_open(b, asked);
+        s->asked_level = asked_level;
         json_t *r = json_object(), *server = json_object();
         json_puts(server, "name", "mcp-console");
         json_puts(server, "version", MCPC_VERSION);
@@ -198,7 +203,7 @@ static void session_hello(struct bus_call *c)
         json_puti(r, "protocol", BUS_PROTOCOL);
         json_put(r, "server", server);
         json_puts(r, "role", bus_role_name(bus__session_role(b, s)));
-        json_puts(r, "level", "read");
+        json_puts(r, "level", bus_level_name(bus__session_level(b, s)));
         json_puti(r, "cursor", b->events.next - 1);
         json_puts(r, "environment", b->environment);
         json_put(r, "ready", json_boolean(b->ready));
@@ -274,6 +279,7 @@ static void dispatch(struct bus_call *c)
     }
     memcpy(c->session.id, s->id, sizeof s->id);
     c->session.role = bus__session_role(b, s);
+    c->session.level = bus__session_level(b, s);
     if (c->session.role < row->role) {
         err_set(&e, ERR_DENIED, "%s needs the role %s; this session has %s", row->name,
                 bus_role_name(row->role), bus_role_name(c->session.role));
@@ -386,6 +392,11 @@ void bus_set_environment(struct bus *b, const char *environment, enum bus_role m
     free(b->environment);
     b->environment = xstrdup(environment);
     b->max_role = max_role;
+}
+
+void bus_set_level(struct bus *b, enum bus_level max_level)
+{
+    b->max_level = max_level;
 }
 
 void bus_ready(struct bus *b, const struct error *e)

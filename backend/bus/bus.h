@@ -19,6 +19,8 @@
 
 enum { BUS_PROTOCOL = 1, BUS_MAX_REQUEST = 1 << 20, BUS_MAX_DEPTH = 32, BUS_RING = 4096 };
 enum bus_role { BUS_NONE, BUS_DEMO, BUS_REVIEWER, BUS_OPERATOR };
+/* What a session may do to the systems behind the connectors: look, also propose, also act. */
+enum bus_level { BUS_READ, BUS_RECOMMEND, BUS_EXECUTE };
 
 enum wire_method {
 #define WIRE(id, name, role, mutates, params, result, help) WIRE_##id,
@@ -35,11 +37,14 @@ const struct wire_row *wire_row(enum wire_method m);
 enum wire_method wire_find(const char *name);  /* WIRE_COUNT: none */
 const char *bus_role_name(enum bus_role r);    /* "none", "demo", "reviewer", "operator" */
 enum bus_role bus_role_find(const char *name); /* BUS_NONE for an unknown one */
+const char *bus_level_name(enum bus_level l);  /* "read", "recommend", "execute" */
+bool bus_level_find(const char *name, enum bus_level *out); /* false for an unknown one */
 
 struct bus;
 struct bus_session {
     char id[33];
     enum bus_role role;
+    enum bus_level level; /* BUS_READ for every role but operator */
 };
 struct bus_call; /* a request under way; ended by exactly one of bus_reply and bus_fail */
 typedef void bus_handler(struct bus_call *call, void *arg);
@@ -52,6 +57,7 @@ struct bus *bus_new(struct loop *l, const char *address, bus_handler *const *han
  */
 void bus_ready(struct bus *b, const struct error *e);
 void bus_set_environment(struct bus *b, const char *environment, enum bus_role max_role);
+void bus_set_level(struct bus *b, enum bus_level max_level); /* no session gets more; first: READ */
 /* Answers every waiting request with CLOSED; does not block. */
 void bus_close(struct bus *b);
 /* On the loop's thread, before loop_free. Calls that handlers still hold may be ended later: then

@@ -55,6 +55,7 @@ struct bus__session {
     TAILQ_ENTRY(bus__session) link;
     char id[33];
     enum bus_role asked;         /* BUS_NONE: whatever the backend allows */
+    enum bus_level asked_level;  /* at most this */
     TAILQ_HEAD(, bus__key) keys; /* oldest first */
     size_t key_count, key_bytes;
 };
@@ -64,6 +65,7 @@ struct bus__session *bus__session_open(struct bus *b, enum bus_role asked);
 struct bus__session *bus__session_find(struct bus *b, const char *id); /* marks it as used */
 void bus__session_end(struct bus *b, struct bus__session *s);
 enum bus_role bus__session_role(const struct bus *b, const struct bus__session *s);
+enum bus_level bus__session_level(const struct bus *b, const struct bus__session *s);
 uint64_t bus__print(enum wire_method m, const json_t *params);
 struct bus__key *bus__key_find(struct bus__session *s, const char *key);
 struct bus__key *bus__key_add(struct bus__session *s, const char *key, uint64_t print);
@@ -125,6 +127,7 @@ struct bus {
     bus_handler *const *handlers;
     void *arg;
     enum bus_role max_role;
+    enum bus_level max_level;
     char *environment;
     bool ready, closed, freed;
     struct error failed; /* why starting failed */

@@ -60,6 +60,7 @@ struct bus__session *bus__session_open(struct bus *b, enum bus_role asked)
     s = xcalloc(1, sizeof *s);
     random_id(s->id);
     s->asked = asked;
+    s->asked_level = BUS_EXECUTE;
     TAILQ_INIT(&s->keys);
     TAILQ_INSERT_TAIL(&b->sessions, s, link);
     b->session_count++;
@@ -83,6 +84,13 @@ struct bus__session *bus__session_find(struct bus *b, const char *id)
 enum bus_role bus__session_role(const struct bus *b, const struct bus__session *s)
 {
     return s->asked && s->asked < b->max_role ? s->asked : b->max_role;
+}
+
+enum bus_level bus__session_level(const struct bus *b, const struct bus__session *s)
+{
+    if (bus__session_role(b, s) < BUS_OPERATOR)
+        return BUS_READ;
+    return s->asked_level < b->max_level ? s->asked_level : b->max_level;
 }
 
 /* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */

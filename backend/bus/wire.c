@@ -41,3 +41,22 @@ enum bus_role bus_role_find(const char *name)
             return r;
     return BUS_NONE;
 }
+
+static const char *const level_names[] = {
+    [BUS_READ] = "read", [BUS_RECOMMEND] = "recommend", [BUS_EXECUTE] = "execute"};
+
+const char *bus_level_name(enum bus_level l)
+{
+    BUG_IF(l > BUS_EXECUTE);
+    return level_names[l];
+}
+
+bool bus_level_find(const char *name, enum bus_level *out)
+{
+    for (unsigned l = BUS_READ; name && l <= BUS_EXECUTE; l++)
+        if (!strcmp(level_names[l], name)) {
+            *out = (enum bus_level)l;
+            return true;
+        }
+    return false;
+}

@@ -142,6 +142,8 @@ enum err conn_login(struct conn_registry *r, const char *name, const char *code,
                     conn_login_done *fn, void *arg, struct error *e);
 /* Forgets its tokens and its registration at the issuer, and starts it again. */
 enum err conn_logout(struct conn_registry *r, const char *name, struct error *e);
+/* Does value fit a tool's schema? As conn_call checks arguments. INVALID with the path in *e. */
+enum err conn_schema_check(const json_t *schema, const json_t *value, struct error *e);
 /* True once every enabled connector has left CONN_STARTING. */
 bool conn_settled(const struct conn_registry *r);
 const char *

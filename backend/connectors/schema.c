@@ -229,3 +229,8 @@ enum err conn__schema_check(const json_t *schema, const json_t *value, struct er
     struct check k = {.e = e};
     return check_value(&k, schema, value);
 }
+
+enum err conn_schema_check(const json_t *schema, const json_t *value, struct error *e)
+{
+    return conn__schema_check(schema, value, e);
+}

@@ -96,6 +96,13 @@ static const char *const steps[] = {
     "CREATE TABLE signing_keys("
     "first INTEGER PRIMARY KEY, vkey TEXT NOT NULL,"
     " entry INTEGER, note TEXT) STRICT;",
+    /* plans: which there are, and which are not over; what they say is in their entries. The kill
+     * switch as it was set last. */
+    "CREATE TABLE plans(rowid INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL,"
+    " open INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX plans_open ON plans(rowid) WHERE open = 1;"
+    "CREATE TABLE kill_state(id INTEGER PRIMARY KEY CHECK(id = 1), is_on INTEGER NOT NULL,"
+    " entry INTEGER) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
