@@ -217,7 +217,8 @@ static enum err http_send(void *arg, const struct mcp_outgoing *o)
         free(w->revision);
         w->revision = xstrdup(o->revision);
     }
-    if (o->modern && o->method)
+    /* the probe of the era is a request of the modern one */
+    if (o->method && (o->modern || strcmp(o->method, "server/discover") == 0))
         own_header(x, mcp__header("Mcp-Method", o->method));
     if (o->modern && o->name)
         own_header(x, mcp__header("Mcp-Name", o->name));
