@@ -63,13 +63,13 @@ static enum err check_references(const struct oauth *a, const struct conf *conf,
     }
     bool needs = a->mode == OAUTH_CREDENTIALS  ? a->conf_client_id && a->secret_ref
                  : a->mode == OAUTH_KEY        ? a->conf_client_id && a->key_ref
-                 : a->mode == OAUTH_ENTERPRISE ? a->idp_url && a->id_token_ref
+                 : a->mode == OAUTH_ENTERPRISE ? a->id_token_ref != NULL
                                                : true;
     if (!needs)
         return err_set(
             e, ERR_CONFIG,
             "%s: connector \"%s\": auth needs client_id with client_secret or client_key, "
-            "or idp_url with id_token",
+            "or id_token",
             conf_where(conf, "connector", name, "auth"), name);
     if (a->client_uri &&
         !(oauth__url_fine(a->client_uri) && !strncmp(a->client_uri, "https://", 8)))

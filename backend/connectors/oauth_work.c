@@ -511,6 +511,15 @@ void oauth__ask_token(struct oauth *a, struct buf *form)
 }
 
 /* ---- enterprise: an identity provider's word for the token (RFC 8693, then RFC 7523) ---- */
+static void ask_by_assertion(struct oauth *a, const char *assertion)
+{
+    struct buf form = {0};
+    oauth__form_add(&form, "grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    oauth__form_add(&form, "assertion", assertion);
+    oauth__form_add(&form, "scope", a->asked);
+    oauth__ask_token(a, &form);
+}
+
 static void got_grant(struct oauth *a, long status, json_t *answer)
 {
     const char *grant = json_str(answer, "access_token", "");
@@ -518,13 +527,10 @@ static void got_grant(struct oauth *a, long status, json_t *answer)
         refused_token(a, status, answer);
         return;
     }
-    struct buf form = {0};
-    oauth__form_add(&form, "grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    oauth__form_add(&form, "assertion", grant);
-    oauth__form_add(&form, "scope", a->asked);
-    oauth__ask_token(a, &form);
+    ask_by_assertion(a, grant);
 }
 
+/* Without an identity provider to ask, the token itself is the assertion (a workload's). */
 static void ask_identity_provider(struct oauth *a)
 {
     struct vault_text word = {0};
@@ -532,6 +538,11 @@ static void ask_identity_provider(struct oauth *a)
     struct buf form = {0};
     if (conn__secret(a->conn, a->id_token_ref, &word, &e) != ERR_OK) {
         oauth__work_end(a, OAUTH_REFUSED, e.code, e.detail);
+        return;
+    }
+    if (!a->idp_url) {
+        ask_by_assertion(a, word.text);
+        vault_text_wipe(&word);
         return;
     }
     oauth__form_add(&form, "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange");
