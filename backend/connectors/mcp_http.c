@@ -282,7 +282,8 @@ static void end_run(struct mcp_http *w)
     w->running = w->noting = w->stream_opening = w->old = false;
     loop_timer_stop(w->stream_limit);
     mcp_http__drop_all(w);
-    oauth__stop(w->auth);
+    if (w->auth)
+        oauth__stop(w->auth);
     free(w->session);
     free(w->revision);
     free(w->post_url);

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""An MCP server on Streamable HTTP with exact faults, for the tests. The path of a request names how it
+behaves; /stats/PATH tells what arrived. Prints its port; ends when standard input does."""
+import json
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+SEEN, LOCK = {}, threading.Lock()
+OLD_STREAMS = {}
+TOOLS = [{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
+
+
+def note(mode, what):
+    with LOCK:
+        SEEN.setdefault(mode, []).append(what)
+        return sum(one == what for one in SEEN[mode])
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def mode(self):
+        return self.path.strip("/").split("?")[0]
+
+    def reply(self, status, body=b"", kind="application/json", **headers):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+
+    def chunk(self, text):
+        data = text.encode()
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def end(self):
+        self.wfile.write(b"0\r\n\r\n")
+        self.wfile.flush()
+
+    def cut(self):
+        self.wfile.flush()
+        self.close_connection = True
+        self.connection.shutdown(2)
+
+    # ---- GET
+    def do_GET(self):
+        mode = self.mode()
+        if mode.startswith("stats/"):
+            with LOCK:
+                return self.reply(200, json.dumps(SEEN.get(mode[6:], [])).encode())
+        note(mode, "GET")
+        if mode in ("old", "oldevil"):
+            return self.old_stream(mode)
+        last = self.headers.get("Last-Event-ID")
+        if mode == "resume" and last:
+            note(mode, "resumed at " + last)
+            self.stream()
+            answer = {"jsonrpc": "2.0", "id": int(last.split("-")[1]), "result": {"content": [{"type": "text", "text": "resumed"}]}}
+            self.chunk(f"id: {last}x\ndata: {json.dumps(answer)}\n\n")
+            return self.end()
+        if mode in ("stream", "resume"):
+            time.sleep(0.1)
+            self.stream()
+            note(mode, "stream is open")
+            try:
+                for _ in range(200):
+                    time.sleep(0.05)
+                    self.chunk(": still here\n")
+            except OSError:
+                pass
+            return None
+        return self.reply(405)
+
+    def old_stream(self, mode):
+        self.stream()
+        where = "/messages?s=1" if mode == "old" else "http://127.0.0.2:9/messages"
+        self.chunk(f"event: endpoint\ndata: {where}\n\n")
+        gate, queue = threading.Event(), []
+        OLD_STREAMS["1"] = (gate, queue)
+        try:
+            for _ in range(200):
+                gate.wait(0.05)
+                gate.clear()
+                while queue:
+                    self.chunk(f"event: message\ndata: {json.dumps(queue.pop(0))}\n\n")
+        except OSError:
+            pass
+
+    def do_DELETE(self):
+        note(self.mode(), "DELETE " + self.headers.get("Mcp-Session-Id", ""))
+        self.reply(200)
+
+    # ---- POST
+    def do_POST(self):
+        mode = self.mode()
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        method = message.get("method", "answer")
+        if mode == "messages":
+            self.reply(202)
+            note("old", method)
+            answer = self.answer(message, "old")
+            if answer:
+                OLD_STREAMS["1"][1].append(answer)
+                OLD_STREAMS["1"][0].set()
+            return None
+        count = note(mode, method)
+        if mode in ("old", "oldevil"):
+            return self.reply(405)
+        if mode == "token" and self.headers.get("Authorization") != "Bearer sesame":
+            return self.reply(401, WWW_Authenticate='Bearer error="invalid_token"')
+        if mode == "plain" and self.headers.get("X-Extra") != "yes":
+            return self.reply(418)
+        if method == "server/discover":
+            error = {"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": "Bad Request: no session"}}
+            return self.reply(400, json.dumps(error).encode())
+        if "id" not in message:
+            return self.reply(202)
+        if method == "tools/call" and self.fault(mode, message, count):
+            return None
+        if mode == "lost" and method == "initialize":
+            return self.reply(200, self.text(message, mode), Mcp_Session_Id=f"s{count}")
+        if mode == "batch" and method == "tools/call":
+            both = [{"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}, self.answer(message, mode)]
+            return self.reply(200, json.dumps(both).encode())
+        return self.reply(200, self.text(message, mode), Mcp_Session_Id="abc")
+
+    def text(self, message, mode):
+        return json.dumps(self.answer(message, mode)).encode()
+
+    def answer(self, message, mode):
+        method, result = message.get("method"), {}
+        if "id" not in message:
+            return None
+        if method == "initialize":
+            result = {"protocolVersion": "2025-03-26" if mode == "batch" else "2024-11-05" if mode == "old" else "2025-11-25",
+                      "capabilities": {"tools": {}}, "serverInfo": {"name": mode, "version": "1"}}
+        elif method == "tools/list":
+            result = {"tools": TOOLS}
+        elif method == "tools/call":
+            result = {"content": [{"type": "text", "text": message["params"]["arguments"].get("text", "")}]}
+        elif method == "server/discover":
+            return {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "Method not found"}}
+        return {"jsonrpc": "2.0", "id": message["id"], "result": result}
+
+    def fault(self, mode, message, count):
+        data = json.dumps(self.answer(message, mode))
+        if mode == "slow":
+            self.stream()
+            for c in ": hello\r\nid: 1\r\ndata:\r\n\r\n" + f"event: message\r\ndata: {data}\r\n\r\n":
+                self.chunk(c)
+            self.end()
+        elif mode == "cut":
+            self.stream()
+            self.chunk(f"data: {data[:20]}")
+            self.cut()
+        elif mode == "resume":
+            self.stream()
+            self.chunk(f"id: e-{message['id']}\nretry: 60\ndata:\n\n")
+            self.cut()
+        elif mode == "closed":
+            self.cut()
+        elif mode == "hang":
+            time.sleep(3)
+            self.cut()
+        elif mode == "lost" and count == 1:
+            self.reply(404)
+        elif mode == "status":
+            self.reply(500, b"out of order", "text/plain")
+        elif mode == "forbidden":
+            self.reply(403, b"Invalid Host", "text/plain")
+        elif mode == "redirect":
+            self.reply(307, Location="http://127.0.0.1:9/elsewhere")
+        elif mode == "html":
+            self.reply(200, b"<html>sign in here</html>", "text/html")
+        elif mode == "giant":
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            try:
+                for _ in range(18):
+                    self.wfile.write(b"x" * (1 << 20))
+            except OSError:
+                pass
+            self.close_connection = True
+        else:
+            return False
+        return True
+
+
+def main():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # a peer that went away is what some tests are about
+    print(server.server_port, flush=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+
+
+main()
