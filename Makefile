@@ -71,6 +71,11 @@ lint:
 	@CC='$(CC)' .ci/deps lint
 	@CC='$(CC)' tests/lint/lint
 
+# A part of `make check`; Node 22 and the suite come from npm, into build/peers.
+conformance:
+	@$(MAKE) --no-print-directory -s VARIANT=asan build/asan/tests/peers/conformance_client
+	@tests/peers/conformance.test
+
 bench:
 	@CC='$(CC)' .ci/deps bench
 	@$(MAKE) --no-print-directory -s all tools VARIANT=release
@@ -156,6 +161,7 @@ clean:
 help:
 	@echo 'make run       install what is missing, build, start the console (ARGS="--role demo" passes options)'
 	@echo 'make check     install what the tests need, build with sanitizers, run every test'
+	@echo 'make conformance  the public MCP conformance suite against the connectors'
 	@echo 'make lint      layers, formatting, static analysis, fresh generated files'
 	@echo 'make bench     figures beside references measured in the same run'
 	@echo 'make           build build/release/mcp-console'
@@ -165,6 +171,6 @@ help:
 
 -include $(OBJS:.o=.d) $(B)/tui/main.d $(TESTS:=.d) $(TOOLS:=.d) $(FUZZERS:=.d)
 FORCE:
-.PHONY: FORCE all lib run check lint bench tests tools fuzzers docs po install format clean help
+.PHONY: FORCE all lib run check conformance lint bench tests tools fuzzers docs po install format clean help
 .DELETE_ON_ERROR:
 .SECONDARY:

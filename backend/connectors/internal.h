@@ -84,6 +84,8 @@ void conn__certificate(struct conn *c, int64_t expires_at);
 enum err conn__secret(struct conn *c, const char *reference, struct vault_text *out,
                       struct error *e);
 
+struct vault *conn__vault(const struct conn *c); /* or NULL */
+
 const char *conn__name(const struct conn *c);
 struct loop *conn__loop(const struct conn *c);
 const struct conn_host *conn__host(const struct conn *c); /* or NULL */

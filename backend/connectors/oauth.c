@@ -1,13 +1,19 @@
 /* OAuth for a connector: what its wire sees of it.
  *
  * Invariants
- * O1 Tokens, codes and client secrets stand in locked memory, in the vault, in requests to the
- * issuer that they belong to, and nowhere else: no error, description or log names them. O2 A token
- * goes only to the address of the connector; a client's credentials only to the issuer that they
- * were made for (client_issuer). O3 One piece of work at a time; it ends in one `settled` or one
- * answer to a sign-in, on a later turn of the loop. O4 A refusal is never answered by the same
- * again: more scope is asked for only if the challenge names some that was not asked for yet, and
- * tokens without a person are tried AUTOMATIC_MAX times. */
+ * O1 Tokens, codes and client secrets are kept in locked memory and in the vault, pass through
+ * ordinary memory only while a document is read or written, go in requests to whom they belong, and
+ * stand nowhere else: no error, description or log names them.
+ *
+ * O2 A token goes only to the address of the connector; a client's credentials only to the issuer
+ * that they were made for (client_issuer).
+ *
+ * O3 One piece of work at a time; it ends in one `settled` or one answer to a sign-in, on a later
+ * turn of the loop.
+ *
+ * O4 A refusal is never answered by the same again: more scope is asked for only if the challenge
+ * names some that was not asked for yet, and tokens without a person are tried AUTOMATIC_MAX times.
+ */
 #include "backend/base/clock.h"
 #include "backend/connectors/oauth_state.h"
 #include <stdlib.h>
@@ -127,6 +133,7 @@ void oauth__free(struct oauth *a)
     oauth__challenge_release(&a->challenge);
     loop_timer_free(a->report);
     loop_timer_free(a->poll);
+    loop_timer_free(a->store);
     if (a->body.data)
         explicit_bzero(a->body.data, a->body.cap);
     buf_release(&a->body);

@@ -28,7 +28,7 @@ struct oauth {
     unsigned redirect_port;
 
     /* the token */
-    struct vault_text header, refresh;
+    struct vault_text token, header, refresh;
     char *granted; /* scopes that it has, or was asked for */
     int64_t expires_at;
     uint64_t generation;
@@ -52,7 +52,7 @@ struct oauth {
     oauth_next *next;
     char *candidates[4];
     size_t candidate, candidate_count;
-    struct loop_timer *report, *poll;
+    struct loop_timer *report, *poll, *store;
     enum oauth_verdict verdict;
     struct error why;
     unsigned automatic; /* tokens in a row that did not help */
@@ -79,9 +79,10 @@ void oauth__release_server(struct oauth *a);
 /* The scopes to ask for, malloc'ed; NULL: none are named. */
 char *oauth__scopes(const struct oauth *a, bool offline);
 void oauth__set_token(struct oauth *a, const char *token, size_t len); /* the next generation */
-/* Tokens at rest, in the vault. */
+/* oauth_store.c: what a sign-in has brought, in the vault. */
 void oauth__load(struct oauth *a);
-void oauth__save(struct oauth *a);
+void oauth__save(
+    struct oauth *a); /* at once, or when the master key is not being replaced any more */
 void oauth__forget(struct oauth *a, bool client_too);
 
 /* oauth_login.c: with the server known and a client, the address to show; ends the work. */

@@ -346,11 +346,16 @@ void oauth__set_token(struct oauth *a, const char *token, size_t len)
     memcpy(line + n, token, len);
     vault_text_put(&a->header, line, n + len);
     oauth__wipe(line);
+    struct vault_text fresh = vault_text_of(token, len);
+    vault_known_add(&fresh, &a->token); /* a server that says it again is scrubbed */
+    vault_text_wipe(&a->token);
+    a->token = fresh;
     a->generation++;
 }
 
 void oauth__forget(struct oauth *a, bool client_too)
 {
+    vault_text_wipe(&a->token);
     vault_text_wipe(&a->header);
     vault_text_wipe(&a->refresh);
     free(a->granted);

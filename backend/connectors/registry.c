@@ -58,6 +58,11 @@ const char *conn__name(const struct conn *c)
     return c->name;
 }
 
+struct vault *conn__vault(const struct conn *c)
+{
+    return c->registry->setup.vault;
+}
+
 struct loop *conn__loop(const struct conn *c)
 {
     return c->registry->loop;

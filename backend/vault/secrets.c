@@ -429,15 +429,24 @@ static struct {
     size_t count;
 } known = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void remember(const struct vault_text *t)
+static struct vault_text *known_place(const struct vault_text *t)
+{
+    for (size_t i = 0; t && t->text && i < known.count; i++) {
+        if (known.list[i].len == t->len && memcmp(known.list[i].text, t->text, t->len) == 0)
+            return &known.list[i];
+    }
+    return NULL;
+}
+
+void vault_known_add(const struct vault_text *t, const struct vault_text *instead_of)
 {
     if (t->len < KNOWN_SHORTEST)
         return;
     pthread_mutex_lock(&known.lock);
-    bool there = known.count == KNOWN_MOST;
-    for (size_t i = 0; i < known.count && !there; i++)
-        there = known.list[i].len == t->len && memcmp(known.list[i].text, t->text, t->len) == 0;
-    if (!there)
+    struct vault_text *at = known_place(t) ? NULL : known_place(instead_of);
+    if (at)
+        vault_text_put(at, t->text, t->len);
+    else if (!known_place(t) && known.count < KNOWN_MOST)
         put(&known.list[known.count++], t->text, t->len);
     pthread_mutex_unlock(&known.lock);
 }
@@ -472,7 +481,7 @@ enum err vault_text_get(struct vault *v, const char *reference, struct vault_tex
                     : *reference == 'c' ? from_credential(name, out, e)
                                         : from_vault(v, name, out, e);
     if (code == ERR_OK)
-        remember(out);
+        vault_known_add(out, NULL);
     return code;
 }
 

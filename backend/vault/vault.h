@@ -243,6 +243,9 @@ enum err vault_secrets_list(struct vault *v, vault_secret_row *row, void *arg, s
 /* The first place in text where a value stands that this process has resolved (those of 6 bytes and
  * more), and its length; NULL: none. Any thread. */
 const char *vault_known_in(const char *text, size_t len, size_t *found);
+/* Adds a value that came from elsewhere (a token) to those, in the place of the one that it takes
+ * over from (or NULL). Any thread. */
+void vault_known_add(const struct vault_text *value, const struct vault_text *instead_of);
 /* A copy of bytes for vault_secret_set. */
 struct vault_text vault_text_of(const char *bytes, size_t len);
 /* True for a text of that form; says nothing about whether it can be resolved. */

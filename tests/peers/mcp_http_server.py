@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """An MCP server on Streamable HTTP with exact faults, for the tests. The path of a request names how it
 behaves; /stats/PATH tells what arrived. Prints its port; ends when standard input does."""
+import base64
+import hashlib
 import json
 import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 SEEN, LOCK = {}, threading.Lock()
 OLD_STREAMS = {}
+TOKENS, REVOKED, CHALLENGE = [], set(), {}
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 TOOLS = [{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
 
 
@@ -57,9 +62,52 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(2)
 
+    # ---- an issuer of tokens: modes auth (code) and device
+    def metadata(self, mode):
+        me = f"http://127.0.0.1:{self.server.server_port}"
+        if mode.startswith(".well-known/oauth-protected-resource/"):
+            name = mode.split("/")[-1]
+            return {"resource": f"{me}/{name}", "authorization_servers": [f"{me}/as-{name}"], "scopes_supported": ["tools"]}
+        issuer = f"{me}/as-{mode.split('as-')[1]}"
+        more = {"device_authorization_endpoint": issuer + "/device", "grant_types_supported": [DEVICE]} if "device" in issuer else {}
+        return {"issuer": issuer, "token_endpoint": issuer + "/token", "authorization_endpoint": issuer + "/authorize",
+                "registration_endpoint": issuer + "/register", "code_challenge_methods_supported": ["S256"],
+                "authorization_response_iss_parameter_supported": True, **more}
+
+    def issuer(self, mode, body):
+        what, form = mode.split("/")[-1], parse_qs(body.decode())
+        grant = form.get("grant_type", [""])[0]
+        count = note("issuer", what + " " + grant if grant else what)
+        if what == "register":
+            return self.reply(201, json.dumps({"client_id": "c1", "client_secret": "client-secret-1", "redirect_uris": []}).encode())
+        if what == "device":
+            answer = {"device_code": "d1", "user_code": "ABCD-1234", "verification_uri": "http://127.0.0.1/device", "interval": 1}
+            return self.reply(200, json.dumps(answer).encode())
+        if grant == DEVICE and count == 1:
+            return self.reply(400, b'{"error":"authorization_pending"}')
+        if grant == "authorization_code":
+            challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"][0].encode()).digest()).decode().strip("=")
+            if form["code"] != ["code-1"] or challenge != CHALLENGE.get("is") or not self.headers.get("Authorization", "").startswith("Basic "):
+                return self.reply(400, b'{"error":"invalid_grant"}')
+        if grant == "refresh_token" and form["refresh_token"] != [f"refresh-{len(TOKENS)}"]:
+            return self.reply(400, b'{"error":"invalid_grant"}')
+        TOKENS.append(f"access-token-{len(TOKENS) + 1}")
+        answer = {"access_token": TOKENS[-1], "token_type": "bearer", "refresh_token": f"refresh-{len(TOKENS)}", "expires_in": 3600}
+        return self.reply(200, json.dumps(answer).encode())
+
+    def authorize(self):
+        query = parse_qs(urlsplit(self.path).query)
+        CHALLENGE["is"] = query["code_challenge"][0]
+        issuer = f"http://127.0.0.1:{self.server.server_port}/as-auth"
+        self.reply(302, Location=query["redirect_uri"][0] + "?" + urlencode({"code": "code-1", "state": query["state"][0], "iss": issuer}))
+
     # ---- GET
     def do_GET(self):
         mode = self.mode()
+        if mode.startswith(".well-known/"):
+            return self.reply(200, json.dumps(self.metadata(mode)).encode())
+        if mode.endswith("/authorize"):
+            return self.authorize()
         if mode.startswith("stats/"):
             with LOCK:
                 return self.reply(200, json.dumps(SEEN.get(mode[6:], [])).encode())
@@ -108,7 +156,13 @@ class Handler(BaseHTTPRequestHandler):
     # ---- POST
     def do_POST(self):
         mode = self.mode()
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if mode.startswith("as-"):
+            return self.issuer(mode, body)
+        if mode == "revoke":
+            REVOKED.update(TOKENS)
+            return self.reply(200)
+        message = json.loads(body)
         method = message.get("method", "answer")
         if mode == "messages":
             self.reply(202)
@@ -123,6 +177,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(405)
         if mode == "token" and self.headers.get("Authorization") != "Bearer sesame":
             return self.reply(401, WWW_Authenticate='Bearer error="invalid_token"')
+        if mode in ("auth", "device"):
+            token = self.headers.get("Authorization", "")[7:]
+            if token not in TOKENS or token in REVOKED:
+                return self.reply(401, WWW_Authenticate="Bearer")
         if mode == "plain" and self.headers.get("X-Extra") != "yes":
             return self.reply(418)
         if method == "server/discover":

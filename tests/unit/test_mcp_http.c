@@ -1,5 +1,6 @@
 /* MCP on Streamable HTTP against a real server process with exact faults
  * (tests/peers/mcp_http_server.py). */
+#include "backend/vault/vault.h"
 #include "tests/unit/conn_harness.h"
 #include <signal.h>
 #include <sys/wait.h>
@@ -316,6 +317,226 @@ static void configurations_are_checked(void **state)
     }
 }
 
+/* ---- signing in ---- */
+struct person {
+    struct loop *loop;
+    struct http_call *browser;
+    char *url, *landed, *user_code;
+    int answers;
+    bool done;
+    struct error error;
+};
+
+static void on_login(void *arg, const json_t *answer, const struct error *e)
+{
+    struct person *p = arg;
+    p->answers++;
+    p->error = *e;
+    p->done = json_flag(answer, "done", false);
+    free(p->url);
+    free(p->user_code);
+    p->url = strdup(json_str(answer, "url", ""));
+    p->user_code = strdup(json_str(answer, "user_code", ""));
+}
+
+static void on_landed_head(void *arg, long status, const char *type)
+{
+    struct person *p = arg;
+    (void)type;
+    const char *location = http_header(p->browser, "Location");
+    assert_int_equal(status, 302);
+    free(p->landed);
+    p->landed = strdup(location);
+}
+
+static void on_landed(void *arg, const struct error *e, long status)
+{
+    struct person *p = arg;
+    (void)status;
+    assert_int_equal(e->code, ERR_OK);
+    loop_quit(p->loop);
+}
+
+/* Opens the address, as a browser on any machine would. */
+static void visit(struct person *p)
+{
+    static const struct http_ops ops = {.head = on_landed_head, .done = on_landed};
+    p->loop = loop_new();
+    p->browser = http_start(p->loop, &(struct http_options){.url = p->url}, &ops, p, NULL);
+    assert_non_null(p->browser);
+    loop_run(p->loop);
+    loop_free(p->loop);
+}
+
+static struct person *waited_for;
+
+static bool until_answered(struct harness *h)
+{
+    (void)h;
+    return waited_for->answers > 0;
+}
+
+static void login(struct harness *h, struct person *p, const char *code)
+{
+    struct error e = {0};
+    p->answers = 0;
+    waited_for = p;
+    assert_int_equal(conn_login(h->registry, "web", code, on_login, p, &e), ERR_OK);
+    assert_true(harness_run(h, until_answered, 5000));
+    assert_int_equal(p->answers, 1);
+}
+
+static void person_release(struct person *p)
+{
+    free(p->url);
+    free(p->landed);
+    free(p->user_code);
+}
+
+/* A registry with a vault in state_dir. */
+static struct vault *open_with_vault(struct harness *h, const char *mode, const char *state_dir)
+{
+    struct error e = {0};
+    struct vault *v = vault_open(state_dir, true, &e);
+    assert_non_null(v);
+    open_mode(h, mode, "");
+    conn_close(h->registry);
+    conn_free(h->registry);
+    h->changes = 0;
+    struct conn_setup setup = {
+        .loop = h->loop, .conf = h->conf, .changed = harness_changed, .arg = h, .vault = v};
+    h->registry = conn_new(&setup, &e);
+    assert_non_null(h->registry);
+    conn_start(h->registry);
+    return v;
+}
+
+static void check_sign_in(struct harness *h)
+{
+    struct person p = {0};
+    struct answer a;
+    assert_true(harness_wait(h, CONN_SIGN_IN, 5000));
+    login(h, &p, "too early");
+    assert_int_equal(p.error.code, ERR_INVALID);
+    login(h, &p, NULL);
+    assert_int_equal(p.error.code, ERR_OK);
+    assert_non_null(strstr(p.url, "code_challenge_method=S256"));
+    assert_non_null(strstr(p.url, "redirect_uri=http%3A%2F%2F127.0.0.1%3A"));
+    visit(&p);
+    char *forged = strdup(p.landed);
+    char *state = strstr(forged, "state=") + 6;
+    *state = *state == 'A' ? 'B' : 'A';
+    login(h, &p, forged);
+    assert_int_equal(p.error.code, ERR_DENIED);
+    login(h, &p, "code-1"); /* this issuer names itself: the bare code is not enough */
+    assert_int_equal(p.error.code, ERR_INVALID);
+    char *stranger = strdup(p.landed), *iss = strstr(stranger, "as-auth");
+    memcpy(iss, "as-evil", 7);
+    login(h, &p, stranger);
+    assert_int_equal(p.error.code, ERR_DENIED);
+    login(h, &p, p.landed);
+    assert_int_equal(p.error.code, ERR_OK);
+    assert_true(p.done);
+    assert_true(harness_wait(h, CONN_OK, 5000));
+    assert_int_equal(harness_call(h, "echo", "{\"text\":\"in\"}", 2000, &a), ERR_OK);
+    answer_release(&a);
+    free(forged);
+    free(stranger);
+    person_release(&p);
+}
+
+static void a_sign_in_by_pasting_is_kept_and_refreshed(void **state)
+{
+    (void)state;
+    struct harness h;
+    char dir[] = "/tmp/mcpc-oauth-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct vault *v = open_with_vault(&h, "auth", dir);
+    check_sign_in(&h);
+    json_t *row = harness_row(&h);
+    char *all = json_write(row);
+    assert_null(strstr(all, "access-token"));
+    free(all);
+    json_decref(row);
+    harness_shut(&h);
+    vault_close(v);
+    /* Another start: nobody has to sign in. */
+    v = open_with_vault(&h, "auth", dir);
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    harness_shut(&h);
+    vault_close(v);
+    assert_int_equal(times("issuer", "token authorization_code"), 1);
+    /* The token has expired: it is refreshed, and the new refresh token is kept. */
+    for (int i = 1; i <= 2; i++) {
+        char *url = xasprintf("http://127.0.0.1:%u/revoke", port);
+        struct person p = {.loop = loop_new()};
+        static const struct http_ops ops = {.done = on_landed};
+        http_start(p.loop,
+                   &(struct http_options){.method = "POST", .url = url, .body = "x", .body_len = 1},
+                   &ops, &p, NULL);
+        loop_run(p.loop);
+        loop_free(p.loop);
+        free(url);
+        v = open_with_vault(&h, "auth", dir);
+        assert_true(harness_wait(&h, CONN_OK, 5000));
+        harness_shut(&h);
+        vault_close(v);
+        assert_int_equal(times("issuer", "token refresh_token"), i);
+    }
+    /* Signed out, it is forgotten. */
+    struct error e = {0};
+    v = open_with_vault(&h, "auth", dir);
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    assert_int_equal(conn_logout(h.registry, "web", &e), ERR_OK);
+    assert_true(harness_wait(&h, CONN_SIGN_IN, 5000));
+    struct vault_text text = {0};
+    assert_int_equal(vault_text_get(v, "secret:oauth.web", &text, &e), ERR_NOT_FOUND);
+    harness_shut(&h);
+    vault_close(v);
+    char *remove = xasprintf("rm -rf %s", dir);
+    assert_int_equal(system(remove), 0);
+    free(remove);
+}
+
+static void on_closed_page(void *arg, const struct error *e, long status)
+{
+    (void)arg;
+    assert_int_equal(e->code, ERR_OK);
+    assert_int_equal(status, 200);
+}
+
+static void a_sign_in_by_the_browser(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct person p = {0};
+    open_mode(&h, "auth", "");
+    assert_true(harness_wait(&h, CONN_SIGN_IN, 5000));
+    login(&h, &p, NULL);
+    visit(&p);
+    /* The browser is on this machine: it asks the port of the loopback. */
+    static const struct http_ops ops = {.done = on_closed_page};
+    assert_non_null(http_start(h.loop, &(struct http_options){.url = p.landed}, &ops, &p, NULL));
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    person_release(&p);
+    harness_shut(&h);
+}
+
+static void a_sign_in_by_device(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct person p = {0};
+    open_mode(&h, "device", "");
+    assert_true(harness_wait(&h, CONN_SIGN_IN, 5000));
+    login(&h, &p, NULL);
+    assert_string_equal(p.url, "http://127.0.0.1/device");
+    assert_string_equal(p.user_code, "ABCD-1234");
+    assert_true(harness_wait(&h, CONN_OK, 8000)); /* asked twice, a second apart */
+    person_release(&p);
+    harness_shut(&h);
+}
+
 int main(void)
 {
     setenv("MCPC_TEST_KEY", "k", 1);
@@ -330,6 +551,9 @@ int main(void)
         cmocka_unit_test(batches_are_taken_apart),
         cmocka_unit_test(a_token_of_the_configuration),
         cmocka_unit_test(configurations_are_checked),
+        cmocka_unit_test(a_sign_in_by_pasting_is_kept_and_refreshed),
+        cmocka_unit_test(a_sign_in_by_the_browser),
+        cmocka_unit_test(a_sign_in_by_device),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
