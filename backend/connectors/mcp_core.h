@@ -100,6 +100,7 @@ struct mcp {
     bool open;     /* between mcp__up and the run's end */
     bool up;
     bool probed;           /* server/discover was sent in this run */
+    bool discovered_again; /* and once more, after a refusal that names 2026-07-28 */
     enum mcp_era era;      /* of this run */
     enum mcp_era era_hint; /* of the last handshake that succeeded, or what a probe taught */
     char *propose;         /* stateful revision that the server named, or NULL */

@@ -151,6 +151,8 @@ static void discovered(struct mcp *m, const json_t *result)
     mcp__lists_begin(m);
 }
 
+static void discover(struct mcp *m);
+
 static void discover_answered(struct mcp *m, struct mcp_request *r, const json_t *result,
                               const json_t *error, const struct error *e)
 {
@@ -161,6 +163,12 @@ static void discover_answered(struct mcp *m, struct mcp_request *r, const json_t
     const json_t *versions = json_object_get(result, "supportedVersions");
     if (lists_modern(versions)) {
         discovered(m, result);
+        return;
+    }
+    if (lists_modern(json_object_get(json_object_get(error, "data"), "supported")) &&
+        !m->discovered_again) { /* it refuses what it says that it speaks: once more (E2) */
+        m->discovered_again = true;
+        discover(m);
         return;
     }
     int64_t number = json_int(error, "code", 0);
@@ -180,6 +188,14 @@ static void discover_answered(struct mcp *m, struct mcp_request *r, const json_t
     if (named && !m->propose)
         m->propose = xstrdup(named);
     initialize(m);
+}
+
+static void discover(struct mcp *m)
+{
+    const struct mcp_request like = {.answered = discover_answered};
+    struct error e = {0};
+    if (!mcp__ask(m, "server/discover", NULL, &like, &e) && e.code != ERR_OK && m->open)
+        mcp__went_wrong(m, ERR_CLOSED, "its input is closed");
 }
 
 /* It does not answer what it does not know: an old one. */
@@ -210,10 +226,8 @@ void mcp__era_begin(struct mcp *m)
         return;
     }
     m->probed = true;
-    const struct mcp_request like = {.answered = discover_answered};
-    struct error e = {0};
+    m->discovered_again = false;
     if (automatic)
         loop_timer_start(m->probe_timer, PROBE_MS, 0);
-    if (!mcp__ask(m, "server/discover", NULL, &like, &e) && e.code != ERR_OK && m->open)
-        mcp__went_wrong(m, ERR_CLOSED, "its input is closed");
+    discover(m);
 }

@@ -403,6 +403,12 @@ fail:
     return NULL;
 }
 
+static bool http_takes_tool(void *arg, const json_t *schema)
+{
+    (void)arg;
+    return mcp__params_fine(schema);
+}
+
 static void http_describe(void *arg, json_t *into)
 {
     const struct mcp_http *w = arg;
@@ -419,6 +425,7 @@ static const struct mcp_wire_ops wire = {.closing_cancels = true,
                                          .cancel = http_cancel_id,
                                          .stop = http_wire_stop,
                                          .free = http_wire_free,
+                                         .takes_tool = http_takes_tool,
                                          .describe = http_describe};
 
 static void *make(struct conn *c, const struct conf *conf, struct error *e)

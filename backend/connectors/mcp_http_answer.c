@@ -359,6 +359,12 @@ static void on_done(void *arg, const struct error *e, long status)
     struct exchange *x = arg;
     struct mcp_http *w = x->w;
     mcp_http__enter(x);
+    if (x->sse.retry_ms) /* it may have come without an event */
+        x->retry_ms = x->sse.retry_ms;
+    if (x->sse.id.len) {
+        buf_clear(&x->last_id);
+        buf_add(&x->last_id, x->sse.id.data, x->sse.id.len);
+    }
     if (status && was_refused(x, status))
         goto out;
     const char *location = status >= 300 && status <= 399 ? http_header(x->http, "Location") : NULL;

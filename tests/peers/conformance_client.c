@@ -4,6 +4,7 @@
  * It connects, calls every tool that is listed, and ends: 0 if every call was answered. */
 #include "backend/base/clock.h"
 #include "backend/connectors/connectors.h"
+#include "backend/connectors/mcp_client.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ struct driver {
     unsigned sign_ins;
     size_t tool;
     struct http_call *browser;
-    char *landed;
+    char *landed, *question; /* the id of a form that waits */
 };
 
 static void say(const char *what, const char *more)
@@ -98,6 +99,29 @@ static void sign_in(struct driver *d)
     }
 }
 
+/* Fills in nothing: what has a default gets that. */
+static void on_question(void *arg, const json_t *row)
+{
+    struct driver *d = arg;
+    if (strcmp(json_str(row, "state", ""), "asked") != 0)
+        return;
+    say("a form", json_str(row, "message", ""));
+    free(d->question);
+    d->question = strdup(json_str(row, "id", ""));
+}
+
+static void answer_question(struct driver *d)
+{
+    struct error e = {0};
+    char *id = d->question;
+    json_t *content = json_object();
+    d->question = NULL;
+    if (conn_question_answer(d->registry, id, "accept", content, &e) != ERR_OK)
+        say("the form", e.detail);
+    json_decref(content);
+    free(id);
+}
+
 /* ---- calls ---- */
 static json_t *sample(const json_t *schema)
 {
@@ -115,14 +139,41 @@ static json_t *sample(const json_t *schema)
     return json_string("text");
 }
 
+/* As a form leaves out what was left empty. */
+static json_t *without_nulls(const json_t *arguments)
+{
+    json_t *out = json_deep_copy(arguments), *value;
+    const char *key;
+    void *next;
+    json_object_foreach_safe(out, next, key, value)
+    {
+        if (json_is_null(value))
+            json_object_del(out, key);
+    }
+    return out;
+}
+
+static json_t *first_schema(const struct driver *d)
+{
+    struct conn_tool tools[TOOLS];
+    size_t n = conn_tools(d->registry, tools, TOOLS);
+    for (size_t i = 0; i < n && i < TOOLS; i++) {
+        if (strcmp(tools[i].connector, "t") == 0)
+            return (json_t *)tools[i].input_schema;
+    }
+    return NULL;
+}
+
 static json_t *arguments_for(const struct driver *d, const struct conn_tool *t)
 {
     const json_t *calls = json_object_get(d->context, "toolCalls"), *schema = t->input_schema;
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const json_t *one = json_array_get(calls, i);
         if (strcmp(json_str(one, "name", ""), t->name) == 0)
-            return json_deep_copy(json_object_get(one, "arguments"));
+            return without_nulls(json_object_get(one, "arguments"));
     }
+    if (strcmp(t->name, "json_schema_echo") == 0) /* what was kept of the other tool's schema */
+        return json_pack("{s:O}", "schema", first_schema(d));
     json_t *out = json_object(), *required = json_object_get(schema, "required"), *key;
     size_t i;
     json_array_foreach(required, i, key)
@@ -175,6 +226,8 @@ static void on_tick(void *arg)
     struct driver *d = arg;
     json_t *row = conn_describe(d->registry, "t");
     const char *state = json_str(row, "state", "");
+    if (d->question)
+        answer_question(d);
     if (d->done || clock_mono_ms() > d->deadline_ms) {
         loop_quit(d->loop);
     } else if (d->signing || d->calling) {
@@ -249,6 +302,7 @@ static struct conf *make_conf(const char *url, const json_t *context)
 
 int main(int argc, char **argv)
 {
+    static const struct conn_host host = {.question = on_question};
     const char *context = getenv("MCP_CONFORMANCE_CONTEXT");
     struct driver d = {.deadline_ms = clock_mono_ms() + LIMIT_MS};
     struct error e = {0};
@@ -257,7 +311,10 @@ int main(int argc, char **argv)
     d.context = context ? json_loads(context, 0, NULL) : NULL;
     struct conf *conf = make_conf(argv[argc - 1], d.context);
     d.loop = loop_new();
-    d.registry = conf ? conn_new(&(struct conn_setup){.loop = d.loop, .conf = conf}, &e) : NULL;
+    d.registry =
+        conf ? conn_new(
+                   &(struct conn_setup){.loop = d.loop, .conf = conf, .host = &host, .arg = &d}, &e)
+             : NULL;
     if (!d.registry) {
         say("registry", e.detail);
         return 2;
@@ -278,5 +335,6 @@ int main(int argc, char **argv)
     conf_free(conf);
     json_decref(d.context);
     free(d.landed);
+    free(d.question);
     return d.failed;
 }
