@@ -81,7 +81,9 @@ static void put_alerts(struct host_out *out, const struct rest_alert *alerts, si
         json_puts(row, "name", name);
         json_puts(row, "state", alerts[i].state);
         json_puts(row, "since", alerts[i].since);
-        json_put(row, "labels", json_deep_copy(alerts[i].labels));
+        json_put(row, "labels",
+                 json_is_object(alerts[i].labels) ? json_deep_copy(alerts[i].labels)
+                                                  : json_object());
         if (json_is_object(alerts[i].annotations))
             json_put(row, "annotations", json_deep_copy(alerts[i].annotations));
         json_array_append_new(list, row);

@@ -238,6 +238,10 @@ static void alerts_and_targets(void **state)
     has(&out, "Prometheus scrapes 1 of 2 targets.");
     has(&out, "Target http://b of job j is down: refused.");
     host__out_release(&out);
+    out = shaped(prom__shape_alerts, "{}",
+                 "{\"status\":\"success\",\"data\":{\"alerts\":[{\"state\":\"firing\"},7]}}");
+    has(&out, "Alert ? is firing"); /* without labels, as the fuzzer found */
+    host__out_release(&out);
     out = shaped(prom__shape_alerts, "{}", "{\"status\":\"success\",\"data\":{\"alerts\":[]}}");
     has(&out, "No alert is firing");
     host__out_release(&out);
