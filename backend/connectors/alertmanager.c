@@ -315,15 +315,15 @@ static const struct rest_tool tools[] = {
      "64}},\"required\":[\"id\"],\"additionalProperties\":false}",
      true, next_expire, shape_expire, NULL}};
 
-static const struct rest_kind kind = {.tools = tools,
-                                      .tool_count = sizeof tools / sizeof *tools,
-                                      .check = "/-/healthy",
-                                      .about = "/api/v2/status",
-                                      .version_at = "/versionInfo/version"};
+const struct rest_kind rest__alertmanager = {.tools = tools,
+                                             .tool_count = sizeof tools / sizeof *tools,
+                                             .check = "/-/healthy",
+                                             .about = "/api/v2/status",
+                                             .version_at = "/versionInfo/version"};
 
 static void *make(struct conn *c, const struct conf *conf, struct error *e)
 {
-    return rest__make(c, conf, &kind, NULL, NULL, e);
+    return rest__make(c, conf, &rest__alertmanager, NULL, NULL, e);
 }
 
 const struct conn_ops conn__alertmanager_ops = REST_OPS("alertmanager", make, "", "alerts");

@@ -288,14 +288,14 @@ static const struct rest_tool tools[] = {
      "300}},\"required\":[\"name\"],\"additionalProperties\":false}",
      false, next_servers, shape_show, "name"}};
 
-static const struct rest_kind kind = {.tools = tools,
-                                      .tool_count = sizeof tools / sizeof *tools,
-                                      .check = "/v0/servers?limit=1",
-                                      .file = true};
+const struct rest_kind rest__catalogue = {.tools = tools,
+                                          .tool_count = sizeof tools / sizeof *tools,
+                                          .check = "/v0/servers?limit=1",
+                                          .file = true};
 
 static void *make(struct conn *c, const struct conf *conf, struct error *e)
 {
-    return rest__make(c, conf, &kind, NULL, NULL, e);
+    return rest__make(c, conf, &rest__catalogue, NULL, NULL, e);
 }
 
 const struct conn_ops conn__catalogue_ops = REST_OPS("catalogue", make, "", "catalogue");

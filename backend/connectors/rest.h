@@ -81,6 +81,9 @@ enum err rest__next_path(const struct rest_view *v, const struct rest_tool *t,
                          const json_t *arguments, const json_t *answers, struct rest_ask *ask,
                          bool *more, struct error *e);
 
+/* The kinds whose shapes the fuzzer runs. */
+extern const struct rest_kind rest__alertmanager, rest__selectel, rest__timeweb, rest__catalogue;
+
 struct rest;
 /* Reads the keys that all these kinds share; own is freed with free_own when nothing uses it any
  * more. NULL with *e. */

@@ -347,20 +347,21 @@ static const struct rest_tool tools[] = {
      "cloud servers are active, off or in error?",
      NO_ARGUMENTS, false, next_servers, shape_servers, NULL}};
 
-static const struct rest_kind kind = {.url = "https://api.selectel.ru",
-                                      .identity_url = "https://cloud.api.selcloud.ru/identity/v3",
-                                      .tools = tools,
-                                      .tool_count = sizeof tools / sizeof *tools,
-                                      .check = "/v3/balances",
-                                      .check_signs = true,
-                                      .token_header = "X-Token: ",
-                                      .login = login,
-                                      .login_header = "X-Subject-Token",
-                                      .signed_header = "X-Auth-Token: "};
+const struct rest_kind rest__selectel = {.url = "https://api.selectel.ru",
+                                         .identity_url =
+                                             "https://cloud.api.selcloud.ru/identity/v3",
+                                         .tools = tools,
+                                         .tool_count = sizeof tools / sizeof *tools,
+                                         .check = "/v3/balances",
+                                         .check_signs = true,
+                                         .token_header = "X-Token: ",
+                                         .login = login,
+                                         .login_header = "X-Subject-Token",
+                                         .signed_header = "X-Auth-Token: "};
 
 static void *make(struct conn *c, const struct conf *conf, struct error *e)
 {
-    return rest__make(c, conf, &kind, NULL, NULL, e);
+    return rest__make(c, conf, &rest__selectel, NULL, NULL, e);
 }
 
 const struct conn_ops conn__selectel_ops =

@@ -324,14 +324,14 @@ static const struct rest_tool tools[] = {
      "\"required\":[\"server_id\"],\"additionalProperties\":false}",
      false, next_metrics, shape_metrics, NULL}};
 
-static const struct rest_kind kind = {.url = "https://api.timeweb.cloud",
-                                      .tools = tools,
-                                      .tool_count = sizeof tools / sizeof *tools,
-                                      .check = "/api/v1/account/finances"};
+const struct rest_kind rest__timeweb = {.url = "https://api.timeweb.cloud",
+                                        .tools = tools,
+                                        .tool_count = sizeof tools / sizeof *tools,
+                                        .check = "/api/v1/account/finances"};
 
 static void *make(struct conn *c, const struct conf *conf, struct error *e)
 {
-    return rest__make(c, conf, &kind, NULL, NULL, e);
+    return rest__make(c, conf, &rest__timeweb, NULL, NULL, e);
 }
 
 const struct conn_ops conn__timeweb_ops = REST_OPS("timeweb", make, "RU", "infrastructure billing");
