@@ -216,6 +216,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                     .vault = b->vault,
                                     .state_dir = b->state_dir,
                                     .changed = on_conn_changed,
+                                    .told = backend__conn_told,
                                     .arg = b,
                                     .host = &backend__mcp_host};
     if (!(b->conn = conn_new(&connectors, e)))
@@ -253,6 +254,7 @@ static void start(void *arg)
     }
     start_indexing(b);
     conn_start(b->conn);
+    backend__reload_start(b);
     b->tick = loop_timer_new(b->loop, first_verify, b);
     loop_timer_start(b->tick, FIRST_VERIFY_MS, 0);
     bus_ready(b->bus, NULL);
@@ -292,6 +294,7 @@ static void stop(void *arg)
 
 static void free_rooms(struct backend *b)
 {
+    backend__reload_stop(b);
     loop_timer_free(b->tick);
     loop_timer_free(b->status_timer);
     loop_timer_free(b->stop_timer);
@@ -318,6 +321,7 @@ static void free_rooms(struct backend *b)
     vault_pass_free(b->new_pass);
     vault_text_wipe(&b->secret);
     conf_free(b->conf);
+    conf_free(b->conn_conf);
     free(b->state_dir);
     free(b->last_status);
     json_decref(b->last_score);

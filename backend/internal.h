@@ -44,6 +44,10 @@ struct backend {
 
     char *state_dir;
     struct conf *conf;
+    struct conf *conn_conf; /* of the connectors, after they were reloaded; or NULL */
+    struct loop_timer *reload_timer;
+    int64_t conf_stamp;        /* of the file as it was last looked at */
+    struct error reload_error; /* why the last one was refused */
     struct bus *bus;
     struct store *store;
     struct vault *vault;
@@ -202,6 +206,11 @@ void backend__samples_stop(struct backend *b);
 enum err backend__plans_start(struct backend *b, struct error *e);
 void backend__plans_status(struct backend *b, json_t *status);
 
+/* methods_connectors.c: watches the configuration file; takes what the registry tells for the log
+ */
+void backend__reload_start(struct backend *b);
+void backend__reload_stop(struct backend *b);
+void backend__conn_told(void *arg, const char *type, const char *name, const json_t *data);
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);
 

@@ -84,6 +84,7 @@ void backend__withhold_connector(json_t *row)
     json_object_del(row, "stderr");
     json_object_del(row, "calls");
     json_object_del(row, "noise");
+    json_object_del(row, "sign_in_url");
     if (!json_is_array(tools))
         return;
     json_array_foreach(tools, i, tool)
@@ -91,6 +92,8 @@ void backend__withhold_connector(json_t *row)
         withhold(tool, "title");
         withhold(tool, "description");
         json_put(tool, "input_schema", json_object());
+        json_object_del(tool, "output_schema");
+        json_object_del(tool, "annotations");
     }
 }
 
@@ -185,6 +188,31 @@ static void add_alert(json_t *alerts, const char *severity, const char *source, 
     json_array_append_new(alerts, alert);
 }
 
+static void safety_alerts(const json_t *row, json_t *alerts)
+{
+    enum { SOON_DAYS = 14 };
+    char text[160];
+    int64_t changed = json_int(row, "drift", 0), ends = json_int(row, "cert_expires_at", 0);
+    int64_t days = ends ? (ends - clock_real_ms()) / 86400000 : SOON_DAYS + 1;
+    if (changed) {
+        snprintf(text, sizeof text,
+                 "the definitions of %lld tools have changed and are not called: connectors trust",
+                 (long long)changed);
+        add_alert(alerts, "warn", json_str(row, "name", ""), text);
+    }
+    if (days <= SOON_DAYS) {
+        snprintf(text, sizeof text,
+                 ends < clock_real_ms() ? "its certificate has expired"
+                                        : "its certificate expires in %lld days",
+                 (long long)days);
+        add_alert(alerts, ends < clock_real_ms() ? "fail" : "warn", json_str(row, "name", ""),
+                  text);
+    }
+    if (strcmp(json_str(json_object_get(row, "breaker"), "state", ""), "open") == 0)
+        add_alert(alerts, "warn", json_str(row, "name", ""),
+                  "its calls failed too often: it is left alone for a while");
+}
+
 static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
 {
     static const char *const STATES[] = {"ok", "warn", "fail", "starting", "disabled"};
@@ -202,8 +230,11 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
             add_alert(alerts, state, json_str(row, "name", ""),
                       sign_in ? "it needs a sign-in: I in its pane, or connectors login"
                               : json_str(row, "last_error", "degraded"));
+        safety_alerts(row, alerts);
     }
     json_decref(rows);
+    if (b->reload_error.code != ERR_OK)
+        add_alert(alerts, "fail", "configuration", err_words(&b->reload_error));
     for (size_t s = 0; s < 5; s++)
         json_puti(counts, STATES[s], n[s]);
 }
@@ -576,12 +607,16 @@ static void hand_done(void *arg, const struct conn_result *r)
     const char *text = r->error.code == ERR_OK ? r->text : err_words(&r->error);
     json_t *payload = json_object();
     json_put(payload, "ok", json_boolean(ok));
+    if (r->taken_over_by)
+        json_puts(payload, "taken_over_by", r->taken_over_by);
     json_puti(payload, "elapsed_us", r->elapsed_us);
     json_put(payload, ok ? "content" : "error", json_text(text, strlen(text)));
     h->result = json_object();
     json_put(h->result, "ok", json_boolean(ok));
     json_put(h->result, "text", json_text(text, strlen(text)));
     json_put(h->result, "data", r->data ? json_deep_copy(r->data) : json_null());
+    if (r->taken_over_by)
+        json_puts(h->result, "taken_over_by", r->taken_over_by);
     json_puti(h->result, "elapsed_us", r->elapsed_us);
     json_t *clean = pol_scrub(h->result);
     json_decref(h->result);

@@ -25,6 +25,7 @@ static void free_call(struct conn_call *call)
     free(call->tool);
     loop_timer_free(call->timer);
     free((char *)call->options.idempotency);
+    free((char *)call->instead_of);
     free(call->text);
     json_decref(call->data);
     free(call);
@@ -37,6 +38,7 @@ static void deliver(struct conn_call *call)
                                  .is_error = call->is_error,
                                  .text = call->text ? call->text : "",
                                  .data = call->data,
+                                 .taken_over_by = call->instead_of ? call->conn->name : NULL,
                                  .elapsed_us = call->elapsed_us};
     call->done(call->arg, &result);
     free_call(call);
@@ -70,6 +72,7 @@ static void end_call(struct conn_call *call)
     } else {
         tel_record_failure(&c->calls);
     }
+    conn__breaker_end(&c->breaker, call->error.code, call->probe);
     remember(call);
     loop_timer_start(call->timer, 0, 0);
 }
@@ -192,6 +195,11 @@ static enum err may_call(struct conn *c, const char *tool, const json_t *argumen
             c->name, tool, t->pin == CONN_PIN_NEW ? "was not approved yet" : "has changed");
     if (may_act(c, t, level, e) != ERR_OK)
         return ERR_DENIED;
+    if (!conn__breaker_lets(&c->breaker))
+        return err_set(e, ERR_CLOSED,
+                       "connector %s failed too often: its breaker is %s, %llu ms more (%s)",
+                       c->name, conn__breaker_state(&c->breaker),
+                       (unsigned long long)conn__breaker_wait_ms(&c->breaker), c->last_error);
     if (c->call_count >= CONN_MAX_CALLS)
         return err_set(e, ERR_BUSY, "%d calls of connector %s are running", CONN_MAX_CALLS,
                        c->name);
@@ -214,24 +222,25 @@ static struct conn *find_qualified(const struct conn_registry *r, const char *qu
     return NULL;
 }
 
-struct conn_call *conn_call(struct conn_registry *r, const char *connector, const char *tool,
-                            const json_t *arguments, const struct conn_call_options *options,
-                            conn_done *done, void *arg, struct error *e)
+/* The connector that answers in the place of one that is out: only what reads, because to act on
+ * another system than was meant is never right. NULL: none that may. */
+static struct conn *stand_in(const struct conn *c, const char *tool, const json_t *arguments,
+                             enum err why)
 {
-    static const struct conn_call_options none;
-    const struct conn_call_options *o = options ? options : &none;
-    struct conn *c = connector ? conn__find(r, connector) : find_qualified(r, tool, &tool);
-    if (!c) {
-        err_set(e, ERR_NOT_FOUND, connector ? "no connector is named %s" : "there is no tool %s",
-                connector ? connector : tool);
+    struct error none = {0};
+    if (why != ERR_CLOSED || !*c->alternative)
         return NULL;
-    }
-    json_t *empty = arguments ? NULL : json_object();
-    const json_t *given = arguments ? arguments : empty;
-    struct conn_call *call = NULL;
-    if (may_call(c, tool, given, o->level, e) != ERR_OK)
-        goto out;
-    call = xcalloc(1, sizeof *call);
+    struct conn *other = conn__find(c->registry, c->alternative);
+    const struct conn__tool *t = other && other != c ? conn__tool_find(other, tool) : NULL;
+    if (!t || t->level != CONN_READ)
+        return NULL;
+    return may_call(other, tool, arguments, CONN_READ, &none) == ERR_OK ? other : NULL;
+}
+
+static struct conn_call *make_call(struct conn *c, const char *tool,
+                                   const struct conn_call_options *o, conn_done *done, void *arg)
+{
+    struct conn_call *call = xcalloc(1, sizeof *call);
     call->conn = c;
     call->options = *o;
     call->options.idempotency = xstrdup_or_null(o->idempotency);
@@ -241,12 +250,45 @@ struct conn_call *conn_call(struct conn_registry *r, const char *connector, cons
     call->done = done;
     call->arg = arg;
     call->started_ns = clock_mono_ns();
-    call->timer = loop_timer_new(r->loop, on_timer, call);
+    call->timer = loop_timer_new(c->registry->loop, on_timer, call);
+    call->probe = conn__breaker_begin(&c->breaker);
     call->next = c->running_calls;
     c->running_calls = call;
     c->call_count++;
     loop_timer_start(call->timer, call->limit_ms, 0);
+    return call;
+}
+
+struct conn_call *conn_call(struct conn_registry *r, const char *connector, const char *tool,
+                            const json_t *arguments, const struct conn_call_options *options,
+                            conn_done *done, void *arg, struct error *e)
+{
+    static const struct conn_call_options none;
+    const struct conn_call_options *o = options ? options : &none;
+    struct conn *asked = connector ? conn__find(r, connector) : find_qualified(r, tool, &tool);
+    if (!asked) {
+        err_set(e, ERR_NOT_FOUND, connector ? "no connector is named %s" : "there is no tool %s",
+                connector ? connector : tool);
+        return NULL;
+    }
+    json_t *empty = arguments ? NULL : json_object();
+    const json_t *given = arguments ? arguments : empty;
+    struct conn_call *call = NULL;
+    struct error why = {0};
+    struct conn *c = asked;
+    if (may_call(c, tool, given, o->level, &why) != ERR_OK)
+        c = stand_in(asked, tool, given, why.code);
+    asked->taken_over = c && c != asked;
+    if (!c) {
+        if (e)
+            *e = why;
+        goto out;
+    }
+    call = make_call(c, tool, o, done, arg);
+    call->instead_of = c != asked ? xstrdup(asked->name) : NULL;
     if (c->ops->call(c->self, call, tool, given, e) != ERR_OK) {
+        if (call->probe)
+            conn__breaker_forget(&c->breaker);
         unlink_call(call);
         free_call(call);
         call = NULL;
@@ -260,8 +302,11 @@ void conn_cancel(struct conn_call *call)
 {
     if (!call)
         return;
-    if (!call->ended)
+    if (!call->ended) {
         call->conn->ops->cancel(call->conn->self, call);
+        if (call->probe)
+            conn__breaker_forget(&call->conn->breaker);
+    }
     unlink_call(call);
     free_call(call);
 }

@@ -49,6 +49,8 @@ struct conn_result {
     const char *text;   /* the text content joined; foreign; valid in the callback; never NULL */
     const json_t *data; /* structuredContent, or NULL */
     int64_t elapsed_us;
+    const char *taken_over_by; /* the connector that answered in the place of the one asked, which
+                                  is out (conf alternative); NULL: the one that was asked */
 };
 typedef void conn_done(void *arg, const struct conn_result *result);
 /* Called on the loop when a connector's state changed: for the log and for events. */
@@ -144,6 +146,25 @@ enum err conn_login(struct conn_registry *r, const char *name, const char *code,
 enum err conn_logout(struct conn_registry *r, const char *name, struct error *e);
 /* Does value fit a tool's schema? As conn_call checks arguments. INVALID with the path in *e. */
 enum err conn_schema_check(const json_t *schema, const json_t *value, struct error *e);
+/* Starts or stops a connector, and keeps that over restarts, against the configuration's word. */
+enum err conn_enable(struct conn_registry *r, const char *name, bool on, struct error *e);
+/* Approves the present definitions of a connector's tools (tool NULL: all that are not approved),
+ * or takes approval back (tool NULL: from all). count: how many. NOT_FOUND, CLOSED (it is not up),
+ * UNSUPPORTED (nothing of it is pinned), IO. */
+enum err conn_trust(struct conn_registry *r, const char *name, const char *tool, bool revoke,
+                    size_t *count, struct error *e);
+/* [{tool, pin, approved_hash|null, hash, difference}] of the tools that are not approved as they
+ * are; NULL: none of that name. Caller owns. */
+json_t *conn_drift(struct conn_registry *r, const char *name);
+/* [{connector, name, qualified, title, description, input_schema, output_schema?, level, pinned:
+ * bool, pin, callable: bool, annotations?}]; connector NULL: of all that are up. Caller owns. */
+json_t *conn_tools_json(struct conn_registry *r, const char *connector);
+/* A new configuration, which takes the place of the one before it and must outlive the registry:
+ * its connectors that differ are replaced, one after another, each when the one before it has come
+ * up or failed; the others are not touched. CONFIG with *e: it is wrong, and nothing has changed.
+ * changes: names, a line each; NULL: none; the caller frees. */
+enum err conn_reload(struct conn_registry *r, const struct conf *conf, char **changes,
+                     struct error *e);
 /* True once every enabled connector has left CONN_STARTING. */
 bool conn_settled(const struct conn_registry *r);
 const char *

@@ -41,7 +41,8 @@ struct conn_ops {
     /* conn_login and conn_logout; NULL: nobody signs in to this kind. */
     void (*login)(void *self, const char *code, conn_login_done *fn, void *arg);
     void (*logout)(void *self);
-    bool asks; /* an MCP server: mcp_client.c may ask it for more than tools */
+    bool asks; /* an MCP server: mcp_client.c may ask it for more than tools, and what it says of
+                  its tools is pinned */
 };
 
 /* Reports of a kind. */

@@ -96,6 +96,59 @@ static void put_health(json_t *row, const struct conn *c)
     json_puti(row, "restarts", c->starts > 1 ? (int64_t)c->starts - 1 : 0);
 }
 
+/* Calls by how long they took: [{le_ms, calls}], the last without a bound (le_ms null). */
+static json_t *histogram(const struct conn *c)
+{
+    static const double bounds[] = {1, 3, 10, 30, 100, 300, 1000, 3000, 10000};
+    enum { BOUNDS = sizeof bounds / sizeof *bounds };
+    double values[TEL_HISTORY];
+    int64_t counts[BOUNDS + 1] = {0};
+    size_t n = tel_values(&c->calls, values);
+    for (size_t i = 0; i < n; i++) {
+        size_t b = 0;
+        while (b < BOUNDS && values[i] > bounds[b])
+            b++;
+        counts[b] += values[i] >= 0;
+    }
+    json_t *list = json_array();
+    for (size_t b = 0; b <= BOUNDS; b++) {
+        json_t *row = json_object();
+        json_put(row, "le_ms", b < BOUNDS ? json_real(bounds[b]) : json_null());
+        json_puti(row, "calls", counts[b]);
+        json_array_append_new(list, row);
+    }
+    return list;
+}
+
+static void put_safety(json_t *row, const struct conn *c)
+{
+    json_t *breaker = json_object(), *pins = json_object(), *other = json_object();
+    int64_t fresh = 0, changed = 0;
+    for (size_t i = 0; i < c->tool_count; i++) {
+        fresh += c->tools[i].pin == CONN_PIN_NEW;
+        changed += c->tools[i].pin == CONN_PIN_CHANGED;
+    }
+    json_puts(breaker, "state", conn__breaker_state(&c->breaker));
+    json_puti(breaker, "wait_ms", (int64_t)conn__breaker_wait_ms(&c->breaker));
+    json_put(row, "breaker", breaker);
+    json_put(row, "histogram", histogram(c));
+    json_puti(pins, "new", fresh);
+    json_puti(pins, "changed", changed);
+    json_put(row, "pins", pins);
+    json_puti(row, "drift", changed);
+    json_put(row, "enabled", json_boolean(c->enabled));
+    json_put(row, "cert_expires_at", time_or_null(c->certificate_expires_at));
+    json_puts(other, "name", c->alternative);
+    json_put(other, "active", json_boolean(c->taken_over));
+    json_put(row, "alternative", *c->alternative ? other : json_null());
+    if (!*c->alternative)
+        json_decref(other);
+    json_put(row, "sign_in_url",
+             c->state == CONN_SIGN_IN && c->sign_in_url
+                 ? json_text(c->sign_in_url, strlen(c->sign_in_url))
+                 : json_null());
+}
+
 static json_t *row_of(const struct conn *c)
 {
     json_t *row = json_object();
@@ -112,6 +165,7 @@ static json_t *row_of(const struct conn *c)
              c->protocol ? json_text(c->protocol, strlen(c->protocol)) : json_null());
     json_puti(row, "tools", (int64_t)c->tool_count);
     put_health(row, c);
+    put_safety(row, c);
     json_puts(row, "about", c->about);
     return row;
 }
@@ -142,6 +196,38 @@ static json_t *past(const struct conn *c)
     return list;
 }
 
+static json_t *tool_row(const struct conn *c, const struct conn__tool *t)
+{
+    json_t *tool = json_object();
+    json_puts(tool, "connector", c->name);
+    json_puts(tool, "name", t->name);
+    json_puts(tool, "qualified", t->qualified);
+    json_puts(tool, "title", t->title);
+    json_puts(tool, "description", t->description);
+    json_put(tool, "input_schema", t->schema ? json_deep_copy(t->schema) : json_object());
+    if (t->output_schema)
+        json_put(tool, "output_schema", json_deep_copy(t->output_schema));
+    if (t->annotations)
+        json_put(tool, "annotations", json_deep_copy(t->annotations));
+    json_puts(tool, "level", conn_level_name(t->level));
+    json_puts(tool, "pin", conn_pin_name(t->pin));
+    json_put(tool, "pinned", json_boolean(t->pin == CONN_PINNED));
+    json_put(tool, "callable", json_boolean(conn__tool_callable(t)));
+    return tool;
+}
+
+json_t *conn_tools_json(struct conn_registry *r, const char *connector)
+{
+    json_t *list = json_array();
+    for (const struct conn *c = r->first; c; c = c->next) {
+        if (!c->up || (connector && strcmp(connector, c->name) != 0))
+            continue;
+        for (size_t i = 0; i < c->tool_count; i++)
+            json_array_append_new(list, tool_row(c, &c->tools[i]));
+    }
+    return list;
+}
+
 json_t *conn_describe(struct conn_registry *r, const char *name)
 {
     const struct conn *c = conn__find(r, name);
@@ -150,13 +236,8 @@ json_t *conn_describe(struct conn_registry *r, const char *name)
     json_t *row = row_of(c);
     json_t *tools = json_array();
     for (size_t i = 0; i < c->tool_count; i++) {
-        const struct conn__tool *t = &c->tools[i];
-        json_t *tool = json_object();
-        json_puts(tool, "name", t->name);
-        json_puts(tool, "title", t->title);
-        json_puts(tool, "description", t->description);
-        json_put(tool, "input_schema", t->schema ? json_deep_copy(t->schema) : json_object());
-        json_put(tool, "read_only", json_boolean(t->level == CONN_READ));
+        json_t *tool = tool_row(c, &c->tools[i]);
+        json_put(tool, "read_only", json_boolean(c->tools[i].level == CONN_READ));
         json_array_append_new(tools, tool);
     }
     json_put(row, "tools", tools);

@@ -113,7 +113,7 @@ void conn__failed(struct conn *c, enum err code, const char *why)
     c->last_error_at = clock_real_ms();
 }
 
-static void start_now(struct conn *c)
+void conn__start_now(struct conn *c)
 {
     c->running = true;
     c->starts++;
@@ -258,7 +258,7 @@ static void on_restart(void *arg)
 {
     struct conn *c = arg;
     if (!c->running && !c->registry->closing)
-        start_now(c);
+        conn__start_now(c);
 }
 
 static struct conn *add(struct conn_registry *r, const char *name, const struct conn_ops *ops)
@@ -272,6 +272,9 @@ static struct conn *add(struct conn_registry *r, const char *name, const struct 
     c->owner = xstrdup("");
     c->data = xstrdup("");
     c->about = xstrdup("");
+    c->tools_allow = xstrdup("");
+    c->tools_deny = xstrdup("");
+    c->alternative = xstrdup("");
     c->enabled = true;
     c->state = CONN_STARTING;
     c->timeout_ms = 30000;
@@ -353,7 +356,17 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
     c->level = strcmp(level, "execute") == 0     ? CONN_EXECUTE
                : strcmp(level, "recommend") == 0 ? CONN_RECOMMEND
                                                  : CONN_READ;
-    c->enabled = conf_flag(conf, "connector", name, "enabled");
+    const char *pin = conf_str(conf, "connector", name, "pin");
+    c->pin_mode = strcmp(pin, "off") == 0   ? CONN__PIN_OFF
+                  : strcmp(pin, "ask") == 0 ? CONN__PIN_ASK
+                                            : CONN__PIN_AUTO;
+    set_text(&c->tools_allow, conf_str(conf, "connector", name, "tools_allow"));
+    set_text(&c->tools_deny, conf_str(conf, "connector", name, "tools_deny"));
+    set_text(&c->alternative, conf_str(conf, "connector", name, "alternative"));
+    c->fingerprint = conn__fingerprint(conf, name);
+    const json_t *said = json_object_get(r->switches, name);
+    c->enabled =
+        json_is_boolean(said) ? json_is_true(said) : conf_flag(conf, "connector", name, "enabled");
     if (!c->enabled)
         c->state = CONN_DISABLED;
     c->timeout_ms = bounded(conf_int(conf, "connector", name, "timeout_ms"), 10, 3600000);
@@ -368,6 +381,9 @@ struct conn_registry *conn_new(const struct conn_setup *s, struct error *e)
     const struct conf *conf = s->conf;
     r->setup = *s;
     r->loop = s->loop;
+    bool damaged;
+    conn__pins_open(r);
+    r->switches = conn__state_read(r, "switches.json", &damaged); /* damaged: as configured */
     size_t n = conf_names(conf, "connector", NULL, 0);
     const char **names = xcalloc(n + 1, sizeof *names);
     conf_names(conf, "connector", names, n);
@@ -403,7 +419,7 @@ void conn_add_native(struct conn_registry *r, const char *name,
     set_text(&c->owner, "this console");
     c->self = conn__native_make(c, tools, n, arg);
     if (r->started)
-        start_now(c);
+        conn__start_now(c);
 }
 
 void conn_start(struct conn_registry *r)
@@ -411,7 +427,7 @@ void conn_start(struct conn_registry *r)
     r->started = true;
     for (struct conn *c = r->first; c; c = c->next) {
         if (c->enabled && !c->running)
-            start_now(c);
+            conn__start_now(c);
     }
 }
 
@@ -441,6 +457,8 @@ static void free_tools(struct conn__tool *tools, size_t n)
         free(tools[i].title);
         free(tools[i].description);
         free(tools[i].qualified);
+        free(tools[i].hash);
+        json_decref(tools[i].definition);
         json_decref(tools[i].schema);
         json_decref(tools[i].output_schema);
         json_decref(tools[i].annotations);
@@ -448,7 +466,7 @@ static void free_tools(struct conn__tool *tools, size_t n)
     free(tools);
 }
 
-static void free_conn(struct conn *c)
+void conn__free_one(struct conn *c)
 {
     conn__calls_drop(c);
     if (c->self)
@@ -466,6 +484,10 @@ static void free_conn(struct conn *c)
     free(c->about);
     free(c->sign_in_url);
     free(c->past);
+    free(c->tools_allow);
+    free(c->tools_deny);
+    free(c->alternative);
+    free(c->fingerprint);
     free(c->version);
     free(c->protocol);
     free(c);
@@ -476,10 +498,13 @@ void conn_free(struct conn_registry *r)
     if (!r)
         return;
     r->closing = true;
+    conn__reload_free(r);
+    conn__pins_close(r);
     for (struct conn *c = r->first, *next; c; c = next) {
         next = c->next;
-        free_conn(c);
+        conn__free_one(c);
     }
+    json_decref(r->switches);
     free(r);
 }
 
@@ -547,6 +572,7 @@ bool conn__tools_add(struct conn *c, const struct conn_definition *d)
         .title = bounded_text(d->title && *d->title ? d->title : name, CONN_MAX_TITLE),
         .description = bounded_text(d->description ? d->description : "", CONN_MAX_DESCRIPTION),
         .qualified = qualified_name(c->name, name),
+        .definition = conn__definition_of(d),
         .schema = d->input_schema,
         .output_schema = d->output_schema,
         .annotations = d->annotations,
@@ -558,6 +584,7 @@ bool conn__tools_add(struct conn *c, const struct conn_definition *d)
 
 void conn__tools_end(struct conn *c)
 {
+    conn__pins_judge(c, c->incoming, c->incoming_count);
     free_tools(c->tools, c->tool_count);
     c->tools = c->incoming;
     c->tool_count = c->incoming_count;
@@ -576,9 +603,20 @@ enum err conn_check(struct conn_registry *r, const char *name, struct error *e)
         check_now(c);
     } else if (!c->running && !r->closing) { /* a check of what is down is a new attempt */
         loop_timer_stop(c->restart_timer);
-        start_now(c);
+        conn__start_now(c);
     }
     return ERR_OK;
+}
+
+void conn__stop_now(struct conn *c, const char *why, bool orderly)
+{
+    stop_timers(c);
+    conn__calls_fail(c, ERR_CLOSED, why);
+    if (c->running)
+        c->ops->stop(c->self, orderly);
+    c->running = c->up = c->checking = false;
+    c->restart_at_ms = 0;
+    c->attempts = 0;
 }
 
 enum err conn_restart(struct conn_registry *r, const char *name, struct error *e)
@@ -588,19 +626,43 @@ enum err conn_restart(struct conn_registry *r, const char *name, struct error *e
         return err_set(e, ERR_NOT_FOUND, "no connector is named %s", name);
     if (!c->enabled || r->closing)
         return err_set(e, ERR_CLOSED, "connector %s is not started", name);
-    stop_timers(c);
-    conn__calls_fail(c, ERR_CLOSED, "the connector is restarted");
     bool wait = c->running && c->ops->may_restart; /* for its process to end by itself */
-    if (c->running)
-        c->ops->stop(c->self, wait);
-    c->running = c->up = c->checking = false;
-    c->attempts = 0;
+    conn__stop_now(c, "the connector is restarted", wait);
+    c->breaker = (struct conn__breaker){0};
     set_state(c, CONN_STARTING);
     if (wait)
         loop_timer_start(c->restart_timer, STOP_MS, 0);
     else
-        start_now(c);
+        conn__start_now(c);
     return ERR_OK;
+}
+
+enum err conn_enable(struct conn_registry *r, const char *name, bool on, struct error *e)
+{
+    struct conn *c = conn__find(r, name);
+    if (!c)
+        return err_set(e, ERR_NOT_FOUND, "no connector is named %s", name);
+    if (strcmp(name, CONN_OWN_NAME) == 0)
+        return err_set(e, ERR_UNSUPPORTED, "%s is this console itself", name);
+    json_t *before = json_object_get(r->switches, name);
+    json_incref(before);
+    json_put(r->switches, name, json_boolean(on));
+    enum err code = conn__state_write(r, "switches.json", r->switches, e);
+    if (code != ERR_OK) { /* what would not last is not done */
+        if (before)
+            json_put(r->switches, name, json_incref(before));
+        else
+            json_object_del(r->switches, name);
+    } else if (on != c->enabled) {
+        c->enabled = on;
+        if (!on)
+            conn__stop_now(c, "the connector is disabled", true);
+        set_state(c, on ? CONN_STARTING : CONN_DISABLED);
+        if (on && r->started && !r->closing)
+            conn__start_now(c);
+    }
+    json_decref(before);
+    return code;
 }
 
 bool conn_settled(const struct conn_registry *r)

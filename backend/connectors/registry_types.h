@@ -9,7 +9,21 @@ struct conn__tool {
     json_t *schema, *output_schema, *annotations; /* or NULL */
     enum conn_level level;
     enum conn_pin pin;
-    bool listed; /* by tools_allow and tools_deny */
+    bool listed;        /* by tools_allow and tools_deny */
+    json_t *definition; /* as it was given, and its hash; hex */
+    char *hash;
+};
+
+enum conn__pin_mode { CONN__PIN_AUTO, CONN__PIN_ASK, CONN__PIN_OFF };
+
+enum { BREAKER_WINDOW = 20 };
+struct conn__breaker { /* zero: closed, nothing known */
+    bool open, probing;
+    unsigned openings; /* in a row */
+    uint64_t until_ms; /* while open: from then on half-open */
+    unsigned row;      /* failures in a row */
+    unsigned next, count;
+    bool failed[BREAKER_WINDOW]; /* a ring */
 };
 
 enum { CONN_PAST = 50 };
@@ -26,6 +40,11 @@ struct conn {
     const struct conn_ops *ops;
     void *self;
     char *name, *region, *allowed_regions, *owner, *data, *about;
+    char *tools_allow, *tools_deny, *alternative;
+    enum conn__pin_mode pin_mode;
+    struct conn__breaker breaker;
+    bool taken_over;   /* the last call that came went to the alternative */
+    char *fingerprint; /* of its section, to see whether a new configuration changes it; or NULL */
     enum conn_level level;
     bool enabled;
     uint64_t timeout_ms, check_ms;
@@ -63,6 +82,14 @@ struct conn_registry {
     struct loop *loop;
     struct conn *first;
     bool started, closing, killed;
+    json_t *pins; /* pins.c */
+    bool pins_damaged, pins_dirty;
+    struct loop_timer *pins_timer;
+    json_t *switches; /* {name: enabled} where a person said otherwise than the configuration */
+    struct conn *next_ones;        /* reload.c: what is to be swapped in, first the next */
+    struct loop_timer *swap_timer; /* or NULL */
+    uint64_t swap_since_ms;
+    char *swapping; /* the one that is coming up; or NULL */
 };
 
 struct conn_call {
@@ -70,7 +97,9 @@ struct conn_call {
     struct conn_call *next;
     struct conn_call_options options; /* idempotency is owned */
     char *tool;
-    bool acts; /* the tool needs more than CONN_READ */
+    bool probe;             /* lets the breaker know */
+    const char *instead_of; /* name of the connector whose call this took over; owned; or NULL */
+    bool acts;              /* the tool needs more than CONN_READ */
     uint64_t limit_ms;
     conn_done *done;
     void *arg;
@@ -93,6 +122,34 @@ void conn__failed(struct conn *c, enum err code, const char *why); /* notes last
 /* calls.c: ends every call of c with the error; done runs on later turns. */
 void conn__calls_fail(struct conn *c, enum err code, const char *why);
 const struct conn__tool *conn__tool_find(const struct conn *c, const char *name);
+/* pins.c */
+json_t *conn__definition_of(const struct conn_definition *d);
+void conn__pins_open(struct conn_registry *r);
+void conn__pins_close(struct conn_registry *r);
+void conn__pins_judge(struct conn *c, struct conn__tool *tools, size_t n);
+bool conn__listed(const struct conn *c, const char *tool);
+/* A file of $STATE/connectors; an empty object if there is none, or it is damaged. */
+json_t *conn__state_read(const struct conn_registry *r, const char *name, bool *damaged);
+enum err conn__state_write(const struct conn_registry *r, const char *name, const json_t *value,
+                           struct error *e);
+/* diff.c: appends the lines of either value (NULL: nothing) that differ, marked - and +, with some
+ * around them; "@" stands for those left out. Bounded. */
+void conn__diff(const json_t *before, const json_t *after, struct buf *out);
+/* breaker.c. begin: true if this call is the probe; end tells how it ended, forget that nobody
+ * waits for the probe any more. */
+const char *conn__breaker_state(const struct conn__breaker *b);
+bool conn__breaker_lets(const struct conn__breaker *b);
+uint64_t conn__breaker_wait_ms(const struct conn__breaker *b);
+bool conn__breaker_begin(struct conn__breaker *b);
+void conn__breaker_end(struct conn__breaker *b, enum err code, bool probe);
+void conn__breaker_forget(struct conn__breaker *b);
+/* reload.c */
+char *conn__fingerprint(const struct conf *conf, const char *name);
+void conn__reload_free(struct conn_registry *r);
+/* registry.c, for reload.c */
+void conn__start_now(struct conn *c);
+void conn__stop_now(struct conn *c, const char *why, bool orderly);
+void conn__free_one(struct conn *c);
 void conn__calls_drop(struct conn *c); /* frees them; for conn_free: done is told first (C2) */
 
 #endif

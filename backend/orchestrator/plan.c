@@ -488,6 +488,8 @@ static void on_result(void *arg, const struct conn_result *r)
     json_puts(payload, "tool", s->tool);
     json_put(payload, "ok", json_boolean(ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
+    if (r->taken_over_by)
+        json_puts(payload, "taken_over_by", r->taken_over_by);
     if (r->error.code != ERR_OK)
         json_puts(payload, "error", err_words(&r->error));
     else
@@ -505,10 +507,13 @@ static void on_result(void *arg, const struct conn_result *r)
         free(text);
         free(said);
     }
+    char *instead =
+        r->taken_over_by ? xasprintf("answered by %s, its alternative", r->taken_over_by) : NULL;
     orch__stage_end(t, s->stage, ok ? "done" : "failed",
-                    ok                        ? ""
+                    ok                        ? (instead ? instead : "")
                     : r->error.code != ERR_OK ? (err_words(&r->error))
                                               : "the tool reports an error");
+    free(instead);
     tools_over(t);
     orch__settle(t);
 }

@@ -31,6 +31,7 @@ parser.add_argument("--ask", action="store_true", help="ask the client roots/lis
 parser.add_argument("--log", metavar="FILE", help="append each message read to FILE")
 parser.add_argument("--hostile", metavar="FILE",
                     help="put the text of FILE (UTF-8) into names, titles, descriptions, results, errors and stderr")
+parser.add_argument("--about", metavar="FILE", help="one more tool, described by the text of FILE at each tools/list")
 args = parser.parse_args()
 HOSTILE = open(args.hostile, encoding="utf-8", newline="").read() if args.hostile else ""
 
@@ -116,6 +117,8 @@ def list_tools(params):
         send({"method": "notifications/tools/list_changed"})
     page = int(params.get("cursor") or 0)
     result = {"tools": hostile_tools() if HOSTILE else tools() if page == 0 else [tool("page%d" % page)]}
+    if args.about:
+        result["tools"].insert(0, tool("about", description=open(args.about, encoding="utf-8").read(), annotations={"readOnlyHint": True}))
     if page < args.pages:
         result["nextCursor"] = str(page + 1)
     return result

@@ -35,6 +35,7 @@ struct harness {
     const char *name; /* the connector that predicates look at */
     enum conn_state want;
     int restarts_want;
+    void *extra; /* a test's own */
 };
 
 struct answer {
@@ -43,7 +44,7 @@ struct answer {
     enum err code;
     char detail[256];
     bool is_error;
-    char *text;
+    char *text, by[64]; /* by: what answered in its place, or "" */
     json_t *data;
 };
 
@@ -149,6 +150,7 @@ static inline void harness_done(void *arg, const struct conn_result *r)
     a->code = r->error.code;
     snprintf(a->detail, sizeof a->detail, "%s", r->error.detail);
     a->is_error = r->is_error;
+    snprintf(a->by, sizeof a->by, "%s", r->taken_over_by ? r->taken_over_by : "");
     assert_non_null(r->text);
     a->text = strdup(r->text);
     a->data = r->data ? json_deep_copy(r->data) : NULL;
