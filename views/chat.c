@@ -9,7 +9,8 @@
  * moved; at the end (`at_end`) what is new is followed again. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
-#include "tui/input.h"
+#include "tui/form.h"
+#include "views/chat_commands.h"
 #include "views/chat_turn.h"
 #include "views/view.h"
 #include <stdio.h>
@@ -26,6 +27,7 @@ enum {
 };
 
 struct chat {
+    struct chat_commands commands;
     struct tui_input input;
     bool writing; /* characters go to the input line */
     bool opened, more, asking_older;
@@ -207,6 +209,7 @@ static void history_ask(struct chat *c, int64_t before)
     if (before > 0)
         json_puti(params, "before", before);
     tui_call(c, WIRE_chat_history, params, on_history);
+    chat_commands_refresh(c);
 }
 
 /* Forgets the texts of turns far from what is shown (C2). */
@@ -255,6 +258,10 @@ static void ask(struct chat *c)
     const char *text = tui_input_text(&c->input);
     if (!text[strspn(text, " \n\t")])
         return;
+    if (chat_commands_run(c, text)) {
+        tui_input_store(&c->input);
+        return;
+    }
     json_t *params = json_object();
     json_puts(params, "text", text);
     if (c->conversation[0])
@@ -265,6 +272,16 @@ static void ask(struct chat *c)
     count_running(c);
     tui_call(c, WIRE_chat_ask, params, on_asked);
     tui_dirty_in(TICK_MS);
+}
+
+struct chat_commands *chat_commands_of(void *view)
+{
+    return &((struct chat *)view)->commands;
+}
+
+struct tui_input *chat_commands_input(void *view)
+{
+    return &((struct chat *)view)->input;
 }
 
 /* ---- scrolling */
@@ -665,6 +682,7 @@ static void chat_event(void *self, const char *type, int64_t at, const json_t *d
         if (t)
             chat_turn_stages(t, json_object_get(data, "stages"));
     } else {
+        chat_commands_event(c, type, data);
         return;
     }
     count_running(c);
@@ -688,6 +706,7 @@ static void chat_open(void *self)
     c->writing = true;
     c->follow = c->at_end = true;
     history_ask(c, 0);
+    chat_commands_refresh(c);
 }
 
 static void chat_close(void *self)
@@ -697,6 +716,8 @@ static void chat_close(void *self)
         chat_turn_free(c->turns[i]);
     free(c->turns);
     free(c->needle);
+    tui_form_drop(c);
+    chat_commands_release(&c->commands);
     tui_input_release(&c->input);
 }
 
@@ -706,7 +727,10 @@ static void chat_badge(void *self, char *out, size_t size, enum tui_role *role)
     size_t running = 0;
     for (size_t i = 0; i < c->count; i++)
         running += c->turns[i]->running;
-    if (running) {
+    if (chat_commands_waiting(&c->commands)) { /* a person is waited for */
+        snprintf(out, size, "?%zu", chat_commands_waiting(&c->commands));
+        *role = ROLE_WARN;
+    } else if (running) {
         snprintf(out, size, "%s%zu", tui_glyph(GLYPH_RUNNING), running);
         *role = ROLE_ACCENT;
     }

@@ -73,6 +73,9 @@ struct proc *proc_start(struct loop *l, const struct proc_options *o, const stru
 /* Queues bytes for its standard input; ERR_TOO_BIG beyond 32 MiB unsent, ERR_CLOSED when it is
  * gone. */
 enum err proc_write(struct proc *p, const void *bytes, size_t len);
+/* Stops reading its standard output, or goes on; what was read already may still be delivered in
+ * this turn of the loop. While stopped the child waits once its pipe is full. */
+void proc_pause(struct proc *p, bool paused);
 pid_t proc_pid(const struct proc *p);
 /* Does not block: closes its input, SIGTERM to the group after half of grace_ms, SIGKILL after all
  * of it. */

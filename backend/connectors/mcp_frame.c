@@ -4,6 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+json_t *mcp__frame_parse(const char *line, size_t len)
+{
+    struct error e = {0};
+    size_t skip = 0;
+    while (skip < len && (line[skip] == ' ' || line[skip] == '\t'))
+        skip++;
+    if (skip == len || (line[skip] != '{' && line[skip] != '[')) /* batches: revision 2025-03-26 */
+        return NULL;
+    return json_read(line + skip, len - skip, SIZE_MAX, MCP_DEPTH_MAX, &e);
+}
+
+bool mcp__frame_deliver(const json_t *message, const char *line, size_t len,
+                        const struct mcp_frame_ops *ops, void *arg)
+{
+    if (json_is_object(message))
+        return ops->message(arg, message);
+    if (!json_is_array(message) || json_array_size(message) == 0)
+        return ops->noise(arg, line, len);
+    bool on = true;
+    for (size_t i = 0; on && i < json_array_size(message); i++) {
+        const json_t *one = json_array_get(message, i);
+        on = json_is_object(one) ? ops->message(arg, one) : ops->noise(arg, line, len);
+    }
+    return on;
+}
+
 static bool one_line(const char *line, size_t len, const struct mcp_frame_ops *ops, void *arg)
 {
     while (len && (line[len - 1] == '\r' || line[len - 1] == ' ' || line[len - 1] == '\t'))
@@ -13,21 +39,13 @@ static bool one_line(const char *line, size_t len, const struct mcp_frame_ops *o
         skip++;
     if (skip == len)
         return true;
-    json_t *message = NULL;
-    struct error e = {0};
-    if (line[skip] == '{' || line[skip] == '[') /* batches: revision 2025-03-26 */
-        message = json_read(line + skip, len - skip, MCP_LINE_MAX, MCP_DEPTH_MAX, &e);
-    bool on = true;
-    if (json_is_object(message)) {
-        on = ops->message(arg, message);
-    } else if (json_is_array(message) && json_array_size(message)) {
-        for (size_t i = 0; on && i < json_array_size(message); i++) {
-            const json_t *one = json_array_get(message, i);
-            on = json_is_object(one) ? ops->message(arg, one) : ops->noise(arg, line, len);
-        }
-    } else {
-        on = ops->noise(arg, line, len);
+    if (ops->large && len - skip >= MCP_LINE_LARGE) {
+        struct buf taken = {0};
+        buf_add(&taken, line + skip, len - skip);
+        return ops->large(arg, &taken);
     }
+    json_t *message = mcp__frame_parse(line + skip, len - skip);
+    bool on = mcp__frame_deliver(message, line, len, ops, arg);
     json_decref(message);
     return on;
 }

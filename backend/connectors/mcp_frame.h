@@ -7,7 +7,7 @@
 #include "backend/base/json.h"
 #include <stddef.h>
 
-enum { MCP_LINE_MAX = 16 << 20, MCP_DEPTH_MAX = 64 };
+enum { MCP_LINE_MAX = 16 << 20, MCP_LINE_LARGE = 256 << 10, MCP_DEPTH_MAX = 64 };
 
 /* Bytes to lines. Zero-initialise; buf_release(&f.held) frees. */
 struct mcp_frame {
@@ -20,9 +20,18 @@ struct mcp_frame {
 struct mcp_frame_ops {
     bool (*message)(void *arg, const json_t *message);
     bool (*noise)(void *arg, const char *line, size_t len);
+    /* A line of MCP_LINE_LARGE bytes or more, to be parsed elsewhere (mcp__frame_parse, then
+     * mcp__frame_deliver): line is taken. NULL: such lines are treated as all others. */
+    bool (*large)(void *arg, struct buf *line);
 };
 enum err mcp__frame_feed(struct mcp_frame *f, const char *bytes, size_t len,
                          const struct mcp_frame_ops *ops, void *arg);
+
+/* The JSON of a line, NULL if it is none: noise. Pure: fit for a worker. */
+json_t *mcp__frame_parse(const char *line, size_t len);
+/* Hands on what mcp__frame_parse gave (borrowed) of that line, as mcp__frame_feed does. */
+bool mcp__frame_deliver(const json_t *message, const char *line, size_t len,
+                        const struct mcp_frame_ops *ops, void *arg);
 
 /* Splits a command line as a shell splits words: blanks, '...', "..." with \" and \\, and \c
  * outside. Nothing else is special: no variables, no globs, no operators. A NULL-terminated list in

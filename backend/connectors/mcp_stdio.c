@@ -1,9 +1,10 @@
 /* MCP on a child process's standard input and output: one JSON-RPC message a line.
  *
  * Invariants
- * S1 Everything the child makes us keep is bounded: lines, noise, stderr.
- * S2 The child's group ends with the run, or at the latest with this process (proc.c,
- * proc_guard.c). */
+ * S1 Everything the child makes us keep is bounded: lines (max_message), noise, stderr.
+ * S3 A large line is parsed on a worker; until that is done nothing else is read, so messages stay
+ * in order, and `later` holds at most what one turn of the loop read. S2 The child's group ends
+ * with the run, or at the latest with this process (proc.c, proc_guard.c). */
 #include "backend/connectors/mcp_frame.h"
 #include "backend/connectors/mcp_wire.h"
 #include <stdlib.h>
@@ -11,6 +12,14 @@
 #include <sys/wait.h>
 
 enum { CLOSE_GRACE_MS = 150 /* the whole console stops in under 300 ms */ };
+
+/* A large line on its way through a worker. */
+struct parsing {
+    struct stdio *stdio; /* NULL: the run is over */
+    struct loop *loop;
+    struct buf line;
+    json_t *message;
+};
 
 struct stdio {
     struct mcp *mcp;
@@ -20,6 +29,8 @@ struct stdio {
     char **env; /* NULL-terminated K=V */
     struct proc *proc;
     struct mcp_frame frame;
+    struct parsing *parsing; /* or NULL */
+    struct buf later;
     struct conn__tail errors;
     bool stopped; /* asked to end: what it still says is not reported (W1) */
 };
@@ -58,6 +69,8 @@ static void *stdio_make(struct mcp *m, struct conn *c, const struct conf *conf, 
     s->conn = c;
     s->command = xstrdup(conf_str(conf, "connector", name, "command"));
     s->cwd = xstrdup(conf_str(conf, "connector", name, "cwd"));
+    int64_t most = conf_int(conf, "connector", name, "max_message");
+    s->frame.max = most < 65536 ? 65536 : most > (256 << 20) ? 256 << 20 : (size_t)most;
     s->env = environment(conf_str(conf, "connector", name, "env"));
     struct error why = {0};
     s->argv = mcp__split_command(s->command, &why);
@@ -105,7 +118,11 @@ static void release_run(struct stdio *s)
 {
     struct proc *p = s->proc;
     s->proc = NULL;
+    if (s->parsing)
+        s->parsing->stdio = NULL;
+    s->parsing = NULL;
     buf_release(&s->frame.held);
+    buf_release(&s->later);
     proc_free(p);
 }
 
@@ -116,14 +133,98 @@ static void went_wrong(struct stdio *s, enum err code, const char *why)
     release_run(s);
 }
 
-static void on_output(void *arg, const char *bytes, size_t len)
+/* ---- large lines (S3) */
+
+static void parse_work(void *arg)
+{
+    struct parsing *p = arg;
+    p->message = mcp__frame_parse(p->line.data, p->line.len);
+}
+
+static void parsing_free_work(void *arg)
+{
+    struct parsing *p = arg;
+    json_decref(p->message); /* millions of values: not on the loop either */
+    p->message = NULL;
+}
+
+static void parsing_freed(void *arg, bool cancelled)
+{
+    struct parsing *p = arg;
+    (void)cancelled;
+    json_decref(p->message);
+    buf_release(&p->line);
+    free(p);
+}
+
+static void feed(struct stdio *s, const char *bytes, size_t len);
+
+static void parse_done(void *arg, bool cancelled)
 {
     static const struct mcp_frame_ops ops = {.message = on_message, .noise = on_noise};
-    struct stdio *s = arg;
-    if (s->stopped)
+    struct parsing *p = arg;
+    struct stdio *s = p->stdio;
+    bool on = false;
+    if (s && !cancelled && !s->stopped) {
+        s->parsing = NULL;
+        on = mcp__frame_deliver(p->message, p->line.data, p->line.len, &ops, s);
+    }
+    if (cancelled)
+        parsing_freed(p, true);
+    else
+        loop_work(p->loop, parsing_free_work, parsing_freed, p);
+    if (!on || !s->proc)
         return;
-    if (mcp__frame_feed(&s->frame, bytes, len, &ops, s) != ERR_OK)
-        went_wrong(s, ERR_TOO_BIG, "it wrote a line longer than 16 MiB");
+    struct buf later = s->later;
+    s->later = (struct buf){0};
+    proc_pause(s->proc, false);
+    feed(s, later.data, later.len);
+    buf_release(&later);
+}
+
+static bool on_large(void *arg, struct buf *line)
+{
+    struct stdio *s = arg;
+    struct parsing *p = xcalloc(1, sizeof *p);
+    p->stdio = s;
+    p->loop = conn__loop(s->conn);
+    p->line = *line;
+    s->parsing = p;
+    proc_pause(s->proc, true);
+    loop_work(p->loop, parse_work, parse_done, p);
+    return true;
+}
+
+/* One line at a time, so that what stands behind a large one waits for it. */
+static void feed(struct stdio *s, const char *bytes, size_t len)
+{
+    static const struct mcp_frame_ops ops = {
+        .message = on_message, .noise = on_noise, .large = on_large};
+    const struct proc *run = s->proc;
+    while (len && s->proc == run && !s->stopped && !s->parsing) {
+        const char *end = memchr(bytes, '\n', len);
+        size_t part = end ? (size_t)(end - bytes) + 1 : len;
+        if (mcp__frame_feed(&s->frame, bytes, part, &ops, s) != ERR_OK) {
+            char *why =
+                xasprintf("it wrote a line longer than max_message, %zu bytes", s->frame.max);
+            went_wrong(s, ERR_TOO_BIG, why);
+            free(why);
+            return;
+        }
+        bytes += part;
+        len -= part;
+    }
+    if (len && s->proc == run && s->parsing)
+        buf_add(&s->later, bytes, len);
+}
+
+static void on_output(void *arg, const char *bytes, size_t len)
+{
+    struct stdio *s = arg;
+    if (s->parsing)
+        buf_add(&s->later, bytes, len);
+    else
+        feed(s, bytes, len);
 }
 
 static void on_errors(void *arg, const char *bytes, size_t len)

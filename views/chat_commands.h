@@ -1,0 +1,35 @@
+/* Commands in the chat's input line, and the questions that MCP servers ask of the person in front:
+ *   /CONNECTOR:PROMPT [arguments]   a prompt of an MCP server, into the input line
+ *   /prompts                        which there are
+ *   /answer, /decline               the oldest open question of a server: a form, a URL, a model's
+ * answer
+ *
+ * Q1 A question never takes the keyboard by itself: a notice says that it is there.
+ * Q2 A URL is shown whole, with its host apart, and nobody opens it but the person. */
+#ifndef CHAT_COMMANDS_H
+#define CHAT_COMMANDS_H
+
+#include "tui/input.h"
+#include "views/view.h"
+
+struct chat_commands { /* zeroed: nothing is known */
+    json_t *questions; /* of elicit.list, oldest first; NULL: none */
+    char *connector, *prompt;
+    char *question; /* the id of the one whose form is open */
+    char *typed;    /* what stood behind the prompt's name */
+    unsigned listing;
+    struct tui_text *listed;
+};
+
+/* The view's own; implemented by the view that has the commands. */
+struct chat_commands *chat_commands_of(void *view);
+struct tui_input *chat_commands_input(void *view);
+
+/* Runs the command that the line is; false: it is none. */
+bool chat_commands_run(void *view, const char *line);
+void chat_commands_event(void *view, const char *type, const json_t *data);
+void chat_commands_refresh(void *view); /* asks for the open questions */
+size_t chat_commands_waiting(const struct chat_commands *k);
+void chat_commands_release(struct chat_commands *k);
+
+#endif
