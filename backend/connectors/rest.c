@@ -730,10 +730,10 @@ enum err rest__call(void *self, struct conn_call *call, const char *tool, const 
     if (!t)
         return err_set(e, ERR_NOT_FOUND, "there is no tool %s", tool);
     uint64_t now = clock_mono_ms();
-    if (now < r->not_before_ms) /* A5 */
+    uint64_t wait_s = now < r->not_before_ms ? (r->not_before_ms - now) / 1000 + 1 : 0;
+    if (wait_s) /* A5 */
         return err_set(e, ERR_OVERLOADED, "%s asked not to be asked for another %llu s",
-                       conn__name(r->conn),
-                       (unsigned long long)((r->not_before_ms - now) / 1000 + 1));
+                       conn__name(r->conn), (unsigned long long)wait_s);
     struct run *run = run_new(r, t);
     run->arguments = json_deep_copy(arguments);
     struct rest_view v = view_of(run);
