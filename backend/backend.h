@@ -39,6 +39,9 @@ struct backend *backend_start(const struct backend_options *o);
 /* Stops everything in order and joins. Returns after 300 ms at the latest: what is not over then is
  * left to end by itself or with the process. */
 void backend_stop(struct backend *b);
+/* The connectors of the configuration are read anew soon, as when the file changes. Also from a
+ * signal's handler. */
+void backend_reload(void);
 /* The error that starting ended with, ERR_OK while it is fine or still starting. Any thread. */
 enum err backend_error(struct backend *b, struct error *e);
 

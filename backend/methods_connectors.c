@@ -248,10 +248,21 @@ void on_connectors_reload(struct bus_call *c, void *arg)
     reload(arg, c, "asked for");
 }
 
+static int wanted; /* atomic: a signal says so */
+
+void backend_reload(void)
+{
+    __atomic_store_n(&wanted, 1, __ATOMIC_RELAXED);
+}
+
 static void look(void *arg)
 {
     struct backend *b = arg;
     int64_t now = stamp_of(b);
+    if (__atomic_exchange_n(&wanted, 0, __ATOMIC_RELAXED) && !b->stopping) {
+        reload(b, NULL, "SIGHUP");
+        return;
+    }
     /* A file that is away for a moment is being replaced. */
     if (now && now != b->conf_stamp && !b->stopping)
         reload(b, NULL, "the file has changed");

@@ -430,6 +430,12 @@ const char *cli_help(void)
     return HELP;
 }
 
+bool cli_serves(const struct cli *c)
+{
+    return strcmp(c->command->name, "mcp") == 0 ||
+           (c->command->run == cli__witness && strcmp(c->action, "serve") == 0);
+}
+
 static int usage(const struct cli_command *command, const char *what)
 {
     fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", command->name, what,

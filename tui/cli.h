@@ -38,6 +38,8 @@ int cli_mcp_run(struct busc *bus, struct server_options *o);
 void cli_free(struct cli *c);
 /* It seals the master key by a passphrase that is to be asked for: before it runs. */
 bool cli_wants_passphrase(const struct cli *c);
+/* It runs until it is stopped, as a service: SIGHUP means that its configuration has changed. */
+bool cli_serves(const struct cli *c);
 /* It takes a secret's value: before it runs, because that goes over no bus. */
 bool cli_wants_secret(const struct cli *c);
 enum { CLI_SECRET_MAX = 65536 };

@@ -226,6 +226,12 @@ static int mcp_run(const struct cli *cli, const struct arguments *a, struct back
     return status;
 }
 
+static void on_hangup(int number)
+{
+    (void)number;
+    backend_reload();
+}
+
 static int command_run(int argc, char **argv, const struct arguments *a)
 {
     int status = EXIT_DONE;
@@ -259,6 +265,8 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     }
     signal(SIGPIPE, SIG_IGN);
     interrupts_catch();
+    if (cli_serves(cli))
+        signal(SIGHUP, on_hangup);
     struct backend *backend = backend_start(&o);
     if (o.secret)
         cli_secret_wipe(&secret);
