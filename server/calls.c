@@ -167,6 +167,20 @@ static void start_check(struct call *c)
     pass(c, WIRE_connectors_check);
 }
 
+static json_t *shape_plan(struct call *c, const json_t *result)
+{
+    json_t *out = json_object();
+    (void)c;
+    json_put(out, "plan", json_deep_copy(result));
+    return out;
+}
+
+static void start_plan(struct call *c)
+{
+    c->shape = shape_plan;
+    pass(c, WIRE_plans_propose);
+}
+
 /* ---- ask: the question is taken, stages come as events, the end is looked up ---- */
 
 static json_t *answer_of(const json_t *trace)
@@ -362,6 +376,7 @@ const struct tool_row server__tool_rows[] = {
     {"scorecard", BUS_DEMO, false, false, start_score},
     {"console_status", BUS_DEMO, false, false, start_status},
     {"check_connector", BUS_OPERATOR, true, false, start_check},
+    {"propose_plan", BUS_OPERATOR, true, false, start_plan},
     {"sign_checkpoint", BUS_REVIEWER, true, false, start_checkpoint},
     {NULL, BUS_NONE, false, false, NULL},
 };
