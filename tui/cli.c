@@ -307,7 +307,8 @@ static const struct cli_command COMMANDS[] = {
     {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
     {"connectors",
-     "connectors list|check|tools|call|restart|login|logout [--json] [--timeout SECONDS] [NAME "
+     "connectors list|check|tools|call|restart|enable|disable|drift|trust|login|logout [--json] "
+     "[--timeout SECONDS] [NAME "
      "[TOOL [JSON]]]",
      "connectors, their health and tools", cli__connectors},
     {"cost", "cost [--json] [--days N]", "what models cost", run_cost},
@@ -351,6 +352,12 @@ static const char HELP[] =
     "  connectors call [--json] [--timeout SECONDS] NAME TOOL JSON\n"
     "                             call a tool that only reads\n"
     "  connectors restart NAME    stop and start a connector\n"
+    "  connectors enable|disable NAME\n"
+    "                             start it, or stop it; kept over restarts\n"
+    "  connectors drift [--json] NAME\n"
+    "                             how its tools' definitions differ from what was trusted\n"
+    "  connectors trust [--json] NAME [TOOL]\n"
+    "                             trust the definitions as they are now\n"
     "  connectors login NAME      sign in: shows the address, takes the code that comes back\n"
     "  connectors logout NAME     forget the tokens\n"
     "  cost [--json] [--days N]   what models cost\n"

@@ -14,7 +14,9 @@ static const struct action {
 } ACTIONS[] = {
     {"list", 0, 0, WIRE_connectors_list},       {"check", 0, 1, WIRE_connectors_check},
     {"tools", 0, 1, WIRE_connectors_get},       {"call", 2, 3, WIRE_tools_call},
-    {"restart", 1, 1, WIRE_connectors_restart}, {"login", 1, 1, WIRE_connectors_login},
+    {"restart", 1, 1, WIRE_connectors_restart}, {"enable", 1, 1, WIRE_connectors_enable},
+    {"disable", 1, 1, WIRE_connectors_disable}, {"trust", 1, 2, WIRE_connectors_trust},
+    {"drift", 1, 1, WIRE_connectors_drift},     {"login", 1, 1, WIRE_connectors_login},
     {"logout", 1, 1, WIRE_connectors_logout},
 };
 enum { ACTION_TOTAL = sizeof ACTIONS / sizeof *ACTIONS };
@@ -35,7 +37,8 @@ const char *cli__connectors_words(struct cli *c, int argc, char **argv)
     c->action = argv[0];
     const struct action *a = find_action(c->action);
     if (!a)
-        return "the actions are list, check, tools, call, restart, login and logout";
+        return "the actions are list, check, tools, call, restart, enable, disable, trust, drift, "
+               "login and logout";
     if (argc - 1 < a->least)
         return a->least == 2 ? "it takes a connector, a tool and its arguments as JSON"
                              : "it takes a connector's name";
@@ -337,6 +340,52 @@ static int login(struct cli *c, struct busc *bus)
     return status;
 }
 
+/* ---- drift and trust ---- */
+
+static void put_drift(const json_t *answer)
+{
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "tools"), i, tool)
+    {
+        cli__put(json_str(tool, "tool", ""), false);
+        printf("  %s\n", json_str(tool, "pin", ""));
+        cli__put(json_str(tool, "difference", ""), true);
+        putchar('\n');
+    }
+}
+
+static int drift(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object();
+    json_puts(params, "name", c->connector);
+    json_t *answer = cli__call(bus, WIRE_connectors_drift, params, &status);
+    if (answer && c->json)
+        cli__print_json(answer);
+    else if (answer)
+        put_drift(answer);
+    json_decref(answer);
+    return status;
+}
+
+static int trust(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *params = json_object();
+    json_puts(params, "name", c->connector);
+    if (c->tool)
+        json_puts(params, "tool", c->tool);
+    json_t *answer = cli__call(bus, WIRE_connectors_trust, params, &status);
+    if (answer && c->json)
+        cli__print_json(answer);
+    else if (answer)
+        printf("%lld definitions are trusted as they are now\n",
+               (long long)json_int(answer, "tools", 0));
+    json_decref(answer);
+    return status;
+}
+
 /* ---- the rest: one method with the name ---- */
 
 static int simple(struct cli *c, struct busc *bus, const struct action *a)
@@ -364,6 +413,10 @@ int cli__connectors(struct cli *c, struct busc *bus)
         return tools(c, bus);
     case WIRE_tools_call:
         return call(c, bus);
+    case WIRE_connectors_drift:
+        return drift(c, bus);
+    case WIRE_connectors_trust:
+        return trust(c, bus);
     case WIRE_connectors_login:
         return login(c, bus);
     default:

@@ -148,7 +148,7 @@ static void got_rows(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
-static void ask_rows(struct connectors *c)
+void connectors_ask_rows(struct connectors *c)
 {
     if (view_ask_now(&c->ask))
         tui_call(c, WIRE_connectors_list, NULL, got_rows);
@@ -183,7 +183,7 @@ static void view_open(void *self)
     c->text = tui_text_new();
     c->tools = connector_tools_list(c);
     c->list_of_things = connector_things_list(c);
-    ask_rows(c);
+    connectors_ask_rows(c);
 }
 
 static void view_close(void *self)
@@ -201,6 +201,7 @@ static void view_close(void *self)
     free(c->open);
     free(c->error);
     free(c->asked);
+    free(c->asked_tool);
     free(c->tool);
     free(c->called);
 }
@@ -334,7 +335,7 @@ static void checked(void *self, const json_t *result, const struct error *e)
         tui_say("%s", _("checked"));
     else
         tui_error(e, _("check"));
-    ask_rows(self);
+    connectors_ask_rows(self);
     connectors_ask_detail(self);
 }
 
@@ -344,7 +345,7 @@ static void restarted(void *self, const json_t *result, const struct error *e)
         tui_say("%s", _("restarted"));
     else
         tui_error(e, _("restart"));
-    ask_rows(self);
+    connectors_ask_rows(self);
     connectors_ask_detail(self);
 }
 
@@ -355,6 +356,14 @@ static void restart_confirmed(void *self)
         tui_call(c, WIRE_connectors_restart, json_pack("{s:s}", "name", c->asked), restarted);
 }
 
+static bool is_disabled(const struct connectors *c, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(c->rows); i++)
+        if (!strcmp(list_id((void *)c, i), name))
+            return !strcmp(json_str(row_at(c, i), "state", ""), "disabled");
+    return false;
+}
+
 static bool view_action(void *self, enum tui_action action)
 {
     struct connectors *c = self;
@@ -362,7 +371,7 @@ static bool view_action(void *self, enum tui_action action)
     switch (action) {
     case ACTION_REFRESH:
         c->ask = (struct view_ask){0};
-        ask_rows(c);
+        connectors_ask_rows(c);
         connectors_ask_detail(c);
         return true;
     case ACTION_CHECK:
@@ -377,6 +386,14 @@ static bool view_action(void *self, enum tui_action action)
             tui_confirm(question, restart_confirmed, c);
             free(question);
         }
+        return true;
+    case ACTION_SWITCH:
+        if (name)
+            connector_switch(c, name, is_disabled(c, name));
+        return true;
+    case ACTION_TRUST:
+        if (name)
+            connector_trust(c, name, c->open ? c->tool : NULL);
         return true;
     case ACTION_SIGN_IN:
         if (name)
@@ -444,7 +461,7 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
             known = true;
         }
     if (!known)
-        ask_rows(c);
+        connectors_ask_rows(c);
     if (c->open && !strcmp(c->open, name))
         connectors_ask_detail(c);
     tui_list_changed(c->list);
@@ -453,7 +470,7 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
 
 static void view_resync(void *self)
 {
-    ask_rows(self);
+    connectors_ask_rows(self);
     connectors_ask_detail(self);
 }
 
@@ -479,10 +496,10 @@ static struct tui_list *view_list(void *self)
     return c->open ? connector_page_list(c) : c->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,      ACTION_FILTER,  ACTION_SORT,
-                                          ACTION_CHECK,     ACTION_RESTART, ACTION_REFRESH,
-                                          ACTION_CALL_TOOL, ACTION_SIGN_IN, ACTION_NEXT_PART,
-                                          ACTION_PREV_PART, ACTION_NONE};
+static const enum tui_action actions[] = {
+    ACTION_OPEN,      ACTION_FILTER,    ACTION_SORT,    ACTION_CHECK, ACTION_RESTART,
+    ACTION_REFRESH,   ACTION_CALL_TOOL, ACTION_SIGN_IN, ACTION_TRUST, ACTION_SWITCH,
+    ACTION_NEXT_PART, ACTION_PREV_PART, ACTION_NONE};
 const struct view_ops view_connectors_ops = {.name = "connectors",
                                              .size = sizeof(struct connectors),
                                              .actions = actions,

@@ -24,10 +24,11 @@ struct connectors {
     char *error;
     struct view_ask ask, ask_detail;
     struct view_scroll scroll;
-    bool focused;  /* at the last draw */
-    int early;     /* times asked while something has no latency yet */
-    int list_rows; /* where the list was drawn, for clicks */
-    char *asked;   /* name that the question in the footer is about */
+    bool focused;     /* at the last draw */
+    int early;        /* times asked while something has no latency yet */
+    int list_rows;    /* where the list was drawn, for clicks */
+    char *asked_tool; /* and of its tool, or NULL */
+    char *asked;      /* name that the question in the footer is about */
 
     enum connector_part part;
     struct tui_text *text;           /* of the part, or of the open tool */
@@ -42,6 +43,7 @@ struct connectors {
 
 /* connectors.c */
 void connectors_ask_detail(struct connectors *c);
+void connectors_ask_rows(struct connectors *c);
 /* A line of label and value of the page. */
 void connectors_pair(struct view_page *p, const char *label, const char *value);
 void connectors_latency(struct view_page *p, const json_t *row);
@@ -65,6 +67,10 @@ void connector_tool_form(struct connectors *c, const char *name);
 struct tui_list *connector_things_list(struct connectors *c); /* makes it */
 void connector_things_ask(struct connectors *c);
 void connector_thing_open(struct connectors *c); /* the selected one */
+/* connector_trust.c */
+/* Shows how definitions differ from what was trusted (of one tool, or NULL: all), and asks. */
+void connector_trust(struct connectors *c, const char *name, const char *tool);
+void connector_switch(struct connectors *c, const char *name, bool disabled);
 /* connector_sign_in.c */
 void connector_sign_in(struct connectors *c, const char *name);
 
