@@ -222,16 +222,17 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (!(b->conn = conn_new(&connectors, e)))
         return e->code;
     backend__add_selftools(b);
+    if (backend__plans_start(b, e) != ERR_OK)
+        return e->code;
     struct orch_rooms rooms = {.loop = b->loop,
                                .store = b->store,
                                .conf = b->conf,
                                .prov = b->prov,
                                .gw = b->gw,
                                .conn = b->conn,
-                               .cost = b->cost};
+                               .cost = b->cost,
+                               .plans = b->plans};
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
-        return e->code;
-    if (backend__plans_start(b, e) != ERR_OK)
         return e->code;
     backend__exports_start(b);
     if (backend__retention_open(b, e) != ERR_OK)

@@ -397,6 +397,12 @@ void on_chat_ask(struct bus_call *c, void *arg)
     if (!method_text(c, "text", true, &ask.text) ||
         !method_text(c, "conversation", false, &ask.conversation))
         return;
+    char user[64];
+    if (bus_session(c)->level >= BUS_RECOMMEND) {
+        backend__user(user);
+        ask.user = user;
+        ask.session = bus_session(c)->id;
+    }
     if (orch_ask(b->orch, &ask, on_accepted, c, &e) != ERR_OK)
         bus_fail(c, &e);
 }

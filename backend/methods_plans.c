@@ -11,15 +11,20 @@ struct who { /* who asks, as far as it is known: the process's own user is at th
     char user[64];
 };
 
-static void who_asks(struct bus_call *c, struct who *w)
+void backend__user(char out[64])
 {
-    const json_t *p = bus_params(c);
     struct passwd entry, *found = NULL;
     char room[4096];
     if (getpwuid_r(geteuid(), &entry, room, sizeof room, &found) == 0 && found)
-        snprintf(w->user, sizeof w->user, "%s", found->pw_name);
+        snprintf(out, 64, "%s", found->pw_name);
     else
-        snprintf(w->user, sizeof w->user, "%lu", (unsigned long)geteuid());
+        snprintf(out, 64, "%lu", (unsigned long)geteuid());
+}
+
+static void who_asks(struct bus_call *c, struct who *w)
+{
+    const json_t *p = bus_params(c);
+    backend__user(w->user);
     w->who = (struct plans_who){.role = bus_role_name(bus_session(c)->role),
                                 .session = bus_session(c)->id,
                                 .user = w->user,

@@ -248,7 +248,7 @@ void orch__conclude(struct trace *t)
         return;
     }
     const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
-    const char *text = winner->text.data;
+    char *text = orch__wish_noted(t, winner->text.data);
     json_put(t->doc, "answer", json_text(text, strlen(text)));
     size_t i;
     json_t *source, *cited = json_array();
@@ -268,6 +268,7 @@ void orch__conclude(struct trace *t)
     orch__edge(&from, verdict_entry, "choose", winner->score.composite);
     orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);
     end_trace(t, "answer", "backend", "done", &from, answer);
+    free(text);
 }
 
 void orch__fail(struct trace *t, const struct error *e)

@@ -70,7 +70,8 @@ struct orch_accepting {
 struct trace {
     struct orch *orch;
     struct trace *next;
-    char id[33], conversation[33], actor[16];
+    char id[33], conversation[33], actor[16], session[33];
+    char *user; /* for whom plans may be proposed, or NULL */
     char *question;
     char *
         asked; /* the question as it was read: slips of the keyboard mended; NULL before the plan */
@@ -152,6 +153,15 @@ json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
+
+/* Fills what the question names; what is in `out` already stays. False if something that is
+ * required cannot be filled. */
+bool orch__fill_arguments(const struct orch *o, const char *question, const json_t *schema,
+                          json_t *out);
+/* wish.c: proposes a plan if the question asks for a change and a tool fits. */
+void orch__wish(struct trace *t);
+/* The answer, with what there is to say of that. The caller frees. */
+char *orch__wish_noted(const struct trace *t, const char *answer);
 
 /* messages.c: what a real model is sent; the messages live as long as the two buffers. */
 struct orch_prompt {

@@ -23,6 +23,7 @@
 #include "backend/provenance/provenance.h"
 
 struct orch;
+struct plans;
 
 /* How the orchestrator tells what happens: type is "token" {trace_id, model, text},
  * "turn" (the trace object in its present state, without candidates' texts) or "stage"
@@ -37,6 +38,7 @@ struct orch_rooms { /* all borrowed, must outlive it */
     struct gw *gw;
     struct conn_registry *conn;
     struct cost *cost;
+    struct plans *plans;     /* where changes are proposed, or NULL */
     const struct know *know; /* may be NULL until orch_set_knowledge */
 };
 struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg,
@@ -46,9 +48,10 @@ void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 
 struct orch_ask {
-    const char *text;         /* 1..16384 bytes */
-    const char *conversation; /* 32 hex digits; NULL: a new one */
-    const char *actor;        /* role of the session */
+    const char *text;           /* 1..16384 bytes */
+    const char *conversation;   /* 32 hex digits; NULL: a new one */
+    const char *actor;          /* role of the session */
+    const char *user, *session; /* who asks, if changes may be proposed for them; or NULL */
 };
 /* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at
  * once: ERR_OVERLOADED. */

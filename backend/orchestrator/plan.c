@@ -43,10 +43,10 @@ static char *quoted_text(const char *question)
     return to && to > from + 1 ? xstrndup(from + 1, (size_t)(to - from - 1)) : NULL;
 }
 
-/* Fills what the question names: an enum value that stands in it (or that its words fit), an
+/* An enum value that stands in it (or that its words fit), an
  * integer for a required integer. False if something required cannot be filled. */
-static bool fill_arguments(const struct orch *o, const char *question, const json_t *schema,
-                           json_t *out)
+bool orch__fill_arguments(const struct orch *o, const char *question, const json_t *schema,
+                          json_t *out)
 {
     const json_t *properties = json_object_get(schema, "properties");
     const json_t *required = json_object_get(schema, "required");
@@ -63,7 +63,7 @@ static bool fill_arguments(const struct orch *o, const char *question, const jso
             if (value)
                 names[n++] = value;
         }
-        if (!n)
+        if (!n || json_object_get(out, key))
             continue;
         know_fit(o->rooms.know, KNOW_LEXICAL, question, names, n, fit);
         size_t best = 0;
@@ -99,7 +99,7 @@ static bool can_be_asked(const struct trace *t, const struct conn_tool *tool)
     if (!json_array_size(json_object_get(tool->input_schema, "required")))
         return true;
     json_t *arguments = json_object();
-    bool can = fill_arguments(t->orch, t->asked, tool->input_schema, arguments);
+    bool can = orch__fill_arguments(t->orch, t->asked, tool->input_schema, arguments);
     json_decref(arguments);
     return can;
 }
@@ -213,7 +213,7 @@ static void pick_tools(struct trace *t)
     for (size_t i = 0; i < picked && t->tool_count < max; i++) {
         const struct conn_tool *tool = &tools[picks[i].tool];
         json_t *arguments = json_object();
-        if (fill_arguments(o, t->asked, tool->input_schema, arguments))
+        if (orch__fill_arguments(o, t->asked, tool->input_schema, arguments))
             add_tool(t, tool, picks[i].fit, arguments);
         else
             json_decref(arguments);
@@ -617,6 +617,7 @@ void orch__plan(struct trace *t)
     t->asked = corrected ? corrected : xstrdup(t->question);
     follow_up(t);
     pick_tools(t);
+    orch__wish(t);
     describe_search(t);
     buf_addf(&note, "%zu tool%s", t->tool_count, t->tool_count == 1 ? "" : "s");
     if (corrected)

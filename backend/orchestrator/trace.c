@@ -3,6 +3,7 @@
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
         vault_id(t->conversation);
     for (size_t i = 0; ask->actor[i] && i + 1 < sizeof t->actor; i++)
         t->actor[i] = ask->actor[i];
+    t->user = xstrdup_or_null(ask->user);
+    snprintf(t->session, sizeof t->session, "%s", ask->session ? ask->session : "");
     t->question = pol_scrub_text(ask->text);
     if (!t->question)
         t->question = xstrdup(ask->text);
@@ -48,6 +51,7 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
 void orch__trace_free(struct trace *t)
 {
     loop_timer_free(t->timer);
+    free(t->user);
     for (size_t i = 0; i < t->tool_count; i++) {
         free(t->tools[i].connector);
         free(t->tools[i].tool);

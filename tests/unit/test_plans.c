@@ -569,6 +569,30 @@ static void test_canary(void **state)
     world_free(&w);
 }
 
+static void test_copilot_proposes(void **state)
+{
+    (void)state;
+    struct world w = world_new("");
+    world_start(&w, NULL);
+    json_t *trace = ask(&w.c, "set a value: Colour to \"Colour\" and blue-1");
+    assert_non_null(strstr(json_str(trace, "answer", ""), "plan was proposed"));
+    json_t *list = call(&w.c, WIRE_plans_list, NULL);
+    const json_t *plan = json_array_get(json_object_get(list, "plans"), 0);
+    assert_string_equal(json_str(plan, "state", ""), "proposed");
+    assert_string_equal(json_str(plan, "from", ""), "copilot");
+    assert_string_equal(step_str(plan, 0, "tool"), "set");
+    expect_calls(&w, ""); /* it never acts */
+    json_decref(trace);
+    json_decref(list);
+    /* a question about it is none that asks for it */
+    trace = ask(&w.c, "how do I set a value?");
+    assert_null(strstr(json_str(trace, "answer", ""), "plan was proposed"));
+    json_decref(trace);
+    intact(&w.c);
+    console_stop(&w.c, true);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -583,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_stop_and_resolve),
         cmocka_unit_test(test_restart_replays),
         cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_copilot_proposes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
