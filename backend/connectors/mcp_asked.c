@@ -110,20 +110,26 @@ static void end_question(struct mcp_question *q, json_t *result, int code, const
     free_question(q);
 }
 
+/* Nobody waits for an answer any more. */
+static void forget_question(struct mcp_question *q)
+{
+    unlink_question(q);
+    loop_timer_stop(q->timer);
+    if (q->open)
+        mcp__question_tell(q, "cancel");
+    if (q->sampling)
+        q->mcp = NULL; /* its model may still answer */
+    else
+        free_question(q);
+}
+
 void mcp__questions_drop(struct mcp *m, int64_t request)
 {
     for (struct mcp_question *q = m->questions, *next; q; q = next) {
         next = q->next;
         if (request && q->request != request)
             continue;
-        unlink_question(q);
-        if (q->open) {
-            mcp__question_tell(q, "cancel");
-            free_question(q);
-        } else { /* its model may still answer */
-            q->mcp = NULL;
-            loop_timer_stop(q->timer);
-        }
+        forget_question(q);
     }
 }
 
@@ -153,6 +159,7 @@ static void sample(struct mcp_question *q)
     struct conn_sample *s = xcalloc(1, sizeof *s);
     s->question = q;
     q->open = false;
+    q->sampling = true;
     host->sample(conn__host_arg(q->mcp->conn), conn__name(q->mcp->conn), q->params, s);
 }
 
@@ -200,7 +207,7 @@ static struct mcp_question *new_question(struct mcp *m, enum mcp_question_kind k
     struct mcp_question *q = xcalloc(1, sizeof *q);
     q->mcp = m;
     q->kind = kind;
-    q->params = json_deep_copy(params);
+    q->params = json_is_object(params) ? json_deep_copy(params) : json_object();
     q->at = clock_real_ms();
     q->expires_at = q->at + PERSON_MS;
     q->timer = loop_timer_new(conn__loop(m->conn), on_question_timer, q);
@@ -273,13 +280,7 @@ void mcp__asked_cancelled(struct mcp *m, const json_t *id)
     for (struct mcp_question *q = m->questions; q; q = q->next) {
         if (!q->server_id || !json_equal(q->server_id, id))
             continue;
-        unlink_question(q); /* nobody waits for an answer any more */
-        if (q->open) {
-            mcp__question_tell(q, "cancel");
-            free_question(q);
-        } else {
-            q->mcp = NULL;
-        }
+        forget_question(q);
         return;
     }
 }
@@ -290,7 +291,7 @@ static void begin_inputs(struct mcp *m, int64_t id)
 {
     for (struct mcp_question *q = m->questions, *next; q; q = next) {
         next = q->next; /* a sample may be answered inside */
-        if (q->request == id && !q->open)
+        if (q->request == id && !q->open && !q->sampling)
             begin_question(q);
         if (!mcp__request_find(m, id))
             return;

@@ -77,7 +77,8 @@ struct mcp_question {
     struct mcp_question *next;
     char *id; /* CONNECTOR/NUMBER */
     enum mcp_question_kind kind;
-    bool open; /* a person is asked; else a model is */
+    bool open;     /* a person is asked */
+    bool sampling; /* a model is asked */
     json_t *params;
     json_t *server_id; /* of the server's request, or NULL: */
     int64_t request;   /* of the held request, 0: nothing is to be answered (-32042) */

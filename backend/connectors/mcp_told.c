@@ -61,7 +61,7 @@ void mcp__told(struct mcp *m, const char *method, const json_t *params)
         return;
     if (strcmp(method, "notifications/progress") == 0)
         told_progress(m, params);
-    else if (strcmp(method, "notifications/message") == 0)
+    else if (strcmp(method, "notifications/message") == 0 && json_is_object(params))
         told_log(m, params);
     else if (strcmp(method, "notifications/resources/updated") == 0)
         told_updated(m, params);
