@@ -1,4 +1,4 @@
-/* The HTTP server for witnesses: D1 to D3 of httpd.h, and the head of a request. */
+/* The HTTP server: D1 to D4 of httpd.h, and the head of a request. */
 #include "backend/base/httpd.h"
 
 #include <arpa/inet.h>
@@ -24,8 +24,37 @@ struct world {
     struct httpd_request *held; /* of the path /hold */
     unsigned port;
     pthread_t thread; /* of the loop */
-    int asked;
+    int asked, gone;
 };
+
+static void on_gone(void *arg)
+{
+    struct world *w = arg;
+    struct httpd_request *r = w->held;
+    w->held = NULL;
+    httpd_end(r); /* D3 */
+    __atomic_add_fetch(&w->gone, 1, __ATOMIC_RELAXED);
+}
+
+/* /stream: three pieces and the end. /flood: more than a peer is waited for to take. /open: stays.
+ */
+static void stream(struct world *w, struct httpd_request *r)
+{
+    static char much[65536];
+    const char *header = httpd_header(r, "x-test");
+    httpd_begin(r, 200, "text/event-stream", "X-More: yes\r\n");
+    httpd_write(r, header ? header : "none", header ? strlen(header) : 4);
+    if (strcmp(httpd_path(r), "/stream") == 0) {
+        httpd_write(r, "two", 3);
+        httpd_write(r, "", 0);
+        httpd_end(r);
+        return;
+    }
+    w->held = r;
+    httpd_on_gone(r, on_gone, w);
+    for (int i = 0; i < 400 && strcmp(httpd_path(r), "/flood") == 0; i++)
+        httpd_write(r, much, sizeof much);
+}
 
 static void on_request(void *arg, struct httpd_request *r)
 {
@@ -33,7 +62,10 @@ static void on_request(void *arg, struct httpd_request *r)
     struct buf text = {0};
     w->asked++;
     buf_addf(&text, "%s %s %zu", httpd_method(r), httpd_path(r), httpd_body(r)->len);
-    if (strcmp(httpd_path(r), "/hold") == 0)
+    if (strcmp(httpd_path(r), "/stream") == 0 || strcmp(httpd_path(r), "/flood") == 0 ||
+        strcmp(httpd_path(r), "/open") == 0)
+        stream(w, r);
+    else if (strcmp(httpd_path(r), "/hold") == 0)
         w->held = r;
     else
         httpd_reply(r, 200, "text/plain", "", text.data, text.len);
@@ -174,6 +206,7 @@ static void refuses(void **state)
         {"GET / HTTP/1.1\r\nname : x\r\n\r\n", "400"},
         {"GET / HTTP/1.1\r\n folded: x\r\n\r\n", "400"},
         {"GET / HTTP/1.1\r\na: x\ny\r\n\r\n", "400"},
+        {"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n", "400"},
         {"POST / HTTP/1.1\r\nContent-Length: 1x\r\n\r\n", "400"},
         {"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "400"},
         {"POST / HTTP/1.1\r\nContent-Length:\r\n\r\n", "400"},
@@ -240,6 +273,53 @@ static void answers_nobody(void **state)
     expect(w, "GET / HTTP/1.0\r\n\r\n", "200 OK"); /* tear_down replies */
 }
 
+static void streams(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+    static const char ask[] = "GET /stream HTTP/1.1\r\nX-Test:  a b \r\n\r\n";
+    for (int i = 0; i < 2; i++) { /* the connection stays */
+        put(fd, ask, sizeof ask - 1);
+        char *answer = get(fd, "0\r\n\r\n");
+        assert_non_null(strstr(answer, "Transfer-Encoding: chunked\r\n"));
+        assert_non_null(strstr(answer, "X-More: yes\r\n"));
+        assert_non_null(strstr(answer, "\r\n\r\n3\r\na b\r\n3\r\ntwo\r\n0\r\n\r\n"));
+        free(answer);
+    }
+    close(fd);
+    fd = dial(w); /* who knows no chunks reads to the end */
+    put(fd, "GET /stream HTTP/1.0\r\n\r\n", 24);
+    char *answer = get(fd, NULL);
+    assert_null(strstr(answer, "chunked"));
+    assert_non_null(strstr(answer, "\r\n\r\nnonetwo"));
+    free(answer);
+    close(fd);
+}
+
+static void wait_gone(struct world *w, int n)
+{
+    for (int i = 0; i < 500 && __atomic_load_n(&w->gone, __ATOMIC_RELAXED) < n; i++)
+        usleep(10000);
+    assert_int_equal(__atomic_load_n(&w->gone, __ATOMIC_RELAXED), n);
+}
+
+/* A stream's peer goes, or takes nothing (D4). */
+static void streams_end(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+    put(fd, "GET /open HTTP/1.1\r\n\r\n", 22);
+    char *answer = get(fd, "none");
+    free(answer);
+    assert_int_equal(__atomic_load_n(&w->gone, __ATOMIC_RELAXED), 0);
+    close(fd);
+    wait_gone(w, 1);
+    fd = dial(w);
+    put(fd, "GET /flood HTTP/1.1\r\n\r\n", 23);
+    wait_gone(w, 2);
+    close(fd);
+}
+
 static void addresses(void **state)
 {
     struct world *w = *state;
@@ -281,6 +361,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(answers_nobody, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
