@@ -209,11 +209,60 @@ static void got_answer(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
+static void got_plan(void *self, const json_t *result, const struct error *e)
+{
+    struct connectors *c = self;
+    if (result)
+        tui_show_item("approvals", json_str(json_object_get(result, "plan"), "id", ""));
+    else
+        tui_error(e, c->called ? c->called : "");
+}
+
+static void explained(void *arg, const json_t *words)
+{
+    struct connectors *c = arg;
+    if (!words || !c->open || !c->called || !c->arguments)
+        return;
+    char *title = xasprintf("%s/%s", c->open, c->called);
+    json_t *step = json_pack("{s:s,s:s,s:O,s:s}", "connector", c->open, "tool", c->called,
+                             "arguments", c->arguments, "expect", json_str(words, "expect", ""));
+    json_t *plan = json_pack("{s:s,s:s,s:[o]}", "title", title, "reason",
+                             json_str(words, "reason", ""), "steps", step);
+    tui_call(c, WIRE_plans_propose, json_pack("{s:o,s:s}", "plan", plan, "from", "hand"), got_plan);
+    free(title);
+}
+
+/* What may change something is not called from here: it is proposed as a plan of one step, with
+ * what the person expects of it, for whoever approves. */
+static void propose(struct connectors *c, const json_t *arguments)
+{
+    json_decref(c->arguments);
+    c->arguments = json_deep_copy(arguments);
+    json_t *schema = json_pack(
+        "{s:s,s:[s,s],s:{s:{s:s,s:s,s:s,s:i,s:i},s:{s:s,s:s,s:s,s:i,s:i}}}", "type", "object",
+        "required", "expect", "reason", "properties", "expect", "type", "string", "title",
+        _("what should change"), "description", _("what will be different when it has worked"),
+        "minLength", 1, "maxLength", 300, "reason", "type", "string", "title", _("why"),
+        "description", _("for whoever approves it"), "minLength", 1, "maxLength", 300);
+    char *title = xasprintf(_("A plan: %s/%s"), c->open, c->called);
+    tui_form_open(&(struct tui_form_options){.title = title,
+                                             .schema = schema,
+                                             .submit = _("propose the plan"),
+                                             .answer = explained,
+                                             .arg = c});
+    free(title);
+    json_decref(schema);
+}
+
 static void filled_in(void *arg, const json_t *value)
 {
     struct connectors *c = arg;
     if (!value || !c->open || !c->called)
         return;
+    if (strcmp(level_of(connector_tool(c, c->called)), "read") != 0) {
+        propose(c, value);
+        return;
+    }
     c->calling = true;
     tui_say(_("calling %s"), c->called);
     tui_call(
@@ -235,11 +284,12 @@ void connector_tool_form(struct connectors *c, const char *name)
     if (*json_str(tool, "description", ""))
         tui_text_add(about, ROLE_FOREIGN, 0, true, json_str(tool, "description", ""));
     char *title = xasprintf("%s/%s", c->open, name);
-    tui_form_open(&(struct tui_form_options){.title = title,
-                                             .about = about,
-                                             .schema = json_object_get(tool, "input_schema"),
-                                             .submit = _("call"),
-                                             .answer = filled_in,
-                                             .arg = c});
+    tui_form_open(&(struct tui_form_options){
+        .title = title,
+        .about = about,
+        .schema = json_object_get(tool, "input_schema"),
+        .submit = strcmp(level_of(tool), "read") == 0 ? _("call") : _("plan it"),
+        .answer = filled_in,
+        .arg = c});
     free(title);
 }

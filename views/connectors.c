@@ -202,6 +202,7 @@ static void view_close(void *self)
     free(c->error);
     free(c->asked);
     free(c->asked_tool);
+    json_decref(c->arguments);
     free(c->tool);
     free(c->called);
 }

@@ -38,6 +38,7 @@ struct connectors {
     struct tui_list *list_of_things; /* PART_RESOURCES, PART_PROMPTS */
     json_t *things;                  /* its rows, NULL before they came */
     char *things_error;              /* why the server did not list them, or NULL */
+    json_t *arguments;               /* of a tool that is being planned, or NULL */
     bool calling;                    /* its answer is waited for */
 };
 
