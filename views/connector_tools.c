@@ -213,7 +213,7 @@ static void got_plan(void *self, const json_t *result, const struct error *e)
 {
     struct connectors *c = self;
     if (result)
-        tui_show_item("approvals", json_str(json_object_get(result, "plan"), "id", ""));
+        tui_show_item("approvals", json_str(result, "id", ""));
     else
         tui_error(e, c->called ? c->called : "");
 }
