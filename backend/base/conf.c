@@ -270,6 +270,40 @@ static bool is_variable(const char *s)
            s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
+/* The form of it, as the vault resolves it. */
+static bool is_reference(const char *text)
+{
+    static const char name[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    if (strncmp(text, "env:", 4) == 0)
+        return is_variable(text + 4);
+    const char *at = strncmp(text, "secret:", 7) == 0        ? text + 7
+                     : strncmp(text, "credential:", 11) == 0 ? text + 11
+                                                             : "";
+    return *at && *at != '.' && at[strspn(at, name)] == '\0';
+}
+
+/* A word of a list of variables that gives a value which is no reference. */
+static bool holds_values(const char *text)
+{
+    char word[256];
+    while (*text) {
+        text += strspn(text, " \t,;");
+        size_t len = strcspn(text, " \t,;");
+        const char *value = memchr(text, '=', len);
+        if (value && len >= sizeof word)
+            return true;
+        if (value) {
+            size_t n = len - (size_t)(value + 1 - text);
+            memcpy(word, value + 1, n);
+            word[n] = '\0';
+            if (!is_reference(word))
+                return true;
+        }
+        text += len;
+    }
+    return false;
+}
+
 /* "scheme://user:password@host" */
 static bool has_password(const char *url)
 {
@@ -281,14 +315,13 @@ static bool has_password(const char *url)
  * secret. */
 static char *check_secret(const struct key *k, const char *text)
 {
-    if (strcmp(k->key, "key") == 0 && *text &&
-        (strncmp(text, "env:", 4) != 0 || !is_variable(text + 4)))
-        return xstrdup("key holds a literal secret; write key = env:VARIABLE and set that variable "
-                       "(letters, digits, _) where the console starts");
+    if (strcmp(k->key, "key") == 0 && *text && !is_reference(text))
+        return xstrdup("key holds a literal secret; write key = secret:NAME and `mcp-console vault "
+                       "set NAME`, or key = env:VARIABLE (letters, digits, _)");
     if (strcmp(k->key, "url") == 0 && has_password(text))
         return xstrdup("url holds a literal secret before the @; use key = env:VARIABLE");
-    if (strcmp(k->key, "env") == 0 && strchr(text, '='))
-        return xstrdup("env takes names of variables only, never their values");
+    if (strcmp(k->key, "env") == 0 && holds_values(text))
+        return xstrdup("env takes names of variables, or NAME=secret:X, never their values");
     return NULL;
 }
 

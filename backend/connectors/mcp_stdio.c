@@ -26,7 +26,7 @@ struct stdio {
     struct conn *conn;
     char *command, *cwd;
     char **argv;
-    char **env; /* NULL-terminated K=V */
+    char *env; /* as configured */
     struct proc *proc;
     struct mcp_frame frame;
     struct parsing *parsing; /* or NULL */
@@ -35,26 +35,70 @@ struct stdio {
     bool stopped; /* asked to end: what it still says is not reported (W1) */
 };
 
-static char **environment(const char *names)
+static void wipe_environment(char **env)
+{
+    for (size_t i = 0; env && env[i]; i++) {
+        explicit_bzero(env[i], strlen(env[i]));
+        free(env[i]);
+    }
+    free(env);
+}
+
+/* The next word of a list of names, cut off; NULL at the end. What is too long is passed over. */
+static const char *next_word(const char **names, char word[256])
+{
+    while (**names) {
+        *names += strspn(*names, " \t,;");
+        size_t len = strcspn(*names, " \t,;");
+        const char *at = *names;
+        *names += len;
+        if (len && len < 256) {
+            memcpy(word, at, len);
+            word[len] = '\0';
+            return word;
+        }
+    }
+    return NULL;
+}
+
+/* NAME hands on this process's own variable; NAME=secret:X is a secret by reference. */
+static enum err check_environment(const char *names, struct error *e)
+{
+    char word[256];
+    while (next_word(&names, word)) {
+        const char *value = strchr(word, '=');
+        if (value && (value == word || !vault_is_reference(value + 1)))
+            return err_set(e, ERR_CONFIG,
+                           "env: write NAME, or NAME=secret:X, NAME=env:X, NAME=credential:X");
+    }
+    return ERR_OK;
+}
+
+/* Made for each start, and wiped when the child has it. NULL with *e: a secret is not to be had. */
+static char **environment(struct conn *c, const char *names, struct error *e)
 {
     static const char *const always[] = {"PATH", "HOME", "LANG", "TERM"};
     enum { MOST = 64 };
-    char **env = xcalloc(MOST + 1, sizeof *env), name[128];
+    char **env = xcalloc(MOST + 1, sizeof *env), word[256];
     size_t n = 0;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
         if (getenv(always[i]))
             env[n++] = xasprintf("%s=%s", always[i], getenv(always[i]));
     }
-    while (*names && n < MOST) {
-        names += strspn(names, " \t,;");
-        size_t len = strcspn(names, " \t,;");
-        if (len && len < sizeof name) {
-            memcpy(name, names, len);
-            name[len] = '\0';
-            if (getenv(name))
-                env[n++] = xasprintf("%s=%s", name, getenv(name));
+    while (n < MOST && next_word(&names, word)) {
+        char *value = strchr(word, '=');
+        struct vault_text secret = {0};
+        if (!value && getenv(word)) {
+            env[n++] = xasprintf("%s=%s", word, getenv(word));
+        } else if (value) {
+            if (conn__secret(c, value + 1, &secret, e) != ERR_OK) {
+                wipe_environment(env);
+                return NULL;
+            }
+            *value = '\0';
+            env[n++] = xasprintf("%s=%s", word, secret.text);
+            vault_text_wipe(&secret);
         }
-        names += len;
     }
     return env;
 }
@@ -71,12 +115,16 @@ static void *stdio_make(struct mcp *m, struct conn *c, const struct conf *conf, 
     s->cwd = xstrdup(conf_str(conf, "connector", name, "cwd"));
     int64_t most = conf_int(conf, "connector", name, "max_message");
     s->frame.max = most < 65536 ? 65536 : most > (256 << 20) ? 256 << 20 : (size_t)most;
-    s->env = environment(conf_str(conf, "connector", name, "env"));
+    s->env = xstrdup(conf_str(conf, "connector", name, "env"));
     struct error why = {0};
-    s->argv = mcp__split_command(s->command, &why);
+    const char *key = "env";
+    if (check_environment(s->env, &why) == ERR_OK) {
+        key = "command";
+        s->argv = mcp__split_command(s->command, &why);
+    }
     if (!s->argv) {
-        const char *where = conf_where(conf, "connector", name, "command");
-        err_set(e, ERR_CONFIG, "%s: connector \"%s\": command: %s", where, name, why.detail);
+        const char *where = conf_where(conf, "connector", name, key);
+        err_set(e, ERR_CONFIG, "%s: connector \"%s\": %s: %s", where, name, key, why.detail);
         stdio_free(s);
         return NULL;
     }
@@ -251,11 +299,17 @@ static void stdio_start(void *arg)
     release_run(s);
     s->stopped = false;
     conn__tail_mark(&s->errors); /* an error names this run's stderr only */
+    char **env = environment(s->conn, s->env, &e);
+    if (!env) {
+        mcp__down(s->mcp, e.code, e.detail);
+        return;
+    }
     struct proc_options options = {.argv = (const char *const *)s->argv,
-                                   .env = (const char *const *)s->env,
+                                   .env = (const char *const *)env,
                                    .only_env = true,
                                    .cwd = *s->cwd ? s->cwd : NULL};
     s->proc = proc_start(conn__loop(s->conn), &options, &ops, s, &e);
+    wipe_environment(env);
     if (s->proc)
         mcp__up(s->mcp);
     else
@@ -277,8 +331,6 @@ static void stdio_free(void *arg)
     struct stdio *s = arg;
     release_run(s);
     conn__tail_release(&s->errors);
-    for (size_t i = 0; s->env && s->env[i]; i++)
-        free(s->env[i]);
     free(s->env);
     free(s->argv);
     free(s->command);

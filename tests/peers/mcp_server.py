@@ -96,7 +96,7 @@ def call(params):
     if name == "fail":
         return text("it went wrong", isError=True)
     if name == "env":
-        return text("\n".join(sorted(os.environ)))
+        return text("\n".join(sorted(os.environ)) + ("\nit is " + os.environ["APP_KEY"] if "APP_KEY" in os.environ else ""))
     if name == "picture":
         return {"content": [{"type": "text", "text": "one"},
                             {"type": "image", "mimeType": "image/png", "data": "AAAA" * 100},

@@ -148,7 +148,9 @@ static const struct {
     {"[model \"a\"]\nkind=openai\nurl=https://u:pw@host/\n",
      "3: url holds a literal secret before the @"},
     {"[connector \"a\"]\nkind=mcp-stdio\nenv = TOKEN=abc\n",
-     "3: env takes names of variables only, never their values"},
+     "3: env takes names of variables, or NAME=secret:X, never their values"},
+    {"[connector \"a\"]\nkind=mcp-stdio\nenv = A B=secret:x C=secret:../y\n",
+     "3: env takes names of variables, or NAME=secret:X, never their values"},
 };
 
 static void mistakes_are_named(void **state)
