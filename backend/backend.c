@@ -165,15 +165,11 @@ static enum err open_log(struct backend *b, struct error *e)
     return ERR_OK;
 }
 
-static enum err open_rooms(struct backend *b, struct error *e)
+/* Role and level: the options may lower what the configuration gives, never raise it. */
+static enum err take_rights(struct backend *b, struct error *e)
 {
-    char *path = conf_find(b->config_path);
-    b->conf = conf_load(path, e);
-    free(path);
-    if (!b->conf)
-        return e->code;
     b->max_role = bus_role_find(conf_str(b->conf, "console", "", "role"));
-    if (b->role_option) { /* it may lower what the configuration gives, never raise it */
+    if (b->role_option) {
         enum bus_role wanted = bus_role_find(b->role_option);
         if (wanted == BUS_NONE)
             return err_set(e, ERR_CONFIG, "--role %s: the roles are operator, reviewer and demo",
@@ -198,6 +194,18 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (b->max_role < BUS_OPERATOR)
         b->max_level = BUS_READ;
     bus_set_level(b->bus, b->max_level);
+    return ERR_OK;
+}
+
+static enum err open_rooms(struct backend *b, struct error *e)
+{
+    char *path = conf_find(b->config_path);
+    b->conf = conf_load(path, e);
+    free(path);
+    if (!b->conf)
+        return e->code;
+    if (take_rights(b, e) != ERR_OK)
+        return e->code;
     bus_set_environment(b->bus, conf_str(b->conf, "console", "", "environment"), b->max_role);
     if (!(b->state_dir = conf_state_dir(b->state_option, e)))
         return e->code;

@@ -262,8 +262,9 @@ static void view_draw(void *self, struct tui_area a, bool focused)
     else if (!v->plans)
         view_note(a, ROLE_DIM, _("Waiting for the plans."), NULL);
     else if (!json_array_size(v->plans))
-        view_note(a, ROLE_DIM, _("No plan was proposed."),
-                  _("A plan is proposed by `mcp-console plans propose FILE`."));
+        view_note(
+            a, ROLE_DIM, _("No plan was proposed."),
+            _("A question that orders a change proposes one, and so does the form of a tool."));
     else
         tui_list_draw(v->list, a, focused, a.height >= 8);
 }

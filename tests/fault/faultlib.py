@@ -308,6 +308,7 @@ def attack(*attacks, at_once=4):
                 try:
                     start = time.monotonic()
                     checks = 0
+                    failures.clear()
                     one()
                     os.write(writer, b"%d %d" % (checks, len(failures)))
                     print("%s: %d checks, %.1f s" % (one.__name__, checks, time.monotonic() - start))

@@ -1,6 +1,7 @@
-/* Starts the MCP server in MCPC_REAL_COMMAND, calls MCPC_REAL_TOOL with MCPC_REAL_ARGUMENTS, and
- * checks that the answer holds MCPC_REAL_EXPECT, that it pings, and that nothing is left after the
- * stop. Run by real_servers.sh; prints one line, ends with 0 when fine. */
+/* Starts the MCP server in MCPC_REAL_COMMAND, or speaks to the one at MCPC_REAL_URL, calls
+ * MCPC_REAL_TOOL with MCPC_REAL_ARGUMENTS, and checks that the answer holds MCPC_REAL_EXPECT, that
+ * it pings, and that nothing is left after the stop. Run by real_servers.sh; prints one line, ends
+ * with 0 when fine. */
 #include "backend/base/clock.h"
 #include "backend/connectors/connectors.h"
 #include <signal.h>
@@ -75,15 +76,15 @@ int main(void)
     char path[] = "/tmp/mcpc-real-XXXXXX";
     struct error e = {0};
     struct real r = {0};
-    if (!getenv("MCPC_REAL_COMMAND") || !getenv("MCPC_REAL_TOOL") ||
-        !getenv("MCPC_REAL_ARGUMENTS")) {
+    const char *url = getenv("MCPC_REAL_URL"), *command = getenv("MCPC_REAL_COMMAND");
+    if ((!command && !url) || !getenv("MCPC_REAL_TOOL") || !getenv("MCPC_REAL_ARGUMENTS")) {
         puts("SKIP mcp_real: run tests/peers/real_servers.sh");
         return 77;
     }
     int fd = mkstemp(path);
     if (fd < 0 ||
-        dprintf(fd, "[connector \"real\"]\nkind = mcp-stdio\ncommand = %s\nread_tools = *\n",
-                getenv("MCPC_REAL_COMMAND")) < 0)
+        dprintf(fd, "[connector \"real\"]\nkind = %s\n%s = %s\nread_tools = *\n",
+                url ? "mcp-http" : "mcp-stdio", url ? "url" : "command", url ? url : command) < 0)
         return 1;
     close(fd);
     struct conf *conf = conf_load(path, &e);

@@ -28,4 +28,18 @@ MCPC_REAL_COMMAND="node $top/node_modules/@modelcontextprotocol/server-everythin
 MCPC_REAL_COMMAND="node $top/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js '$top/files'" \
     MCPC_REAL_TOOL=read_text_file MCPC_REAL_ARGUMENTS="{\"path\":\"$top/files/note.txt\"}" \
     MCPC_REAL_EXPECT="a line in a file" "$program" || status=1
+# The same server on Streamable HTTP. It takes its port from the environment and does not say that it is there.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+PORT=$port node "$top/node_modules/@modelcontextprotocol/server-everything/dist/index.js" streamableHttp \
+    >"$dir/http.log" 2>&1 </dev/null &
+server=$!
+trap 'kill $server 2>/dev/null' EXIT
+tries=0
+while ! python3 -c "import socket; socket.create_connection(('127.0.0.1', $port), 1)" 2>/dev/null; do
+    tries=$((tries + 1))
+    [ $tries -lt 50 ] || { tail -n 5 "$dir/http.log"; echo 'the HTTP server does not start'; exit 1; }
+    sleep 0.2
+done
+MCPC_REAL_URL="http://localhost:$port/mcp" MCPC_REAL_TOOL=echo MCPC_REAL_ARGUMENTS='{"message":"hello"}' \
+    MCPC_REAL_EXPECT=hello "$program" || status=1
 exit $status

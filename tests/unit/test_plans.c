@@ -383,6 +383,20 @@ static void test_changed_definition(void **state)
     world_free(&w);
 }
 
+/* Waits until the server has begun what it was asked for. */
+static void until_called(const struct world *w)
+{
+    for (int i = 0; i < 300; i++) {
+        char *calls = read_text(w->values, "calls");
+        bool begun = *calls;
+        free(calls);
+        if (begun)
+            return;
+        usleep(10000);
+    }
+    fail_msg("it was not called");
+}
+
 static void test_stop_and_resolve(void **state)
 {
     (void)state;
@@ -393,14 +407,7 @@ static void test_stop_and_resolve(void **state)
                           "b", "2", "") "," GET("b", "2") "," DROP("b") "}"));
     call_plan(&w.c, WIRE_plans_approve, plan, "");
     call_plan(&w.c, WIRE_plans_run, plan, "");
-    for (int i = 0; i < 300; i++) {
-        char *calls = read_text(w.values, "calls");
-        bool begun = *calls;
-        free(calls);
-        if (begun)
-            break;
-        usleep(10000);
-    }
+    until_called(&w);
     call_plan(&w.c, WIRE_plans_stop, plan, ",\"reason\":\"enough\"");
     json_t *now = until(&w.c, plan, "unknown");
     assert_string_equal(step_str(now, 0, "state"), "unknown"); /* A4 */
@@ -451,32 +458,31 @@ static bool killed(struct console *c)
     return on;
 }
 
+/* Stops a plan in the middle of a call: the child is ended before it wrote. */
+static json_t *kill_running(struct world *w)
+{
+    json_t *plan =
+        propose(&w->c, PLAN(SET("a", "1", ",\"ms\":3000") "," GET("a", "1") "," DROP("a") "}"));
+    call_plan(&w->c, WIRE_plans_approve, plan, "");
+    call_plan(&w->c, WIRE_plans_run, plan, "");
+    until_called(w);
+    json_decref(call(&w->c, WIRE_kill_set, "{\"reason\":\"smoke\"}"));
+    json_decref(until(&w->c, plan, "unknown"));
+    usleep(100000);
+    char *value = read_text(w->values, "value-a"), *file = read_text(w->dir, "KILL");
+    assert_string_equal(value, "");
+    assert_string_equal(file, "smoke\n");
+    free(value);
+    free(file);
+    return plan;
+}
+
 static void test_kill(void **state)
 {
     (void)state;
     struct world w = world_new("");
     world_start(&w, NULL);
-    json_t *plan =
-        propose(&w.c, PLAN(SET("a", "1", ",\"ms\":3000") "," GET("a", "1") "," DROP("a") "}"));
-    call_plan(&w.c, WIRE_plans_approve, plan, "");
-    call_plan(&w.c, WIRE_plans_run, plan, "");
-    for (int i = 0; i < 300; i++) {
-        char *calls = read_text(w.values, "calls");
-        bool begun = *calls;
-        free(calls);
-        if (begun)
-            break;
-        usleep(10000);
-    }
-    json_decref(call(&w.c, WIRE_kill_set, "{\"reason\":\"smoke\"}"));
-    json_t *now = until(&w.c, plan, "unknown");
-    json_decref(now);
-    char *value = read_text(w.values, "value-a"), *file = read_text(w.dir, "KILL");
-    usleep(100000);
-    assert_string_equal(value, ""); /* the child was ended before it wrote */
-    assert_string_equal(file, "smoke\n");
-    free(value);
-    free(file);
+    json_t *plan = kill_running(&w);
     console_stop(&w.c, true);
     world_start(&w, NULL);
     assert_true(killed(&w.c)); /* over a restart */
