@@ -1,6 +1,6 @@
 # mcp-console. `make run` and `make check` are all that is needed; `make help` lists the rest.
 # Objects stand under build/VARIANT (release, asan, tsan, ...), never beside the sources.
-VERSION   := 0.2.0
+VERSION   := 0.3.0
 PREFIX    ?= /usr/local
 DESTDIR   ?=
 SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
