@@ -278,6 +278,8 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "DROP TABLE IF EXISTS epochs",
                                        "DROP TABLE IF EXISTS erased",
                                        "DROP TABLE IF EXISTS holds",
+                                       "DROP TABLE IF EXISTS plans",
+                                       "DROP TABLE IF EXISTS kill_state",
                                        "DROP TABLE IF EXISTS erasures",
                                        "DROP TABLE IF EXISTS retention_state",
                                        "DROP INDEX IF EXISTS ledger_entry",
