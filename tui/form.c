@@ -142,7 +142,7 @@ static void choice_draw(const struct form_field *f, struct tui_area a, enum tui_
 static void choices_draw(const struct form_field *f, struct tui_area a, bool focused)
 {
     int first = f->chosen >= a.height ? (int)f->chosen - a.height + 1 : 0;
-    for (int i = 0; i < a.height && (size_t)(first + i) < f->option_count; i++) {
+    for (int i = 0; i < a.height && first + i < (int)f->option_count; i++) {
         const struct form_option *o = &f->options[first + i];
         bool here = focused && first + i == f->chosen;
         tui_putf(a, i, 0, -1, here ? ROLE_ACCENT : ROLE_TEXT, "[%c] %s", o->marked ? 'x' : ' ',

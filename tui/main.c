@@ -229,7 +229,7 @@ static int mcp_run(const struct cli *cli, const struct arguments *a, struct back
 static void on_hangup(int number)
 {
     (void)number;
-    backend_reload();
+    backend_reload(); // NOLINT(bugprone-signal-handler) ; it sets a flag
 }
 
 static int command_run(int argc, char **argv, const struct arguments *a)

@@ -198,6 +198,7 @@ static json_t *prompt_schema(const json_t *arguments, const char *typed, json_t 
     json_t *schema = json_object(), *properties = json_object(), *required = json_array();
     const json_t *one;
     size_t i, n = json_array_size(arguments);
+    const char *rest = typed;
     json_array_foreach(arguments, i, one)
     {
         json_t *field = json_object();
@@ -207,11 +208,11 @@ static json_t *prompt_schema(const json_t *arguments, const char *typed, json_t 
         json_put(properties, name, field);
         if (json_flag(one, "required", false))
             json_array_append_new(required, json_text(name, strlen(name)));
-        typed += strspn(typed, " ");
-        size_t len = i + 1 < n ? strcspn(typed, " ") : strlen(typed);
+        rest += strspn(rest, " ");
+        size_t len = i + 1 < n ? strcspn(rest, " ") : strlen(rest);
         if (len)
-            json_put(initial, name, json_text(typed, len));
-        typed += len;
+            json_put(initial, name, json_text(rest, len));
+        rest += len;
     }
     json_puts(schema, "type", "object");
     json_put(schema, "properties", properties);
