@@ -51,11 +51,13 @@ static void calls_text(struct connectors *c)
 
 static void part_text(struct connectors *c)
 {
-    tui_text_clear(c->text);
+    if (!c->answered)
+        tui_text_clear(c->text);
     if (!c->detail)
         return;
     if (c->tool && connector_tool(c, c->tool)) {
-        connector_tool_text(c);
+        if (!c->answered)
+            connector_tool_text(c);
         return;
     }
     free(c->tool);
@@ -75,6 +77,7 @@ static void part_go(struct connectors *c, int step)
 {
     c->part = (enum connector_part)(((int)c->part + step + PART_COUNT) % PART_COUNT);
     c->scroll = (struct view_scroll){0};
+    connector_answer_drop(c);
     free(c->tool);
     c->tool = NULL;
     part_text(c);
@@ -86,6 +89,7 @@ static void part_go(struct connectors *c, int step)
 static void tool_open(struct connectors *c, const char *name)
 {
     char *copy = name ? xstrdup(name) : NULL;
+    connector_answer_drop(c);
     free(c->tool);
     c->tool = copy;
     c->scroll = (struct view_scroll){0};
@@ -257,6 +261,8 @@ void connector_page_draw(struct connectors *c, struct tui_area a, bool focused)
         overview_draw(c, &p);
     else
         view_page_text(&p, c->text);
+    if (c->answered)
+        connector_answer_draw(c, &p);
     view_page_end(&c->scroll, &p);
     if (focused)
         tui_cursor(a, 0, 0);
@@ -305,7 +311,9 @@ bool connector_page_action(struct connectors *c, enum tui_action action)
             tui_say("%s", _("choose a tool first"));
         return true;
     case ACTION_BACK:
-        if (c->tool)
+        if (c->answered)
+            tool_open(c, c->tool);
+        else if (c->tool)
             tool_open(c, NULL);
         else if (connector_page_list(c) && *tui_list_filter(connector_page_list(c)))
             return false;

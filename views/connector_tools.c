@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN_MAX = 64 * 1024, SHORT_TYPE = 48 };
+enum { SHORT_TYPE = 48 };
 enum { COL_NAME, COL_LEVEL, COL_PIN, COL_TITLE };
 static const struct tui_column columns[] = {{"tool", 26, false, 0},
                                             {"level", 9, false, 0},
@@ -165,44 +165,12 @@ void connector_tool_text(struct connectors *c)
 
 /* ---- calling */
 
-static void show_answer(struct connectors *c, const json_t *answer)
-{
-    struct tui_text *t = tui_text_new();
-    const char *text = json_str(answer, "text", "");
-    char took[16], *shown = xstrndup(text, SHOWN_MAX);
-    json_t *data = json_object_get(answer, "data"), *entries = json_object_get(answer, "entries");
-    bool ok = json_flag(answer, "ok", false);
-    tui_duration(json_num(answer, "elapsed_us", 0) / 1000, took);
-    tui_text_addf(t, ok ? ROLE_OK : ROLE_FAIL, 0, false, "%s  %s",
-                  ok ? _("answered") : _("the tool says that it failed"), took);
-    for (size_t i = 0; i < json_array_size(entries); i++)
-        tui_text_addf(t, ROLE_DIM, 0, false, _("entry %lld of the log"),
-                      (long long)json_integer_value(json_array_get(entries, i)));
-    if (strlen(text) > SHOWN_MAX)
-        tui_text_addf(t, ROLE_WARN, 0, false,
-                      _("%zu bytes; the first %d are shown, the whole is in the log"), strlen(text),
-                      SHOWN_MAX);
-    tui_text_add(t, ROLE_TEXT, 0, false, "");
-    tui_text_add(t, ROLE_FOREIGN, 0, true, shown);
-    if (data && !json_is_null(data)) {
-        char *dump = json_dumps(data, JSON_INDENT(2) | JSON_ENCODE_ANY);
-        if (dump && strlen(dump) > SHOWN_MAX)
-            dump[SHOWN_MAX] = 0;
-        tui_text_add(t, ROLE_TEXT, 0, false, "");
-        tui_text_add(t, ROLE_DIM, 0, false, _("data"));
-        tui_text_add(t, ROLE_FOREIGN_CODE, 0, true, dump ? dump : "");
-        free(dump);
-    }
-    tui_overlay(c->called, t);
-    free(shown);
-}
-
 static void got_answer(void *self, const json_t *result, const struct error *e)
 {
     struct connectors *c = self;
     c->calling = false;
     if (result)
-        show_answer(c, result);
+        connector_answer_show(c, result);
     else
         tui_error(e, c->called ? c->called : "");
     connectors_ask_detail(c);

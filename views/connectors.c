@@ -203,6 +203,7 @@ static void view_close(void *self)
     free(c->asked);
     free(c->asked_tool);
     json_decref(c->arguments);
+    connector_answer_drop(c);
     free(c->tool);
     free(c->called);
 }

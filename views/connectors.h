@@ -16,6 +16,8 @@ enum connector_part {
     PART_COUNT
 };
 
+struct chat_chart;
+
 struct connectors {
     struct tui_list *list;
     json_t *rows;   /* [row] or NULL before the first answer */
@@ -38,6 +40,8 @@ struct connectors {
     struct tui_list *list_of_things; /* PART_RESOURCES, PART_PROMPTS */
     json_t *things;                  /* its rows, NULL before they came */
     char *things_error;              /* why the server did not list them, or NULL */
+    struct chat_chart *chart;        /* of the last answer, or NULL */
+    bool answered;                   /* text is the open tool's answer */
     json_t *arguments;               /* of a tool that is being planned, or NULL */
     bool calling;                    /* its answer is waited for */
 };
@@ -74,5 +78,10 @@ void connector_trust(struct connectors *c, const char *name, const char *tool);
 void connector_switch(struct connectors *c, const char *name, bool disabled);
 /* connector_sign_in.c */
 void connector_sign_in(struct connectors *c, const char *name);
+
+/* connector_answer.c */
+void connector_answer_show(struct connectors *c, const json_t *answer);
+void connector_answer_draw(struct connectors *c, struct view_page *p); /* the charts */
+void connector_answer_drop(struct connectors *c);
 
 #endif
