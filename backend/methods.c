@@ -601,9 +601,36 @@ static void hand_result_logged(void *arg, int64_t seq, const struct error *e)
         json_array_append_new(entries, json_integer(h->call_entry));
         json_array_append_new(entries, json_integer(seq));
         json_put(h->result, "entries", entries);
+        if (json_flag(h->result, "cut", false)) {
+            char *text = xasprintf("%s%s[cut: entry %lld of the log has all %lld bytes]",
+                                   json_str(h->result, "text", ""),
+                                   *json_str(h->result, "text", "") ? "\n" : "", (long long)seq,
+                                   (long long)json_int(h->result, "bytes", 0));
+            json_puts(h->result, "text", text);
+            free(text);
+        }
         bus_reply(h->call, json_incref(h->result));
     }
     hand_free(h);
+}
+
+static void hand_ready(void *arg, const struct orch_ready *ready)
+{
+    struct hand_call *h = arg;
+    if (ready->error.code != ERR_OK) {
+        bus_fail(h->call, &ready->error);
+        hand_free(h);
+        return;
+    }
+    const struct prov_edge parent = {h->call_entry, "call", -1};
+    struct prov_entry entry = {.type = "tool.result",
+                               .actor = h->actor,
+                               .pii_tags = ready->tags,
+                               .parents = &parent,
+                               .parent_count = 1,
+                               .prepared = ready->payload};
+    h->result = json_incref(ready->answer);
+    prov_append(h->backend->prov, &entry, hand_result_logged, h, NULL, NULL);
 }
 
 static void hand_done(void *arg, const struct conn_result *r)
@@ -611,24 +638,27 @@ static void hand_done(void *arg, const struct conn_result *r)
     struct hand_call *h = arg;
     bool ok = r->error.code == ERR_OK && !r->is_error;
     const char *text = r->error.code == ERR_OK ? r->text : err_words(&r->error);
-    json_t *payload = json_object();
+    json_t *payload = json_object(), *answer = json_object();
+    json_puts(payload, "connector", h->connector);
+    json_puts(payload, "tool", h->tool);
     json_put(payload, "ok", json_boolean(ok));
     if (r->taken_over_by)
         json_puts(payload, "taken_over_by", r->taken_over_by);
     json_puti(payload, "elapsed_us", r->elapsed_us);
-    json_put(payload, ok ? "content" : "error", json_text(text, strlen(text)));
-    h->result = json_object();
-    json_put(h->result, "ok", json_boolean(ok));
-    json_put(h->result, "text", json_text(text, strlen(text)));
-    json_put(h->result, "data", r->data ? json_deep_copy(r->data) : json_null());
+    if (r->error.code == ERR_OK)
+        orch_put_result(payload, ok ? "content" : "error", r);
+    else
+        json_puts(payload, "error", text);
+    json_put(answer, "ok", json_boolean(ok));
+    json_put(answer, "text", json_text(text, strlen(text)));
+    json_put(answer, "data", r->data ? json_incref((json_t *)r->data) : json_null());
+    if (r->text_bytes > strlen(r->text))
+        json_put(answer, "cut", json_true());
+    json_puti(answer, "bytes", (int64_t)(r->error.code == ERR_OK ? r->text_bytes : strlen(text)));
     if (r->taken_over_by)
-        json_puts(h->result, "taken_over_by", r->taken_over_by);
-    json_puti(h->result, "elapsed_us", r->elapsed_us);
-    json_t *clean = pol_scrub(h->result);
-    json_decref(h->result);
-    h->result = clean;
-    const struct prov_edge parent = {h->call_entry, "call", -1};
-    hand_log(h, "tool.result", payload, &parent, hand_result_logged);
+        json_puts(answer, "taken_over_by", r->taken_over_by);
+    json_puti(answer, "elapsed_us", r->elapsed_us);
+    orch_prepare(h->backend->orch, payload, answer, hand_ready, h);
 }
 
 static void hand_call_logged(void *arg, int64_t seq, const struct error *e)

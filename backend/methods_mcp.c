@@ -65,14 +65,14 @@ static void asking_free(struct asking *a)
 }
 
 /* What is larger than a screen and a reply can hold is cut, and says so. */
-static void cap_content(json_t *part, size_t blob_max)
+static void cap_content(json_t *part)
 {
     const char *blob = json_string_value(json_object_get(part, "blob"));
     const char *text = json_string_value(json_object_get(part, "text"));
     if (blob) {
         size_t len = strlen(blob);
         json_puti(part, "bytes", (int64_t)(len / 4 * 3));
-        if (len > blob_max) {
+        if (len > BLOB_MAX) {
             json_put(part, "blob", json_null());
             json_put(part, "cut", json_true());
         }
@@ -84,16 +84,16 @@ static void cap_content(json_t *part, size_t blob_max)
     }
 }
 
-static void cap_result(json_t *result, size_t blob_max)
+static void cap_result(json_t *result)
 {
     json_t *one;
     size_t i;
-    json_array_foreach(json_object_get(result, "contents"), i, one) cap_content(one, blob_max);
+    json_array_foreach(json_object_get(result, "contents"), i, one) cap_content(one);
     json_array_foreach(json_object_get(result, "messages"), i, one)
     {
         json_t *content = json_object_get(one, "content");
-        cap_content(content, blob_max);
-        cap_content(json_object_get(content, "resource"), blob_max);
+        cap_content(content);
+        cap_content(json_object_get(content, "resource"));
     }
 }
 
@@ -129,25 +129,40 @@ static void asking_told(void *arg, int64_t seq, const struct error *e)
     asking_free(a);
 }
 
+static void asking_ready(void *arg, const struct orch_ready *ready)
+{
+    struct asking *a = arg;
+    if (ready->error.code != ERR_OK) {
+        bus_fail(a->call, &ready->error);
+        asking_free(a);
+        return;
+    }
+    const struct prov_edge parent = {a->call_entry, "call", -1};
+    struct prov_entry entry = {.type = "tool.result",
+                               .actor = a->actor,
+                               .pii_tags = ready->tags,
+                               .parents = &parent,
+                               .parent_count = 1,
+                               .prepared = ready->payload};
+    a->result = json_incref(ready->answer);
+    cap_result(a->result);
+    prov_append(a->backend->prov, &entry, asking_told, a, NULL, NULL);
+}
+
 static void asking_answered(void *arg, const json_t *result, const struct error *e)
 {
     struct asking *a = arg;
     json_t *payload = json_object();
     json_put(payload, "ok", json_boolean(result != NULL));
-    if (!result) {
-        json_puts(payload, "error", e->detail);
-    } else {
-        a->result = pol_scrub(result);
-        json_t *kept = json_deep_copy(a->result);
-        cap_result(a->result, BLOB_MAX);
-        cap_result(kept, 0); /* pictures are not for the log */
-        json_put(payload, "content", kept);
-    }
-    const struct prov_edge parent = {a->call_entry, "call", -1};
-    if (result) {
-        asking_log(a, "tool.result", payload, &parent, asking_told);
+    if (result) { /* the log has it whole, the answer what a screen and a reply can hold */
+        json_puts(payload, "connector", a->connector);
+        json_puts(payload, "tool", a->method);
+        json_put(payload, "content", json_incref((json_t *)result));
+        orch_prepare(a->backend->orch, payload, json_incref((json_t *)result), asking_ready, a);
         return;
     }
+    json_puts(payload, "error", e->detail);
+    const struct prov_edge parent = {a->call_entry, "call", -1};
     bus_fail(a->call, e);
     a->call = NULL;
     asking_log(a, "tool.result", payload, &parent, NULL);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LABEL = 11, PAYLOAD_LINES = 600, PAYLOAD_DEPTH = 12 };
+enum { LABEL = 11, PAYLOAD_LINES = 600, LINE_BYTES = 64 * 1024, PAYLOAD_DEPTH = 12 };
 
 const char *evidence_state(const struct evidence *v, const json_t *row)
 {
@@ -99,7 +99,14 @@ static void print_line(struct printer *p, int depth, const char *lead, const cha
         tui_text_add(p->text, ROLE_DIM, 0, false, _("the rest is not shown; y copies all of it"));
     if (p->lines > PAYLOAD_LINES)
         return;
-    tui_text_addf(p->text, ROLE_FOREIGN, 0, true, "%*s%s%s", 2 * depth, "", lead, text);
+    size_t len = strlen(text), shown = len;
+    if (len > LINE_BYTES)
+        for (shown = LINE_BYTES; shown && ((unsigned char)text[shown] & 0xc0) == 0x80;)
+            shown--;
+    tui_text_addf(p->text, ROLE_FOREIGN, 0, true, "%*s%s%.*s", 2 * depth, "", lead, (int)shown,
+                  text);
+    if (shown < len)
+        tui_text_add(p->text, ROLE_DIM, 0, false, _("the rest is not shown; y copies all of it"));
 }
 
 static void print_scalar(struct printer *p, int depth, const char *lead, const json_t *value)

@@ -28,6 +28,7 @@ static void free_call(struct conn_call *call)
     free((char *)call->instead_of);
     free(call->text);
     json_decref(call->data);
+    json_decref(call->content);
     free(call);
 }
 
@@ -37,9 +38,13 @@ static void deliver(struct conn_call *call)
     struct conn_result result = {.error = call->error,
                                  .is_error = call->is_error,
                                  .text = call->text ? call->text : "",
+                                 .text_bytes = call->text_bytes,
+                                 .content = call->content,
                                  .data = call->data,
                                  .taken_over_by = call->instead_of ? call->conn->name : NULL,
                                  .elapsed_us = call->elapsed_us};
+    if (!result.text_bytes)
+        result.text_bytes = strlen(result.text);
     call->done(call->arg, &result);
     free_call(call);
 }
@@ -84,6 +89,14 @@ void conn__call_done(struct conn_call *call, bool is_error, char *text, json_t *
     call->text = text;
     call->data = data;
     end_call(call);
+}
+
+void conn__call_done_whole(struct conn_call *call, bool is_error, char *text, size_t text_bytes,
+                           json_t *content, json_t *data)
+{
+    call->text_bytes = text_bytes;
+    call->content = content;
+    conn__call_done(call, is_error, text, data);
 }
 
 void conn__call_fail(struct conn_call *call, enum err code, const char *why)

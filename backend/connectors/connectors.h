@@ -44,10 +44,13 @@ struct conn_tool { /* belongs to the registry; valid until the loop's next turn 
 };
 
 struct conn_result {
-    struct error error; /* OK, or why there is no result */
-    bool is_error;      /* the tool itself says that it failed; text says how */
-    const char *text;   /* the text content joined; foreign; valid in the callback; never NULL */
-    const json_t *data; /* structuredContent, or NULL */
+    struct error error;    /* OK, or why there is no result */
+    bool is_error;         /* the tool itself says that it failed; text says how */
+    const char *text;      /* the text content joined; foreign; valid in the callback; never NULL */
+    size_t text_bytes;     /* of the text before it was cut: more than text has */
+    const json_t *content; /* all that came, not cut: a text, or a list of MCP's content blocks;
+                              may be referenced but not changed; NULL: text is all */
+    const json_t *data;    /* structuredContent, or NULL; as content */
     int64_t elapsed_us;
     const char *taken_over_by; /* the connector that answered in the place of the one asked, which
                                   is out (conf alternative); NULL: the one that was asked */

@@ -64,6 +64,9 @@ void conn__tools_end(struct conn *c);
 /* Ends a call with a result: takes text (malloc'ed or NULL) and data (or NULL). done runs on a
  * later turn of the loop. */
 void conn__call_done(struct conn_call *call, bool is_error, char *text, json_t *data);
+/* The same: text was cut and had so many bytes; content (taken) is all that came. */
+void conn__call_done_whole(struct conn_call *call, bool is_error, char *text, size_t text_bytes,
+                           json_t *content, json_t *data);
 void conn__call_fail(struct conn_call *call, enum err code, const char *why);
 /* The peer works on it: the time limit begins anew, up to the call's max_ms in all. */
 void conn__call_progress(struct conn_call *call, double progress, double total,

@@ -420,12 +420,32 @@ void mcp__ignored(struct mcp *m, struct mcp_request *r, const json_t *result, co
 
 /* ---- what the registry asks */
 
+/* All that came, for the log: a text alone as itself; note is a text of ours behind it, or NULL. */
+static json_t *whole_content(const json_t *result, const char *note)
+{
+    json_t *list = json_object_get(result, "content"), *first = json_array_get(list, 0);
+    json_t *text = json_object_get(first, "text");
+    if (!json_is_array(list))
+        return NULL;
+    if (!note && json_array_size(list) == 1 && json_is_string(text) &&
+        strcmp(json_str(first, "type", ""), "text") == 0)
+        return json_incref(text);
+    if (!note)
+        return json_incref(list);
+    json_t *longer = json_copy(list), *more = json_object();
+    json_puts(more, "type", "text");
+    json_puts(more, "text", note);
+    json_array_append_new(longer, more);
+    return longer;
+}
+
 /* Text and structured content, and what is wrong with the second. */
 static void call_result(struct mcp *m, const struct mcp_request *r, const json_t *result)
 {
     json_t *data = json_object_get(result, "structuredContent");
     bool failed = json_is_true(json_object_get(result, "isError"));
-    char *text = mcp__result_text(result, MCP_RESULT_TEXT_MAX);
+    size_t bytes;
+    char *text = mcp__result_text(result, MCP_RESULT_TEXT_MAX, &bytes), *note = NULL;
     const char *tool = json_str(r->params, "name", "");
     const json_t *schema = conn__tool_schema(m->conn, tool, true);
     struct error e = {0};
@@ -436,13 +456,17 @@ static void call_result(struct mcp *m, const struct mcp_request *r, const json_t
             conn__schema_check(schema, data, &e);
     }
     if (e.code != ERR_OK) { /* told, not hidden: whoever reads the result judges */
-        char *more = xasprintf("%s%s[the structured result does not fit the schema that the tool "
-                               "declares: %s]",
-                               text, *text ? "\n" : "", e.detail);
+        note = xasprintf("[the structured result does not fit the schema that the tool "
+                         "declares: %s]",
+                         e.detail);
+        char *more = xasprintf("%s%s%s", text, *text ? "\n" : "", note);
+        bytes += strlen(more) - strlen(text);
         free(text);
         text = more;
     }
-    conn__call_done(r->call, failed, text, data ? json_incref(data) : NULL);
+    conn__call_done_whole(r->call, failed, text, bytes, whole_content(result, note),
+                          data ? json_incref(data) : NULL);
+    free(note);
 }
 
 static void call_answered(struct mcp *m, struct mcp_request *r, const json_t *result,

@@ -157,21 +157,20 @@ static void add_part(struct buf *out, const json_t *part)
                  json_str(part, "mimeType", "unknown type"), size / 4 * 3);
 }
 
-char *mcp__result_text(const json_t *result, size_t max)
+char *mcp__result_text(const json_t *result, size_t max, size_t *bytes)
 {
     struct buf out = {0};
     const json_t *content = json_object_get(result, "content");
     size_t n = json_array_size(content);
-    for (size_t i = 0; i < n && out.len <= max; i++)
+    for (size_t i = 0; i < n; i++)
         add_part(&out, json_array_get(content, i));
+    *bytes = out.len;
     if (out.len > max) {
         size_t cut = max;
         while (cut > 0 && ((unsigned char)out.data[cut] & 0xc0) == 0x80)
             cut--;
-        size_t lost = out.len - cut;
         out.len = cut;
         out.data[cut] = '\0';
-        buf_addf(&out, "\n[cut: %zu more bytes]", lost);
     }
     return buf_take(&out);
 }

@@ -40,7 +40,7 @@ bool mcp__frame_deliver(const json_t *message, const char *line, size_t len,
 char **mcp__split_command(const char *text, struct error *e);
 
 /* The text of a tools/call result: text content joined by new lines, other content as one-line
- * descriptions, resources' text; over max bytes it is cut with a mark. malloc'ed. */
-char *mcp__result_text(const json_t *result, size_t max);
+ * descriptions, resources' text; cut at max bytes; bytes: how many it has uncut. malloc'ed. */
+char *mcp__result_text(const json_t *result, size_t max, size_t *bytes);
 
 #endif

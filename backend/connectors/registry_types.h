@@ -110,7 +110,8 @@ struct conn_call {
     struct error error;
     bool is_error;
     char *text;
-    json_t *data;
+    size_t text_bytes; /* 0: text is not cut */
+    json_t *data, *content;
     int64_t elapsed_us;
 };
 

@@ -124,6 +124,7 @@ struct orch {
     struct orch_limits limits;
     const char *models[ORCH_CANDIDATES];
     size_t model_count;
+    struct orch_preparing *preparing; /* large results */
 };
 
 /* trace.c: the document, stages, entries, storing */
@@ -140,6 +141,10 @@ void orch__edge(struct orch_edges *to, int64_t seq, const char *transform, doubl
 int64_t orch__log(struct trace *t, const char *type, const char *actor,
                   const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
                   store_op *also, void *also_arg);
+/* The same for a payload that was made ready. */
+int64_t orch__log_ready(struct trace *t, const char *type, const char *actor,
+                        const struct orch_edges *parents, const struct orch_ready *ready);
+void orch__prepare_drop(struct orch *o); /* prepare.c */
 /* The write that keeps the trace's projection: `also` and its argument for an entry of the trace.
  */
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);

@@ -196,6 +196,7 @@ void orch_free(struct orch *o)
     if (!o)
         return;
     o->closed = true;
+    orch__prepare_drop(o);
     while (o->traces)
         unlink_trace(o->traces);
     free(o);

@@ -44,6 +44,22 @@ struct orch_rooms { /* all borrowed, must outlive it */
 struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg,
                       struct error *e);
 void orch_set_knowledge(struct orch *o, const struct know *k);
+/* Makes a result ready for the log (P6 of provenance.h, tags of personal data), on a worker if it
+ * is large; what no entry can hold is made smaller, with `cut` and `bytes`. answer (or NULL) is
+ * what the bus is to carry of it: without secrets, `data` null and `cut` set if that is over 1 MiB.
+ * Takes payload and answer. fn is called once, inside, later, or when the console stops: then error
+ * says so and there is nothing else. What it gets is borrowed. */
+struct orch_ready {
+    struct error error; /* why it cannot be logged */
+    const struct prov_prepared *payload;
+    const char *const *tags;
+    json_t *answer;
+};
+typedef void orch_ready_fn(void *arg, const struct orch_ready *r);
+void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn *fn, void *arg);
+/* Puts all that came of a call into a payload: as key its content, as `data` its structure if the
+ * content is the peer's own and not made of that. */
+void orch_put_result(json_t *payload, const char *key, const struct conn_result *r);
 void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 

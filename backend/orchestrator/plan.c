@@ -270,14 +270,16 @@ static char *findings_in(const char *lang, const json_t *data)
     return NULL;
 }
 
-static void fill_source(struct trace *t, struct orch_source *s, const char *text,
+/* whole: bytes of the text before it was cut; 0: as many as it has. */
+static void fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
                         const json_t *data, int64_t entry)
 {
     size_t len = strlen(text), at = 0;
     s->text = len <= ORCH_SOURCE_BYTES
                   ? xstrdup(text)
-                  : xasprintf("%.*s\n[cut: %zu of %zu bytes]", (int)ORCH_SOURCE_BYTES, text,
-                              (size_t)ORCH_SOURCE_BYTES, len);
+                  : xasprintf("%.*s\n[cut: %zu of %zu bytes; entry %lld of the log has all]",
+                              (int)ORCH_SOURCE_BYTES, text, (size_t)ORCH_SOURCE_BYTES,
+                              whole > len ? whole : len, (long long)entry);
     s->data = data ? json_deep_copy(data) : NULL;
     s->entry = entry;
     json_t *doc = json_object(), *all = json_object_get(t->doc, "sources");
@@ -408,7 +410,7 @@ static void retrieve(struct trace *t, enum know_way way, const char *query, bool
         } else {
             s = new_source(t, "runbook", refs[i]);
             if (s)
-                fill_source(t, s, found[i].text, NULL, entry);
+                fill_source(t, s, found[i].text, 0, NULL, entry);
         }
         if (s && fit_of(way, found[i].score) > s->fit[way])
             s->fit[way] = fit_of(way, found[i].score);
@@ -474,48 +476,103 @@ static void step_failed(struct orch_tool_step *s, const char *why)
     orch__stage_end(s->trace, s->stage, "failed", why);
 }
 
+/* A result on its way to the log. */
+struct finding {
+    struct orch_tool_step *step;
+    bool answered, ok;
+    char *text, *said, *instead, *why; /* said: what is told of its findings, or NULL */
+    size_t bytes;
+    json_t *data;
+};
+
+static void finding_free(struct finding *f)
+{
+    free(f->text);
+    free(f->said);
+    free(f->instead);
+    free(f->why);
+    json_decref(f->data);
+    free(f);
+}
+
+static void step_over(struct finding *f, int64_t entry)
+{
+    struct orch_tool_step *s = f->step;
+    struct trace *t = s->trace;
+    s->ended = true;
+    if (f->answered && s->source) { /* models and screens see no secrets */
+        const char *plain = f->said ? f->said : f->text;
+        char *text = pol_scrub_text(plain);
+        json_t *data = f->data ? pol_scrub(f->data) : NULL;
+        fill_source(t, s->source, text ? text : plain, f->said ? 0 : f->bytes, data, entry);
+        json_decref(data);
+        free(text);
+    }
+    orch__stage_end(t, s->stage, f->ok ? "done" : "failed",
+                    f->ok         ? (f->instead ? f->instead : "")
+                    : f->answered ? "the tool reports an error"
+                                  : f->why);
+    tools_over(t);
+}
+
+static void finding_ready(void *arg, const struct orch_ready *ready)
+{
+    struct finding *f = arg;
+    struct orch_tool_step *s = f->step;
+    struct trace *t = s->trace;
+    t->writes--;
+    if (ready->error.code != ERR_OK) {
+        if (t->phase == TRACE_TOOLS)
+            orch__fail(t, &ready->error);
+    } else {
+        char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
+        struct orch_edges from = {.count = 0};
+        orch__edge(&from, s->call_entry, "call", -1);
+        int64_t entry = orch__log_ready(t, "tool.result", actor, &from, ready);
+        free(actor);
+        if (!s->ended) /* else it was stopped meanwhile */
+            step_over(f, entry);
+    }
+    finding_free(f);
+    orch__settle(t);
+}
+
+/* No source has more than a small part of it: the rest need not be held, nor read for secrets. */
+static char *enough(const char *text)
+{
+    enum { SEEN = 4 * ORCH_SOURCE_BYTES };
+    return strlen(text) <= SEEN ? xstrdup(text) : xasprintf("%.*s", (int)SEEN, text);
+}
+
 static void on_result(void *arg, const struct conn_result *r)
 {
     struct orch_tool_step *s = arg;
     struct trace *t = s->trace;
+    struct finding *f = xcalloc(1, sizeof *f);
     s->call = NULL;
-    s->ended = true;
-    char elapsed[32];
-    snprintf(elapsed, sizeof elapsed, "%lld", (long long)(r->elapsed_us / 1000));
+    f->step = s;
+    f->answered = r->error.code == ERR_OK;
+    f->ok = f->answered && !r->is_error;
+    f->text = enough(r->text);
+    f->bytes = r->text_bytes;
+    f->said = f->answered ? findings_in(t->lang, r->data) : NULL;
+    f->data = json_incref((json_t *)r->data);
+    f->why = f->answered ? NULL : xstrdup(err_words(&r->error));
+    f->instead =
+        r->taken_over_by ? xasprintf("answered by %s, its alternative", r->taken_over_by) : NULL;
     json_t *payload = json_object();
-    bool ok = r->error.code == ERR_OK && !r->is_error;
     json_puts(payload, "connector", s->connector);
     json_puts(payload, "tool", s->tool);
-    json_put(payload, "ok", json_boolean(ok));
+    json_put(payload, "ok", json_boolean(f->ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
     if (r->taken_over_by)
         json_puts(payload, "taken_over_by", r->taken_over_by);
-    if (r->error.code != ERR_OK)
-        json_puts(payload, "error", err_words(&r->error));
+    if (f->answered)
+        orch_put_result(payload, "content", r);
     else
-        json_put(payload, "content", json_text(r->text, strlen(r->text)));
-    char *actor = xasprintf("tool:%s/%s", s->connector, s->tool);
-    struct orch_edges from = {.count = 0};
-    orch__edge(&from, s->call_entry, "call", -1);
-    int64_t entry = orch__log(t, "tool.result", actor, &from, payload, NULL, NULL, NULL, NULL);
-    free(actor);
-    if (r->error.code == ERR_OK && s->source) { /* models and screens see no secrets */
-        char *said = findings_in(t->lang, r->data), *text = pol_scrub_text(said ? said : r->text);
-        json_t *data = r->data ? pol_scrub(r->data) : NULL;
-        fill_source(t, s->source, text ? text : said ? said : r->text, data, entry);
-        json_decref(data);
-        free(text);
-        free(said);
-    }
-    char *instead =
-        r->taken_over_by ? xasprintf("answered by %s, its alternative", r->taken_over_by) : NULL;
-    orch__stage_end(t, s->stage, ok ? "done" : "failed",
-                    ok                        ? (instead ? instead : "")
-                    : r->error.code != ERR_OK ? (err_words(&r->error))
-                                              : "the tool reports an error");
-    free(instead);
-    tools_over(t);
-    orch__settle(t);
+        json_puts(payload, "error", f->why);
+    t->writes++;
+    orch_prepare(t->orch, payload, NULL, finding_ready, f);
 }
 
 static void on_call_logged(void *arg, int64_t seq, const struct error *e)

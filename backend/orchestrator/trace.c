@@ -154,29 +154,42 @@ static void on_logged(void *arg, int64_t seq, const struct error *e)
     orch__settle(t);
 }
 
-int64_t orch__log(struct trace *t, const char *type, const char *actor,
-                  const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
-                  store_op *also, void *also_arg)
+/* Completes an entry with what is the trace's. */
+static int64_t append(struct trace *t, struct prov_entry *entry, const struct orch_edges *parents,
+                      prov_done *done, void *arg, store_op *also, void *also_arg)
 {
     if (!done) {
         done = on_logged;
         arg = t;
         t->writes++;
     }
-    const char *tags[9];
-    tags_of(payload, tags);
-    struct prov_entry entry = {.type = type,
-                               .actor = actor,
-                               .trace_id = t->id,
-                               .conversation = t->conversation,
-                               .parents = parents ? parents->at : NULL,
-                               .parent_count = parents ? parents->count : 0,
-                               .pii_tags = tags,
-                               .payload = payload};
-    int64_t seq = prov_append(t->orch->rooms.prov, &entry, done, arg, also, also_arg);
-    json_decref(payload);
+    entry->trace_id = t->id;
+    entry->conversation = t->conversation;
+    entry->parents = parents ? parents->at : NULL;
+    entry->parent_count = parents ? parents->count : 0;
+    int64_t seq = prov_append(t->orch->rooms.prov, entry, done, arg, also, also_arg);
     if (seq >= 0)
         json_array_append_new(json_object_get(t->doc, "entries"), json_integer(seq));
+    return seq;
+}
+
+int64_t orch__log_ready(struct trace *t, const char *type, const char *actor,
+                        const struct orch_edges *parents, const struct orch_ready *ready)
+{
+    struct prov_entry entry = {
+        .type = type, .actor = actor, .pii_tags = ready->tags, .prepared = ready->payload};
+    return append(t, &entry, parents, NULL, NULL, NULL, NULL);
+}
+
+int64_t orch__log(struct trace *t, const char *type, const char *actor,
+                  const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
+                  store_op *also, void *also_arg)
+{
+    const char *tags[9];
+    tags_of(payload, tags);
+    struct prov_entry entry = {.type = type, .actor = actor, .pii_tags = tags, .payload = payload};
+    int64_t seq = append(t, &entry, parents, done, arg, also, also_arg);
+    json_decref(payload);
     return seq;
 }
 

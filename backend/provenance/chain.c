@@ -310,18 +310,72 @@ static void seal_payload(struct prov *p, struct prov__record *r, const struct bu
 }
 
 /* P6: the canonical form of what may be stored of a value. */
-static enum err write_scrubbed(const struct prov *p, const json_t *value, struct buf *out)
+static enum err write_scrubbed(prov_scrub *scrub, const json_t *value, struct buf *out)
 {
-    json_t *clean = p->scrub ? p->scrub(value) : json_incref((json_t *)value);
+    json_t *clean = scrub ? scrub(value) : json_incref((json_t *)value);
     enum err code = jcs_write(clean, out);
     json_decref(clean);
     return code;
 }
 
+/* The same, with the bounds of a payload. */
+static enum err write_payload(prov_scrub *scrub, const json_t *payload, struct buf *out,
+                              struct error *e)
+{
+    if (!json_is_object(payload) || write_scrubbed(scrub, payload, out) != ERR_OK)
+        return err_set(e, ERR_INVALID, "it is no canonical JSON object");
+    if (out->len > PROV__MAX_PAYLOAD)
+        return err_set(e, ERR_TOO_BIG, "it has %zu bytes", out->len);
+    return ERR_OK;
+}
+
+struct prov_prepared {
+    prov_scrub *scrub; /* not the log: that may be gone while a worker works */
+    json_t *payload;
+    struct buf plain;
+    bool ready;
+};
+
+struct prov_prepared *prov_prepare_new(const struct prov *p, json_t *payload)
+{
+    struct prov_prepared *r = xcalloc(1, sizeof *r);
+    r->scrub = p->scrub;
+    r->payload = payload;
+    return r;
+}
+
+enum err prov_prepare_work(struct prov_prepared *r, struct error *e)
+{
+    buf_clear(&r->plain);
+    enum err code = write_payload(r->scrub, r->payload, &r->plain, e);
+    r->ready = code == ERR_OK;
+    if (r->ready) { /* millions of values: freed here, not on the loop */
+        json_decref(r->payload);
+        r->payload = NULL;
+    }
+    return code;
+}
+
+json_t *prov_prepare_payload(struct prov_prepared *r)
+{
+    return r->payload;
+}
+
+void prov_prepare_free(struct prov_prepared *r)
+{
+    if (!r)
+        return;
+    json_decref(r->payload);
+    buf_release(&r->plain);
+    free(r);
+}
+
 static struct prov__record *make_record(struct prov *p, enum kind kind,
                                         const struct prov_entry *entry, struct error *e)
 {
-    struct buf plain = {0};
+    struct buf own = {0};
+    const struct buf *plain = entry->prepared ? &entry->prepared->plain : &own;
+    struct error why = {0};
     size_t cut_at, cut_len;
     struct prov__record *r = xcalloc(1, sizeof *r);
     struct prov__write w = {.seq = prov__size(&p->next),
@@ -330,12 +384,9 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
                             .key_id = vault_ring_id(p->ring),
                             .prev = p->next.head};
     r->type = type_name(entry->type);
-    if (!json_is_object(entry->payload) || write_scrubbed(p, entry->payload, &plain) != ERR_OK) {
-        err_set(e, ERR_INVALID, "the payload of a %s is no canonical JSON object", r->type);
-        goto fail;
-    }
-    if (plain.len > PROV__MAX_PAYLOAD) {
-        err_set(e, ERR_TOO_BIG, "the payload of a %s has %zu bytes", r->type, plain.len);
+    BUG_IF(entry->prepared && !entry->prepared->ready);
+    if (!entry->prepared && write_payload(p->scrub, entry->payload, &own, &why) != ERR_OK) {
+        err_set(e, why.code, "the payload of a %s: %s", r->type, why.detail);
         goto fail;
     }
     if (prov__entry_write(entry, &w, &r->entry, &cut_at, &cut_len, e) != ERR_OK)
@@ -353,11 +404,11 @@ static struct prov__record *make_record(struct prov *p, enum kind kind,
         vault_ring_wrap(p->vault, p->session, p->ring, &r->wrap);
         memcpy(r->kek_id, vault_kek_id(p->vault), sizeof r->kek_id);
     }
-    seal_payload(p, r, &plain, cut_at, cut_len);
-    buf_release(&plain);
+    seal_payload(p, r, plain, cut_at, cut_len);
+    buf_release(&own);
     return r;
 fail:
-    buf_release(&plain);
+    buf_release(&own);
     buf_release(&r->entry);
     free(r);
     return NULL;

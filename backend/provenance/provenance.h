@@ -38,15 +38,24 @@ struct prov_edge {
     int confidence;        /* per mille, 0 to 1000; -1 unknown */
 };
 
+/* A large payload made ready elsewhere than on the loop: new on the loop, work on a worker, append
+ * on the loop. payload is taken. OK from work, or why it can be no payload: INVALID, TOO_BIG. */
+struct prov_prepared;
+struct prov_prepared *prov_prepare_new(const struct prov *p, json_t *payload);
+enum err prov_prepare_work(struct prov_prepared *r, struct error *e); /* again: after a change of */
+json_t *prov_prepare_payload(struct prov_prepared *r);                /* this, which is borrowed */
+void prov_prepare_free(struct prov_prepared *r);
+
 struct prov_entry {           /* what to append; strings are copied */
     const char *type;         /* a name of types.def */
     const char *actor;        /* "operator", "backend", "model:builtin/lexical", "tool:host/disk" */
     const char *trace_id;     /* 32 hex digits, or NULL */
     const char *conversation; /* 32 hex digits, or NULL */
     const struct prov_edge *parents;
-    size_t parent_count;         /* at most 64 */
-    const char *const *pii_tags; /* NULL-terminated, or NULL */
-    json_t *payload;             /* an object; borrowed */
+    size_t parent_count;                  /* at most 64 */
+    const char *const *pii_tags;          /* NULL-terminated, or NULL */
+    json_t *payload;                      /* an object; borrowed */
+    const struct prov_prepared *prepared; /* or this in its place, made ready; borrowed */
 };
 /* seq as given at submission. On failure e->code is not OK and the seq is void. */
 typedef void prov_done(void *arg, int64_t seq, const struct error *e);

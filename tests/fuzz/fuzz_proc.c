@@ -11,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 static bool on_message(void *arg, const json_t *message)
 {
     (void)arg;
-    free(mcp__result_text(message, 100));
+    size_t bytes;
+    free(mcp__result_text(message, 100, &bytes));
     return true;
 }
 

@@ -5,7 +5,7 @@
 duplicate (discover is refused, and any initialize after it too), silent (discover is not answered),
 version (-32022 with stateful versions). --log FILE: what came in.
 Tools: ask (elicitation), ask_twice, model (sampling), roots, slow (progress), wrong (bad structured output),
-url (a URL to open first), touch (says that its lists and a resource changed), log.
+url (a URL to open first), big (8 MiB of text), huge (17 MiB), picture (blocks and a large number), touch (says that its lists and a resource changed), log.
 """
 import argparse
 import json
@@ -54,7 +54,7 @@ def schema():
 
 
 def tools():
-    names = ["ask", "ask_twice", "model", "roots", "slow", "url", "touch", "log", "badform"]
+    names = ["ask", "ask_twice", "model", "roots", "slow", "url", "touch", "log", "badform", "big", "huge", "picture"]
     listed = [{"name": n, "description": n, "inputSchema": schema()} for n in names]
     listed.append({"name": "wrong", "inputSchema": schema(), "outputSchema": {
         "type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}})
@@ -138,6 +138,12 @@ def call(ident, params):
     if name == "log":
         for i in range(3):
             notify("notifications/message", {"level": "warning", "logger": "test", "data": "line %d" % i})
+    if name in ("big", "huge"):
+        return text("line of text,\u00e9\n" * ((8 if name == "big" else 17) * (1 << 16)) + "END")
+    if name == "picture":
+        return dict(text("a picture"), structuredContent={"n": 1 << 60}, content=[
+            {"type": "text", "text": "a picture"},
+            {"type": "image", "mimeType": "image/png", "data": "QUJD" * 100000}])
     return text("done")
 
 

@@ -151,6 +151,103 @@ static void elicitation(void **state)
     console_stop(&c, false);
 }
 
+/* The payload of the entry that a call's answer names last. */
+static json_t *logged(struct console *c, const json_t *answer)
+{
+    const json_t *list = json_object_get(answer, "entries");
+    int64_t seq = json_integer_value(json_array_get(list, json_array_size(list) - 1));
+    char *params = xasprintf("{\"seq\":%lld,\"payload\":true}", (long long)seq);
+    json_t *row = call(c, WIRE_evidence_get, params);
+    json_t *payload = json_incref(json_object_get(row, "payload"));
+    assert_non_null(payload);
+    json_decref(row);
+    free(params);
+    return payload;
+}
+
+enum { MIB = 1 << 20 };
+
+static void large_results(void **state)
+{
+    (void)state;
+    struct console c = open_console("max_message = 40000000\n", "operator");
+    uint64_t longest = 0, until = clock_mono_ms() + WAIT_MS;
+    start_call(&c, "big");
+    while (!ended && clock_mono_ms() < until) {
+        uint64_t before = clock_mono_ns();
+        json_decref(call(&c, WIRE_session_ping, NULL));
+        uint64_t took = clock_mono_ns() - before;
+        longest = took > longest ? took : longest;
+    }
+    assert_non_null(called);
+    print_message("8 MiB: the longest ping took %.1f ms\n", (double)longest / 1e6);
+    const char *text = json_str(called, "text", "");
+    assert_true(json_flag(called, "cut", false));
+    assert_int_equal(json_int(called, "bytes", 0), 8 * MIB + 3);
+    assert_in_range(strlen(text), MIB, MIB + 100);
+    assert_non_null(strstr(text + MIB - 4, "of the log has all 8388611 bytes]"));
+    json_t *payload = logged(&c, called);
+    const json_t *content = json_object_get(payload, "content");
+    assert_int_equal(json_string_length(content), 8 * MIB + 3);
+    assert_string_equal(json_string_value(content) + 8 * MIB, "END");
+    json_decref(payload);
+    json_decref(called);
+    start_call(&c, "huge"); /* more than an entry can hold */
+    wait_call(&c);
+    payload = logged(&c, called);
+    assert_true(json_flag(payload, "cut", false));
+    assert_int_equal(json_int(payload, "bytes", 0), 17 * MIB + 3);
+    assert_in_range(strlen(json_str(payload, "content", "")), MIB - 4, MIB + 4);
+    json_decref(payload);
+    json_decref(called);
+    json_t *report = call(&c, WIRE_evidence_verify, "{\"wait\":true}");
+    assert_true(json_flag(report, "ok", false));
+    json_decref(report);
+    console_stop(&c, false);
+}
+
+static void other_content(void **state)
+{
+    (void)state;
+    struct console c = open_console("", "operator");
+    start_call(&c, "picture");
+    wait_call(&c);
+    assert_non_null(strstr(json_str(called, "text", ""), "[image, image/png, about 300000 bytes]"));
+    assert_null(json_object_get(called, "cut"));
+    json_t *payload =
+        logged(&c, called); /* JCS has no such number: both as the text of their JSON */
+    assert_non_null(strstr(json_str(payload, "content", ""), "QUJDQUJDQUJD"));
+    assert_true(strlen(json_str(payload, "content", "")) > 400000);
+    assert_string_equal(json_str(payload, "data", ""), "{\"n\":1152921504606846976}");
+    json_decref(payload);
+    json_decref(called);
+    json_t *r = call(&c, WIRE_resources_read, "{\"connector\":\"t\",\"uri\":\"test://big\"}");
+    assert_true(
+        json_is_null(json_object_get(json_array_get(json_object_get(r, "contents"), 0), "blob")));
+    char *params =
+        xasprintf("{\"seq\":%lld,\"payload\":true}", (long long)json_int(r, "entry", -1));
+    json_t *row = call(&c, WIRE_evidence_get, params);
+    const json_t *content = json_object_get(json_object_get(row, "payload"), "content");
+    const json_t *one = json_array_get(json_object_get(content, "contents"), 0);
+    assert_int_equal(strlen(json_str(one, "blob", "")), 400000);
+    json_decref(row);
+    json_decref(r);
+    free(params);
+    console_stop(&c, false);
+}
+
+static void stops_while_logging(void **state)
+{
+    (void)state;
+    for (useconds_t wait = 0; wait < 240000; wait += 60000) {
+        struct console c = open_console("", "operator");
+        start_call(&c, "big");
+        usleep(wait);
+        console_stop(&c, false);
+        json_decref(called);
+    }
+}
+
 static void sampling(void **state)
 {
     (void)state;
@@ -189,8 +286,10 @@ static void stops_while_asked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(offers), cmocka_unit_test(elicitation),
-                                       cmocka_unit_test(sampling),
-                                       cmocka_unit_test(stops_while_asked)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(offers),           cmocka_unit_test(elicitation),
+        cmocka_unit_test(sampling),         cmocka_unit_test(large_results),
+        cmocka_unit_test(other_content),    cmocka_unit_test(stops_while_logging),
+        cmocka_unit_test(stops_while_asked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
