@@ -158,7 +158,7 @@ static void asking_answered(void *arg, const json_t *result, const struct error 
         json_puts(payload, "connector", a->connector);
         json_puts(payload, "tool", a->method);
         json_put(payload, "content", json_incref((json_t *)result));
-        orch_prepare(a->backend->orch, payload, json_incref((json_t *)result), asking_ready, a);
+        orch_prepare(a->backend->orch, payload, json_copy((json_t *)result), asking_ready, a);
         return;
     }
     json_puts(payload, "error", e->detail);

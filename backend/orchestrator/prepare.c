@@ -4,7 +4,8 @@
  * Invariants
  * R1 ready runs once for each orch_prepare: inside it for a small payload, else from the loop, at
  *    the latest inside orch_free.
- * R2 The worker only reads what it shares with the loop, and references to it are atomic. */
+ * R2 What the worker shares with the loop it only reads; references to that are given up when the
+ *    worker has done, and then on a worker too: it may be millions of values. */
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct orch_preparing {
     struct orch *orch; /* NULL: nobody waits any more */
     struct orch_preparing *next;
     struct prov_prepared *payload;
-    json_t *answer;
+    json_t *answer, *held; /* held: what is shared, so that the worker never frees it */
     const char *tags[9];
     struct error error;
     orch_ready_fn *fn;
@@ -106,30 +107,46 @@ static void work(void *arg)
         make_answer(j);
 }
 
-static void finish(struct orch_preparing *j)
+static void release(void *arg)
+{
+    struct orch_preparing *j = arg;
+    prov_prepare_free(j->payload);
+    j->payload = NULL;
+    json_decref(j->answer);
+    json_decref(j->held);
+    j->answer = j->held = NULL;
+}
+
+static void released(void *arg, bool cancelled)
+{
+    (void)cancelled;
+    release(arg);
+    free(arg);
+}
+
+static void tell(struct orch_preparing *j)
 {
     const struct orch_ready ready = {j->error, j->payload, j->tags, j->answer};
     j->fn(j->arg, &ready);
-    prov_prepare_free(j->payload);
-    json_decref(j->answer);
-    free(j);
 }
 
 static void worked(void *arg, bool cancelled)
 {
     struct orch_preparing *j = arg;
-    if (!j->orch) { /* R1: it was told */
-        prov_prepare_free(j->payload);
-        json_decref(j->answer);
-        free(j);
+    if (!j->orch) { /* R1: it was told, and the loop is ending */
+        released(j, true);
         return;
     }
     BUG_IF(cancelled); /* the loop outlives the orchestrator */
+    struct loop *l = j->orch->rooms.loop;
     struct orch_preparing **at = &j->orch->preparing;
     while (*at != j)
         at = &(*at)->next;
     *at = j->next;
-    finish(j);
+    tell(j);
+    json_decref(j->answer); /* small, and who was told may hold it */
+    j->answer = NULL;
+    loop_work(l, release, released, j);
 }
 
 void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn *fn, void *arg)
@@ -144,9 +161,14 @@ void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn
     j->arg = arg;
     if (bytes < SMALL) {
         work(j);
-        finish(j);
+        tell(j);
+        released(j, false);
         return;
     }
+    j->held = json_array();
+    json_array_append_new(j->held, json_copy(payload));
+    if (answer)
+        json_array_append_new(j->held, json_copy(answer));
     j->orch = o;
     j->next = o->preparing;
     o->preparing = j;

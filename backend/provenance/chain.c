@@ -349,10 +349,6 @@ enum err prov_prepare_work(struct prov_prepared *r, struct error *e)
     buf_clear(&r->plain);
     enum err code = write_payload(r->scrub, r->payload, &r->plain, e);
     r->ready = code == ERR_OK;
-    if (r->ready) { /* millions of values: freed here, not on the loop */
-        json_decref(r->payload);
-        r->payload = NULL;
-    }
     return code;
 }
 

@@ -147,7 +147,7 @@ static void test_eras(void **state)
         assert_string_equal(json_str(row, "protocol", ""), cases[i].protocol);
         assert_string_equal(json_str(row, "instructions", ""), "Be kind.");
         assert_int_equal(json_int(row, "restarts", -1), 0); /* E2: not a failure */
-        assert_int_equal(json_array_size(json_object_get(row, "tools")), 10);
+        assert_int_equal(json_array_size(json_object_get(row, "tools")), 13);
         json_decref(row);
         harness_shut(&h);
     }
