@@ -265,6 +265,8 @@ static void settle(struct prov *p, struct prov__record *r, struct error *e)
         prov__changed(p);
         prov__signing_settled(p, r->type, p->closed && r->kind == SEAL && !r->next);
     }
+    if (e->code != ERR_OK)
+        prov__signing_failed(p);
 }
 
 static void cursor_release(struct prov__cursor *c)

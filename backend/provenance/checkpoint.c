@@ -5,7 +5,8 @@
  *    wherever that stands: in the table or in `checkpoints`.
  * H2 A checkpoint is durable in the database before it is written to a file. So the files are never
  *    ahead of the log, unless the database is an older copy or its end was cut off.
- * H3 One is in the making at any time; who asks meanwhile gets the next one.
+ * H3 One is in the making at any time; who asks meanwhile gets the next one. Who waits for an entry
+ *    on its way is answered when that one fails, too.
  * H4 Each is an entry of the log: behind what it covers, or, at a session's end, in the next
  * session.
  *
@@ -319,6 +320,19 @@ void prov__signing_settled(struct prov *p, const char *type, bool last)
         want(p);
     else if (s->again && !s->job)
         start(p);
+}
+
+void prov__signing_failed(struct prov *p)
+{
+    struct prov__signing *s = p->signing;
+    if (!s || !s->again || s->job || p->flying)
+        return;
+    struct prov__waiter *list = s->waiting;
+    struct error e = p->failure;
+    s->again = false;
+    s->waiting = NULL;
+    s->fresh++; /* to be tried again */
+    answer(list, NULL, &e);
 }
 
 static void on_time(void *arg)

@@ -207,6 +207,8 @@ void prov__seal_session(struct prov *p, const struct prov__sealed *s);
 
 /* checkpoint.c: an entry became durable; last: it sealed the session that is being closed. */
 void prov__signing_settled(struct prov *p, const char *type, bool last);
+/* An entry failed; who waits for it to be signed is told. */
+void prov__signing_failed(struct prov *p);
 /* A new epoch has begun, of which nothing is signed. */
 void prov__signing_epoch(struct prov *p);
 bool prov__signing_busy(const struct prov *p);

@@ -3,9 +3,11 @@
 #include "backend/base/clock.h"
 #include "backend/provenance/checkpoint.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +15,8 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+
+enum { LOOKS = 30000 };
 
 struct world {
     char *dir;
@@ -23,7 +27,7 @@ struct world {
     struct prov_signing signing;
     json_t *report, *checkpoint;
     struct error error;
-    int pending;
+    int pending, looks;
 };
 
 static void open_world(struct world *w)
@@ -41,13 +45,14 @@ static void open_world(struct world *w)
 static void look(void *arg)
 {
     struct world *w = arg;
-    if (!prov_pending(w->prov))
+    if (!prov_pending(w->prov) || w->looks++ == LOOKS)
         loop_quit(w->loop);
 }
 
-/* Runs until everything submitted is durable and written. */
+/* Runs until everything submitted is durable and written, or for half a minute. */
 static void settle(struct world *w)
 {
+    w->looks = 0;
     struct loop_timer *t = loop_timer_new(w->loop, look, w);
     loop_timer_start(t, 1, 1);
     loop_run(w->loop);
@@ -734,6 +739,35 @@ static void proofs(void **state)
     assert_int_equal(e.code, ERR_INVALID);
 }
 
+static void ask(void *arg)
+{
+    struct world *w = arg;
+    prov_checkpoint(w->prov, got, w);
+}
+
+/* H3: the session's first entry is on its way, nothing before it is left to sign, and it fails. */
+static void entry_fails(void **state)
+{
+    struct world *w = *state;
+    struct rlimit usual, small;
+    close_world(w, true);
+    sh("find . -type f -delete", w->dir, "");
+    open_world(w);
+    getrlimit(RLIMIT_FSIZE, &usual);
+    small = (struct rlimit){.rlim_cur = 4096, .rlim_max = usual.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    w->pending = 1;
+    loop_post(w->loop, ask, w); /* behind what begins the session */
+    settle(w);
+    setrlimit(RLIMIT_FSIZE, &usual);
+    assert_int_equal(w->pending, 0);
+    assert_true(w->error.code == ERR_NO_SPACE || w->error.code == ERR_IO);
+    append(w, 1);
+    assert_int_equal(sign(w), ERR_OK);
+    assert_int_equal(json_int(w->checkpoint, "size", -1), 2);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -757,6 +791,7 @@ int main(void)
         TEST(origins),
         TEST(stopping),
         TEST(proofs),
+        TEST(entry_fails),
     };
     vault_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
