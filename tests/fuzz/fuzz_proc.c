@@ -24,7 +24,7 @@ static bool on_noise(void *arg, const char *line, size_t len)
 
 static void feed_frame(const char *text, size_t size)
 {
-    static const struct mcp_frame_ops ops = {on_message, on_noise};
+    static const struct mcp_frame_ops ops = {.message = on_message, .noise = on_noise};
     struct mcp_frame f = {.max = 200};
     size_t seen = 0, half = size / 2;
     if (mcp__frame_feed(&f, text, half, &ops, &seen) == ERR_OK)
