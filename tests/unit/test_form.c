@@ -116,8 +116,8 @@ static void odd_schemas(void **state)
 {
     static const char *const odd[] = {
         "{}", "[]", "{\"properties\":[]}", "{\"properties\":{\"a\":1,\"b\":true,\"c\":null}}",
-        "{\"properties\":{\"a\":{\"enum\":[]},\"b\":{\"oneOf\":[{}]},\"c\":{\"type\":[]}},"
-        "\"required\":{\"a\":1}}"};
+        ("{\"properties\":{\"a\":{\"enum\":[]},\"b\":{\"oneOf\":[{}]},\"c\":{\"type\":[]}},"
+         "\"required\":{\"a\":1}}")};
     struct form_fields f;
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
