@@ -332,6 +332,7 @@ static void free_rooms(struct backend *b)
     conf_free(b->conf);
     conf_free(b->conn_conf);
     free(b->state_dir);
+    free(b->served_address);
     free(b->last_status);
     json_decref(b->last_score);
     json_decref(b->verify_report);
@@ -407,18 +408,21 @@ enum err backend_error(struct backend *b, struct error *e)
     return now.code;
 }
 
-void backend_stop(struct backend *b)
+struct loop *backend__loop(struct backend *b)
 {
-    for (;;) { /* the thread may not have made its loop yet */
+    for (;;) { /* the thread may not have made it yet */
         pthread_mutex_lock(&b->lock);
         struct loop *l = b->loop;
         pthread_mutex_unlock(&b->lock);
-        if (l) {
-            loop_post(l, stop, b);
-            break;
-        }
+        if (l)
+            return l;
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
+}
+
+void backend_stop(struct backend *b)
+{
+    loop_post(backend__loop(b), stop, b);
     /* By the clock that nobody sets: the other may jump while this waits. */
     uint64_t until = clock_mono_ms() + STOP_MS;
     while (pthread_tryjoin_np(b->thread, NULL) == EBUSY) {

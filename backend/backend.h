@@ -54,6 +54,11 @@ struct backend_token *backend_token_new(struct backend *b, const char *reference
 bool backend_token_good(const struct backend_token *t, const char *given, size_t len);
 void backend_token_free(struct backend_token *t); /* NULL is fine */
 
+/* The console's own server for agents listens at that address (copied), or, with NULL, does not,
+ * for the reason *e; NULL too: it has ended in order. The status tells it. Before backend_stop; any
+ * thread. */
+void backend_served(struct backend *b, const char *address, const struct error *e);
+
 /* Verifies a bundle (docs/evidence-format.md) without a console: nothing is started, no state is
  * touched. key: the verifier key that the caller trusts; notes: checkpoints kept elsewhere;
  * witnesses: verifier keys of witnesses that are to have cosigned; each may be NULL. The report is

@@ -116,6 +116,11 @@ json_t *backend__doctor(struct backend *b)
             xasprintf("%zu documents, %zu passages%s%s", know_documents(b->know),
                       know_chunks(b->know), *b->know_warning.detail ? "; " : "",
                       b->know_warning.detail));
+    if (b->served_address || b->served_error.code)
+        add(checks, "MCP server", b->served_address ? "ok" : "warn",
+            "see [mcp_server] listen and token",
+            b->served_address ? xasprintf("agents reach it at http://%s/mcp", b->served_address)
+                              : xstrdup(err_words(&b->served_error)));
     for (size_t i = 0; i < gw_count(b->gw); i++)
         check_model(gw_model(b->gw, i), checks);
     check_commands(b, checks);

@@ -56,6 +56,8 @@ struct backend {
     struct prov_witness *witness; /* NULL until it is needed */
     struct httpd *witness_server; /* NULL: it does not listen */
     struct error witness_warning; /* why it does not, where it should */
+    char *served_address;         /* of the server for agents beside this; NULL: none */
+    struct error served_error;    /* why there is none */
     struct cost *cost;
     struct gw *gw;
     struct conn_registry *conn;
@@ -89,6 +91,10 @@ struct backend {
     unsigned drain_steps; /* since stop */
 };
 
+/* Waits for the thread to have made it. Any thread. */
+struct loop *backend__loop(struct backend *b);
+/* served.c: `serving` of status.get; null if no server for agents was asked for. */
+json_t *backend__served(const struct backend *b);
 /* methods.c, methods_log.c: on_<id> for every row of wire.def */
 extern bus_handler *const backend__handlers[WIRE_COUNT];
 json_t *backend__status(struct backend *b);

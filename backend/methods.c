@@ -102,6 +102,7 @@ void backend__withhold_status(json_t *status)
     size_t i;
     json_t *alert;
     json_array_foreach(json_object_get(status, "alerts"), i, alert) withhold(alert, "text");
+    withhold(json_object_get(json_object_get(status, "serving"), "error"), "detail");
     withhold(json_object_get(status, "kill"), "by");
     withhold(json_object_get(status, "kill"), "reason");
 }
@@ -289,6 +290,8 @@ json_t *backend__status(struct backend *b)
     backend__witness_status(b, status, alerts);
     if (backend__daily_error(b))
         add_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
+    if (b->served_error.code)
+        add_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));
@@ -308,6 +311,7 @@ json_t *backend__status(struct backend *b)
     json_put(status, "models", models_doc(b));
     json_put(status, "runbooks", runbooks);
     json_put(status, "connectors", counts);
+    json_put(status, "serving", backend__served(b));
     return status;
 }
 

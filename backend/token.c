@@ -45,15 +45,7 @@ struct backend_token *backend_token_new(struct backend *b, const char *reference
                       .reference = reference,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
-    struct loop *l = NULL;
-    while (!l) { /* the thread may not have made its loop yet */
-        pthread_mutex_lock(&b->lock);
-        l = b->loop;
-        pthread_mutex_unlock(&b->lock);
-        if (!l)
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    }
-    if (!loop_post(l, resolve, &a)) { /* behind `start`, which opens the vault */
+    if (!loop_post(backend__loop(b), resolve, &a)) { /* behind `start`, which opens the vault */
         err_set(e, ERR_CLOSED, "the backend ended");
         return NULL;
     }

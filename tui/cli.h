@@ -29,7 +29,10 @@ int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
 /* `mcp` serves until its peer goes; the caller has the configuration and the token: true for it,
  * and then these are to be called instead of cli_run. */
 bool cli_wants_mcp(const struct cli *c);
-/* Fills what its options and [mcp_server] say; strings are theirs. CONFIG. */
+/* The open console is to listen for agents: [mcp_server] listen is set, not only its default. */
+bool cli_mcp_listens(const struct conf *conf);
+/* Fills what its options and [mcp_server] say; strings are theirs. c NULL: of the open console.
+ * CONFIG. */
 enum err cli_mcp_options(const struct cli *c, const struct conf *conf, struct server_options *o,
                          struct error *e);
 /* The reference of the token that peers are to show; NULL: none. */

@@ -14,12 +14,21 @@ int cli__mcp(struct cli *c, struct busc *bus)
     BUG("mcp is run by cli_mcp_run");
 }
 
+bool cli_mcp_listens(const struct conf *conf)
+{
+    return *conf_str(conf, "mcp_server", "", "listen") &&
+           strcmp(conf_where(conf, "mcp_server", "", "listen"), "default") != 0;
+}
+
 enum err cli_mcp_options(const struct cli *c, const struct conf *conf, struct server_options *o,
                          struct error *e)
 {
     bool open = strcmp(conf_str(conf, "mcp_server", "", "auth"), "none") == 0;
-    o->listen = c->listen ? c->listen : c->http ? conf_str(conf, "mcp_server", "", "listen") : NULL;
-    o->remote = c->remote || conf_flag(conf, "mcp_server", "", "remote");
+    if (c && c->listen)
+        o->listen = c->listen;
+    else if (!c || c->http)
+        o->listen = conf_str(conf, "mcp_server", "", "listen");
+    o->remote = (c && c->remote) || conf_flag(conf, "mcp_server", "", "remote");
     o->origins = conf_str(conf, "mcp_server", "", "origins");
     o->hosts = conf_str(conf, "mcp_server", "", "hosts");
     o->write = conf_flag(conf, "mcp_server", "", "write");

@@ -63,6 +63,23 @@ static void states(struct tui_text *t)
                   _("text from models, tools and documents"));
 }
 
+/* Where the console serves agents, or what keeps it from that. */
+static void serving(const json_t *status, struct tui_text *t)
+{
+    const json_t *now = json_object_get(status, "serving"), *error = json_object_get(now, "error");
+    const char *address = json_str(now, "address", "");
+    if (!json_is_object(now))
+        return;
+    tui_text_add(t, ROLE_TEXT, 0, false, "");
+    tui_text_add(t, ROLE_STRONG, 0, false, _("Agents"));
+    if (*address)
+        tui_text_addf(t, ROLE_TEXT, 2, false, _("served at http://%s/mcp"), address);
+    else
+        tui_text_addf(t, ROLE_TEXT, 2, false, "%s %s: %s", tui_glyph(GLYPH_WARN),
+                      _(err_text(err_from_name(json_str(error, "name", "")))),
+                      json_str(error, "detail", ""));
+}
+
 void tui__help_open(struct tui__app *app)
 {
     struct tui_text *t = tui_text_new();
@@ -72,6 +89,7 @@ void tui__help_open(struct tui__app *app)
     section(app, t, _("In lists and texts"), SCOPE_LIST);
     section(app, t, _("Everywhere (single characters only where nothing is typed)"), SCOPE_GLOBAL);
     states(t);
+    serving(app->status, t);
     snprintf(title, sizeof(title), "%s: %s", _("Keys"), _(tui__views[app->focus].title));
     tui_overlay(title, t);
 }

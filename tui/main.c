@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,22 +205,36 @@ static bool token_good(void *arg, const char *given, size_t len)
     return backend_token_good(arg, given, len);
 }
 
+static struct conf *conf_read(const struct arguments *a, struct error *e)
+{
+    char *path = conf_find(a->config);
+    struct conf *conf = conf_load(path, e);
+    free(path);
+    return conf;
+}
+
+/* cli NULL: of the open console. *token is the caller's. */
+static enum err mcp_options(const struct cli *cli, const struct conf *conf, struct backend *backend,
+                            struct server_options *o, struct backend_token **token, struct error *e)
+{
+    enum err code = cli_mcp_options(cli, conf, o, e);
+    if (code == ERR_OK && o->listen && cli_mcp_token(conf)) {
+        *token = backend_token_new(backend, cli_mcp_token(conf), e);
+        o->token = token_good;
+        o->token_arg = *token;
+    }
+    return e->code;
+}
+
 static int mcp_run(const struct cli *cli, const struct arguments *a, struct backend *backend,
                    struct busc *bus)
 {
     struct error e = {0};
     struct server_options o = {0};
     struct backend_token *token = NULL;
-    char *path = conf_find(a->config);
-    struct conf *conf = conf_load(path, &e);
-    free(path);
+    struct conf *conf = conf_read(a, &e);
     if (conf)
-        cli_mcp_options(cli, conf, &o, &e);
-    if (!e.code && o.listen && cli_mcp_token(conf)) {
-        token = backend_token_new(backend, cli_mcp_token(conf), &e);
-        o.token = token_good;
-        o.token_arg = token;
-    }
+        mcp_options(cli, conf, backend, &o, &token, &e);
     int status = e.code ? cli_error(&e) : cli_mcp_run(bus, &o);
     backend_token_free(token);
     conf_free(conf);
@@ -290,6 +305,89 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     return status;
 }
 
+/* ---- agents, while the console is open: the server on a thread and a bus client of its own. What
+ * keeps it from listening is told by the status and ends nothing else. */
+
+struct agents {
+    pthread_t thread;
+    struct backend *backend;
+    struct conf *conf;
+    struct busc *bus; /* the thread's, but for busc_interrupt */
+};
+
+static enum err agents_serve(struct agents *a, struct server_options *o, struct error *e)
+{
+    struct server *s = server_new(o, a->bus, e);
+    if (!s)
+        return e->code;
+    backend_served(a->backend, server_address(s), NULL);
+    enum err code = server_run(s, e);
+    server_free(s);
+    if (code == ERR_OK)
+        backend_served(a->backend, NULL, NULL);
+    return code;
+}
+
+static void *agents_run(void *arg)
+{
+    struct agents *a = arg;
+    struct error e = {0};
+    struct server_options o = {0};
+    struct backend_token *token = NULL;
+    /* However long it takes to start; what follows then waits for nothing. */
+    json_t *up = busc_wait(a->bus, WIRE_status_get, NULL, INT32_MAX, &e);
+    json_decref(up);
+    if (up && mcp_options(NULL, a->conf, a->backend, &o, &token, &e) == ERR_OK)
+        agents_serve(a, &o, &e);
+    if (e.code && !busc_interrupted(a->bus))
+        backend_served(a->backend, NULL, &e);
+    backend_token_free(token);
+    return NULL;
+}
+
+static void agents_free(struct agents *a)
+{
+    busc_free(a->bus);
+    conf_free(a->conf);
+    free(a);
+}
+
+/* Takes conf over; its reader is for one thread at a time, so it was read before there was a
+ * backend. NULL: it does not want agents, or they cannot be served. */
+static struct agents *agents_start(const struct arguments *arguments, struct conf *conf,
+                                   struct backend *backend)
+{
+    struct error e = {0};
+    struct agents *a = xcalloc(1, sizeof(*a));
+    a->backend = backend;
+    a->conf = conf;
+    if (cli_mcp_listens(conf))
+        a->bus = busc_new(ADDRESS, "mcp-console mcp", arguments->role, &e);
+    if (!a->bus) {
+        if (e.code)
+            backend_served(backend, NULL, &e);
+        agents_free(a);
+        return NULL;
+    }
+    /* The terminal's signals belong to the main thread. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&a->thread, NULL, agents_run, a);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    BUG_IF(failed);
+    return a;
+}
+
+static void agents_stop(struct agents *a)
+{
+    if (!a)
+        return;
+    busc_interrupt(a->bus);
+    pthread_join(a->thread, NULL);
+    agents_free(a);
+}
+
 /* ---- the console */
 
 static enum err fatal(void *arg, struct error *e)
@@ -302,22 +400,16 @@ struct look { /* what the configuration says of the screen */
     struct tui__screen_options screen;
 };
 
-static enum err look_load(const struct arguments *a, struct look *look, struct error *e)
+static enum err look_load(const struct arguments *a, const struct conf *conf, struct look *look,
+                          struct error *e)
 {
-    char *path = conf_find(a->config);
-    struct conf *conf = conf_load(path, e);
-    free(path);
-    if (!conf)
-        return e->code;
     const char *charset = conf_str(conf, "console", "", "charset");
     look->screen.charset = !strcmp(charset, "ascii")   ? CHARSET_ASCII
                            : !strcmp(charset, "utf-8") ? CHARSET_UTF8
                                                        : CHARSET_AUTO;
     look->screen.mouse = conf_flag(conf, "console", "", "mouse");
-    enum err code = tui__theme_load(a->theme ? a->theme : conf_str(conf, "console", "", "theme"),
-                                    &look->theme, e);
-    conf_free(conf);
-    return code;
+    return tui__theme_load(a->theme ? a->theme : conf_str(conf, "console", "", "theme"),
+                           &look->theme, e);
 }
 
 /* The first frame is painted before the backend starts: the screen never waits for it. */
@@ -326,20 +418,26 @@ static int console_run(const struct arguments *a)
     struct look look = {0};
     struct error e = {0};
     struct backend_options o = backend_options(a);
-    if (look_load(a, &look, &e) || passphrases_get(&o, false, &e))
+    struct conf *conf = conf_read(a, &e);
+    if (!conf || look_load(a, conf, &look, &e) || passphrases_get(&o, false, &e)) {
+        conf_free(conf);
         return cli_error(&e);
+    }
     if (tui__screen_start(&look.screen, &e)) {
         backend_pass_free(o.pass);
+        conf_free(conf);
         return cli_error(&e);
     }
     struct tui__app_options app_options = {&look.theme, look.screen.mouse};
     struct tui__app *app = tui__app_new(&app_options);
     struct backend *backend = backend_start(&o);
     struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);
+    struct agents *agents = agents_start(a, conf, backend);
     if (bus)
         tui__app_run(app, bus, fatal, backend, &e);
     tui__app_free(app);
     tui__screen_stop(); /* the user has the terminal back while the backend ends */
+    agents_stop(agents);
     backend_stop(backend);
     return e.code ? cli_error(&e) : EXIT_DONE;
 }

@@ -39,8 +39,27 @@ static const char *currency_sign(const char *code)
                                   : code;
 }
 
+/* Says where agents are served, once, and why they are not, until a key is pressed. */
+static void serving_tell(const json_t *before, const json_t *now)
+{
+    const json_t *old = json_object_get(before, "serving"), *new = json_object_get(now, "serving");
+    if (json_equal(old, new))
+        return;
+    const json_t *error = json_object_get(new, "error");
+    const char *address = json_str(new, "address", "");
+    if (*address)
+        tui_say(_("agents are served at http://%s/mcp"), address);
+    if (json_is_object(error)) {
+        struct error e = {0};
+        err_set(&e, err_from_name(json_str(error, "name", "")), "%s",
+                json_str(error, "detail", ""));
+        tui_error(&e, "[mcp_server]");
+    }
+}
+
 void tui__status_set(struct tui__app *app, const json_t *status)
 {
+    serving_tell(app->status, status);
     json_decref(app->status);
     app->status = json_incref((json_t *)status); /* events share their data; nobody changes it */
     app->dirty = true;

@@ -14,7 +14,6 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -71,7 +70,7 @@ struct busc {
     void *event_arg;
     int64_t cursor;
     bool polling, live;
-    volatile sig_atomic_t interrupted;
+    bool interrupted; /* atomically: by a signal's handler or another thread */
     double latency_ms;
 };
 
@@ -432,7 +431,7 @@ static void on_waited(void *arg, const json_t *result, const struct error *e)
 void busc_interrupt(struct busc *c)
 {
     int saved = errno;
-    c->interrupted = 1;
+    __atomic_store_n(&c->interrupted, true, __ATOMIC_RELAXED);
     ssize_t n = write(c->fd, &(uint64_t){1}, sizeof(uint64_t));
     (void)n; /* a counter that is full wakes as well */
     errno = saved;
@@ -440,7 +439,7 @@ void busc_interrupt(struct busc *c)
 
 bool busc_interrupted(const struct busc *c)
 {
-    return c->interrupted;
+    return __atomic_load_n(&c->interrupted, __ATOMIC_RELAXED);
 }
 
 json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t limit_ms,
@@ -449,7 +448,7 @@ json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t l
     struct waited w = {0};
     uint64_t until = clock_mono_ms() + limit_ms;
     struct call *call = call_make(c, m, params, on_waited, &w);
-    for (uint64_t now; !w.done && !c->interrupted && (now = clock_mono_ms()) < until;) {
+    for (uint64_t now; !w.done && !busc_interrupted(c) && (now = clock_mono_ms()) < until;) {
         struct pollfd ready = {.fd = c->fd, .events = POLLIN};
         uint64_t left = until - now;
         poll(&ready, 1, left < 60000 ? (int)left : 60000);
@@ -458,7 +457,7 @@ json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t l
     }
     if (!w.done) {
         call->fn = NULL; /* its reply, when it comes, is dropped */
-        if (c->interrupted)
+        if (busc_interrupted(c))
             err_set(&w.error, ERR_CANCELLED, "a signal asked for it");
         else
             err_set(&w.error, ERR_TIMEOUT, "%s: no answer within %llu ms", wire_row(m)->name,

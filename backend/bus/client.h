@@ -24,7 +24,8 @@ void busc_call(struct busc *c, enum wire_method m, json_t *params, busc_reply *f
 /* For subcommands: calls and dispatches until the reply (or limit_ms); result is the caller's. */
 json_t *busc_wait(struct busc *c, enum wire_method m, json_t *params, uint64_t limit_ms,
                   struct error *e);
-/* From a signal's handler: busc_wait under way and all later ones end with ERR_CANCELLED. */
+/* From a signal's handler or another thread, while c is there: busc_wait under way and all later
+ * ones end with ERR_CANCELLED. */
 void busc_interrupt(struct busc *c);
 bool busc_interrupted(const struct busc *c);
 /* Starts the event poll: fn for each event; resync (may be NULL) when snapshots are to be asked
