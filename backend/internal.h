@@ -221,4 +221,9 @@ void backend__conn_told(void *arg, const char *type, const char *name, const jso
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);
 
+/* Appends an entry with one parent (or NULL) and the kinds of personal data found in its payload,
+ * which is taken. Returns its number, as prov_append does. */
+int64_t backend__log_tagged(struct backend *b, const char *type, const char *actor, json_t *payload,
+                            const struct prov_edge *parent, prov_done *done, void *arg);
+
 #endif

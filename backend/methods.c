@@ -556,6 +556,24 @@ void on_connectors_settled(struct bus_call *c, void *arg)
     bus_reply(c, result);
 }
 
+int64_t backend__log_tagged(struct backend *b, const char *type, const char *actor, json_t *payload,
+                            const struct prov_edge *parent, prov_done *done, void *arg)
+{
+    const char *tags[9];
+    char *text = json_write(payload);
+    tags[pol_pii_tags(text, tags, 8)] = NULL;
+    free(text);
+    struct prov_entry entry = {.type = type,
+                               .actor = actor,
+                               .pii_tags = tags,
+                               .parents = parent,
+                               .parent_count = parent ? 1 : 0,
+                               .payload = payload};
+    int64_t seq = prov_append(b->prov, &entry, done, arg, NULL, NULL);
+    json_decref(payload);
+    return seq;
+}
+
 /* A tool called by hand: logged, called when that is durable, its result logged, then answered. */
 struct hand_call {
     struct backend *backend;
@@ -580,19 +598,7 @@ static int64_t hand_log(struct hand_call *h, const char *type, json_t *payload,
 {
     json_puts(payload, "connector", h->connector);
     json_puts(payload, "tool", h->tool);
-    const char *tags[9];
-    char *text = json_write(payload);
-    tags[pol_pii_tags(text, tags, 8)] = NULL;
-    free(text);
-    struct prov_entry entry = {.type = type,
-                               .actor = h->actor,
-                               .pii_tags = tags,
-                               .parents = parent,
-                               .parent_count = parent ? 1 : 0,
-                               .payload = payload};
-    int64_t seq = prov_append(h->backend->prov, &entry, done, h, NULL, NULL);
-    json_decref(payload);
-    return seq;
+    return backend__log_tagged(h->backend, type, h->actor, payload, parent, done, h);
 }
 
 static void hand_result_logged(void *arg, int64_t seq, const struct error *e)

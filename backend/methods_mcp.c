@@ -102,19 +102,7 @@ static int64_t asking_log(struct asking *a, const char *type, json_t *payload,
 {
     json_puts(payload, "connector", a->connector);
     json_puts(payload, "tool", a->method);
-    const char *tags[9];
-    char *text = json_write(payload);
-    tags[pol_pii_tags(text, tags, 8)] = NULL;
-    free(text);
-    struct prov_entry entry = {.type = type,
-                               .actor = a->actor,
-                               .pii_tags = tags,
-                               .parents = parent,
-                               .parent_count = parent ? 1 : 0,
-                               .payload = payload};
-    int64_t seq = prov_append(a->backend->prov, &entry, done, a, NULL, NULL);
-    json_decref(payload);
-    return seq;
+    return backend__log_tagged(a->backend, type, a->actor, payload, parent, done, a);
 }
 
 static void asking_told(void *arg, int64_t seq, const struct error *e)
