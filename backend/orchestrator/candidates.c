@@ -167,6 +167,8 @@ static bool all_ended(const struct trace *t)
 static void candidate_end(struct orch_candidate *c, int state, const char *note)
 {
     c->state = state;
+    if (state != CAND_DONE)
+        orch__stream_cut(c);
     orch__candidate_doc(c, orch__state_name(state));
     json_puts(c->doc, "error", state == CAND_DONE ? "" : note);
     orch__stage_end(c->trace, c->stage, state == CAND_DONE ? "done" : "failed", note);
@@ -176,16 +178,8 @@ static void candidate_end(struct orch_candidate *c, int state, const char *note)
 static void on_delta(void *arg, const char *text, size_t len)
 {
     struct orch_candidate *c = arg;
-    struct trace *t = c->trace;
     buf_add(&c->text, text, len);
-    if (!t->orch->event)
-        return;
-    json_t *data = json_object();
-    json_puts(data, "trace_id", t->id);
-    json_puts(data, "model", c->model->name);
-    json_put(data, "text", json_text(text, len));
-    t->orch->event(t->orch->event_arg, "token", data);
-    json_decref(data);
+    orch__stream(c);
 }
 
 static void on_model_done(void *arg, const struct gw_result *r)

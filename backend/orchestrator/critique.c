@@ -1,4 +1,5 @@
 /* The comparison of a trace's answers, and the critique turn in which two that diverge meet. */
+#include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,8 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     struct orch_candidate *c = arg;
     struct trace *t = c->trace;
     bool ok = r->error.code == ERR_OK && r->text[0];
+    char *scrubbed = pol_scrub_text(r->text);
+    const char *text = scrubbed ? scrubbed : r->text;
     c->critique_call = NULL;
     orch__add_usage(c, &r->usage);
     orch__log_output(c, "critique", r->text, &r->usage, ok ? "ok" : "error", r->finish_reason,
@@ -143,14 +146,14 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     json_t *critique = json_object();
     json_puts(critique, "model", c->model->name);
     json_puts(critique, "of", other_model(t, c));
-    json_put(critique, "text", json_text(r->text, strlen(r->text)));
-    bool changed = ok && strcmp(r->text, c->text.data) != 0;
+    json_put(critique, "text", json_text(text, strlen(text)));
+    bool changed = ok && strcmp(text, c->text.data) != 0;
     json_put(critique, "changed", json_boolean(changed));
-    json_put(critique, "added", changed ? lines_missing(c->text.data, r->text) : json_array());
-    json_put(critique, "dropped", changed ? lines_missing(r->text, c->text.data) : json_array());
+    json_put(critique, "added", changed ? lines_missing(c->text.data, text) : json_array());
+    json_put(critique, "dropped", changed ? lines_missing(text, c->text.data) : json_array());
     json_array_append_new(json_object_get(t->doc, "critiques"), critique);
     if (ok)
-        buf_adds(&c->revised, r->text);
+        buf_adds(&c->revised, text);
     char note[64];
     snprintf(note, sizeof note, "%zu added, %zu dropped",
              json_array_size(json_object_get(critique, "added")),
@@ -159,6 +162,7 @@ static void on_critique_done(void *arg, const struct gw_result *r)
                     !ok       ? err_words(&r->error)
                     : changed ? note
                               : "nothing to change");
+    free(scrubbed);
     if (t->phase == TRACE_CRITIQUE && critiques_over(t))
         orch__critiques_end(t);
     orch__settle(t);

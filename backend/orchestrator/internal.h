@@ -52,6 +52,8 @@ struct orch_candidate {
     enum know_way way; /* how its sources were chosen */
     struct gw_call *call, *critique_call;
     struct buf text; /* as streamed so far, then whole */
+    size_t line;     /* where in it the line begins that is being told (stream.c) */
+    struct buf told; /* of that line */
     struct buf revised;
     int64_t call_entry, output_entry;
     int64_t text_entry; /* the output that `text` is */
@@ -195,6 +197,10 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
                       int64_t elapsed_ms, int64_t first_token_ms);
 void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
+/* stream.c: tells clients what of `text` they may hear by now. */
+void orch__stream(struct orch_candidate *c);
+/* Leaves of `text`, where an answer ended early, its whole words without secrets. */
+void orch__stream_cut(struct orch_candidate *c);
 /* critique.c: from TRACE_MODELS on, when every candidate has ended */
 void orch__compare(struct trace *t);
 /* Takes what the critiques brought and concludes; none is under way any more. */

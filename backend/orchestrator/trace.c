@@ -66,6 +66,7 @@ void orch__trace_free(struct trace *t)
     for (size_t i = 0; i < t->candidate_count; i++) {
         buf_release(&t->candidates[i].text);
         buf_release(&t->candidates[i].revised);
+        buf_release(&t->candidates[i].told);
     }
     if (t->accepting)
         orch__store_trace_free(t->accepting->projection);
