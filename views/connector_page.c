@@ -1,4 +1,5 @@
 /* One connector whole: its parts behind one line of titles; a tool of it. */
+#include "backend/base/text.h"
 #include "views/connectors.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,15 +120,23 @@ void connector_page_got(struct connectors *c)
 
 /* ---- drawing */
 
+/* Where the titles do not all fit, the present one alone, with its place among them. */
 static void titles_draw(struct connectors *c, struct tui_area a)
 {
-    int x = tui_put(a, 0, 1, a.width / 3, ROLE_STRONG, c->open) + 3;
+    int x = tui_put(a, 0, 1, a.width / 3, ROLE_STRONG, c->open) + 3, width = x + 4;
+    for (int i = 0; i < PART_COUNT; i++)
+        width += text_width(_(titles[i]), strlen(_(titles[i]))) + 2;
+    bool narrow = width > a.width;
     for (int i = 0; i < PART_COUNT; i++) {
-        enum tui_role role = i == (int)c->part ? ROLE_TITLE_FOCUS : ROLE_DIM;
-        x += tui_putf(a, 0, x, -1, role, i == (int)c->part ? " %s " : "%s", _(titles[i])) + 2;
+        bool here = i == (int)c->part;
+        if (!narrow || here)
+            x += tui_putf(a, 0, x, -1, here ? ROLE_TITLE_FOCUS : ROLE_DIM, here ? " %s " : "%s",
+                          _(titles[i])) +
+                 2;
     }
-    if (x + 8 < a.width)
-        tui_put(a, 0, x + 1, -1, ROLE_KEY, "[ ]");
+    if (narrow)
+        x += tui_putf(a, 0, x, -1, ROLE_DIM, "%d/%d", (int)c->part + 1, PART_COUNT) + 1;
+    tui_put(a, 0, x + 1, -1, ROLE_KEY, "[ ]");
 }
 
 static const json_t *row_of(const struct connectors *c)
