@@ -30,16 +30,15 @@ static size_t words_end(const char *text, size_t len)
     return len;
 }
 
+/* Has a block begun whose last line has not ended? */
 static bool in_block(const char *text)
 {
-    const char *begin = strstr(text, "-----BEGIN"), *end = begin;
-    while (end && (begin = strstr(end, "-----BEGIN"))) {
-        end = strstr(begin, "-----END");
-        if (!end)
+    const char *at = text;
+    while ((at = strstr(at, "-----BEGIN"))) {
+        const char *end = strstr(at, "-----END");
+        if (!end || !strchr(end, '\n'))
             return true;
-        end += strlen("-----END");
-        if (!strchr(end, '\n')) /* its own line has not ended */
-            return true;
+        at = end + 1;
     }
     return false;
 }
