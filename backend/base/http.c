@@ -4,8 +4,9 @@
  *   returned. So callbacks may start and cancel calls, also their own.
  * 2 A call is in loop->calls until it is freed, and in the multi handle until it is finished.
  * 3 done is the last callback; a cancelled call has none.
- * 4 A request is sent once: libcurl would send it again when a connection that it used before turns
- *   out dead, whatever may have been done at the other end; that is refused (on_request). */
+ * 4 A request that may change something is sent once: libcurl would send it again when a connection
+ *   that it used before turns out dead, whatever may have been done at the other end; that is
+ *   refused (on_request). GET and HEAD are safe (RFC 9110, section 9.2.1) and may be repeated. */
 #include "backend/base/internal.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,7 +28,7 @@ struct http_call {
     CURLcode code;
     size_t received, max_bytes; /* max_bytes 0: no limit */
     bool head_came, head_told, in_multi, finished, silent, freed;
-    bool no_local, refused_address, sent_before;
+    bool no_local, refused_address, sent_before, safe;
     unsigned busy;
 };
 
@@ -72,7 +73,7 @@ static int on_request(void *arg, char *address, char *local, int port, int local
     (void)local, (void)port, (void)local_port;
     struct http_call *c = arg;
     c->refused_address = c->no_local && is_local(address);
-    if (c->refused_address || c->sent_before)
+    if (c->refused_address || (c->sent_before && !c->safe))
         return CURL_PREREQFUNC_ABORT;
     c->sent_before = true;
     return CURL_PREREQFUNC_OK;
@@ -282,6 +283,7 @@ void http__turn(struct loop *l)
 static void set_body(struct http_call *c, const struct http_options *o)
 {
     const char *method = o->method ? o->method : "GET";
+    c->safe = !o->body && (!strcmp(method, "GET") || !strcmp(method, "HEAD"));
     if (o->body || !strcmp(method, "POST")) {
         curl_easy_setopt(c->easy, CURLOPT_POST, 1L);
         curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body_len);

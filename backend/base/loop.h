@@ -84,8 +84,8 @@ void proc_close(struct proc *p, uint64_t grace_ms);
 void proc_free(struct proc *p);
 
 /* HTTP over libcurl: only http and https, TLS verified, connections are used again. Redirects are
- * not followed: the caller sees the status and the header Location. A request is never sent twice:
- * if a connection turns out dead, the call ends in CLOSED or PROTOCOL. */
+ * not followed: the caller sees the status and the header Location. A request other than GET and
+ * HEAD is never sent twice: if a connection turns out dead, the call ends in CLOSED or PROTOCOL. */
 struct http_call;
 struct http_options {
     const char *method; /* "GET" if NULL */
