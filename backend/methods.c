@@ -191,23 +191,21 @@ static void add_alert(json_t *alerts, const char *severity, const char *source, 
 
 static void safety_alerts(const json_t *row, json_t *alerts)
 {
-    enum { SOON_DAYS = 14 };
     char text[160];
-    int64_t changed = json_int(row, "drift", 0), ends = json_int(row, "cert_expires_at", 0);
-    int64_t days = ends ? (ends - clock_real_ms()) / 86400000 : SOON_DAYS + 1;
+    int64_t changed = json_int(row, "drift", 0);
+    const char *certificate = json_str(row, "cert_state", "");
     if (changed) {
         snprintf(text, sizeof text,
                  "the definitions of %lld tools have changed and are not called: connectors trust",
                  (long long)changed);
         add_alert(alerts, "warn", json_str(row, "name", ""), text);
     }
-    if (days <= SOON_DAYS) {
-        snprintf(text, sizeof text,
-                 ends < clock_real_ms() ? "its certificate has expired"
-                                        : "its certificate expires in %lld days",
-                 (long long)days);
-        add_alert(alerts, ends < clock_real_ms() ? "fail" : "warn", json_str(row, "name", ""),
-                  text);
+    if (strcmp(certificate, "expired") == 0)
+        add_alert(alerts, "fail", json_str(row, "name", ""), "its certificate has expired");
+    if (strcmp(certificate, "soon") == 0) {
+        snprintf(text, sizeof text, "its certificate expires in %lld days",
+                 (long long)json_int(row, "cert_days_left", 0));
+        add_alert(alerts, "warn", json_str(row, "name", ""), text);
     }
     if (strcmp(json_str(json_object_get(row, "breaker"), "state", ""), "open") == 0)
         add_alert(alerts, "warn", json_str(row, "name", ""),

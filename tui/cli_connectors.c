@@ -68,6 +68,11 @@ static void put_row(const json_t *row)
     cli__cell(latency, -10);
     putchar(' ');
     cli__cell(json_str(row, "level", ""), 11);
+    const char *certificate = json_str(row, "cert_state", "");
+    if (strcmp(certificate, "soon") == 0)
+        printf("(certificate: %lld days left) ", (long long)json_int(row, "cert_days_left", 0));
+    if (strcmp(certificate, "expired") == 0)
+        printf("(certificate: expired) ");
     cli__put(json_str(row, "last_error", ""), false);
     putchar('\n');
 }

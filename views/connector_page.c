@@ -204,7 +204,16 @@ static void rest_lines(struct view_page *p, const json_t *r)
         struct tm tm;
         if (localtime_r(&t, &tm))
             strftime(day, sizeof day, "%Y-%m-%d", &tm);
-        connectors_pair(p, _("certificate"), day);
+        const char *state = json_str(r, "cert_state", "");
+        bool expired = !strcmp(state, "expired"), soon = !strcmp(state, "soon");
+        long long left = view_at(r, "cert_days_left");
+        if (expired)
+            snprintf(line, sizeof line, _("expired on %s"), day);
+        else
+            snprintf(line, sizeof line, _n("%s, %lld day left", "%s, %lld days left", (size_t)left),
+                     day, left);
+        tui_put(p->area, p->y, 0, 15, ROLE_DIM, _("certificate"));
+        tui_put(p->area, p->y++, 16, -1, expired ? ROLE_FAIL : soon ? ROLE_WARN : ROLE_TEXT, line);
     }
     if (*json_str(other, "name", "")) {
         snprintf(line, sizeof line,

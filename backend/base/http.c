@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONNECT_MS = 5000 };
+enum { CONNECT_MS = 5000, CONNECTION_MAX_S = 300 };
 
 struct http_call {
     struct loop *loop;
@@ -29,6 +29,7 @@ struct http_call {
     size_t received, max_bytes; /* max_bytes 0: no limit */
     bool head_came, head_told, in_multi, finished, silent, freed;
     bool no_local, refused_address, sent_before, safe;
+    char *ca_file; /* or NULL */
     unsigned busy;
 };
 
@@ -104,6 +105,8 @@ static void call_free(struct http_call *c)
     curl_slist_free_all(c->headers);
     loop_timer_free(c->silence);
     buf_release(&c->arrived);
+    free(c->ca_file);
+    c->ca_file = NULL;
     if (!c->busy)
         free(c);
 }
@@ -167,11 +170,12 @@ static enum err code_of(struct http_call *c)
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
     case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_ISSUER_ERROR:
     case CURLE_PROXY:
         return ERR_UNREACHABLE;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_ISSUER_ERROR:
+        return ERR_CERTIFICATE;
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_URL_MALFORMAT:
         return ERR_CONFIG;
     case CURLE_ABORTED_BY_CALLBACK: /* on_request */
@@ -179,6 +183,34 @@ static enum err code_of(struct http_call *c)
     default: /* also CURLE_UNSUPPORTED_PROTOCOL: an answer that is not HTTP/1 or later */
         return ERR_PROTOCOL;
     }
+}
+
+/* Why its certificate is not accepted. The numbers are OpenSSL's results of a verification
+ * (x509_vfy.h); the name is compared by libcurl itself, after that. */
+static void say_certificate(struct http_call *c, struct error *e)
+{
+    static const struct {
+        long result;
+        const char *words;
+    } reasons[] = {{9, "it is not valid yet"},
+                   {10, "it has expired"},
+                   {18, "it is signed by itself, and not one of those that are trusted"},
+                   {19, "an authority made it that is not trusted"},
+                   {20, "an authority made it that is not trusted"},
+                   {21, "an authority made it that is not trusted"},
+                   {23, "it was revoked"}};
+    long result = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_SSL_VERIFYRESULT, &result);
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+        if (reasons[i].result == result) {
+            err_set(e, ERR_CERTIFICATE, "%s", reasons[i].words);
+            return;
+        }
+    }
+    if (strstr(c->words, "subject name"))
+        err_set(e, ERR_CERTIFICATE, "it is for another host: %s", c->words);
+    else
+        err_set(e, ERR_CERTIFICATE, "%s", c->words[0] ? c->words : curl_easy_strerror(c->code));
 }
 
 static void finish(struct http_call *c, const struct error *e)
@@ -250,6 +282,11 @@ static void conclude(struct http_call *c)
             err_set(&e, code, "the address is one of this machine or its link");
         else if (c->code == CURLE_ABORTED_BY_CALLBACK)
             err_set(&e, code, "the connection ended before an answer");
+        else if (code == ERR_CERTIFICATE)
+            say_certificate(c, &e);
+        else if (c->code == CURLE_SSL_CACERT_BADFILE)
+            err_set(&e, code, "no certificate can be read from ca_file %s",
+                    c->ca_file ? c->ca_file : "of the system");
         else if (code)
             err_set(&e, code, "%s", c->words[0] ? c->words : curl_easy_strerror(c->code));
         finish(c, &e);
@@ -310,6 +347,17 @@ static bool set_headers(struct http_call *c, const char *const *headers)
     return true;
 }
 
+static void set_authorities(struct http_call *c, const struct http_options *o)
+{
+    if (!o->ca_file || !*o->ca_file)
+        return;
+    c->ca_file = xstrdup(o->ca_file);
+    curl_easy_setopt(c->easy, CURLOPT_CAINFO, o->ca_file);
+    curl_easy_setopt(c->easy, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* a new file counts at once */
+    if (!o->ca_besides)
+        curl_easy_setopt(c->easy, CURLOPT_CAPATH, NULL);
+}
+
 static void set_options(struct http_call *c, const struct http_options *o)
 {
     CURL *h = c->easy;
@@ -332,6 +380,8 @@ static void set_options(struct http_call *c, const struct http_options *o)
     curl_easy_setopt(h, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(h, CURLOPT_PREREQDATA, c);
     curl_easy_setopt(h, CURLOPT_CERTINFO, (long)o->certificate);
+    curl_easy_setopt(h, CURLOPT_MAXLIFETIME_CONN, (long)CONNECTION_MAX_S);
+    set_authorities(c, o);
     if (!getenv("no_proxy") && !getenv("NO_PROXY")) /* a proxy cannot reach our own loopback */
         curl_easy_setopt(h, CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
 }

@@ -83,7 +83,9 @@ void proc_close(struct proc *p, uint64_t grace_ms);
 /* Kills the group at once, reaps, frees. No callback runs any more. */
 void proc_free(struct proc *p);
 
-/* HTTP over libcurl: only http and https, TLS verified, connections are used again. Redirects are
+/* HTTP over libcurl: only http and https, connections are used again, for five minutes at most: a
+ * certificate is looked at that often. TLS is always verified; what fails there ends in CERTIFICATE
+ * with the reason, or in CONFIG if ca_file cannot be read. Redirects are
  * not followed: the caller sees the status and the header Location. A request other than GET and
  * HEAD is never sent twice: if a connection turns out dead, the call ends in CLOSED or PROTOCOL. */
 struct http_call;
@@ -99,6 +101,9 @@ struct http_options {
     bool no_local;    /* DENIED if the name leads to loopback or a link-local address: for addresses
                          that a peer has named */
     bool certificate; /* see http_cert_expires_at */
+    const char *ca_file; /* PEM file of authorities that are trusted in the place of the system's;
+                            NULL or "": the system's */
+    bool ca_besides;     /* ... besides the system's: for another host than the file is meant for */
 };
 struct http_ops {
     /* status and content type are known; called once before data, as soon as the head is there;

@@ -53,8 +53,8 @@ void conn__breaker_forget(struct conn__breaker *b)
 /* A death (CLOSED) is the registry's affair: it restarts, and is down meanwhile. */
 static bool counts(enum err code)
 {
-    return code == ERR_TIMEOUT || code == ERR_UNREACHABLE || code == ERR_PROTOCOL ||
-           code == ERR_UPSTREAM;
+    return code == ERR_TIMEOUT || code == ERR_UNREACHABLE || code == ERR_CERTIFICATE ||
+           code == ERR_PROTOCOL || code == ERR_UPSTREAM;
 }
 
 void conn__breaker_end(struct conn__breaker *b, enum err code, bool probe)

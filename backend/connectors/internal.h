@@ -91,6 +91,7 @@ enum err conn__secret(struct conn *c, const char *reference, struct vault_text *
 struct vault *conn__vault(const struct conn *c); /* or NULL */
 
 const char *conn__name(const struct conn *c);
+const char *conn__ca_file(const struct conn *c); /* for http_options; "" as a rule */
 struct loop *conn__loop(const struct conn *c);
 const struct conn_host *conn__host(const struct conn *c); /* or NULL */
 void *conn__host_arg(const struct conn *c);               /* conn_setup.arg */

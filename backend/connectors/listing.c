@@ -120,6 +120,17 @@ static json_t *histogram(const struct conn *c)
     return list;
 }
 
+/* When it ends, in how many whole days (below 0: it has ended), and what to think of that. */
+static void put_certificate(json_t *row, int64_t ends)
+{
+    enum { SOON_DAYS = 14, DAY_MS = 86400000 };
+    int64_t left = ends - clock_real_ms(), days = left >= 0 ? left / DAY_MS : -1 - (-left / DAY_MS);
+    const char *state = left < 0 ? "expired" : days <= SOON_DAYS ? "soon" : "ok";
+    json_put(row, "cert_expires_at", time_or_null(ends));
+    json_put(row, "cert_days_left", ends ? json_integer(days) : json_null());
+    json_put(row, "cert_state", ends ? json_string(state) : json_null());
+}
+
 static void put_safety(json_t *row, const struct conn *c)
 {
     json_t *breaker = json_object(), *pins = json_object(), *other = json_object();
@@ -137,7 +148,7 @@ static void put_safety(json_t *row, const struct conn *c)
     json_put(row, "pins", pins);
     json_puti(row, "drift", changed);
     json_put(row, "enabled", json_boolean(c->enabled));
-    json_put(row, "cert_expires_at", time_or_null(c->certificate_expires_at));
+    put_certificate(row, c->certificate_expires_at);
     json_puts(other, "name", c->alternative);
     json_put(other, "active", json_boolean(c->taken_over));
     json_put(row, "alternative", *c->alternative ? other : json_null());

@@ -174,8 +174,9 @@ static void discover_answered(struct mcp *m, struct mcp_request *r, const json_t
     int64_t number = json_int(error, "code", 0);
     bool refused = number == MCP_E_CAPABILITY || number == MCP_E_HEADER;
     bool only = strcmp(m->protocol_wanted, MCP_MODERN) == 0;
-    if (e->code == ERR_UNREACHABLE || e->code == ERR_CLOSED || refused ||
-        (only && e->code != ERR_OK)) {
+    bool nobody = e->code == ERR_UNREACHABLE || e->code == ERR_CERTIFICATE ||
+                  e->code == ERR_CONFIG || e->code == ERR_CLOSED;
+    if (nobody || refused || (only && e->code != ERR_OK)) {
         mcp__went_wrong(m, refused ? ERR_PROTOCOL : e->code, e->detail);
         return;
     }

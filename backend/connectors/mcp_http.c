@@ -121,7 +121,8 @@ void mcp_http__begin(struct exchange *x)
                              .headers = lines,
                              .body = get ? NULL : x->body,
                              .body_len = get ? 0 : strlen(x->body),
-                             .certificate = true};
+                             .certificate = true,
+                             .ca_file = conn__ca_file(w->conn)};
     struct error e = {0};
     x->wait = WAIT_NOT;
     x->generation = oauth__generation(w->auth);
@@ -267,11 +268,13 @@ static void delete_session(struct mcp_http *w)
         lines[n++] = auth;
     lines[n] = NULL;
     http_cancel(w->deleting);
-    w->deleting = http_start(
-        conn__loop(w->conn),
-        &(struct http_options){
-            .method = "DELETE", .url = w->url, .headers = lines, .total_ms = DELETE_LIMIT_MS},
-        &ops, w, NULL);
+    w->deleting = http_start(conn__loop(w->conn),
+                             &(struct http_options){.method = "DELETE",
+                                                    .url = w->url,
+                                                    .headers = lines,
+                                                    .total_ms = DELETE_LIMIT_MS,
+                                                    .ca_file = conn__ca_file(w->conn)},
+                             &ops, w, NULL);
     free(session);
     free(revision);
 }

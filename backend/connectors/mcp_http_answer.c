@@ -354,6 +354,11 @@ static void has_ended(struct exchange *x, long status, const struct error *e)
     }
 }
 
+static bool never_sent(enum err code)
+{
+    return code == ERR_UNREACHABLE || code == ERR_CERTIFICATE || code == ERR_CONFIG;
+}
+
 static void on_done(void *arg, const struct error *e, long status)
 {
     struct exchange *x = arg;
@@ -378,9 +383,7 @@ static void on_done(void *arg, const struct error *e, long status)
                           ? e
                           : &(struct error){ERR_CLOSED, "the server does not resume it"});
     else if (e->code && status < 200 && !x->stream)
-        mcp_http__lose(x,
-                       e->code == ERR_UNREACHABLE || e->code == ERR_CONFIG ? e->code : ERR_CLOSED,
-                       e->detail);
+        mcp_http__lose(x, never_sent(e->code) ? e->code : ERR_CLOSED, e->detail);
     else if (status < 200 || status > 299)
         has_failed(x, status, location);
     else

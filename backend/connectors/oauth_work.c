@@ -60,6 +60,8 @@ void oauth__fetch(struct oauth *a, const char *url, const char *content_type, st
                                                 .body_len = body ? body->len : 0,
                                                 .total_ms = STEP_LIMIT_MS,
                                                 .max_bytes = ANSWER_MAX,
+                                                .ca_file = conn__ca_file(a->conn),
+                                                .ca_besides = !oauth__same_origin(url, a->url),
                                                 .no_local = !oauth__is_loopback(a->url)},
                          &ops, a, &e);
     if (body && body->data)

@@ -58,6 +58,11 @@ const char *conn__name(const struct conn *c)
     return c->name;
 }
 
+const char *conn__ca_file(const struct conn *c)
+{
+    return c->ca_file;
+}
+
 struct vault *conn__vault(const struct conn *c)
 {
     return c->registry->setup.vault;
@@ -275,6 +280,7 @@ static struct conn *add(struct conn_registry *r, const char *name, const struct 
     c->tools_allow = xstrdup("");
     c->tools_deny = xstrdup("");
     c->alternative = xstrdup("");
+    c->ca_file = xstrdup("");
     c->enabled = true;
     c->state = CONN_STARTING;
     c->timeout_ms = 30000;
@@ -363,6 +369,7 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
     set_text(&c->tools_allow, conf_str(conf, "connector", name, "tools_allow"));
     set_text(&c->tools_deny, conf_str(conf, "connector", name, "tools_deny"));
     set_text(&c->alternative, conf_str(conf, "connector", name, "alternative"));
+    set_text(&c->ca_file, conf_str(conf, "connector", name, "ca_file"));
     c->fingerprint = conn__fingerprint(conf, name);
     const json_t *said = json_object_get(r->switches, name);
     c->enabled =
@@ -487,6 +494,7 @@ void conn__free_one(struct conn *c)
     free(c->tools_allow);
     free(c->tools_deny);
     free(c->alternative);
+    free(c->ca_file);
     free(c->fingerprint);
     free(c->version);
     free(c->protocol);

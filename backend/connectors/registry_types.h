@@ -40,7 +40,7 @@ struct conn {
     const struct conn_ops *ops;
     void *self;
     char *name, *region, *allowed_regions, *owner, *data, *about;
-    char *tools_allow, *tools_deny, *alternative;
+    char *tools_allow, *tools_deny, *alternative, *ca_file;
     enum conn__pin_mode pin_mode;
     struct conn__breaker breaker;
     bool taken_over;   /* the last call that came went to the alternative */

@@ -520,7 +520,9 @@ static void on_done(void *arg, const struct error *e, long status)
         run_fail(run, e->code, e->detail);
         return;
     }
-    conn__certificate(r->conn, http_cert_expires_at(run->http));
+    int64_t expires = http_cert_expires_at(run->http);
+    if (expires) /* a connection that was used before tells none */
+        conn__certificate(r->conn, expires);
     if (status < 200 || status > 299) {
         refused(run, status);
         return;
@@ -603,7 +605,8 @@ static void send_ask(struct run *run)
                                                   .body_len = body ? strlen(body) : 0,
                                                   .total_ms = 120000,
                                                   .max_bytes = REST_MAX_BODY,
-                                                  .certificate = true},
+                                                  .certificate = true,
+                                                  .ca_file = conn__ca_file(r->conn)},
                            &ops, run, &e);
     wipe_free(auth);
     wipe_free(body);

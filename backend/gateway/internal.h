@@ -33,8 +33,9 @@ struct gw__ops {
 struct gw__model {
     struct gw_model pub; /* its strings but kind and about are this struct's own */
     const struct gw__ops *ops;
-    char *key;    /* reference of the API key ("env:NAME"), "" none */
-    bool vectors; /* builtin: which of the two */
+    char *key;     /* reference of the API key ("env:NAME"), "" none */
+    char *ca_file; /* for http_options, or NULL */
+    bool vectors;  /* builtin: which of the two */
 };
 
 struct gw {

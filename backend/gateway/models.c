@@ -44,6 +44,7 @@ static void model_free(struct gw__model *m)
     free((char *)m->pub.url);
     free((char *)m->pub.currency);
     free(m->key);
+    free(m->ca_file);
     free(m);
 }
 
@@ -189,6 +190,7 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
                               conf_str(conf, "model", name, "currency"));
     free(m->key);
     m->key = xstrdup(key);
+    m->ca_file = xstrdup(conf_str(conf, "model", name, "ca_file"));
     m->pub.keyed = *key != '\0';
     m->pub.context = conf_int(conf, "model", name, "context");
     if (m->pub.context < 256)

@@ -122,7 +122,7 @@ static void on_done(void *arg, const struct error *e, long status)
     } else if (u->complete) {
         gw__finish(c, &(struct error){0}, u->reason);
     } else if (e->code != ERR_OK && u->received == 0) {
-        c->sent = e->code != ERR_UNREACHABLE;
+        c->sent = e->code != ERR_UNREACHABLE && e->code != ERR_CERTIFICATE && e->code != ERR_CONFIG;
         gw__upstream_fail(c, e->code, e->detail);
     } else if (status < 200 || status > 299) {
         u->status = status;
@@ -204,7 +204,8 @@ enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect
                              .headers = headers,
                              .body = text,
                              .body_len = strlen(text),
-                             .connect_ms = c->r.connect_ms};
+                             .connect_ms = c->r.connect_ms,
+                             .ca_file = c->m->ca_file};
     u->http = http_start(c->g->loop, &o, &http, c, e);
     if (!u->http)
         goto out;
