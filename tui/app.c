@@ -295,6 +295,7 @@ static bool do_global(struct tui__app *app, enum tui_action action)
         app->prompt[0] = 0;
         app->palette_at = 0;
         return true;
+    case ACTION_COMPLETE: /* nothing stands there that could be completed */
     case ACTION_NEXT_PANE:
         next_pane(app, 1);
         return true;

@@ -101,6 +101,12 @@ bool tui_input_insert(struct tui_input *in, const char *bytes, size_t len)
     return fits;
 }
 
+void tui_input_replace(struct tui_input *in, size_t from, const char *text)
+{
+    erase(in, from, in->cursor);
+    tui_input_insert(in, text, strlen(text));
+}
+
 void tui_input_set(struct tui_input *in, const char *text)
 {
     buf_clear(&in->text);

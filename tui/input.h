@@ -22,6 +22,8 @@ void tui_input_release(struct tui_input *in);
 /* Inserts typed or pasted text; what cannot stand in a line (controls, invisible characters) is
  * left out. False: there was no room for all of it. */
 bool tui_input_insert(struct tui_input *in, const char *bytes, size_t len);
+/* Puts a text in the place of what stands between a byte offset and the cursor. */
+void tui_input_replace(struct tui_input *in, size_t from, const char *text);
 bool tui_input_action(struct tui_input *in, enum tui_action action);
 /* Rows that the text takes at a width, at least 1. */
 int tui_input_rows(struct tui_input *in, int width);

@@ -500,6 +500,8 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
         texts_trim(c);
     }
     rule_draw(c, a, c->height, focused);
+    if (focused && c->writing)
+        chat_complete_draw(c, text);
     tui_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), focused && c->writing);
     if (focused && !c->writing)
         tui_cursor(text, c->height - 1, 0);
@@ -586,9 +588,8 @@ static bool chat_scroll(struct chat *c, enum tui_action action)
     }
 }
 
-static bool chat_action(void *self, enum tui_action action)
+static bool act(struct chat *c, enum tui_action action)
 {
-    struct chat *c = self;
     if (chat_scroll(c, action))
         return true;
     switch (action) {
@@ -633,11 +634,22 @@ static bool chat_action(void *self, enum tui_action action)
     }
 }
 
+static bool chat_action(void *self, enum tui_action action)
+{
+    struct chat *c = self;
+    if (c->writing && chat_complete_action(c, action))
+        return true;
+    bool took = act(c, action);
+    chat_complete_typed(c);
+    return took;
+}
+
 static bool chat_text(void *self, const char *bytes, size_t len)
 {
     struct chat *c = self;
     if (!tui_input_insert(&c->input, bytes, len))
         tui_say(_("a question has at most %d bytes"), TUI_INPUT_MAX);
+    chat_complete_typed(self);
     return true;
 }
 
@@ -650,10 +662,13 @@ static bool chat_click(void *self, int y, int x, bool twice)
 {
     struct chat *c = self;
     c->writing = true;
+    if (chat_complete_click(c, y))
+        return true;
     if (twice && y < c->height)
         sources_open(c);
     if (y >= c->input_y)
         tui_input_click(&c->input, y - c->input_y, x);
+    chat_complete_typed(c);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "views/chat_commands.h"
 #include "backend/base/text.h"
 #include "tui/form.h"
+#include "views/chat_words.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@ void chat_commands_release(struct chat_commands *k)
     free(k->question);
     free(k->typed);
     tui_text_free(k->listed);
+    chat_complete_release(&k->complete);
 }
 
 static void set_text(char **field, const char *text)
@@ -191,14 +193,11 @@ static void prompt_filled(void *view, const json_t *value)
     tui_call(view, WIRE_prompts_get, params, got_prompt);
 }
 
-/* A form for the arguments, filled with the words that were typed, in order; the last takes the
- * rest. */
-static json_t *prompt_schema(const json_t *arguments, const char *typed, json_t *initial)
+static json_t *prompt_schema(const json_t *arguments)
 {
     json_t *schema = json_object(), *properties = json_object(), *required = json_array();
     const json_t *one;
-    size_t i, n = json_array_size(arguments);
-    const char *rest = typed;
+    size_t i;
     json_array_foreach(arguments, i, one)
     {
         json_t *field = json_object();
@@ -208,11 +207,6 @@ static json_t *prompt_schema(const json_t *arguments, const char *typed, json_t 
         json_put(properties, name, field);
         if (json_flag(one, "required", false))
             json_array_append_new(required, json_text(name, strlen(name)));
-        rest += strspn(rest, " ");
-        size_t len = i + 1 < n ? strcspn(rest, " ") : strlen(rest);
-        if (len)
-            json_put(initial, name, json_text(rest, len));
-        rest += len;
     }
     json_puts(schema, "type", "object");
     json_put(schema, "properties", properties);
@@ -253,7 +247,7 @@ static void got_prompt_list(void *view, const json_t *result, const struct error
     }
     set_text(&k->prompt, json_str(prompt, "name", ""));
     const json_t *arguments = json_object_get(prompt, "arguments");
-    json_t *initial = json_object(), *schema = prompt_schema(arguments, k->typed, initial);
+    json_t *initial = chat_words_values(arguments, k->typed), *schema = prompt_schema(arguments);
     if (json_array_size(arguments) == 0) {
         prompt_filled(view, initial);
     } else {

@@ -1,8 +1,7 @@
 /* Commands in the chat's input line, and the questions that MCP servers ask of the person in front:
- *   /CONNECTOR:PROMPT [arguments]   a prompt of an MCP server, into the input line
- *   /prompts                        which there are
- *   /answer, /decline               the oldest open question of a server: a form, a URL, a model's
- * answer
+ *   /CONNECTOR:PROMPT [arguments]   a prompt of an MCP server, into the input line; its arguments
+ * as chat_words.h reads them /prompts                        which there are /answer, /decline the
+ * oldest open question of a server: a form, a URL, a model's answer
  *
  * Q1 A question never takes the keyboard by itself: a notice says that it is there.
  * Q2 A URL is shown whole, with its host apart, and nobody opens it but the person. */
@@ -10,6 +9,7 @@
 #define CHAT_COMMANDS_H
 
 #include "tui/input.h"
+#include "views/chat_complete.h"
 #include "views/view.h"
 
 struct chat_commands { /* zeroed: nothing is known */
@@ -19,6 +19,7 @@ struct chat_commands { /* zeroed: nothing is known */
     char *typed;    /* what stood behind the prompt's name */
     unsigned listing;
     struct tui_text *listed;
+    struct chat_complete complete;
 };
 
 /* The view's own; implemented by the view that has the commands. */
