@@ -6,7 +6,8 @@
  *   half-open -> closed     the one call that is let through had an answer
  *             -> open       it had none
  *
- * An answer is an answer also when the tool says in it that it failed: the system works. */
+ * An answer is an answer also when the tool says in it that it failed, or when it finds fault with
+ * what was asked (REFUSED): the system works. */
 #include "backend/base/clock.h"
 #include "backend/connectors/registry_types.h"
 #include <string.h>
@@ -57,12 +58,18 @@ static bool counts(enum err code)
            code == ERR_PROTOCOL || code == ERR_UPSTREAM;
 }
 
+enum err conn__http_error(long status)
+{
+    return status >= 400 && status < 500 && status != 408 && status != 429 ? ERR_REFUSED
+                                                                           : ERR_UPSTREAM;
+}
+
 void conn__breaker_end(struct conn__breaker *b, enum err code, bool probe)
 {
     bool failed = counts(code);
     if (probe)
         b->probing = false;
-    if (code != ERR_OK && !failed)
+    if (code != ERR_OK && code != ERR_REFUSED && !failed)
         return; /* refused, cancelled: says nothing of the system */
     unsigned at = b->next++ % BREAKER_WINDOW;
     b->failed[at] = failed;

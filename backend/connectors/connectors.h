@@ -168,6 +168,8 @@ json_t *conn_tools_json(struct conn_registry *r, const char *connector);
  * changes: names, a line each; NULL: none; the caller frees. */
 enum err conn_reload(struct conn_registry *r, const struct conf *conf, char **changes,
                      struct error *e);
+/* What is wrong with the registry's own files, for an alert: the i-th; NULL: no more. */
+const char *conn_trouble(const struct conn_registry *r, unsigned i);
 /* True once every enabled connector has left CONN_STARTING. */
 bool conn_settled(const struct conn_registry *r);
 const char *

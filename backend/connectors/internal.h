@@ -68,6 +68,9 @@ void conn__call_done(struct conn_call *call, bool is_error, char *text, json_t *
 void conn__call_done_whole(struct conn_call *call, bool is_error, char *text, size_t text_bytes,
                            json_t *content, json_t *data);
 void conn__call_fail(struct conn_call *call, enum err code, const char *why);
+/* What an HTTP status that is no success means: REFUSED for 4xx, which never opens the breaker, but
+ * for 408 and 429, which tell of the peer's state as 5xx do: UPSTREAM. */
+enum err conn__http_error(long status);
 /* The peer works on it: the time limit begins anew, up to the call's max_ms in all. */
 void conn__call_progress(struct conn_call *call, double progress, double total,
                          const char *message);

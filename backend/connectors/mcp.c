@@ -224,6 +224,14 @@ static void note_message(struct mcp *m, const json_t *message)
     free(text);
 }
 
+/* An answer that finds fault with what was asked: the server itself works. */
+static enum err code_of(int64_t code)
+{
+    bool ours = code == MCP_E_METHOD || code == MCP_E_PARAMS || code == MCP_E_REQUEST ||
+                code == MCP_E_URL_NEEDED;
+    return ours ? ERR_REFUSED : ERR_UPSTREAM;
+}
+
 static void got_answer(struct mcp *m, const json_t *message, const json_t *id)
 {
     struct mcp_request *r =
@@ -236,8 +244,8 @@ static void got_answer(struct mcp *m, const json_t *message, const json_t *id)
                  *error = json_object_get(message, "error");
     struct error e = {0};
     if (json_is_object(error))
-        err_set(&e, ERR_UPSTREAM, "error %lld: %.180s", (long long)json_int(error, "code", 0),
-                json_str(error, "message", "no message"));
+        err_set(&e, code_of(json_int(error, "code", 0)), "error %lld: %.180s",
+                (long long)json_int(error, "code", 0), json_str(error, "message", "no message"));
     else if (!json_is_object(result))
         err_set(&e, ERR_PROTOCOL, "the answer has neither result nor error");
     else if (mcp__input_required(m, r, result))

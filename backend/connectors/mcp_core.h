@@ -24,6 +24,7 @@ enum {
 };
 /* JSON-RPC errors that mean something here. */
 enum {
+    MCP_E_REQUEST = -32600,
     MCP_E_METHOD = -32601,
     MCP_E_PARAMS = -32602,
     MCP_E_REJECTED = -1, /* a person said no to sampling */

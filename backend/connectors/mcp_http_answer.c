@@ -107,7 +107,7 @@ static void old_refused(struct mcp_http *w)
     for (struct exchange *x = w->first; x; x = x->next) {
         if (!x->first_error)
             continue;
-        mcp_http__lose(x, ERR_UPSTREAM, x->first_error);
+        mcp_http__lose(x, conn__http_error(x->status), x->first_error);
         return;
     }
 }
@@ -259,7 +259,7 @@ static void has_failed(struct exchange *x, long status, const char *location)
     if (x->first && !x->w->old && (status == 400 || status == 404 || status == 405))
         try_old(x, why.data);
     else
-        mcp_http__lose(x, ERR_UPSTREAM, why.data);
+        mcp_http__lose(x, conn__http_error(status), why.data);
     buf_release(&why);
     json_decref(answer);
 }

@@ -8,10 +8,15 @@
  * Invariants
  * P1 The hash is SHA-256 over the canonical JSON (RFC 8785) of name, title, description, both
  *    schemas and annotations, as the server gave them, before anything is cut for the screen.
- * P2 $STATE/connectors/pins.json holds {connector: {tool: {hash, definition}}}, hash null for a
- *    revoked one. It is replaced as a whole; when it cannot be read, everything counts as new and
- *    waits for a person: a lost file must not approve what it would have stopped.
- * P3 Tools that this program itself defines are pinned always: they change with it only. */
+ * P2 $STATE/connectors/pins.json holds {version, pins: {connector: {tool: {hash, definition}}},
+ *    lost: {connector: true}, mac}, hash null for a revoked one. It is replaced as a whole. When it
+ *    cannot be read, was changed by somebody else or is gone, every connector of the configuration
+ *    is lost: its tools wait for a person, over restarts too: a lost file must not approve what it
+ *    would have stopped. Trusting a whole connector ends that.
+ * P3 Tools that this program itself defines are pinned always: they change with it only.
+ * P4 mac is HMAC-SHA-256 of the rest under a key that is a secret of the vault, made with the first
+ *    pin: whoever can write the file cannot approve a tool. While there is no such key, a file of
+ *    an earlier version, which had none, counts; without a vault nothing is authenticated. */
 #include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
 #include <fnmatch.h>
@@ -19,7 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILE_MAX = 64 << 20, SAVE_MS = 200 };
+enum { FILE_MAX = 64 << 20, SAVE_MS = 200, AGAIN_MS = 5000, VERSION = 2, KEY_BYTES = 32 };
+#define KEY_NAME "connectors.pins"
 
 /* ---- definitions ---- */
 
@@ -102,19 +108,145 @@ enum err conn__state_write(const struct conn_registry *r, const char *name, cons
     return code;
 }
 
+/* P4. NOT_FOUND: there is none yet, and none is to be made. */
+static enum err get_key(const struct conn_registry *r, bool make, struct vault_text *out,
+                        struct error *e)
+{
+    struct vault *v = r->setup.vault;
+    uint8_t random[KEY_BYTES];
+    char hex[2 * KEY_BYTES + 1];
+    enum err code = vault_text_get(v, "secret:" KEY_NAME, out, e);
+    if (code != ERR_NOT_FOUND || !make)
+        return code;
+    if (vault_step(v) != VAULT_STEADY)
+        return err_set(e, ERR_BUSY, "the master key is being replaced");
+    vault_random(random, sizeof random);
+    text_hex(random, sizeof random, hex);
+    vault_text_put(out, hex, sizeof hex - 1);
+    explicit_bzero(random, sizeof random);
+    explicit_bzero(hex, sizeof hex);
+    return vault_secret_set(v, KEY_NAME, out, e);
+}
+
+static void mac_of(json_t *pins, json_t *lost, const struct vault_text *key,
+                   char out[2 * VAULT_HASH + 1])
+{
+    uint8_t mac[VAULT_HASH];
+    json_t *rest = json_object();
+    json_put(rest, "pins", json_incref(pins));
+    json_put(rest, "lost", json_incref(lost));
+    char *text = json_write(rest);
+    vault_hmac(key->text, key->len, text, strlen(text), mac);
+    text_hex(mac, sizeof mac, out);
+    free(text);
+    json_decref(rest);
+}
+
+static enum err save(struct conn_registry *r, struct error *e)
+{
+    struct vault_text key = {0};
+    enum err code = r->setup.vault ? get_key(r, true, &key, e) : ERR_OK;
+    if (code == ERR_OK) {
+        char mac[2 * VAULT_HASH + 1];
+        json_t *whole = json_object();
+        json_puti(whole, "version", VERSION);
+        json_put(whole, "pins", json_incref(r->pins));
+        json_put(whole, "lost", json_incref(r->pins_lost));
+        if (key.text) {
+            mac_of(r->pins, r->pins_lost, &key, mac);
+            json_puts(whole, "mac", mac);
+        }
+        code = conn__state_write(r, "pins.json", whole, e);
+        json_decref(whole);
+    }
+    vault_text_wipe(&key);
+    return code;
+}
+
 static void save_now(void *arg)
 {
     struct conn_registry *r = arg;
     struct error e = {0};
-    if (r->pins_dirty && conn__state_write(r, "pins.json", r->pins, &e) != ERR_OK && r->first)
+    if (!r->pins_dirty)
+        return;
+    enum err code = save(r, &e);
+    r->pins_dirty = code == ERR_BUSY;
+    if (code == ERR_BUSY)
+        loop_timer_start(r->pins_timer, AGAIN_MS, 0);
+    else if (code != ERR_OK && r->first)
         conn__failed(r->first, e.code, e.detail);
-    r->pins_dirty = false;
+}
+
+static bool is_authentic(const json_t *file, const struct vault_text *key)
+{
+    char want[2 * VAULT_HASH + 1];
+    const char *have = json_str(file, "mac", "");
+    mac_of(json_object_get(file, "pins"), json_object_get(file, "lost"), key, want);
+    return strlen(have) == sizeof want - 1 && vault_equal(have, want, sizeof want - 1);
+}
+
+/* What is wrong with a file (no members: there is none); NULL: nothing. P2, P4 */
+static const char *find_fault(const struct conn_registry *r, const json_t *file)
+{
+    struct vault_text key = {0};
+    struct error e = {0};
+    enum err code = r->setup.vault ? get_key(r, false, &key, &e) : ERR_NOT_FOUND;
+    bool older = !json_object_get(file, "version");
+    bool formed = older || (json_int(file, "version", 0) == VERSION &&
+                            json_is_object(json_object_get(file, "pins")) &&
+                            json_is_object(json_object_get(file, "lost")));
+    const char *fault = NULL;
+    if (code != ERR_OK && code != ERR_NOT_FOUND)
+        fault = "cannot be authenticated: the vault does not give its key";
+    else if (code == ERR_OK && !json_object_size(file))
+        fault = "is gone";
+    else if (!formed)
+        fault = "is not in form";
+    else if (code == ERR_OK && (older || !is_authentic(file, &key)))
+        fault = "was changed by somebody else than this console";
+    else if (code == ERR_NOT_FOUND && json_object_get(file, "mac"))
+        fault = "cannot be authenticated: its key is gone from the vault";
+    vault_text_wipe(&key);
+    return fault;
 }
 
 void conn__pins_open(struct conn_registry *r)
 {
-    r->pins = conn__state_read(r, "pins.json", &r->pins_damaged);
+    json_t *file = conn__state_read(r, "pins.json", &r->pins_damaged);
+    const char *fault = r->pins_damaged ? "cannot be read" : find_fault(r, file);
+    bool older = !json_object_get(file, "version");
+    r->pins_damaged = fault != NULL;
+    r->pins = fault ? json_object() : json_incref(older ? file : json_object_get(file, "pins"));
+    r->pins_lost = fault || older ? json_object() : json_incref(json_object_get(file, "lost"));
+    r->pins_words = xasprintf("what was approved of some connectors' tools is not known (connectors"
+                              "/pins.json %s): they wait for `mcp-console connectors trust NAME`",
+                              fault ? fault : "was damaged");
     r->pins_timer = loop_timer_new(r->loop, save_now, r);
+    if (!fault && older && json_object_size(file) && r->setup.vault) { /* from now on it counts */
+        r->pins_dirty = true;
+        loop_timer_start(r->pins_timer, SAVE_MS, 0);
+    }
+    json_decref(file);
+}
+
+void conn__pins_lost(struct conn *c)
+{
+    if (c->registry->pins_damaged && c->ops->asks)
+        json_put(c->registry->pins_lost, c->name, json_true());
+}
+
+static bool is_lost(const struct conn *c)
+{
+    return json_is_true(json_object_get(c->registry->pins_lost, c->name));
+}
+
+const char *conn__pins_words(const struct conn_registry *r)
+{
+    for (const struct conn *c = r->first; c; c = c->next) {
+        if (c->ops->asks && c->pin_mode != CONN__PIN_OFF && is_lost(c))
+            return r->pins_words;
+    }
+    return NULL;
 }
 
 void conn__pins_close(struct conn_registry *r)
@@ -124,7 +256,10 @@ void conn__pins_close(struct conn_registry *r)
     loop_timer_free(r->pins_timer);
     r->pins_timer = NULL;
     json_decref(r->pins);
-    r->pins = NULL;
+    json_decref(r->pins_lost);
+    r->pins = r->pins_lost = NULL;
+    free(r->pins_words);
+    r->pins_words = NULL;
 }
 
 static void touch(struct conn_registry *r)
@@ -207,7 +342,7 @@ static void judge(struct conn *c, struct conn__tool *t, size_t *first_seen)
         t->pin = strcmp(known, hash) == 0 ? CONN_PINNED : CONN_PIN_CHANGED;
         if (t->pin == CONN_PIN_CHANGED && !told_before(c, t))
             tell(c, "conn.drift", drift_of(c, t));
-    } else if (c->pin_mode == CONN__PIN_AUTO && !c->registry->pins_damaged) {
+    } else if (c->pin_mode == CONN__PIN_AUTO && !is_lost(c)) {
         pin(c, t);
         ++*first_seen;
     } else {
@@ -292,9 +427,11 @@ enum err conn_trust(struct conn_registry *r, const char *name, const char *tool,
     }
     if (tool && !*count)
         return err_set(e, ERR_NOT_FOUND, "connector %s has no tool %s", name, tool);
+    if (!tool && !revoke)
+        json_object_del(r->pins_lost, name);
     loop_timer_stop(r->pins_timer);
     r->pins_dirty = false;
-    return conn__state_write(r, "pins.json", r->pins, e);
+    return save(r, e);
 }
 
 json_t *conn_drift(struct conn_registry *r, const char *name)

@@ -12,7 +12,10 @@
  * R1 A connector is running exactly while ops->start was called and neither stop nor a report of
  * its death came since; up implies running. R2 At most one of check_timer and restart_timer is
  * armed: the first while up, the second while down. R3 The n-th restart in a row waits min(500 ms *
- * 2^n, 30 s) * 0.8..1.2; n is reset by STABLE_MS of life. */
+ * 2^n, 30 s) * 0.8..1.2; n is reset by STABLE_MS of life. R4 The first check is made at once; the
+ * others at the connector's own phase of its period, so that many do not check together. R5 What a
+ * person switched off stays off: when that is not known any more, every configured connector is off
+ * until a person says otherwise. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
@@ -176,8 +179,9 @@ void conn__up(struct conn *c, const char *version, const char *protocol)
     c->version = version && *version ? xstrndup(version, 128) : NULL;
     c->protocol = protocol && *protocol ? xstrndup(protocol, 32) : NULL;
     loop_timer_stop(c->check_limit);
+    c->in_phase = false;
     loop_timer_start(c->check_timer, c->check_ms < FIRST_CHECK_MS ? c->check_ms : FIRST_CHECK_MS,
-                     c->check_ms);
+                     0);
     set_state(c, CONN_OK);
 }
 
@@ -229,6 +233,17 @@ void conn__checked(struct conn *c, double latency_ms, enum err code, const char 
     }
 }
 
+/* R4: from now to the next moment of the clock that is c's. The phase comes from its name (FNV-1a,
+ * 64 bits), so that it is the same in every run. */
+static uint64_t until_phase(const struct conn *c)
+{
+    uint64_t hash = 0xcbf29ce484222325ULL;
+    for (const char *p = c->name; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
+    uint64_t phase = (hash ^ (hash >> 32)) % c->check_ms, now = clock_mono_ms() % c->check_ms;
+    return phase > now ? phase - now : phase + c->check_ms - now;
+}
+
 static void check_now(struct conn *c)
 {
     if (!c->up || c->checking)
@@ -242,7 +257,11 @@ static void check_now(struct conn *c)
 
 static void on_check(void *arg)
 {
-    check_now(arg);
+    struct conn *c = arg;
+    if (!c->in_phase)
+        loop_timer_start(c->check_timer, until_phase(c), c->check_ms);
+    c->in_phase = true;
+    check_now(c);
 }
 
 /* Either a start or a check took too long. */
@@ -371,6 +390,8 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
     set_text(&c->alternative, conf_str(conf, "connector", name, "alternative"));
     set_text(&c->ca_file, conf_str(conf, "connector", name, "ca_file"));
     c->fingerprint = conn__fingerprint(conf, name);
+    if (r->switches_damaged) /* R5 */
+        json_put(r->switches, name, json_false());
     const json_t *said = json_object_get(r->switches, name);
     c->enabled =
         json_is_boolean(said) ? json_is_true(said) : conf_flag(conf, "connector", name, "enabled");
@@ -378,8 +399,21 @@ static enum err add_configured(struct conn_registry *r, const struct conf *conf,
         c->state = CONN_DISABLED;
     c->timeout_ms = bounded(conf_int(conf, "connector", name, "timeout_ms"), 10, 3600000);
     c->check_ms = bounded(conf_int(conf, "connector", name, "check_ms"), 100, 86400000);
+    conn__pins_lost(c);
     c->self = c->ops->make(c, conf, e);
     return c->self ? ERR_OK : ERR_CONFIG;
+}
+
+static void read_switches(struct conn_registry *r)
+{
+    const char *name;
+    json_t *said;
+    r->switches = conn__state_read(r, "switches.json", &r->switches_damaged);
+    json_object_foreach(r->switches, name, said)
+    {
+        if (!json_is_boolean(said))
+            r->switches_damaged = true;
+    }
 }
 
 struct conn_registry *conn_new(const struct conn_setup *s, struct error *e)
@@ -388,9 +422,8 @@ struct conn_registry *conn_new(const struct conn_setup *s, struct error *e)
     const struct conf *conf = s->conf;
     r->setup = *s;
     r->loop = s->loop;
-    bool damaged;
     conn__pins_open(r);
-    r->switches = conn__state_read(r, "switches.json", &damaged); /* damaged: as configured */
+    read_switches(r);
     size_t n = conf_names(conf, "connector", NULL, 0);
     const char **names = xcalloc(n + 1, sizeof *names);
     conf_names(conf, "connector", names, n);
@@ -661,7 +694,10 @@ enum err conn_enable(struct conn_registry *r, const char *name, bool on, struct 
             json_put(r->switches, name, json_incref(before));
         else
             json_object_del(r->switches, name);
-    } else if (on != c->enabled) {
+    } else {
+        r->switches_damaged = false; /* the file is whole again, and has what was assumed */
+    }
+    if (code == ERR_OK && on != c->enabled) {
         c->enabled = on;
         if (!on)
             conn__stop_now(c, "the connector is disabled", true);
@@ -671,6 +707,21 @@ enum err conn_enable(struct conn_registry *r, const char *name, bool on, struct 
     }
     json_decref(before);
     return code;
+}
+
+const char *conn_trouble(const struct conn_registry *r, unsigned i)
+{
+    const char *const all[] = {
+        conn__pins_words(r),
+        r->switches_damaged
+            ? "connectors/switches.json is damaged: which connectors were switched off is not "
+              "known, and every configured one is off until `mcp-console connectors enable NAME`"
+            : NULL};
+    for (unsigned k = 0; k < sizeof all / sizeof *all; k++) {
+        if (all[k] && i-- == 0)
+            return all[k];
+    }
+    return NULL;
 }
 
 bool conn_settled(const struct conn_registry *r)

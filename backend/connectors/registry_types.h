@@ -60,6 +60,7 @@ struct conn {
 
     struct loop_timer *check_timer, *check_limit, *restart_timer;
     bool checking;
+    bool in_phase; /* the first check was made: R4 */
     uint64_t check_started_ms;
     unsigned check_failures; /* in a row */
     unsigned attempts;       /* starts in a row that did not last */
@@ -82,10 +83,13 @@ struct conn_registry {
     struct loop *loop;
     struct conn *first;
     bool started, closing, killed;
-    json_t *pins; /* pins.c */
+    json_t *pins;      /* pins.c */
+    json_t *pins_lost; /* {connector: true} */
     bool pins_damaged, pins_dirty;
+    char *pins_words; /* why approvals are lost, or NULL */
     struct loop_timer *pins_timer;
     json_t *switches; /* {name: enabled} where a person said otherwise than the configuration */
+    bool switches_damaged;
     struct conn *next_ones;        /* reload.c: what is to be swapped in, first the next */
     struct loop_timer *swap_timer; /* or NULL */
     uint64_t swap_since_ms;
@@ -127,6 +131,9 @@ const struct conn__tool *conn__tool_find(const struct conn *c, const char *name)
 json_t *conn__definition_of(const struct conn_definition *d);
 void conn__pins_open(struct conn_registry *r);
 void conn__pins_close(struct conn_registry *r);
+void conn__pins_lost(struct conn *c); /* notes that, where the file is damaged: P2 */
+/* Why tools of connectors wait that were approved once; NULL: none do. */
+const char *conn__pins_words(const struct conn_registry *r);
 void conn__pins_judge(struct conn *c, struct conn__tool *tools, size_t n);
 bool conn__listed(const struct conn *c, const char *tool);
 /* A file of $STATE/connectors; an empty object if there is none, or it is damaged. */

@@ -152,6 +152,8 @@ enum err conn_reload(struct conn_registry *r, const struct conf *conf, char **ch
     setup.conf = conf;
     setup.changed = NULL;
     setup.told = NULL;
+    if (!r->switches_damaged && json_object_size(r->switches)) /* what is known here counts */
+        conn__state_write(r, "switches.json", r->switches, NULL);
     struct conn_registry *fresh = conn_new(&setup, e);
     if (!fresh)
         return ERR_CONFIG;

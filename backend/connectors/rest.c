@@ -447,7 +447,7 @@ static void refused(struct run *run, long status)
         conn__call_done(run->call, true, clean, NULL);
         run_free(run);
     } else {
-        run_fail(run, status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, why);
+        run_fail(run, status == 429 ? ERR_OVERLOADED : conn__http_error(status), why);
     }
     free(why);
 }

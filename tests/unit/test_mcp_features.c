@@ -356,7 +356,7 @@ static void test_url(void **state)
     struct harness h;
     struct answer a;
     open_era(&h, "stateful", "");
-    assert_int_equal(harness_call(&h, "url", "{}", 5000, &a), ERR_UPSTREAM);
+    assert_int_equal(harness_call(&h, "url", "{}", 5000, &a), ERR_REFUSED);
     answer_release(&a);
     assert_string_equal(seen.kind, "url");
     assert_string_equal(seen.host, "example.com");

@@ -197,7 +197,7 @@ static void faults_are_named_and_nothing_is_sent_twice(void **state)
                 {"closed", ERR_CLOSED, ""},
                 {"hang", ERR_TIMEOUT, ""},
                 {"status", ERR_UPSTREAM, "HTTP 500: out of order"},
-                {"forbidden", ERR_UPSTREAM, "HTTP 403: Invalid Host"},
+                {"forbidden", ERR_REFUSED, "HTTP 403: Invalid Host"},
                 {"redirect", ERR_UPSTREAM, "redirects to http://127.0.0.1:9/elsewhere"},
                 {"html", ERR_PROTOCOL, "no JSON-RPC"},
                 {"giant", ERR_TOO_BIG, "16 MiB"}};
@@ -212,6 +212,29 @@ static void faults_are_named_and_nothing_is_sent_twice(void **state)
         assert_true(harness_wait(&h, CONN_OK, 1000)); /* C4: the connector stays up */
         harness_shut(&h);
         assert_int_equal(times(rows[i].mode, "tools/call"), 1); /* C3 */
+    }
+}
+
+/* What finds fault with the caller opens no breaker; what breaks does. */
+static void refusals_leave_the_breaker_closed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *mode, *breaker;
+    } rows[] = {{"forbidden", "closed"}, {"status", "open"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct harness h;
+        struct answer a;
+        up(&h, rows[i].mode);
+        for (int n = 0; n < 6; n++) {
+            assert_int_not_equal(harness_call(&h, "echo", "{}", 3000, &a), ERR_OK);
+            answer_release(&a);
+        }
+        json_t *row = harness_row(&h);
+        assert_string_equal(json_str(json_object_get(row, "breaker"), "state", ""),
+                            rows[i].breaker);
+        json_decref(row);
+        harness_shut(&h);
     }
 }
 
@@ -554,6 +577,7 @@ int main(void)
         cmocka_unit_test(a_sign_in_by_pasting_is_kept_and_refreshed),
         cmocka_unit_test(a_sign_in_by_the_browser),
         cmocka_unit_test(a_sign_in_by_device),
+        cmocka_unit_test(refusals_leave_the_breaker_closed),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

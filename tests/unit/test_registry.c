@@ -10,6 +10,7 @@ struct place {
     char *dir, *about, told[8][64];
     char difference[4096];
     int told_count;
+    struct vault *vault; /* or NULL */
 };
 
 static void on_told(void *arg, const char *type, const char *name, const json_t *data)
@@ -48,6 +49,7 @@ static void place_make(struct place *p)
 
 static void place_free(struct place *p)
 {
+    vault_close(p->vault);
     char *command = xasprintf("rm -rf '%s'", p->dir);
     assert_int_equal(system(command), 0);
     free(command);
@@ -74,6 +76,7 @@ static void start(struct harness *h, struct place *p, const char *text, const ch
     h->extra = p;
     struct conn_setup setup = {.loop = h->loop,
                                .conf = h->conf,
+                               .vault = p->vault,
                                .state_dir = p->dir,
                                .changed = harness_changed,
                                .told = on_told,
@@ -210,6 +213,76 @@ static void test_pins_ask_and_damage(void **state)
     place_free(&p);
 }
 
+/* What is written in a file of $STATE/connectors. */
+static void overwrite(const struct place *p, const char *name, const char *from, const char *to)
+{
+    enum { ROOM = 1 << 20 };
+    char *path = xasprintf("%s/connectors/%s", p->dir, name), *text = xcalloc(ROOM, 1);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    assert_true(fread(text, 1, ROOM - 1, f) > 0);
+    fclose(f);
+    char *at = strstr(text, from);
+    assert_non_null(at);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, (size_t)(at - text), f), (size_t)(at - text));
+    assert_true(fputs(to, f) >= 0 && fputs(at + strlen(from), f) >= 0);
+    fclose(f);
+    free(path);
+    free(text);
+}
+
+/* Somebody who can write the file, or remove it, approves nothing (P2, P4): a changed hash, and a
+ * file that is gone. */
+static void test_pins_authentic(void **state)
+{
+    (void)state;
+    struct place p;
+    struct harness h;
+    struct error e = {0};
+    char detail[256];
+    size_t count;
+    place_make(&p);
+    p.vault = vault_open(p.dir, true, &e);
+    assert_non_null(p.vault);
+    describe(&p, "Tells about cats.");
+    char *text = with_about(&p, ""), *pins = xasprintf("%s/connectors/pins.json", p.dir);
+    start(&h, &p, text, "t");
+    harness_shut(&h);
+    start(&h, &p, text, "t"); /* its own file counts */
+    pin_is(&h, "about", "pinned");
+    assert_null(conn_trouble(h.registry, 0));
+    harness_shut(&h);
+    for (int gone = 0; gone < 2; gone++) {
+        if (gone)
+            assert_int_equal(unlink(pins), 0);
+        else
+            overwrite(&p, "pins.json", "Tells about cats.", "Tells about dogs.");
+        start(&h, &p, text, "t");
+        pin_is(&h, "about", "new");
+        pin_is(&h, "echo", "new");
+        assert_non_null(
+            strstr(conn_trouble(h.registry, 0), gone ? "is gone" : "changed by somebody else"));
+        assert_int_equal(ask(&h, "fail", detail, sizeof detail), ERR_DENIED);
+        assert_int_equal(conn_trust(h.registry, "t", "about", false, &count, &e), ERR_OK);
+        harness_shut(&h);
+        start(&h, &p, text, "t"); /* one tool was approved, the others still wait */
+        pin_is(&h, "about", "pinned");
+        pin_is(&h, "echo", "new");
+        assert_non_null(conn_trouble(h.registry, 0));
+        assert_int_equal(conn_trust(h.registry, "t", NULL, false, &count, &e), ERR_OK);
+        assert_null(conn_trouble(h.registry, 0));
+        harness_shut(&h);
+        start(&h, &p, text, "t");
+        pin_is(&h, "echo", "pinned");
+        harness_shut(&h);
+    }
+    free(pins);
+    free(text);
+    place_free(&p);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -275,6 +348,13 @@ static void test_breaker(void **state)
         conn__breaker_end(&b, ERR_TIMEOUT, false);
     conn__breaker_end(&b, ERR_OK, false); /* not in a row any more */
     conn__breaker_end(&b, ERR_DENIED, false);
+    for (int i = 0; i < 20; i++) /* the system works: what was asked is wrong */
+        conn__breaker_end(&b, ERR_REFUSED, false);
+    assert_int_equal(conn__http_error(400), ERR_REFUSED);
+    assert_int_equal(conn__http_error(403), ERR_REFUSED);
+    assert_int_equal(conn__http_error(408), ERR_UPSTREAM);
+    assert_int_equal(conn__http_error(429), ERR_UPSTREAM);
+    assert_int_equal(conn__http_error(503), ERR_UPSTREAM);
     assert_string_equal(conn__breaker_state(&b), "closed");
     for (int i = 0; i < 5; i++)
         conn__breaker_end(&b, ERR_UNREACHABLE, false);
@@ -353,6 +433,72 @@ static void test_switches(void **state)
     assert_int_equal(conn_enable(h.registry, "t", true, &e), ERR_OK);
     assert_true(harness_wait(&h, CONN_OK, 5000));
     harness_shut(&h);
+    place_free(&p);
+}
+
+/* R5: a damaged file of switches switches everything off, not on. */
+static void test_switches_damaged(void **state)
+{
+    (void)state;
+    struct place p;
+    struct harness h;
+    struct error e = {0};
+    static const char text[] = "[connector \"t\"]\n" SERVER "\n[connector \"u\"]\n" SERVER "\n";
+    place_make(&p);
+    start(&h, &p, text, "t");
+    assert_int_equal(conn_enable(h.registry, "t", false, &e), ERR_OK);
+    harness_shut(&h);
+    overwrite(&p, "switches.json", "false", "\"off\"");
+    start(&h, &p, text, "t");
+    assert_true(harness_wait(&h, CONN_DISABLED, 100));
+    h.name = "u";
+    assert_true(harness_wait(&h, CONN_DISABLED, 100));
+    assert_non_null(strstr(conn_trouble(h.registry, 0), "switches.json is damaged"));
+    assert_int_equal(conn_enable(h.registry, "u", true, &e), ERR_OK);
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    assert_null(conn_trouble(h.registry, 0));
+    harness_shut(&h);
+    start(&h, &p, text, "t"); /* and what was not switched on stays off */
+    assert_true(harness_wait(&h, CONN_DISABLED, 100));
+    harness_shut(&h);
+    place_free(&p);
+}
+
+static bool until_checked(struct harness *h)
+{
+    json_t *rows = conn_list(h->registry), *row;
+    size_t i, n = 0;
+    json_array_foreach(rows, i, row) n += json_is_number(json_object_get(row, "latency_ms"));
+    json_decref(rows);
+    return n >= 40;
+}
+
+/* R4: every one is checked at once, and then each at its own moment of the period. */
+static void test_phases(void **state)
+{
+    (void)state;
+    enum { MANY = 40, PERIOD = 1200, PARTS = 4 };
+    struct place p;
+    struct harness h;
+    struct buf text = {0};
+    place_make(&p);
+    for (int i = 0; i < MANY; i++)
+        buf_addf(&text, "[connector \"h%d\"]\nkind = host\ncheck_ms = %d\n", i, PERIOD);
+    start(&h, &p, text.data, "h0");
+    assert_true(harness_run(&h, until_checked, 2000));
+    uint64_t first = clock_mono_ms();
+    harness_run(&h, NULL, PERIOD + 200);
+    int parts[PARTS] = {0};
+    for (const struct conn *c = h.registry->first; c; c = c->next) {
+        if (c->name[0] != 'h' || strcmp(c->name, "host") == 0)
+            continue;
+        assert_true(c->check_started_ms > first);
+        parts[c->check_started_ms % PERIOD * PARTS / PERIOD]++;
+    }
+    for (int i = 0; i < PARTS; i++)
+        assert_true(parts[i] >= 4 && parts[i] <= 16); /* of 40; the names are always the same */
+    harness_shut(&h);
+    buf_release(&text);
     place_free(&p);
 }
 
@@ -458,10 +604,17 @@ int main(void)
 {
     vault_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pins),      cmocka_unit_test(test_pins_ask_and_damage),
-        cmocka_unit_test(test_lists),     cmocka_unit_test(test_levels_and_kill),
-        cmocka_unit_test(test_breaker),   cmocka_unit_test(test_alternative),
-        cmocka_unit_test(test_switches),  cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_pins_authentic),
+        cmocka_unit_test(test_switches_damaged),
+        cmocka_unit_test(test_phases),
+        cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_pins_ask_and_damage),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_levels_and_kill),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_alternative),
+        cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_reload),
         cmocka_unit_test(test_qualified),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
