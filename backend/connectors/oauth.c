@@ -13,13 +13,22 @@
  *
  * O4 A refusal is never answered by the same again: more scope is asked for only if the challenge
  * names some that was not asked for yet, and tokens without a person are tried AUTOMATIC_MAX times.
+ *
+ * O5 A token is renewed a little before it ends, while requests go on with it. If that fails and
+ * nobody waits for it, nothing changes: it is tried again until the token has ended.
  */
 #include "backend/base/clock.h"
 #include "backend/connectors/oauth_state.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { AUTOMATIC_MAX = 2, STEP_UPS_MAX = 3 };
+enum {
+    AUTOMATIC_MAX = 2,
+    STEP_UPS_MAX = 3,
+    AHEAD_MS = 60000, /* a token is renewed so long before its end, ... */
+    AHEAD_PART = 5,   /* ... or when this part of its time is left, whatever is later */
+    AHEAD_LEAST_MS = 20
+};
 
 bool oauth__is_reference(const char *text)
 {
@@ -132,6 +141,7 @@ void oauth__free(struct oauth *a)
     oauth__release_server(a);
     oauth__challenge_release(&a->challenge);
     loop_timer_free(a->report);
+    loop_timer_free(a->ahead);
     loop_timer_free(a->poll);
     loop_timer_free(a->store);
     if (a->body.data)
@@ -148,6 +158,38 @@ void oauth__free(struct oauth *a)
 }
 
 /* ---- the token ---- */
+static bool renews(const struct oauth *a)
+{
+    bool alone = a->mode != OAUTH_CODE && a->mode != OAUTH_NONE;
+    return !a->token_ref && a->token.text && a->expires_at && (alone || a->refresh.text);
+}
+
+static void on_ahead(void *arg)
+{
+    struct oauth *a = arg;
+    int64_t left = a->expires_at - clock_real_ms();
+    if (!renews(a) || left <= 0)
+        return; /* the server will say 401 */
+    uint64_t again = (uint64_t)left / 2;
+    loop_timer_start(a->ahead, again < AHEAD_LEAST_MS ? AHEAD_LEAST_MS : again, 0);
+    if (a->work != WORK_NONE || a->state || a->device_code)
+        return; /* a person is at it */
+    oauth__work(a, a->refresh.text ? WORK_REFRESH : WORK_TOKEN);
+    a->early = true; /* it ends on a later turn */
+}
+
+static void set_ahead(struct oauth *a)
+{
+    a->ahead_set = true;
+    if (!renews(a))
+        return;
+    int64_t left = a->expires_at - clock_real_ms();
+    int64_t margin = left / AHEAD_PART < AHEAD_MS ? left / AHEAD_PART : AHEAD_MS;
+    if (!a->ahead)
+        a->ahead = loop_timer_new(conn__loop(a->conn), on_ahead, a);
+    loop_timer_start(a->ahead, left > 0 ? (uint64_t)(left - margin) : 0, 0);
+}
+
 const char *oauth__header(struct oauth *a)
 {
     if (!a->loaded) {
@@ -165,6 +207,8 @@ const char *oauth__header(struct oauth *a)
             a->why = e;
         }
     }
+    if (!a->ahead_set)
+        set_ahead(a);
     return a->header.text;
 }
 
@@ -180,11 +224,15 @@ void oauth__accepted(struct oauth *a)
 
 void oauth__stop(struct oauth *a)
 {
+    if (a->ahead)
+        loop_timer_stop(a->ahead);
+    a->ahead_set = false; /* the next request sets it */
     if (a->work != WORK_REFRESH && a->work != WORK_TOKEN)
         return; /* a person's sign-in goes on */
     http_cancel(a->http);
     a->http = NULL;
     a->work = WORK_NONE;
+    a->early = false;
     loop_timer_stop(a->report);
 }
 
@@ -210,8 +258,10 @@ enum oauth_verdict oauth__refused(struct oauth *a, long status, const char *chal
 {
     if (generation != a->generation)
         return OAUTH_AGAIN;
-    if (a->work == WORK_REFRESH || a->work == WORK_TOKEN)
+    if (a->work == WORK_REFRESH || a->work == WORK_TOKEN) {
+        a->awaited = true;
         return OAUTH_WAIT;
+    }
     oauth__challenge_release(&a->challenge);
     oauth__challenge_read(challenges, &a->challenge);
     if (a->token_ref) {
@@ -248,8 +298,12 @@ static void on_report(void *arg)
     struct oauth *a = arg;
     enum oauth_work was = a->work;
     struct error why = a->why;
+    bool unheard = a->early && !a->awaited && a->verdict != OAUTH_AGAIN; /* O5 */
     a->work = WORK_NONE;
+    a->early = false;
     a->why = (struct error){0};
+    if (unheard)
+        return;
     if (was == WORK_REFRESH || was == WORK_TOKEN) {
         a->settled(a->arg, a->verdict, why.detail);
         return;

@@ -292,6 +292,15 @@ void oauth__login_tell(struct oauth *a, enum oauth_work was, const struct error 
         conn__signed_in(c);
 }
 
+static void drop_work(struct oauth *a)
+{
+    http_cancel(a->http);
+    a->http = NULL;
+    a->work = WORK_NONE;
+    a->early = false;
+    loop_timer_stop(a->report);
+}
+
 static void answer_later(struct oauth *a, enum oauth_work work, enum err code, const char *why)
 {
     a->work = work;
@@ -306,6 +315,8 @@ void oauth__login(struct oauth *a, const char *code, conn_login_done *fn, void *
         fn(arg, NULL, &e);
         return;
     }
+    if (a->early && !a->awaited) /* what nobody waits for makes room for the person */
+        drop_work(a);
     a->login = fn;
     a->login_arg = arg;
     if (a->token_ref || a->mode != OAUTH_CODE) {
@@ -327,10 +338,7 @@ void oauth__login(struct oauth *a, const char *code, conn_login_done *fn, void *
 
 void oauth__logout(struct oauth *a)
 {
-    http_cancel(a->http);
-    a->http = NULL;
-    a->work = WORK_NONE;
-    loop_timer_stop(a->report);
+    drop_work(a);
     oauth__login_release(a);
     oauth__forget(a, true);
     a->step_ups = a->automatic = 0;

@@ -33,6 +33,10 @@ struct oauth {
     int64_t expires_at;
     uint64_t generation;
     bool loaded;
+    struct loop_timer *ahead; /* when it is renewed before it ends; NULL: none yet */
+    bool ahead_set;
+    bool early;   /* the work under way was begun by that timer */
+    bool awaited; /* ... and a request waits for it meanwhile */
 
     /* what the server said */
     struct oauth__challenge challenge;

@@ -396,6 +396,12 @@ static void refused_token(struct oauth *a, long status, const json_t *answer)
                             "the issuer does not refresh the token");
             return;
         }
+        if (person && a->early && !a->awaited) { /* O5: the token itself is still good */
+            vault_text_wipe(&a->refresh);
+            oauth__save(a);
+            oauth__work_end(a, OAUTH_REFUSED, ERR_DENIED, "the issuer does not refresh the token");
+            return;
+        }
         oauth__forget(a, false);
         oauth__save(a);
         if (!person) {
@@ -428,6 +434,7 @@ static void got_token(struct oauth *a, long status, json_t *answer)
         vault_text_put(&a->refresh, refresh, strlen(refresh));
     int64_t lasts = json_int(answer, "expires_in", 0);
     a->expires_at = lasts > 0 && lasts < 10LL * 365 * 86400 ? clock_real_ms() + lasts * 1000 : 0;
+    a->ahead_set = false;
     if (*scope || (a->asked && a->work != WORK_REFRESH)) {
         /* What was asked for counts as had: asking for the same again would not help (O4). */
         char *all =
@@ -605,5 +612,6 @@ void oauth__work(struct oauth *a, enum oauth_work work)
     http_cancel(a->http);
     a->http = NULL;
     a->work = work;
+    a->early = a->awaited = false;
     look_up(a);
 }

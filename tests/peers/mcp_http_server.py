@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 SEEN, LOCK = {}, threading.Lock()
 OLD_STREAMS = {}
 TOKENS, REVOKED, CHALLENGE = [], set(), {}
+SHORT = 1.0  # seconds that a token of mode short lasts
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 TOOLS = [{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
 
@@ -62,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(2)
 
-    # ---- an issuer of tokens: modes auth (code) and device
+    # ---- an issuer of tokens: modes auth (code), device, and short (as auth, with tokens that end soon)
     def metadata(self, mode):
         me = f"http://127.0.0.1:{self.server.server_port}"
         if mode.startswith(".well-known/oauth-protected-resource/"):
@@ -77,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
     def issuer(self, mode, body):
         what, form = mode.split("/")[-1], parse_qs(body.decode())
         grant = form.get("grant_type", [""])[0]
-        count = note("issuer", what + " " + grant if grant else what)
+        count = note("issuer-short" if mode.startswith("as-short") else "issuer", what + " " + grant if grant else what)
         if what == "register":
             return self.reply(201, json.dumps({"client_id": "c1", "client_secret": "client-secret-1", "redirect_uris": []}).encode())
         if what == "device":
@@ -89,16 +90,22 @@ class Handler(BaseHTTPRequestHandler):
             challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"][0].encode()).digest()).decode().strip("=")
             if form["code"] != ["code-1"] or challenge != CHALLENGE.get("is") or not self.headers.get("Authorization", "").startswith("Basic "):
                 return self.reply(400, b'{"error":"invalid_grant"}')
+        short = mode.startswith("as-short")
+        if grant == "refresh_token" and short and count == 2:
+            return self.reply(503)
         if grant == "refresh_token" and form["refresh_token"] != [f"refresh-{len(TOKENS)}"]:
             return self.reply(400, b'{"error":"invalid_grant"}')
         TOKENS.append(f"access-token-{len(TOKENS) + 1}")
-        answer = {"access_token": TOKENS[-1], "token_type": "bearer", "refresh_token": f"refresh-{len(TOKENS)}", "expires_in": 3600}
+        if short:
+            threading.Timer(SHORT, REVOKED.add, [TOKENS[-1]]).start()
+        answer = {"access_token": TOKENS[-1], "token_type": "bearer", "refresh_token": f"refresh-{len(TOKENS)}",
+                  "expires_in": int(SHORT) if short else 3600}
         return self.reply(200, json.dumps(answer).encode())
 
     def authorize(self):
         query = parse_qs(urlsplit(self.path).query)
         CHALLENGE["is"] = query["code_challenge"][0]
-        issuer = f"http://127.0.0.1:{self.server.server_port}/as-auth"
+        issuer = f"http://127.0.0.1:{self.server.server_port}/{self.path.split('/')[1]}"
         self.reply(302, Location=query["redirect_uri"][0] + "?" + urlencode({"code": "code-1", "state": query["state"][0], "iss": issuer}))
 
     # ---- GET
@@ -177,9 +184,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply(405)
         if mode == "token" and self.headers.get("Authorization") != "Bearer sesame":
             return self.reply(401, WWW_Authenticate='Bearer error="invalid_token"')
-        if mode in ("auth", "device"):
+        if mode in ("auth", "device", "short"):
             token = self.headers.get("Authorization", "")[7:]
             if token not in TOKENS or token in REVOKED:
+                note(mode, "refused")
                 return self.reply(401, WWW_Authenticate="Bearer")
         if mode == "plain" and self.headers.get("X-Extra") != "yes":
             return self.reply(418)

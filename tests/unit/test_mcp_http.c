@@ -545,6 +545,38 @@ static void a_sign_in_by_the_browser(void **state)
     harness_shut(&h);
 }
 
+static bool never(struct harness *h)
+{
+    (void)h;
+    return false;
+}
+
+/* O5: tokens last a second; no request is ever refused for one that has ended, also when the issuer
+ * is out for a moment. */
+static void a_token_is_renewed_before_it_ends(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct person p = {0};
+    open_mode(&h, "short", "");
+    assert_true(harness_wait(&h, CONN_SIGN_IN, 5000));
+    login(&h, &p, NULL);
+    visit(&p);
+    login(&h, &p, p.landed);
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    int refused = times("short", "refused");
+    for (int i = 0; i < 30; i++) {
+        struct answer a;
+        assert_int_equal(harness_call(&h, "echo", "{\"text\":\"in\"}", 2000, &a), ERR_OK);
+        answer_release(&a);
+        harness_run(&h, never, 100);
+    }
+    assert_int_equal(times("short", "refused"), refused);
+    assert_in_range(times("issuer-short", "token refresh_token"), 3, 8);
+    person_release(&p);
+    harness_shut(&h);
+}
+
 static void a_sign_in_by_device(void **state)
 {
     (void)state;
@@ -576,6 +608,7 @@ int main(void)
         cmocka_unit_test(configurations_are_checked),
         cmocka_unit_test(a_sign_in_by_pasting_is_kept_and_refreshed),
         cmocka_unit_test(a_sign_in_by_the_browser),
+        cmocka_unit_test(a_token_is_renewed_before_it_ends),
         cmocka_unit_test(a_sign_in_by_device),
         cmocka_unit_test(refusals_leave_the_breaker_closed),
     };
