@@ -132,6 +132,8 @@ $(B)/gen/embed_$(1).o: $(B)/gen/embed_$(1).S
 endef
 $(foreach set,$(DATA_SETS),$(eval $(call EMBED,$(set))))
 
+# Unit tests find the mock model server beside them (tests/unit/mock_harness.h).
+$(TESTS): | $(B)/tests/peers/mock_model
 $(B)/tests/unit/%: tests/unit/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) -lcmocka

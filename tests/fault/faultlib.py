@@ -24,7 +24,7 @@ import traceback
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BIN = os.path.abspath(os.environ.get("MCPC_BIN", os.path.join(TOP, "build/asan/mcp-console")))
 PEER = os.path.join(TOP, "tests/peers/mcp_server.py")
-MOCK = os.path.join(TOP, "tests/peers/mock_model.py")
+MOCK = os.path.join(os.environ.get("MCPC_TOOLS", os.path.join(os.path.dirname(BIN), "tests")), "peers/mock_model")
 WORK = tempfile.mkdtemp(prefix="mcpc-fault-")
 atexit.register(shutil.rmtree, WORK, True)
 BASE_ENV = {

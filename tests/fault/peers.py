@@ -101,7 +101,7 @@ def grandchildren():
 
 class Mock:
     def __init__(self):
-        self.p = subprocess.Popen(["python3", MOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.p = subprocess.Popen([MOCK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.port = int(self.p.stdout.readline())
 
     def conf(self, *models, chosen=None, kind="ollama", limit=""):

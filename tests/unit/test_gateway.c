@@ -1,7 +1,8 @@
-/* The Ollama and OpenAI adapters against tests/peers/mock_model.py, which misbehaves as told;
- * limits, usage, and the models that configuration and environment give. */
+/* The Ollama and OpenAI adapters against the mock of tests/peers/mock_model.c, which misbehaves as
+ * told; limits, usage, and the models that configuration and environment give. */
 #include "backend/base/clock.h"
 #include "backend/gateway/gateway.h"
+#include "tests/unit/mock_harness.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,11 +16,8 @@
 #define KEY "sk-test-0123456789abcdef"
 #define ANSWER "Disk is 93.5% full [1]. Диск."
 
-static struct peer {
-    pid_t pid;
-    int in;
-    char url[64], conf[64];
-} peer;
+static struct mock_peer peer;
+static char peer_conf[64];
 
 struct run {
     struct loop *loop;
@@ -69,36 +67,12 @@ enum { BEHAVIOURS = sizeof behaviours / sizeof *behaviours };
 static int start_peer(void **state)
 {
     (void)state;
-    int in[2], out[2];
     unsetenv("MODEL_BACKENDS");
     setenv("MOCK_KEY", KEY, 1);
-    if (pipe(in) || pipe(out))
+    if (!mock_start(&peer, NULL))
         return -1;
-    peer.pid = fork();
-    if (peer.pid == 0) {
-        dup2(in[0], 0);
-        dup2(out[1], 1);
-        close(in[1]);
-        close(out[0]);
-        execlp("python3", "python3", "tests/peers/mock_model.py", (char *)NULL);
-        _exit(127);
-    }
-    close(in[0]);
-    close(out[1]);
-    peer.in = in[1];
-    FILE *f = fdopen(out[0], "r");
-    int port = 0;
-    if (fscanf(f, "%d", &port) != 1) {
-        int status = 0;
-        waitpid(peer.pid, &status, 0);
-        peer.pid = 0;
-        fclose(f);
-        return WIFEXITED(status) && WEXITSTATUS(status) == 127 ? 0 : -1; /* no python3: skipped */
-    }
-    fclose(f);
-    snprintf(peer.url, sizeof peer.url, "http://127.0.0.1:%d", port);
-    snprintf(peer.conf, sizeof peer.conf, "/tmp/mcpc-gateway-XXXXXX");
-    FILE *conf = fdopen(mkstemp(peer.conf), "w");
+    snprintf(peer_conf, sizeof peer_conf, "/tmp/mcpc-gateway-XXXXXX");
+    FILE *conf = fdopen(mkstemp(peer_conf), "w");
     for (size_t i = 0; i < BEHAVIOURS; i++) {
         fprintf(conf, "[model \"ol/%s\"]\nkind = ollama\nurl = %s\nmodel = %s\n", behaviours[i],
                 peer.url, behaviours[i]);
@@ -112,19 +86,8 @@ static int start_peer(void **state)
 static int stop_peer(void **state)
 {
     (void)state;
-    if (!peer.pid)
-        return 0;
-    unlink(peer.conf);
-    close(peer.in);
-    return waitpid(peer.pid, NULL, 0) == peer.pid ? 0 : -1;
-}
-
-static void need_peer(void)
-{
-    if (!peer.pid) {
-        print_message("skipped: python3 is not installed\n");
-        skip();
-    }
+    unlink(peer_conf);
+    return mock_stop(&peer);
 }
 
 static struct gw *open_gateway(struct loop *l, const char *path)
@@ -156,9 +119,8 @@ static struct gw_request request(void)
 /* One call to its end; the caller releases run->text. */
 static struct run call(const char *model, const struct gw_request *r, size_t cancel_after)
 {
-    need_peer();
     struct run run = {.loop = loop_new(), .cancel_after = cancel_after};
-    struct gw *g = open_gateway(run.loop, peer.conf);
+    struct gw *g = open_gateway(run.loop, peer_conf);
     struct error e = {0};
     run.call = gw_start(g, model, r, &ops, &run, &e);
     if (!run.call)
@@ -201,7 +163,7 @@ static void answers_stream(void **state)
         assert_string_equal(run.finish, "stop");
         buf_release(&run.text);
     }
-    expect("oa/crlf", ERR_OK, "a\nbc", NULL);
+    expect("oa/crlf", ERR_OK, ANSWER, NULL);
     expect("oa/nodone", ERR_OK, ANSWER, NULL);
     expect("oa/whole", ERR_OK, ANSWER, NULL);
 }
@@ -278,7 +240,7 @@ static void odd_keys_are_hidden_or_refused(void **state)
     struct gw_request r = request();
     struct error e = {0};
     struct loop *l = loop_new();
-    struct gw *g = open_gateway(l, peer.conf);
+    struct gw *g = open_gateway(l, peer_conf);
     assert_null(gw_start(g, "oa/echo-key", &r, &ops, NULL, &e));
     gw_free(g);
     loop_free(l);
@@ -335,47 +297,11 @@ static void every_wait_has_a_limit(void **state)
     buf_release(&run.text);
 }
 
-static bool log_data(void *arg, const char *bytes, size_t len)
-{
-    buf_add(arg, bytes, len);
-    return true;
-}
-
-static struct loop *log_loop;
-
-static void log_done(void *arg, const struct error *e, long status)
-{
-    (void)arg;
-    assert_int_equal(e->code, ERR_OK);
-    assert_int_equal(status, 200);
-    loop_quit(log_loop);
-}
-
-/* The mock's last log entry for a model; the caller owns it. */
 static json_t *logged(const char *model)
 {
-    struct buf text = {0};
-    char *url = xasprintf("%s/log", peer.url);
-    log_loop = loop_new();
-    assert_non_null(http_start(log_loop, &(struct http_options){.url = url},
-                               &(struct http_ops){.data = log_data, .done = log_done}, &text,
-                               NULL));
-    loop_run(log_loop);
-    loop_free(log_loop);
-    json_t *all = json_read(text.data, text.len, 64 << 20, 64, NULL), *last = NULL;
-    size_t i;
-    json_t *entry;
-    json_array_foreach(all, i, entry)
-    {
-        if (strcmp(json_str(entry, "model", ""), model) == 0)
-            last = entry;
-    }
-    json_incref(last);
-    json_decref(all);
-    buf_release(&text);
-    free(url);
-    assert_non_null(last);
-    return last;
+    json_t *entry = mock_logged(&peer, model);
+    assert_non_null(entry);
+    return entry;
 }
 
 static void a_cancel_reaches_the_upstream(void **state)
