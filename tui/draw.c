@@ -312,11 +312,11 @@ void tui_ago(int64_t at_ms, char out[16])
     if (s < 60)
         snprintf(out, 16, "%s", _("now"));
     else if (s < 3600)
-        snprintf(out, 16, "%d m", (int)(s / 60));
+        snprintf(out, 16, _("%d m"), (int)(s / 60));
     else if (s < 48 * 3600)
-        snprintf(out, 16, "%d h", (int)(s / 3600));
+        snprintf(out, 16, _("%d h"), (int)(s / 3600));
     else
-        snprintf(out, 16, "%lld d", (long long)(s / 86400 % 100000));
+        snprintf(out, 16, _("%d d"), (int)(s / 86400 % 100000));
 }
 
 void tui_duration(double ms, char out[16])
@@ -324,17 +324,17 @@ void tui_duration(double ms, char out[16])
     if (!(ms >= 0))
         snprintf(out, 16, "-");
     else if (ms < 9.95)
-        snprintf(out, 16, "%.1f ms", ms);
+        snprintf(out, 16, _("%.1f ms"), ms);
     else if (ms < 999.5)
-        snprintf(out, 16, "%.0f ms", ms);
+        snprintf(out, 16, _("%.0f ms"), ms);
     else if (ms < 59950)
-        snprintf(out, 16, "%.1f s", ms / 1000);
+        snprintf(out, 16, _("%.1f s"), ms / 1000);
     else if (ms < 3570000)
-        snprintf(out, 16, "%.0f m", ms / 60000);
+        snprintf(out, 16, _("%d m"), (int)(ms / 60000 + 0.5));
     else if (ms < 172800000)
-        snprintf(out, 16, "%.0f h", ms / 3600000);
+        snprintf(out, 16, _("%d h"), (int)(ms / 3600000 + 0.5));
     else
-        snprintf(out, 16, "%.0f d", ms / 86400000 < 1e8 ? ms / 86400000 : 1e8);
+        snprintf(out, 16, _("%d d"), (int)(ms / 86400000 < 1e7 ? ms / 86400000 + 0.5 : 1e7));
 }
 
 void tui_short_id(const char *id, char out[16])

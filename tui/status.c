@@ -82,7 +82,7 @@ static void link_segment(struct tui__app *app, struct segment *s)
     snprintf(s->state, sizeof(s->state), "%s", !hello ? "starting" : live ? "live" : "lost");
     int ms = latency(app);
     if (live && ms)
-        snprintf(s->text, sizeof(s->text), "%s %d ms", _("live"), ms);
+        snprintf(s->text, sizeof(s->text), _("%s %d ms"), _("live"), ms);
     else
         snprintf(s->text, sizeof(s->text), "%s", _(s->state));
 }

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Random keys, escape sequences, mouse reports and pastes; a paste that holds its own end; a paste of 1 MB."""
+"""Random keys, escape sequences, mouse reports and pastes; a paste that holds its own end; a paste of 1 MB;
+the keys of the panes that act."""
+import json
 import os
 import random
+import subprocess
 import time
 
-from faultlib import Console, attack, check, fresh, logged, sealed, verify, wait_until
+from faultlib import BIN, TOP, Console, attack, check, conf, env_of, fresh, logged, sealed, verify, wait_until
 
 KEYS = [b"\t", b"\r", b"\x1b", b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D", b"\x1b[5~", b"\x1b[6~", b"\x1b[H", b"\x1b[F", b"\x1bOP",
         b"\x1b[21~", b"\x1b[Z", b"1", b"2", b"3", b"4", b"5", b"?", b":", b"/", b"z", b"s", b"\x7f", b"\x0c", b"\x10", b"\x15",
@@ -105,4 +108,49 @@ def monkey_large():
     monkey(2, 36, 120)
 
 
-attack(monkey_small, monkey_large, pastes)
+# What the panes of connectors and of approvals take: open, parts, forms, calls, switches, and every decision about plans.
+PANES = [b"\x1b3", b"\x1b7", b"\r", b"\r", b"\x1b", b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D", b"\x1b[5~", b"\x1b[6~", b"]", b"[", b"f", b"f",
+         b"a", b"a", b"d", b"R", b"H", b"w", b"E", b"c", b"I", b"e", b"r", b"y", b"y", b"n", b"z", b"s", b"/", b" ", b"\t", b"\x1b[Z", b"\x7f",
+         b"7", b"key", b"reason\r", b"done 1\r", b"\x1b[24~", b"\x15", "ж".encode(), b"/box:", b"\x0c"] + 4 * [b"\x1b7\r", b"ay", b"Ry"]
+
+
+def monkey_panes():
+    """Plans that change something wait, a server that acts is there, and the level lets everything be done."""
+    state, values = fresh(), fresh("values")
+    os.makedirs(values)
+    config = conf("[console]\nlevel = execute\n[plans]\nverify_seconds = 1\n[connector \"box\"]\nkind = mcp-stdio\nlevel = execute\n"
+                  "read_tools = get\ncommand = python3 %s %s\n" % (os.path.join(TOP, "tests/peers/acting_server.py"), values))
+    args = ("--config", config, "--state", state)
+    for i in range(3):
+        at = {"connector": "box", "arguments": {"key": "k%d" % i}}
+        plan = {"title": "plan %d" % i, "reason": "a monkey", "steps": [
+            {**at, "tool": "set", "arguments": {"key": "k%d" % i, "value": "1", "ms": 50 * i}, "expect": "1", "effect": "1",
+             "preview": {**at, "tool": "get"}, "verify": {**at, "tool": "get", "check": {"pointer": "/value", "op": "==", "value": "1"}},
+             "rollback": {**at, "tool": "drop"}}]}
+        path = fresh("plan")
+        with open(path, "w") as f:
+            json.dump(plan, f)
+        done = subprocess.run([BIN, *args, "plans", "propose", path], env=env_of({}), capture_output=True, timeout=60)
+        check(done.returncode == 0, "a plan is proposed", done.stderr)
+    rng = random.Random(3)
+    c = Console(*args, rows=30, columns=100)
+    wait_until(lambda: (c.read(0.02), logged(state, "session.start") > 3)[1])
+    for _ in range(1500):
+        if c.p.poll() is not None:
+            break
+        kind = rng.random()
+        c.write(rng.choice(PANES) if kind < 0.9 else mouse(rng))
+        if kind < 0.25:
+            c.read(0.01)
+        if rng.random() < 0.01:
+            c.resize(rng.randint(1, 60), rng.randint(1, 200))
+    check(c.p.poll() is None, "it lives after 1,500 keys in these panes", c.errors()[-3000:])
+    check(logged(state, "approval") > 0, "a plan was decided on", logged(state, "approval"))
+    c.resize(24, 80)
+    c.read(0.5)
+    left(c, "the monkey of the panes")
+    verify(state, "after the monkey of the panes")
+    sealed(state, "after the monkey of the panes")
+
+
+attack(monkey_small, monkey_large, monkey_panes, pastes)

@@ -6,6 +6,8 @@
  * The script has one step a line; # begins a comment:
  *   size COLSxROWS          before the program starts
  *   language ru             before the program starts
+ *   terminal NAME [no-color]   what TERM is, and that NO_COLOR is set; before the program starts
+ *   colourless              no cell of the screen has a colour
  *   start FIXTURE [THEME [CHARSET]]   the canned console beside this program, a fixture beside the
  * script wait MS                 let output arrive for that long expect REGEX            until the
  * screen's text matches, 5 s at most absent REGEX            the screen's text must not match now
@@ -50,8 +52,10 @@ struct drive {
     const char *self; /* argv[0] */
     const char *svg;  /* --svg */
     char language[8]; /* "": English */
-    char **command;   /* or NULL */
-    size_t bytes;     /* since the last `bytes` step */
+    char terminal[24];
+    bool no_color;
+    char **command; /* or NULL */
+    size_t bytes;   /* since the last `bytes` step */
     regex_t masks[MASKS_MAX];
     size_t mask_count;
 };
@@ -102,10 +106,13 @@ static bool start(struct drive *d, char **command)
     if (d->pid < 0)
         return fail(d, "forkpty", strerror(errno));
     if (d->pid == 0) {
-        setenv("TERM", "xterm-256color", 1);
+        setenv("TERM", *d->terminal ? d->terminal : "xterm-256color", 1);
         setenv("LC_ALL", "C.UTF-8", 1);
         setenv("LANGUAGE", d->language, 1);
-        unsetenv("NO_COLOR");
+        if (d->no_color)
+            setenv("NO_COLOR", "1", 1);
+        else
+            unsetenv("NO_COLOR");
         execvp(command[0], command);
         _exit(127);
     }
@@ -248,6 +255,32 @@ static void show_difference(const char *want, const char *got)
         want += w + (want[w] == '\n');
         got += g + (got[g] == '\n');
     }
+}
+
+static bool step_terminal(struct drive *d, const char *rest)
+{
+    size_t n = strcspn(rest, " ");
+    d->no_color = !strcmp(rest + n, " no-color");
+    if (!n || n >= sizeof(d->terminal) || (rest[n] && !d->no_color))
+        return fail(d, "terminal", rest);
+    memcpy(d->terminal, rest, n);
+    d->terminal[n] = 0;
+    return true;
+}
+
+static bool step_colourless(const struct drive *d)
+{
+    VTermScreenCell cell;
+    for (int y = 0; y < d->rows; y++)
+        for (int x = 0; x < d->cols; x++) {
+            vterm_screen_get_cell(d->screen, (VTermPos){y, x}, &cell);
+            if (VTERM_COLOR_IS_DEFAULT_FG(&cell.fg) && VTERM_COLOR_IS_DEFAULT_BG(&cell.bg))
+                continue;
+            char where[48];
+            snprintf(where, sizeof(where), "row %d, column %d", y + 1, x + 1);
+            return fail(d, "a colour", where);
+        }
+    return true;
 }
 
 static bool step_golden(struct drive *d, const char *name)
@@ -523,6 +556,8 @@ static bool step(struct drive *d, const char *word, const char *rest)
         return size_parse(rest, &d->cols, &d->rows) || fail(d, "size", rest);
     if (!strcmp(word, "language"))
         return snprintf(d->language, sizeof(d->language), "%s", rest) > 0;
+    if (!strcmp(word, "terminal"))
+        return step_terminal(d, rest);
     if (!strcmp(word, "start"))
         return step_start(d, rest);
     if (!strcmp(word, "mask"))
@@ -543,6 +578,8 @@ static bool step(struct drive *d, const char *word, const char *rest)
         return step_resize(d, rest);
     if (!strcmp(word, "bytes"))
         return step_bytes(d, rest);
+    if (!strcmp(word, "colourless"))
+        return step_colourless(d);
     if (!strcmp(word, "golden"))
         return step_golden(d, rest);
     if (!strcmp(word, "svg"))
