@@ -102,7 +102,8 @@ static const char *take_messages(struct sample *s, const json_t *params)
     if (json_array_size(list) == 0 || json_array_size(list) > MESSAGES_MAX)
         return "there are no messages, or too many";
     if (system)
-        s->messages[s->count++] = (struct gw_message){"system", xstrndup(system, TEXT_MAX)};
+        s->messages[s->count++] =
+            (struct gw_message){.role = "system", .content = xstrndup(system, TEXT_MAX)};
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         bool user = strcmp(json_str(one, "role", ""), "user") == 0;
@@ -110,7 +111,8 @@ static const char *take_messages(struct sample *s, const json_t *params)
         if (!text)
             return "only texts can be sampled";
         bytes += strlen(text);
-        s->messages[s->count++] = (struct gw_message){user ? "user" : "assistant", text};
+        s->messages[s->count++] =
+            (struct gw_message){.role = user ? "user" : "assistant", .content = text};
         if (user) {
             free(s->question);
             s->question = xstrdup(text);
@@ -163,62 +165,37 @@ static void on_output_written(void *arg, int64_t seq, const struct error *e)
 {
     (void)seq;
     (void)e;
-    cost_line_free(arg);
+    orch_spent_free(arg);
 }
 
-static void log_output(struct sample *s, const struct gw_result *r, const char *outcome)
+static void log_output(struct sample *s, const char *text, const char *finish_reason,
+                       const struct gw_spent *spent, const char *outcome)
 {
-    const struct gw_model *m = s->model;
-    const struct gw_usage *u = &r->usage;
+    struct gw_usage u = gw_spent_usage(spent);
     json_t *payload = payload_of(s, "output");
-    json_put(payload, "text", json_text(r->text ? r->text : "", strlen(r->text ? r->text : "")));
-    json_puts(payload, "finish_reason", r->finish_reason ? r->finish_reason : "");
-    json_puti(payload, "input_tokens", u->input_tokens);
-    json_puti(payload, "output_tokens", u->output_tokens);
-    json_put(payload, "estimated", json_boolean(u->estimated));
-    struct cost_line line = {.trace_id = "",
-                             .model = m->name,
-                             .provider = m->provider,
-                             .connector = s->connector,
-                             .at = clock_real_ms(),
-                             .input_tokens = u->input_tokens,
-                             .output_tokens = u->output_tokens,
-                             .estimated = u->estimated,
-                             .priced = m->priced,
-                             .amount_nano = m->priced ? cost_amount(u->input_tokens, m->price_in,
-                                                                    u->output_tokens, m->price_out)
-                                                      : 0,
-                             .currency = m->currency,
-                             .price_version = m->builtin ? "builtin" : "config",
-                             .outcome = outcome,
-                             .elapsed_ms = r->elapsed_ms,
-                             .first_token_ms = r->first_token_ms,
-                             .entry = s->entry};
-    struct cost_line *copy = cost_line_copy(&line);
+    json_put(payload, "text", json_text(text, strlen(text)));
+    json_puts(payload, "finish_reason", finish_reason);
+    json_puti(payload, "input_tokens", u.input_tokens);
+    json_puti(payload, "output_tokens", u.output_tokens);
+    json_put(payload, "estimated", json_boolean(u.estimated));
+    struct orch_spent *lines = orch_spent_new(spent, "", s->connector, outcome, s->entry);
     const struct prov_edge from = {s->entry, "generate", -1};
-    char *actor = xasprintf("model:%s", m->name);
+    char *actor = xasprintf("model:%s", s->model->name);
     struct prov_entry entry = {
         .type = "sample", .actor = actor, .parents = &from, .parent_count = 1, .payload = payload};
-    prov_append(s->backend->prov, &entry, on_output_written, copy, cost_insert, copy);
+    prov_append(s->backend->prov, &entry, on_output_written, lines, orch_spent_insert, lines);
     free(actor);
     json_decref(payload);
 }
 
 /* ---- the model */
 
-static void on_delta(void *arg, const char *text, size_t len)
-{
-    (void)arg; /* the whole text comes with done */
-    (void)text;
-    (void)len;
-}
-
 static void on_done(void *arg, const struct gw_result *r)
 {
     struct sample *s = arg;
     bool ok = r->error.code == ERR_OK && *r->text;
     s->call = NULL;
-    log_output(s, r, ok ? "ok" : "error");
+    log_output(s, r->text, r->finish_reason, r->spent, ok ? "ok" : "error");
     if (ok) {
         json_t *result = json_object(), *content = json_object();
         json_puts(content, "type", "text");
@@ -237,7 +214,7 @@ static void on_done(void *arg, const struct gw_result *r)
 
 static void on_request_logged(void *arg, int64_t seq, const struct error *e)
 {
-    static const struct gw_ops ops = {.delta = on_delta, .done = on_done};
+    static const struct gw_ops ops = {.done = on_done};
     struct sample *s = arg;
     struct error why = *e;
     s->writing = false;
@@ -305,10 +282,11 @@ void backend__samples_stop(struct backend *b)
         next = s->next;
         answer(s, NULL, "the console is stopping");
         if (s->call) {
-            struct gw_result cut = {.text = "", .finish_reason = "cancelled", .first_token_ms = -1};
-            gw_cancel(s->call, &cut.usage);
+            struct gw_spent spent;
+            gw_cancel(s->call, &spent);
             s->call = NULL;
-            log_output(s, &cut, "cancelled");
+            log_output(s, "", "cancelled", &spent, "cancelled");
+            gw_spent_release(&spent);
         }
         if (!s->writing)
             sample_free(s);

@@ -14,52 +14,52 @@ struct speaking {
     bool composed;
 };
 
-static void compose(struct gw_call *c, struct speaking *s)
+static void compose(struct gw__try *t, struct speaking *s)
 {
-    if (c->r.task == GW_CRITIQUE)
-        gw__critique(&c->r, &s->pieces);
+    if (t->r->task == GW_CRITIQUE)
+        gw__critique(t->r, &s->pieces);
     else
-        gw__compose(&c->r, c->m->vectors, &s->pieces);
+        gw__compose(t->r, t->m->vectors, &s->pieces);
     s->composed = true;
 }
 
 static void speak(void *arg)
 {
-    struct gw_call *c = arg;
-    struct speaking *s = c->state;
-    gw__enter(c);
+    struct gw__try *t = arg;
+    struct speaking *s = t->state;
+    gw__enter(t);
     if (!s->composed)
-        compose(c, s);
+        compose(t, s);
     if (s->next == s->pieces.len) {
-        gw__finish(c, &(struct error){0}, "stop");
+        gw__finish(t, &(struct error){0}, "stop");
     } else {
         const char *piece = s->pieces.at[s->next++];
         s->tokens += gw_estimate_tokens(piece);
-        if (c->r.max_output_tokens > 0 && s->tokens > c->r.max_output_tokens)
-            gw__finish(c, &(struct error){0}, "length");
-        else if (gw__delta(c, piece, strlen(piece)))
+        if (t->r->max_output_tokens > 0 && s->tokens > t->r->max_output_tokens)
+            gw__finish(t, &(struct error){0}, "length");
+        else if (gw__delta(t, piece, strlen(piece)))
             loop_timer_start(s->timer, s->next < s->pieces.len ? PIECE_MS : 0, 0);
     }
-    gw__leave(c);
+    gw__leave(t);
 }
 
-static enum err start(struct gw_call *c, struct error *e)
+static enum err start(struct gw__try *t, struct error *e)
 {
     (void)e;
     struct speaking *s = xcalloc(1, sizeof *s);
-    c->state = s;
-    s->timer = loop_timer_new(c->g->loop, speak, c);
+    t->state = s;
+    s->timer = loop_timer_new(t->g->loop, speak, t);
     loop_timer_start(s->timer, 0, 0);
     return ERR_OK;
 }
 
-static void stop(struct gw_call *c)
+static void stop(struct gw__try *t)
 {
-    struct speaking *s = c->state;
+    struct speaking *s = t->state;
     loop_timer_free(s->timer);
     gw__pieces_release(&s->pieces);
     free(s);
-    c->state = NULL;
+    t->state = NULL;
 }
 
 const struct gw__ops gw__builtin_ops = {.kind = "builtin", .start = start, .stop = stop};

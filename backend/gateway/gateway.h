@@ -1,11 +1,15 @@
 /* The model gateway: one streaming interface over every model API (models.def).
  *
+ * A call is what a client asks for; it makes one try or more: another one after a failure before
+ * the first token, by another key, with another model, or beside a late one.
+ *
  * Invariants
  * G1 Every gw_start that returned a call ends in exactly one `done`, unless gw_cancel was called.
- * G2 deltas + `done` carry usage, flagged reported or estimated; a cut stream is an error with what
- *    arrived so far and usage estimated.
+ * G2 Every try of a call is in its `spent`, whatever became of it, with its usage, flagged reported
+ *    or estimated; a cut stream is an error with what arrived so far and usage estimated.
  * G3 Foreign text is bounded: at most 1 MiB a line, 512 KiB an answer, 32 MiB a response on the
  * wire.
+ * G4 No try is sent before admission reserved for it, and each that was reserved is settled once.
  */
 #ifndef GATEWAY_H
 #define GATEWAY_H
@@ -47,11 +51,16 @@ struct gw_source {
 };
 
 struct gw_message {
-    const char *role; /* "system", "user", "assistant" */
+    const char *role; /* "system", "user", "assistant", "tool" */
     const char *content;
+    const json_t *tool_calls; /* assistant: as gw_result has them, or NULL */
+    const char *tool_call_id; /* tool: which of them this answers, or NULL */
+    const char *image;        /* the MIME type of an image that stood here, or NULL: no model here
+                                 takes one, so the call is refused */
 };
 
 enum gw_task { GW_ANSWER, GW_CRITIQUE };
+enum gw_tag { GW_INTERACTIVE, GW_BATCH }; /* who waits; interactive goes first */
 
 struct gw_request { /* everything is copied by gw_start */
     enum gw_task task;
@@ -70,31 +79,74 @@ struct gw_request { /* everything is copied by gw_start */
     uint64_t connect_ms, first_token_ms, silence_ms,
         total_ms;            /* 0: the defaults 3 s, 15 s, 10 s, 60 s */
     const char *traceparent; /* W3C, or NULL */
+    enum gw_tag tag;
+    const char *session, *project, *trace_id; /* whom the cost belongs to, or NULL */
+    const char *regions; /* ISO 3166 with spaces between: where the data may go; NULL: anywhere */
+    const json_t *tools; /* [{name, description, parameters: JSON schema}], or NULL */
+    const char *tool_choice;   /* "auto", "none", "required" or a tool's name; NULL: auto */
+    bool json_mode;            /* the answer is to be one JSON object */
+    const json_t *json_schema; /* with json_mode: what it has to fit, or NULL */
 };
 
 struct gw_usage {
-    int64_t input_tokens, output_tokens;
-    bool estimated;
+    int64_t input_tokens, cached_tokens, cache_write_tokens; /* the latter two are part of input */
+    int64_t output_tokens, reasoning_tokens;                 /* the latter is part of output */
+    bool estimated;                                          /* input or output is ours */
 };
 
-struct gw_result {
-    struct error error;        /* OK, or why; text may hold a partial answer all the same */
-    const char *text;          /* the whole answer, UTF-8 (foreign!), valid in the callback */
-    const char *finish_reason; /* "stop", "length", "error", "cancelled" */
+/* What one try came to. */
+enum { GW_ATTEMPTS = 8 };
+struct gw_attempt {
+    const struct gw_model *model;
+    const char *outcome; /* "ok", "error", "cancelled", "hedged": it lost against another one */
+    enum err code;       /* of an error */
     struct gw_usage usage;
-    int64_t elapsed_ms, first_token_ms; /* first_token_ms -1 if none */
+    json_t *raw_usage;                             /* the provider's own object, or NULL */
+    unsigned key;                                  /* which of the model's keys */
+    int64_t http_status;                           /* 0: none */
+    int64_t queued_ms, elapsed_ms, first_token_ms; /* first_token_ms -1: none came */
+};
+struct gw_spent {
+    struct gw_attempt at[GW_ATTEMPTS];
+    size_t count;
+};
+void gw_spent_release(struct gw_spent *s);
+/* Of all tries together. */
+struct gw_usage gw_spent_usage(const struct gw_spent *s);
+
+struct gw_result {                /* valid in the callback */
+    struct error error;           /* OK, or why; text may hold a partial answer all the same */
+    const struct gw_model *model; /* that answered, or was tried last */
+    const char *text;             /* the whole answer, UTF-8 (foreign!) */
+    const char *reasoning;        /* what the model showed of its thinking, "" (foreign!) */
+    const json_t *tool_calls;     /* [{id, name, arguments: object}], or NULL (foreign!) */
+    const char *finish_reason;    /* "stop", "length", "tool_calls", "error", "cancelled" */
+    struct gw_usage usage;        /* of the try that answered */
+    int64_t elapsed_ms, first_token_ms; /* since gw_start; first_token_ms -1 if none */
     int64_t http_status;                /* 0: none */
+    const struct gw_spent *spent;
 };
 
-struct gw_ops {
-    void (*delta)(void *arg, const char *text, size_t len); /* as it comes; valid in the callback */
+struct gw_ops { /* texts are valid in the callback; each but done may be NULL */
+    void (*delta)(void *arg, const char *text, size_t len); /* as it comes */
+    void (*reasoning)(void *arg, const char *text, size_t len);
     void (*done)(void *arg, const struct gw_result *result); /* last; frees the call */
+};
+
+/* Who decides whether a try may be made: reserve is asked before each, with what it may reach;
+ * settle tells once how each that was let in ended. */
+struct gw_admission {
+    enum err (*reserve)(void *arg, const struct gw_model *m, const struct gw_request *r,
+                        int64_t input_tokens, int64_t output_tokens, uint64_t *ticket,
+                        struct error *e);
+    void (*settle)(void *arg, uint64_t ticket, const struct gw_attempt *a);
 };
 
 /* Models from the configuration plus builtin/lexical and builtin/vector. NULL with *e (CONFIG). */
 struct gw *gw_new(struct loop *l, const struct conf *conf, struct error *e);
 /* Whose secrets a model's key may name; borrowed, NULL: none. */
 void gw_set_vault(struct gw *g, struct vault *v);
+void gw_set_admission(struct gw *g, const struct gw_admission *a, void *arg);
 void gw_free(struct gw *g);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);
@@ -108,9 +160,9 @@ size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, s
 /* NULL with *e if it cannot be started; then no callback runs. */
 struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_request *r,
                          const struct gw_ops *ops, void *arg, struct error *e);
-/* The upstream connection is closed at once; no callback runs any more. *usage (may be NULL) gets
- * what was used so far, as an estimate. */
-void gw_cancel(struct gw_call *c, struct gw_usage *usage);
+/* Upstream connections are closed at once; no callback runs any more. *spent (may be NULL) gets all
+ * tries, those under way as "cancelled" with estimates; the caller releases it. */
+void gw_cancel(struct gw_call *c, struct gw_spent *spent);
 /* An estimate of the tokens in a text (bytes by script: about 4 a token for Latin, 2.6 characters
  * for Cyrillic, 1 for ideographs). */
 int64_t gw_estimate_tokens(const char *text);

@@ -12,13 +12,15 @@ enum {
     GW__ERROR_MAX = 64 << 10  /* kept of an error's body */
 };
 
-/* A row of models.def: how calls of one kind are made. */
+struct gw__try;
+
+/* A row of models.def: how tries of one kind are made. */
 struct gw__ops {
     const char *kind;
-    /* Begins the call; callbacks come from the loop later. An error: nothing was started. */
-    enum err (*start)(struct gw_call *c, struct error *e);
-    /* Ends whatever start began and frees c->state. Called once, also after the call finished. */
-    void (*stop)(struct gw_call *c);
+    /* Begins the try; callbacks come from the loop later. An error: nothing was started. */
+    enum err (*start)(struct gw__try *t, struct error *e);
+    /* Ends whatever start began and frees t->state. Called once, also after the try finished. */
+    void (*stop)(struct gw__try *t);
     /* What MODEL_BACKENDS gets by the kind's name, without a section: texts, and variables that
      * set them (NULL: none). url NULL: the kind needs a section. */
     struct {
@@ -42,44 +44,80 @@ struct gw {
     struct loop *loop;
     struct gw__model **models;
     size_t count;
-    struct gw_call *calls; /* running ones */
+    struct gw_call *calls; /* those under way */
     char **chosen;         /* names of those that are to answer */
     size_t chosen_len;
     struct vault *vault; /* or NULL */
+    struct gw_admission admission;
+    void *admission_arg;
 };
 
-struct gw_call {
+/* One exchange with one model's API (try.c). */
+struct gw__try {
     struct gw *g;
     const struct gw__model *m;
-    struct gw_ops ops;
-    void *arg;
-    struct gw_request r; /* deep copy; limits are filled in */
-    struct gw_call *next, **link;
-    struct buf text;
+    struct gw_call *call;
+    const struct gw_request *r; /* the call's, with the limits filled in */
+    struct buf text, reasoning;
     uint64_t started;     /* monotonic ms, like the next three, which are 0 before they happen */
     uint64_t first, last; /* event that shows life, also one that brings no text */
     uint64_t spoke;       /* first text */
     struct loop_timer *limit;
-    int64_t input_tokens, output_tokens; /* as reported; -1: not reported */
+    /* as reported; -1: not reported */
+    int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
+    json_t *raw_usage;     /* the provider's own, or NULL */
+    json_t *tool_calls;    /* as gw_result has them, or NULL */
     int64_t hidden_tokens; /* estimate of what was produced but is no part of the text */
     int64_t http_status;
+    unsigned key; /* which of the model's keys */
+    uint64_t ticket;
+    bool admitted;
     bool sent;     /* the upstream may have read the input */
     void *state;   /* of the API */
     unsigned busy; /* callbacks of ours on the stack: freed when it is 0 again */
     bool over;
 };
 
-/* gateway.c: what the APIs call. Between gw__enter and gw__leave the call's memory stays; after
+/* try.c: what the APIs call. Between gw__enter and gw__leave the try's memory stays; after
  * gw__leave it may be gone. */
-void gw__enter(struct gw_call *c);
-void gw__leave(struct gw_call *c);
+void gw__enter(struct gw__try *t);
+void gw__leave(struct gw__try *t);
 /* The upstream is alive: starts the silence limit anew. */
-void gw__alive(struct gw_call *c);
-/* Hands text on. False when the call is over then. */
-bool gw__delta(struct gw_call *c, const char *text, size_t len);
-/* Ends the call with its one `done`. reason NULL: "stop", or "error" when *e is one. */
-void gw__finish(struct gw_call *c, const struct error *e, const char *reason);
-/* All that a model of this request reads, as tokens. */
+void gw__alive(struct gw__try *t);
+/* Hands text on. False when the try is over then. */
+bool gw__delta(struct gw__try *t, const char *text, size_t len);
+/* The same for what the model shows of its thinking. */
+bool gw__reasoning(struct gw__try *t, const char *text, size_t len);
+/* Ends the try. reason NULL: "stop", or "error" when *e is one. */
+void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
+
+/* try.c, for call.c. NULL with *e: nothing was started. */
+struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsigned key,
+                              struct error *e);
+/* Ends it without telling the call; its memory goes when no callback of it is on the stack. */
+void gw__try_end(struct gw__try *t);
+struct gw_usage gw__try_usage(const struct gw__try *t);
+/* What a request has for a model to read, as tokens; an estimate. */
+int64_t gw__input_estimate(const struct gw__model *m, const struct gw_request *r);
+
+/* What a client asked for (call.c). */
+enum { GW__TRIES = 2 }; /* of one call at once */
+struct gw_call {
+    struct gw *g;
+    struct gw_ops ops;
+    void *arg;
+    struct gw_request r; /* deep copy; limits are filled in */
+    struct gw_call *next, **link;
+    uint64_t started, spoke; /* monotonic ms; spoke 0: no text yet */
+    struct gw__try *tries[GW__TRIES];
+    struct gw_spent spent; /* those that are over */
+};
+
+/* call.c: what a try tells its call. After either the try may be over and the call gone. */
+void gw__call_delta(struct gw_call *c, const char *text, size_t len);
+void gw__call_reasoning(struct gw_call *c, const char *text, size_t len);
+void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e,
+                    const char *reason);
 
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);

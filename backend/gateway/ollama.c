@@ -6,62 +6,73 @@
 
 enum { DEPTH = 32, SHOWN = 1000 };
 
+/* Ollama's counts and times stand beside the text. */
+static json_t *numbers_of(const json_t *answer)
+{
+    json_t *out = json_object(), *value;
+    const char *key;
+    json_object_foreach((json_t *)answer, key, value) if (json_is_number(value))
+        json_object_set(out, key, value);
+    return out;
+}
+
 static bool on_line(void *arg, const char *event, const char *line, size_t len)
 {
     (void)event;
-    struct gw_call *c = arg;
-    const struct gw__upstream *u = c->state;
+    struct gw__try *t = arg;
+    const struct gw__upstream *u = t->state;
     struct error e = {0};
     json_t *answer = json_read(line, len, GW__LINE_MAX, DEPTH, &e);
     if (!json_is_object(answer)) {
         char *text = xasprintf("not a line of JSON: %.*s", (int)(len < SHOWN ? len : SHOWN), line);
-        gw__upstream_fail(c, ERR_PROTOCOL, text);
+        gw__upstream_fail(t, ERR_PROTOCOL, text);
         free(text);
     } else if (*gw__error_words(answer)) {
-        gw__upstream_fail(c, ERR_UPSTREAM, gw__error_words(answer));
+        gw__upstream_fail(t, ERR_UPSTREAM, gw__error_words(answer));
     } else {
         const json_t *message = json_object_get(answer, "message");
         const char *content = json_str(message, "content", "");
         const char *thinking = json_str(message, "thinking", "");
-        gw__alive(c);
-        c->hidden_tokens += gw_estimate_tokens(thinking);
-        if (gw__delta(c, content, strlen(content)) && json_flag(answer, "done", false)) {
-            c->input_tokens = gw__count(answer, "prompt_eval_count");
-            c->output_tokens = gw__count(answer, "eval_count");
+        gw__alive(t);
+        if (gw__reasoning(t, thinking, strlen(thinking)) &&
+            gw__delta(t, content, strlen(content)) && json_flag(answer, "done", false)) {
+            t->raw_usage = numbers_of(answer);
+            t->input_tokens = gw__count(answer, "prompt_eval_count");
+            t->output_tokens = gw__count(answer, "eval_count");
             const char *reason = json_str(answer, "done_reason", "stop");
-            gw__upstream_complete(c, strcmp(reason, "length") == 0 ? "length" : "stop");
+            gw__upstream_complete(t, strcmp(reason, "length") == 0 ? "length" : "stop");
         }
     }
     json_decref(answer);
-    return !c->over && !u->complete;
+    return !t->over && !u->complete;
 }
 
-static enum err feed(struct gw_call *c, const char *bytes, size_t len)
+static enum err feed(struct gw__try *t, const char *bytes, size_t len)
 {
-    struct gw__upstream *u = c->state;
-    return gw__lines_feed(&u->lines, bytes, len, on_line, c);
+    struct gw__upstream *u = t->state;
+    return gw__lines_feed(&u->lines, bytes, len, on_line, t);
 }
 
-static void end(struct gw_call *c)
+static void end(struct gw__try *t)
 {
-    struct gw__upstream *u = c->state;
-    gw__lines_end(&u->lines, on_line, c);
+    struct gw__upstream *u = t->state;
+    gw__lines_end(&u->lines, on_line, t);
 }
 
 static const struct gw__dialect dialect = {.feed = feed, .end = end};
 
-static enum err start(struct gw_call *c, struct error *e)
+static enum err start(struct gw__try *t, struct error *e)
 {
     json_t *body = json_object(), *options = json_object();
-    json_puts(body, "model", c->m->pub.model);
-    json_put(body, "messages", gw__messages(&c->r));
+    json_puts(body, "model", t->m->pub.model);
+    json_put(body, "messages", gw__messages(t->r));
     json_put(body, "stream", json_true());
     json_put(body, "options", options);
-    if (c->r.max_output_tokens > 0)
-        json_puti(options, "num_predict", c->r.max_output_tokens);
+    if (t->r->max_output_tokens > 0)
+        json_puti(options, "num_predict", t->r->max_output_tokens);
     /* Ollama cuts what is longer than num_ctx without a word, and its own default is small. */
-    json_puti(options, "num_ctx", c->m->pub.context);
-    return gw__upstream_start(c, &dialect, "/api/chat", body, e);
+    json_puti(options, "num_ctx", t->m->pub.context);
+    return gw__upstream_start(t, &dialect, "/api/chat", body, e);
 }
 
 const struct gw__ops gw__ollama_ops = {

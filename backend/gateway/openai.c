@@ -12,36 +12,41 @@ static const char *reason_of(const char *finish)
     return strcmp(finish, "length") == 0 || strcmp(finish, "max_tokens") == 0 ? "length" : "stop";
 }
 
-static void take_usage(struct gw_call *c, const json_t *answer)
+static void take_usage(struct gw__try *t, const json_t *answer)
 {
     const json_t *usage = json_object_get(answer, "usage");
     if (!json_is_object(usage))
         return;
-    c->input_tokens = gw__count(usage, "prompt_tokens");
-    c->output_tokens = gw__count(usage, "completion_tokens");
+    json_decref(t->raw_usage);
+    t->raw_usage = json_deep_copy(usage);
+    t->input_tokens = gw__count(usage, "prompt_tokens");
+    t->cached_tokens = gw__count(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+    t->reasoning_tokens =
+        gw__count(json_object_get(usage, "completion_tokens_details"), "reasoning_tokens");
+    t->output_tokens = gw__count(usage, "completion_tokens");
 }
 
 /* One chunk, or the whole answer. part is "delta" or "message". */
-static void take_answer(struct gw_call *c, const json_t *answer, const char *part)
+static void take_answer(struct gw__try *t, const json_t *answer, const char *part)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     const char *error = gw__error_words(answer);
     if (*error) {
-        gw__upstream_fail(c, ERR_UPSTREAM, error);
+        gw__upstream_fail(t, ERR_UPSTREAM, error);
         return;
     }
-    gw__alive(c);
-    take_usage(c, answer);
+    gw__alive(t);
+    take_usage(t, answer);
     const json_t *choice = json_array_get(json_object_get(answer, "choices"), 0);
     const json_t *message = json_object_get(choice, part);
     const char *content = json_str(message, "content", "");
-    c->hidden_tokens += gw_estimate_tokens(
-        json_str(message, "reasoning_content", json_str(message, "reasoning", "")));
+    const char *thinking =
+        json_str(message, "reasoning_content", json_str(message, "reasoning", ""));
     const char *finish = json_str(choice, "finish_reason", "");
-    if (!gw__delta(c, content, strlen(content)))
+    if (!gw__reasoning(t, thinking, strlen(thinking)) || !gw__delta(t, content, strlen(content)))
         return;
     if (strcmp(finish, "content_filter") == 0)
-        gw__upstream_fail(c, ERR_UPSTREAM, "the provider's content filter stopped the answer");
+        gw__upstream_fail(t, ERR_UPSTREAM, "the provider's content filter stopped the answer");
     else if (*finish)
         u->reason = reason_of(finish);
 }
@@ -49,69 +54,69 @@ static void take_answer(struct gw_call *c, const json_t *answer, const char *par
 static bool on_event(void *arg, const char *event, const char *data, size_t len)
 {
     (void)event;
-    struct gw_call *c = arg;
-    struct gw__upstream *u = c->state;
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
     if (len == 6 && memcmp(data, "[DONE]", 6) == 0) {
-        gw__upstream_complete(c, u->reason ? u->reason : "stop");
+        gw__upstream_complete(t, u->reason ? u->reason : "stop");
         return false;
     }
     json_t *answer = json_read(data, len, GW__LINE_MAX, DEPTH, NULL);
     if (json_is_object(answer)) {
-        take_answer(c, answer, "delta");
+        take_answer(t, answer, "delta");
     } else {
         char *text = xasprintf("an event is no JSON: %.*s", (int)(len < SHOWN ? len : SHOWN), data);
-        gw__upstream_fail(c, ERR_PROTOCOL, text);
+        gw__upstream_fail(t, ERR_PROTOCOL, text);
         free(text);
     }
     json_decref(answer);
-    return !c->over;
+    return !t->over;
 }
 
-static enum err feed(struct gw_call *c, const char *bytes, size_t len)
+static enum err feed(struct gw__try *t, const char *bytes, size_t len)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     if (!u->json)
-        return sse_feed(&u->sse, bytes, len, on_event, c);
+        return sse_feed(&u->sse, bytes, len, on_event, t);
     if (u->body.len + len > GW__TEXT_MAX)
         return ERR_TOO_BIG;
     buf_add(&u->body, bytes, len);
     return ERR_OK;
 }
 
-static void end(struct gw_call *c)
+static void end(struct gw__try *t)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     if (u->json) {
         json_t *answer =
             json_read(u->body.data ? u->body.data : "", u->body.len, GW__TEXT_MAX, DEPTH, NULL);
         if (json_is_object(answer))
-            take_answer(c, answer, "message");
+            take_answer(t, answer, "message");
         else
-            gw__upstream_fail(c, ERR_PROTOCOL, "the answer is no JSON object");
+            gw__upstream_fail(t, ERR_PROTOCOL, "the answer is no JSON object");
         json_decref(answer);
     }
     /* Some servers say why they stopped and leave the [DONE] out. */
-    if (!c->over && u->reason)
-        gw__upstream_complete(c, u->reason);
-    else if (!c->over && !c->first && u->received)
-        gw__upstream_fail(c, ERR_PROTOCOL, "the response is no stream of events");
+    if (!t->over && u->reason)
+        gw__upstream_complete(t, u->reason);
+    else if (!t->over && !t->first && u->received)
+        gw__upstream_fail(t, ERR_PROTOCOL, "the response is no stream of events");
 }
 
 static const struct gw__dialect dialect = {.feed = feed, .end = end};
 
-static enum err start(struct gw_call *c, struct error *e)
+static enum err start(struct gw__try *t, struct error *e)
 {
     json_t *body = json_object(), *options = json_object();
-    json_puts(body, "model", c->m->pub.model);
-    json_put(body, "messages", gw__messages(&c->r));
+    json_puts(body, "model", t->m->pub.model);
+    json_put(body, "messages", gw__messages(t->r));
     json_put(body, "stream", json_true());
     json_put(options, "include_usage", json_true());
     json_put(body, "stream_options", options);
     /* The maker of the API renamed the limit; the servers that are compatible with it did not. */
-    bool original = strcmp(c->m->pub.provider, "openai") == 0;
-    if (c->r.max_output_tokens > 0)
-        json_puti(body, original ? "max_completion_tokens" : "max_tokens", c->r.max_output_tokens);
-    return gw__upstream_start(c, &dialect, "/chat/completions", body, e);
+    bool original = strcmp(t->m->pub.provider, "openai") == 0;
+    if (t->r->max_output_tokens > 0)
+        json_puti(body, original ? "max_completion_tokens" : "max_tokens", t->r->max_output_tokens);
+    return gw__upstream_start(t, &dialect, "/chat/completions", body, e);
 }
 
 const struct gw__ops gw__openai_ops = {

@@ -13,31 +13,31 @@ enum { LINGER_MS = 10, JSON_DEPTH = 64 };
 
 static void linger_over(void *arg)
 {
-    struct gw_call *c = arg;
-    struct gw__upstream *u = c->state;
-    gw__enter(c);
-    gw__finish(c, &(struct error){0}, u->reason);
-    gw__leave(c);
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
+    gw__enter(t);
+    gw__finish(t, &(struct error){0}, u->reason);
+    gw__leave(t);
 }
 
-void gw__upstream_complete(struct gw_call *c, const char *reason)
+void gw__upstream_complete(struct gw__try *t, const char *reason)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     u->complete = true;
     u->reason = reason;
 }
 
-void gw__upstream_fail(struct gw_call *c, enum err code, const char *text)
+void gw__upstream_fail(struct gw__try *t, enum err code, const char *text)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
     size_t len = u->secret.len;
     for (char *at = clean; len && (at = strstr(at, u->secret.text)); at += len)
         memset(at, '*', len);
     struct error e;
-    err_set(&e, code, "%s: %s", c->m->pub.name, clean);
+    err_set(&e, code, "%s: %s", t->m->pub.name, clean);
     free(clean);
-    gw__finish(c, &e, NULL);
+    gw__finish(t, &e, NULL);
 }
 
 /* The words of an error object: {"error": "..."}, {"error": {"message": "..."}}, {"message": ...},
@@ -57,9 +57,9 @@ const char *gw__error_words(const json_t *answer)
     return message;
 }
 
-static void fail_with_status(struct gw_call *c)
+static void fail_with_status(struct gw__try *t)
 {
-    struct gw__upstream *u = c->state;
+    struct gw__upstream *u = t->state;
     const char *body = u->body.data ? u->body.data : "";
     json_t *answer = json_read(body, u->body.len, GW__ERROR_MAX, JSON_DEPTH, NULL);
     const char *words = gw__error_words(answer);
@@ -72,16 +72,16 @@ static void fail_with_status(struct gw_call *c)
     if (*words)
         buf_addf(&text, ": %s", words); /* cut after the key was looked for */
     json_decref(answer);
-    gw__upstream_fail(c, u->status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, text.data);
+    gw__upstream_fail(t, u->status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, text.data);
     buf_release(&text);
 }
 
 static void on_head(void *arg, long status, const char *content_type)
 {
-    struct gw_call *c = arg;
-    struct gw__upstream *u = c->state;
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
     u->status = status;
-    c->http_status = status;
+    t->http_status = status;
     u->json = strncasecmp(content_type, "application/json", 16) == 0;
     const char *retry = http_header(u->http, "Retry-After");
     u->retry_after = retry && *retry >= '0' && *retry <= '9' ? strtol(retry, NULL, 10) : -1;
@@ -89,51 +89,51 @@ static void on_head(void *arg, long status, const char *content_type)
 
 static bool on_data(void *arg, const char *bytes, size_t len)
 {
-    struct gw_call *c = arg;
-    struct gw__upstream *u = c->state;
-    gw__enter(c);
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
+    gw__enter(t);
     u->received += len;
     if (u->status < 200 || u->status > 299) {
         size_t room = GW__ERROR_MAX - u->body.len;
         buf_add(&u->body, bytes, len < room ? len : room);
     } else if (u->received > GW__WIRE_MAX) {
-        gw__upstream_fail(c, ERR_TOO_BIG, "the response is larger than 32 MiB");
+        gw__upstream_fail(t, ERR_TOO_BIG, "the response is larger than 32 MiB");
     } else if (!u->complete) {
-        enum err code = u->dialect->feed(c, bytes, len);
-        if (!c->over && code == ERR_TOO_BIG)
-            gw__upstream_fail(c, code, "a line of the stream is longer than 1 MiB");
-        if (!c->over && u->complete)
+        enum err code = u->dialect->feed(t, bytes, len);
+        if (!t->over && code == ERR_TOO_BIG)
+            gw__upstream_fail(t, code, "a line of the stream is longer than 1 MiB");
+        if (!t->over && u->complete)
             loop_timer_start(u->linger, LINGER_MS, 0);
     }
-    gw__leave(c);
+    gw__leave(t);
     return true; /* if the call is over, its http call was cancelled */
 }
 
 static void on_done(void *arg, const struct error *e, long status)
 {
-    struct gw_call *c = arg;
-    struct gw__upstream *u = c->state;
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
     u->http = NULL;
-    gw__enter(c);
+    gw__enter(t);
     if (e->code == ERR_OK && status >= 200 && status <= 299 && !u->complete)
-        u->dialect->end(c);
-    if (c->over) {
+        u->dialect->end(t);
+    if (t->over) {
         /* its end was an error that has been told */
     } else if (u->complete) {
-        gw__finish(c, &(struct error){0}, u->reason);
+        gw__finish(t, &(struct error){0}, u->reason);
     } else if (e->code != ERR_OK && u->received == 0) {
-        c->sent = e->code != ERR_UNREACHABLE && e->code != ERR_CERTIFICATE && e->code != ERR_CONFIG;
-        gw__upstream_fail(c, e->code, e->detail);
+        t->sent = e->code != ERR_UNREACHABLE && e->code != ERR_CERTIFICATE && e->code != ERR_CONFIG;
+        gw__upstream_fail(t, e->code, e->detail);
     } else if (status < 200 || status > 299) {
         u->status = status;
-        fail_with_status(c);
+        fail_with_status(t);
     } else {
         struct buf text = {0};
         buf_addf(&text, "the stream was cut before its end%s%s", e->code ? ": " : "", e->detail);
-        gw__upstream_fail(c, ERR_UPSTREAM, text.data);
+        gw__upstream_fail(t, ERR_UPSTREAM, text.data);
         buf_release(&text);
     }
-    gw__leave(c);
+    gw__leave(t);
 }
 
 static const struct http_ops http = {.head = on_head, .data = on_data, .done = on_done};
@@ -149,10 +149,10 @@ static void upstream_free(struct gw__upstream *u)
     free(u);
 }
 
-void gw__upstream_stop(struct gw_call *c)
+void gw__upstream_stop(struct gw__try *t)
 {
-    upstream_free(c->state);
-    c->state = NULL;
+    upstream_free(t->state);
+    t->state = NULL;
 }
 
 static char *bearer_of(const char *secret, const struct gw__model *m, struct error *e)
@@ -175,7 +175,7 @@ static void wipe(char *secret)
     free(secret);
 }
 
-enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect, const char *path,
+enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect, const char *path,
                             json_t *body, struct error *e)
 {
     struct gw__upstream *u = xcalloc(1, sizeof *u);
@@ -187,30 +187,30 @@ enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect
     u->dialect = dialect;
     u->retry_after = -1;
     u->sse.max = GW__LINE_MAX;
-    if (*c->m->key) {
-        if (vault_text_get(c->g->vault, c->m->key, &u->secret, e) != ERR_OK ||
-            !(bearer = bearer_of(u->secret.text, c->m, e)))
+    if (*t->m->key) {
+        if (vault_text_get(t->g->vault, t->m->key, &u->secret, e) != ERR_OK ||
+            !(bearer = bearer_of(u->secret.text, t->m, e)))
             goto out;
         headers[n++] = bearer;
     }
-    if (c->r.traceparent)
-        headers[n++] = trace = xasprintf("traceparent: %s", c->r.traceparent);
-    size_t len = strlen(c->m->pub.url);
-    while (len && c->m->pub.url[len - 1] == '/')
+    if (t->r->traceparent)
+        headers[n++] = trace = xasprintf("traceparent: %s", t->r->traceparent);
+    size_t len = strlen(t->m->pub.url);
+    while (len && t->m->pub.url[len - 1] == '/')
         len--;
-    url = xasprintf("%.*s%s", (int)len, c->m->pub.url, path);
+    url = xasprintf("%.*s%s", (int)len, t->m->pub.url, path);
     struct http_options o = {.method = "POST",
                              .url = url,
                              .headers = headers,
                              .body = text,
                              .body_len = strlen(text),
-                             .connect_ms = c->r.connect_ms,
-                             .ca_file = c->m->ca_file};
-    u->http = http_start(c->g->loop, &o, &http, c, e);
+                             .connect_ms = t->r->connect_ms,
+                             .ca_file = t->m->ca_file};
+    u->http = http_start(t->g->loop, &o, &http, t, e);
     if (!u->http)
         goto out;
-    u->linger = loop_timer_new(c->g->loop, linger_over, c);
-    c->state = u;
+    u->linger = loop_timer_new(t->g->loop, linger_over, t);
+    t->state = u;
     code = ERR_OK;
 out:
     if (code != ERR_OK) {

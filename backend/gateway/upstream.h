@@ -8,12 +8,12 @@
 /* How one API's response is read; both run with the call entered. */
 struct gw__dialect {
     /* Bytes of a response with a status of 2xx. ERR_TOO_BIG: a line was too long. */
-    enum err (*feed)(struct gw_call *c, const char *bytes, size_t len);
+    enum err (*feed)(struct gw__try *t, const char *bytes, size_t len);
     /* The response ended cleanly, without gw__upstream_complete so far. */
-    void (*end)(struct gw_call *c);
+    void (*end)(struct gw__try *t);
 };
 
-struct gw__upstream { /* c->state of such a call */
+struct gw__upstream { /* t->state of such a call */
     const struct gw__dialect *dialect;
     struct http_call *http;
     struct loop_timer *linger;
@@ -29,13 +29,13 @@ struct gw__upstream { /* c->state of such a call */
 };
 
 /* Takes body. On failure nothing was started. */
-enum err gw__upstream_start(struct gw_call *c, const struct gw__dialect *dialect, const char *path,
+enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect, const char *path,
                             json_t *body, struct error *e);
-void gw__upstream_stop(struct gw_call *c);
+void gw__upstream_stop(struct gw__try *t);
 /* The API's end mark came; what follows is ignored. */
-void gw__upstream_complete(struct gw_call *c, const char *reason);
+void gw__upstream_complete(struct gw__try *t, const char *reason);
 /* Ends the call with an error; text is foreign: it is cleaned and the key is taken out of it. */
-void gw__upstream_fail(struct gw_call *c, enum err code, const char *text);
+void gw__upstream_fail(struct gw__try *t, enum err code, const char *text);
 /* "" if there are none; belongs to answer. */
 const char *gw__error_words(const json_t *answer);
 /* [{role, content}]; the question alone if the request has no messages. */

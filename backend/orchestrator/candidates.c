@@ -72,11 +72,10 @@ static void fill_usage(struct orch_candidate *c, const struct gw_usage *u, const
     json_put(c->doc, key, usage);
 }
 
-/* Adds this call's usage to the candidate's (a critique is a second call of the same candidate). */
-void orch__add_usage(struct orch_candidate *c, const struct gw_usage *u)
+void orch__add_usage(struct orch_candidate *c, const struct gw_spent *spent)
 {
     const json_t *before = json_object_get(c->doc, "usage");
-    struct gw_usage sum = *u;
+    struct gw_usage sum = gw_spent_usage(spent);
     if (json_is_object(before)) {
         sum.input_tokens += json_int(before, "input_tokens", 0);
         sum.output_tokens += json_int(before, "output_tokens", 0);
@@ -86,10 +85,10 @@ void orch__add_usage(struct orch_candidate *c, const struct gw_usage *u)
     json_put(c->doc, "cost", orch__cost_json(c->model, sum.input_tokens, sum.output_tokens));
 }
 
-/* The model.output (or critique) entry, with its ledger line in the same transaction. */
+/* The model.output (or critique) entry, with its ledger lines in the same transaction. */
 struct output_done {
     struct trace *trace;
-    struct cost_line *line;
+    struct orch_spent *spent;
 };
 
 static void on_output_logged(void *arg, int64_t seq, const struct error *e)
@@ -97,7 +96,7 @@ static void on_output_logged(void *arg, int64_t seq, const struct error *e)
     struct output_done *d = arg;
     struct trace *t = d->trace;
     (void)seq;
-    cost_line_free(d->line);
+    orch_spent_free(d->spent);
     free(d);
     t->writes--;
     if (e->code != ERR_OK && t->phase < TRACE_ENDING)
@@ -106,50 +105,51 @@ static void on_output_logged(void *arg, int64_t seq, const struct error *e)
         orch__settle(t);
 }
 
+static json_t *attempts_json(const struct gw_spent *spent)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < spent->count; i++) {
+        const struct gw_attempt *a = &spent->at[i];
+        json_t *one = json_object();
+        json_puts(one, "model", a->model->name);
+        json_puts(one, "outcome", a->outcome);
+        json_puts(one, "error", a->code ? err_name(a->code) : "");
+        json_puti(one, "input_tokens", a->usage.input_tokens);
+        json_puti(one, "output_tokens", a->usage.output_tokens);
+        json_puti(one, "elapsed_ms", a->elapsed_ms);
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
 void orch__log_output(struct orch_candidate *c, const char *type, const char *text,
-                      const struct gw_usage *u, const char *outcome, const char *reason,
+                      const struct gw_spent *spent, const char *outcome, const char *reason,
                       int64_t elapsed_ms, int64_t first_token_ms)
 {
     struct trace *t = c->trace;
-    const struct gw_model *m = c->model;
+    struct gw_usage u = gw_spent_usage(spent);
     json_t *payload = json_object(), *usage = json_object();
-    json_puts(payload, "model", m->name);
+    json_puts(payload, "model", c->model->name);
     json_put(payload, "text", json_text(text, strlen(text)));
     json_puts(payload, "outcome", outcome);
     json_puts(payload, "finish_reason", reason);
-    json_puti(usage, "input_tokens", u->input_tokens);
-    json_puti(usage, "output_tokens", u->output_tokens);
-    json_put(usage, "estimated", json_boolean(u->estimated));
+    json_puti(usage, "input_tokens", u.input_tokens);
+    json_puti(usage, "output_tokens", u.output_tokens);
+    json_put(usage, "estimated", json_boolean(u.estimated));
     json_put(payload, "usage", usage);
+    if (spent->count > 1)
+        json_put(payload, "attempts", attempts_json(spent));
     json_puti(payload, "elapsed_ms", elapsed_ms);
     json_puti(payload, "first_token_ms", first_token_ms);
-    struct cost_line line = {.trace_id = t->id,
-                             .model = m->name,
-                             .provider = m->provider,
-                             .connector = "",
-                             .at = clock_real_ms(),
-                             .input_tokens = u->input_tokens,
-                             .output_tokens = u->output_tokens,
-                             .estimated = u->estimated,
-                             .priced = m->priced,
-                             .amount_nano = m->priced ? cost_amount(u->input_tokens, m->price_in,
-                                                                    u->output_tokens, m->price_out)
-                                                      : 0,
-                             .currency = m->currency,
-                             .price_version = m->builtin ? "builtin" : "config",
-                             .outcome = outcome,
-                             .elapsed_ms = elapsed_ms,
-                             .first_token_ms = first_token_ms,
-                             .entry = c->call_entry};
     struct output_done *d = xcalloc(1, sizeof *d);
     d->trace = t;
-    d->line = cost_line_copy(&line);
-    char *actor = xasprintf("model:%s", m->name);
+    d->spent = orch_spent_new(spent, t->id, "", outcome, c->call_entry);
+    char *actor = xasprintf("model:%s", c->model->name);
     struct orch_edges from = {.count = 0};
     orch__edge(&from, c->call_entry, "generate", -1);
     t->writes++;
     c->output_entry =
-        orch__log(t, type, actor, &from, payload, on_output_logged, d, cost_insert, d->line);
+        orch__log(t, type, actor, &from, payload, on_output_logged, d, orch_spent_insert, d->spent);
     free(actor);
 }
 
@@ -191,11 +191,11 @@ static void on_model_done(void *arg, const struct gw_result *r)
     buf_clear(&c->text);
     buf_adds(&c->text, clean ? clean : r->text);
     free(clean);
-    orch__add_usage(c, &r->usage);
+    orch__add_usage(c, r->spent);
     json_puti(c->doc, "elapsed_ms", r->elapsed_ms);
     json_puti(c->doc, "first_token_ms", r->first_token_ms);
     bool ok = r->error.code == ERR_OK && r->text[0];
-    orch__log_output(c, "model.output", r->text, &r->usage, ok ? "ok" : "error", r->finish_reason,
+    orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
     c->text_entry = c->output_entry;
     if (ok)
@@ -217,10 +217,12 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
 {
     struct trace *t = c->trace;
     struct gw_source sources[ORCH_SOURCES];
-    struct orch_prompt prompt = {.messages = {{NULL, NULL}}};
+    struct orch_prompt prompt = {.messages = {{.role = NULL}}};
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     struct gw_request r = {.task = task,
+                           .session = t->session,
+                           .trace_id = t->id,
                            .question = c->model->builtin && t->asked ? t->asked : t->question,
                            .lang = t->lang,
                            .sources = sources,
@@ -262,7 +264,9 @@ static void on_model_logged(void *arg, int64_t seq, const struct error *e)
     json_puts(c->doc, "state", "running");
     c->call = orch__call_model(c, GW_ANSWER, NULL, NULL, &MODEL_OPS, &why);
     if (!c->call) {
-        struct gw_usage none = {0};
+        const struct gw_spent none = {
+            .at = {{.model = c->model, .outcome = "error", .code = why.code, .first_token_ms = -1}},
+            .count = 1};
         orch__log_output(c, "model.output", "", &none, "error", "error", 0, -1);
         candidate_end(c, CAND_FAILED, err_words(&why));
         if (all_ended(t))
@@ -291,7 +295,7 @@ void orch__models_cancel(struct trace *t, int state)
     const char *why = state == CAND_DROPPED ? "later than the time limit" : "stopped";
     for (size_t i = 0; i < t->candidate_count; i++) {
         struct orch_candidate *c = &t->candidates[i];
-        struct gw_usage used = {0};
+        struct gw_spent used = {.count = 0};
         if (c->critique_call) {
             gw_cancel(c->critique_call, &used);
             c->critique_call = NULL;
@@ -300,6 +304,7 @@ void orch__models_cancel(struct trace *t, int state)
             orch__log_output(c, "critique", "", &used,
                              state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
                              (int64_t)(clock_mono_ms() - t->started_ms), -1);
+            gw_spent_release(&used);
         }
         if (c->state > CAND_RUNNING)
             continue;
@@ -310,6 +315,7 @@ void orch__models_cancel(struct trace *t, int state)
             orch__log_output(c, "model.output", c->text.data ? c->text.data : "", &used,
                              state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
                              (int64_t)(clock_mono_ms() - t->started_ms), -1);
+            gw_spent_release(&used);
         }
         candidate_end(c, state, why);
     }

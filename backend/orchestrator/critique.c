@@ -116,13 +116,6 @@ static json_t *lines_missing(const char *in, const char *from)
     return l.out;
 }
 
-static void on_critique_delta(void *arg, const char *text, size_t len)
-{
-    (void)arg; /* internal turns stay out of the chat (AR-1) */
-    (void)text;
-    (void)len;
-}
-
 static const char *other_model(const struct trace *t, const struct orch_candidate *c)
 {
     for (size_t i = 0; i < t->candidate_count; i++) {
@@ -140,8 +133,8 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     char *scrubbed = pol_scrub_text(r->text);
     const char *text = scrubbed ? scrubbed : r->text;
     c->critique_call = NULL;
-    orch__add_usage(c, &r->usage);
-    orch__log_output(c, "critique", r->text, &r->usage, ok ? "ok" : "error", r->finish_reason,
+    orch__add_usage(c, r->spent);
+    orch__log_output(c, "critique", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
     json_t *critique = json_object();
     json_puts(critique, "model", c->model->name);
@@ -168,7 +161,8 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     orch__settle(t);
 }
 
-static const struct gw_ops CRITIQUE_OPS = {.delta = on_critique_delta, .done = on_critique_done};
+/* Internal turns stay out of the chat (AR-1). */
+static const struct gw_ops CRITIQUE_OPS = {.done = on_critique_done};
 
 static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 {

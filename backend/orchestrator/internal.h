@@ -190,10 +190,10 @@ void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e);
 /* Adds a call's usage to the candidate's: a critique is a second call of the same candidate. */
-void orch__add_usage(struct orch_candidate *c, const struct gw_usage *u);
-/* Appends what a model put out, with its ledger line in the same transaction. */
+void orch__add_usage(struct orch_candidate *c, const struct gw_spent *spent);
+/* Appends what a model put out, with its ledger lines in the same transaction. */
 void orch__log_output(struct orch_candidate *c, const char *type, const char *text,
-                      const struct gw_usage *u, const char *outcome, const char *reason,
+                      const struct gw_spent *spent, const char *outcome, const char *reason,
                       int64_t elapsed_ms, int64_t first_token_ms);
 void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);

@@ -135,7 +135,7 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
     buf_addf(&out->system, SYSTEM_PROMPT, fence,
              strcmp(t->lang, "ru") == 0 ? "Russian"
                                         : "the language of the question (English if in doubt)");
-    out->messages[0] = (struct gw_message){"system", out->system.data};
-    out->messages[1] = (struct gw_message){"user", user->data};
+    out->messages[0] = (struct gw_message){.role = "system", .content = out->system.data};
+    out->messages[1] = (struct gw_message){.role = "user", .content = user->data};
     return 2;
 }

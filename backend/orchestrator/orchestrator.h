@@ -23,6 +23,7 @@
 #include "backend/provenance/provenance.h"
 
 struct orch;
+struct orch_spent;
 struct plans;
 
 /* How the orchestrator tells what happens: type is "token" {trace_id, model, text},
@@ -88,6 +89,14 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
  * cursor. */
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e);
+
+/* The ledger's lines of a model call: one for each of its tries. outcome (or NULL) is said of the
+ * last one in place of the gateway's. entry: the model.call. insert is a store_op for prov_append's
+ * `also`; free it after the write. */
+struct orch_spent *orch_spent_new(const struct gw_spent *spent, const char *trace_id,
+                                  const char *connector, const char *outcome, int64_t entry);
+enum err orch_spent_insert(struct store_db *db, void *arg, struct error *e);
+void orch_spent_free(struct orch_spent *s);
 
 /* Takes what was erased out of a trace's document: the texts of the entries of these types. */
 void orch_redact(json_t *doc, const char *const *types, size_t count);

@@ -26,7 +26,10 @@ static void on_delta(void *arg, const char *text, size_t len)
     buf_add(&run->text, text, len);
     run->deltas++;
     if (run->cancel_after && run->deltas == run->cancel_after) {
-        gw_cancel(run->call, &run->cancelled);
+        struct gw_spent spent;
+        gw_cancel(run->call, &spent);
+        run->cancelled = gw_spent_usage(&spent);
+        gw_spent_release(&spent);
         loop_quit(run->loop);
     }
 }

@@ -36,7 +36,10 @@ static void on_delta(void *arg, const char *text, size_t len)
     assert_int_equal(run->dones, 0);
     buf_add(&run->text, text, len);
     if (++run->deltas == run->cancel_after) {
-        gw_cancel(run->call, &run->usage);
+        struct gw_spent spent;
+        gw_cancel(run->call, &spent);
+        run->usage = gw_spent_usage(&spent);
+        gw_spent_release(&spent);
         loop_quit(run->loop);
     }
 }
@@ -103,7 +106,8 @@ static struct gw *open_gateway(struct loop *l, const char *path)
     return g;
 }
 
-static const struct gw_message messages[] = {{"system", "You are terse."}, {"user", "Disk?"}};
+static const struct gw_message messages[] = {{.role = "system", .content = "You are terse."},
+                                             {.role = "user", .content = "Disk?"}};
 
 static struct gw_request request(void)
 {

@@ -1,0 +1,207 @@
+/* Tries: one exchange with one model each, its limits and its usage.
+ *
+ * 1 A try is freed when it is over and no callback of ours is on the stack (busy). So a client may
+ *   cancel its call, or start another, inside any callback.
+ * 2 ops->stop runs exactly once for each try whose ops->start succeeded.
+ * 3 One timer per try watches the nearest of: total, first token, silence since the last event. */
+#include "backend/base/clock.h"
+#include "backend/gateway/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void release(struct gw__try *t)
+{
+    loop_timer_free(t->limit);
+    buf_release(&t->text);
+    buf_release(&t->reasoning);
+    json_decref(t->raw_usage);
+    json_decref(t->tool_calls);
+    free(t);
+}
+
+/* No more callbacks; the API's part is gone. */
+static void end(struct gw__try *t)
+{
+    t->over = true;
+    loop_timer_stop(t->limit);
+    t->m->ops->stop(t);
+}
+
+void gw__enter(struct gw__try *t)
+{
+    t->busy++;
+}
+
+void gw__leave(struct gw__try *t)
+{
+    if (--t->busy == 0 && t->over)
+        release(t);
+}
+
+/* Limits. */
+
+static uint64_t deadline(const struct gw__try *t, const char **what, uint64_t *limit)
+{
+    uint64_t total = t->started + t->r->total_ms;
+    uint64_t next = t->first ? t->last + t->r->silence_ms : t->started + t->r->first_token_ms;
+    if (total <= next) {
+        *what = "the whole answer";
+        *limit = t->r->total_ms;
+        return total;
+    }
+    *what = t->first ? "the next part of the answer" : "the first part of the answer";
+    *limit = t->first ? t->r->silence_ms : t->r->first_token_ms;
+    return next;
+}
+
+static void watch(struct gw__try *t)
+{
+    const char *what;
+    uint64_t limit, now = clock_mono_ms(), at = deadline(t, &what, &limit);
+    loop_timer_start(t->limit, at > now ? at - now : 0, 0);
+}
+
+static void on_limit(void *arg)
+{
+    struct gw__try *t = arg;
+    const char *what;
+    uint64_t limit;
+    if (deadline(t, &what, &limit) > clock_mono_ms()) {
+        watch(t);
+        return;
+    }
+    struct error e;
+    err_set(&e, ERR_TIMEOUT, "%s: waited %llu ms for %s", t->m->pub.name, (unsigned long long)limit,
+            what);
+    gw__enter(t);
+    gw__finish(t, &e, NULL);
+    gw__leave(t);
+}
+
+void gw__alive(struct gw__try *t)
+{
+    t->last = clock_mono_ms();
+    if (!t->first) {
+        t->first = t->last;
+        watch(t); /* the limit changed; later ones are found when the timer fires */
+    }
+}
+
+/* What a call brings. */
+
+bool gw__delta(struct gw__try *t, const char *text, size_t len)
+{
+    if (t->over)
+        return false;
+    if (!len)
+        return true;
+    gw__alive(t);
+    if (t->spoke == 0)
+        t->spoke = t->last;
+    if (t->text.len + len > GW__TEXT_MAX) {
+        struct error e;
+        err_set(&e, ERR_TOO_BIG, "%s: the answer is longer than %d bytes", t->m->pub.name,
+                GW__TEXT_MAX);
+        gw__finish(t, &e, NULL);
+        return false;
+    }
+    buf_add(&t->text, text, len);
+    gw__call_delta(t->call, text, len);
+    return !t->over;
+}
+
+bool gw__reasoning(struct gw__try *t, const char *text, size_t len)
+{
+    if (t->over)
+        return false;
+    if (!len)
+        return true;
+    gw__alive(t);
+    size_t room = GW__TEXT_MAX - t->reasoning.len; /* what is beyond is counted, not kept */
+    buf_add(&t->reasoning, text, len < room ? len : room);
+    char *piece = xstrndup(text, len);
+    t->hidden_tokens += gw_estimate_tokens(piece);
+    free(piece);
+    gw__call_reasoning(t->call, text, len);
+    return !t->over;
+}
+
+int64_t gw__input_estimate(const struct gw__model *m, const struct gw_request *r)
+{
+    int64_t n = 0;
+    if (!m->pub.builtin && r->message_count) {
+        for (size_t i = 0; i < r->message_count; i++)
+            n += gw_estimate_tokens(r->messages[i].content);
+        return n;
+    }
+    n = gw_estimate_tokens(r->question);
+    for (size_t i = 0; m->pub.builtin && i < r->source_count; i++)
+        n += gw_estimate_tokens(r->sources[i].text);
+    return n + gw_estimate_tokens(r->mine) + gw_estimate_tokens(r->other);
+}
+
+struct gw_usage gw__try_usage(const struct gw__try *t)
+{
+    struct gw_usage u = {.input_tokens = t->input_tokens,
+                         .cached_tokens = t->cached_tokens > 0 ? t->cached_tokens : 0,
+                         .cache_write_tokens =
+                             t->cache_write_tokens > 0 ? t->cache_write_tokens : 0,
+                         .output_tokens = t->output_tokens,
+                         .reasoning_tokens = t->reasoning_tokens};
+    if (u.input_tokens < 0) {
+        u.input_tokens = t->sent ? gw__input_estimate(t->m, t->r) : 0;
+        u.estimated = true;
+    }
+    if (u.output_tokens < 0) {
+        u.output_tokens = gw_estimate_tokens(t->text.data) + t->hidden_tokens;
+        u.estimated = true;
+    }
+    if (u.reasoning_tokens < 0)
+        u.reasoning_tokens =
+            t->hidden_tokens < u.output_tokens ? t->hidden_tokens : u.output_tokens;
+    return u;
+}
+
+void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
+{
+    if (t->over)
+        return;
+    struct error copy = *e;
+    gw__enter(t);
+    end(t);
+    gw__call_ended(t->call, t, &copy, reason ? reason : copy.code ? "error" : "stop");
+    gw__leave(t);
+}
+
+void gw__try_end(struct gw__try *t)
+{
+    gw__enter(t);
+    if (!t->over)
+        end(t);
+    gw__leave(t);
+}
+
+struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsigned key,
+                              struct error *e)
+{
+    struct gw__try *t = xcalloc(1, sizeof *t);
+    *t = (struct gw__try){.g = c->g,
+                          .m = m,
+                          .call = c,
+                          .r = &c->r,
+                          .started = clock_mono_ms(),
+                          .input_tokens = -1,
+                          .cached_tokens = -1,
+                          .cache_write_tokens = -1,
+                          .output_tokens = -1,
+                          .reasoning_tokens = -1,
+                          .key = key};
+    t->limit = loop_timer_new(t->g->loop, on_limit, t);
+    if (m->ops->start(t, e) != ERR_OK) {
+        release(t);
+        return NULL;
+    }
+    t->sent = true;
+    watch(t);
+    return t;
+}
