@@ -27,7 +27,7 @@ static void splits(enum gw__splitter s, const char *text, const char *wanted)
 static void test_pieces(void **state)
 {
     (void)state;
-    for (int s = 0; s < GW__SPLITTERS; s++) {
+    for (enum gw__splitter s = 0; s < GW__SPLITTERS; s++) {
         splits(s, "", "");
         splits(s, "Disk is full.", "Disk| is| full|.|");
         splits(s, "Диск заполнен", "Диск| заполнен|");
