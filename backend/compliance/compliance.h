@@ -27,6 +27,62 @@ void pol_set_known(pol_find_known *find);
  * ("password", "db_token"): a new value, or another reference to this one if nothing was found. */
 json_t *pol_scrub(const json_t *value);
 
+/* ---- the safety filter: hazard categories (MLCommons AI Safety taxonomy, numbered as Llama Guard
+ * 3 does), from rules of our own (hazards.def) or from what another judge replied. */
+
+enum pol_hazard_id {
+#define HAZARD(id, grave, name, name_ru) POL_##id,
+#include "backend/compliance/hazards.def"
+    POL_HAZARDS
+};
+struct pol_hazard {
+    const char *id, *name, *name_ru; /* "S9", "indiscriminate weapons" */
+    bool grave;                      /* severe where another judge names it, by default */
+};
+const struct pol_hazard *pol_hazard(enum pol_hazard_id id);
+
+enum pol_severity { POL_NONE, POL_MODERATE, POL_SEVERE };
+const char *pol_severity_name(enum pol_severity s); /* "none", "moderate", "severe" */
+enum pol_direction { POL_QUESTION, POL_ANSWER };
+enum { POL_WHAT = 96 };
+
+struct pol_moderation { /* each category once; zeroed: nothing was found */
+    enum pol_severity worst;
+    size_t count;
+    struct pol_hazard_found {
+        enum pol_hazard_id id;
+        enum pol_severity severity;
+        char what[POL_WHAT]; /* by which words: "make ... bomb", or who said so; foreign text */
+    } at[POL_HAZARDS];
+};
+
+/* The rules, ready for use. It never changes, so any thread may use it. */
+struct pol_filter;
+struct pol_filter *pol_filter_new(void);
+void pol_filter_free(struct pol_filter *f);
+/* What the rules find in a text, English or Russian. Costs a pass over the text. */
+void pol_moderate(const struct pol_filter *f, const char *text, enum pol_direction direction,
+                  struct pol_moderation *out);
+/* Where the sentence begins that text[0, len) ends in: the offset behind the last end of a
+ * sentence; pol_moderate finds in all of the text what it finds up to there and from there on. */
+size_t pol_sentence_start(const char *text, size_t len);
+
+/* Which categories are severe where another judge names them: a set of 1 << id. False: a word of
+ * the list ("S1 S9") is no category; *bad (if not NULL) is where it begins. "": none. */
+bool pol_hazards_read(const char *list, uint32_t *set, const char **bad);
+uint32_t pol_hazards_grave(void); /* the set by default */
+/* What a guard model replied: "safe", or "unsafe" and a line of categories ("S2,S7"), as Llama
+ * Guard 1 to 4 write it. False: it is neither, and nothing may be concluded from it. */
+bool pol_guard_read(const char *reply, uint32_t severe, struct pol_moderation *out);
+/* What a moderation endpoint of OpenAI's shape replied: {results: [{flagged?, categories: {name:
+ * bool}}]}. Categories become those above: "illicit" S2, "illicit/violent" S1, "sexual/minors" S4,
+ * "self-harm" S11 and so on; one that is not known counts as S2. False: it is no such reply. */
+bool pol_moderation_read(const json_t *reply, uint32_t severe, struct pol_moderation *out);
+/* Adds what is in more to out, each category with its graver severity. */
+void pol_moderation_add(struct pol_moderation *out, const struct pol_moderation *more);
+/* [{category, name, name_ru, severity, what}]; the caller owns. */
+json_t *pol_moderation_json(const struct pol_moderation *m);
+
 enum pol_status { POL_PASS, POL_WARN, POL_FAIL, POL_NOT_ASSESSED };
 
 /* What the backend knows of itself. A member that is not known is -1 (or NULL). */

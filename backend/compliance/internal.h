@@ -22,6 +22,10 @@ bool pol__has_word(const struct pol_text *t, size_t from, size_t to, const char 
 /* True if the text shows a password, key or token. */
 bool pol__has_secret(const struct pol_text *t);
 
+/* Adds a category, or makes it as severe as this. */
+void pol__hazard_add(struct pol_moderation *out, enum pol_hazard_id id, enum pol_severity severity,
+                     const char *what);
+
 /* Fills a finding; the reason is cut at a character's end. */
 void pol__found(struct pol_finding *out, enum pol_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
