@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Each subcommand that writes, with one of its system calls failing: it ends with an error that says so, or does
-what it was asked; the next one finds the log whole. FAULTS=all tries every call, otherwise some of each kind."""
+what it was asked; the next one finds the log whole. FAULTS=all tries every call, otherwise some of each kind;
+FAULTS=few tries the fewest."""
 import os
 import random
 import shutil
@@ -8,14 +9,14 @@ import sqlite3
 import subprocess
 import sys
 
-from faultlib import BASE_ENV, TOP, attack, check, fresh, logged, run, verify
+from faultlib import BASE_ENV, TOP, attack, check, faults, fresh, logged, run, verify
 
 OPEN, WRITE, SYNC, RENAME, TRUNCATE, LINK, UNLINK, MKDIR = range(8)
 NAMES = ("open", "write", "fsync", "rename", "ftruncate", "link", "unlink", "mkdir")
 EIO, ENOSPC = 5, 28
 ONCE, SHORT, COUNT = 0, 2, 3
-SOME = {OPEN: 2, WRITE: 4, SYNC: 2}  # how many of a kind, where not all are tried; of others one
-ALL = os.environ.get("FAULTS") == "all"
+SOME = faults({WRITE: 2}, {OPEN: 2, WRITE: 4, SYNC: 2}, {})  # how many of a kind, where not all are tried; of others one
+ALL = faults(False, False, True)
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 
 if "clang" in os.environ.get("CC", ""):

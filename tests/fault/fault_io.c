@@ -372,8 +372,8 @@ static int fill_up(const char *from, const char *dir, int step, int *rounds)
 
 int main(int argc, char **argv)
 {
-    const char *all = getenv("FAULTS");
-    int step = argc > 1 ? (int)strtol(argv[1], NULL, 10) : all ? 1 : 12, rounds = 0, bad = 0;
+    int step = argc > 1 ? (int)strtol(argv[1], NULL, 10) : (int)world_faults(24, 12, 1);
+    int rounds = 0, bad = 0;
     unsigned seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)clock_real_ms();
     srand(seed);
     vault_init();

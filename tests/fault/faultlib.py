@@ -38,6 +38,12 @@ failures = []
 checks = 0
 
 
+def faults(few, usual, every):
+    """How much is tried, by FAULTS in the environment: few, all, or as usual. See tests/check."""
+    return {"few": few, "all": every}.get(os.environ.get("FAULTS"), usual)
+
+
+
 def check(ok, what, *seen):
     """One check; what was seen is printed if it does not hold."""
     global checks

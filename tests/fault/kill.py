@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""kill -9 at 30 moments while questions run: what was acknowledged is there and verifies, no child is left."""
+"""kill -9 at 30 moments (FAULTS: 10, 200) while questions run: what was acknowledged is there and verifies, no child is left."""
 import os
 import random
 import sqlite3
 
-from faultlib import PEER, Console, check, conf, finish, fresh, logged, processes_with, run, verify, wait_until
+from faultlib import PEER, Console, check, conf, faults, finish, fresh, logged, processes_with, run, verify, wait_until
 
-ROUNDS = 30
+ROUNDS = faults(10, 30, 200)
 rng = random.Random(int(os.environ.get("SEED", "1")))
 state, mark = fresh(), "mcpc-kill-%d" % os.getpid()
 path = conf("""

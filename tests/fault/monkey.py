@@ -7,8 +7,9 @@ import random
 import subprocess
 import time
 
-from faultlib import BIN, TOP, Console, attack, check, conf, env_of, fresh, logged, sealed, verify, wait_until
+from faultlib import BIN, TOP, Console, attack, check, conf, env_of, faults, fresh, logged, sealed, verify, wait_until
 
+BYTES = faults(8000, 20000, 400000)
 KEYS = [b"\t", b"\r", b"\x1b", b"\x1b[A", b"\x1b[B", b"\x1b[C", b"\x1b[D", b"\x1b[5~", b"\x1b[6~", b"\x1b[H", b"\x1b[F", b"\x1bOP",
         b"\x1b[21~", b"\x1b[Z", b"1", b"2", b"3", b"4", b"5", b"?", b":", b"/", b"z", b"s", b"\x7f", b"\x0c", b"\x10", b"\x15",
         b"\x17", b"\x0b", b"\x19", "ж".encode(), "漢".encode(), "🙂".encode(), "e\u0301".encode(), b"\xff", b"\xc0\x80", b"\xe2\x82",
@@ -44,7 +45,7 @@ def monkey(seed, rows, columns):
     state = fresh()
     c = Console("--state", state, rows=rows, columns=columns)
     wait_until(lambda: (c.read(0.02), logged(state, "session.start"))[1])
-    data = bytes_of(rng, 20000)
+    data = bytes_of(rng, BYTES)
     at = 0
     while at < len(data) and c.p.poll() is None:
         n = rng.choice((1, 3, 20, 200))
@@ -52,7 +53,7 @@ def monkey(seed, rows, columns):
         at += n
         if rng.random() < 0.02:
             c.resize(rng.randint(1, 60), rng.randint(1, 200))
-    check(c.p.poll() is None, "it lives after 20,000 bytes of seed %d" % seed, c.errors()[-3000:], data[max(0, at - 100):at])
+    check(c.p.poll() is None, "it lives after %d bytes of seed %d" % (BYTES, seed), c.errors()[-3000:], data[max(0, at - 100):at])
     c.resize(24, 80)
     c.write("\x1b[201~")  # a paste may be open
     c.read(2.3)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 struct world {
@@ -20,6 +21,15 @@ struct world {
 struct ack { /* an entry that was acknowledged, and the number in its payload */
     int64_t seq, number;
 };
+
+/* How much is tried, by FAULTS in the environment: few, all, or as usual. See tests/check. */
+static inline long world_faults(long few, long usual, long all)
+{
+    const char *faults = getenv("FAULTS");
+    if (faults && strcmp(faults, "all") == 0)
+        return all;
+    return faults && strcmp(faults, "few") == 0 ? few : usual;
+}
 
 /* A fresh directory: in memory where that can be had, since files are synced there thousands of
  * times and what is attacked is not the disk. The caller frees. */
