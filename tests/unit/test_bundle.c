@@ -382,7 +382,13 @@ static void report_escapes_what_others_wrote(void **state)
     assert_non_null(memmem(m.data, m.len, "&lt;script&gt;alert(1)", 22));
 }
 
-/* Every byte counts. Of the long texts that prove nothing only some are tried. */
+/* Every byte counts. Of the long texts that prove nothing only some are tried, and of all of them
+ * where threads are looked at: there are none here. */
+#ifdef __SANITIZE_THREAD__
+enum { STEP = 29 };
+#else
+enum { STEP = 1 };
+#endif
 static void no_byte_can_be_changed(void **state)
 {
     struct world *w = *state;
@@ -396,12 +402,12 @@ static void no_byte_can_be_changed(void **state)
     struct tar__member m;
     const char *problem;
     for (int more = 1; more > 0;) {
-        size_t from = (size_t)(r.at - bytes), step = 1;
+        size_t from = (size_t)(r.at - bytes), step = STEP;
         more = tar__next(&r, &m, &problem);
         size_t to = more > 0 ? (size_t)(r.at - bytes) : w->bundle->tar.len;
         if (more > 0 && (strcmp(m.name, "report.html") == 0 || strcmp(m.name, "README.md") == 0))
             step = 41;
-        for (size_t at = from; at < to; at += at < from + TAR__BLOCK ? 1 : step) {
+        for (size_t at = from; at < to; at += at < from + TAR__BLOCK ? STEP : step) {
             bytes[at] ^= (char)(1 << (at * 7 % 8));
             json_t *report = check(bytes, w->bundle->tar.len, NULL, NULL);
             if (json_flag(report, "ok", true) || json_flag(report, "intact", true))

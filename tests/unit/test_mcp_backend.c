@@ -118,8 +118,10 @@ static json_t *first_question(struct console *c)
 static void wait_call(struct console *c)
 {
     uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (!ended && clock_mono_ms() < until)
+    while (!ended && clock_mono_ms() < until) {
         json_decref(call(c, WIRE_session_ping, NULL));
+        usleep(1000); /* what is waited for needs the processor */
+    }
     assert_non_null(called);
 }
 
@@ -178,6 +180,7 @@ static void large_results(void **state)
         json_decref(call(&c, WIRE_session_ping, NULL));
         uint64_t took = clock_mono_ns() - before;
         longest = took > longest ? took : longest;
+        usleep(1000);
     }
     assert_non_null(called);
     print_message("8 MiB: the longest ping took %.1f ms\n", (double)longest / 1e6);
