@@ -232,6 +232,12 @@ static void on_kill_changed(void *arg)
         backend__changed(b);
 }
 
+static bool may_lift(void *arg)
+{
+    const struct backend *b = arg;
+    return b->max_role >= BUS_OPERATOR;
+}
+
 enum err backend__plans_start(struct backend *b, struct error *e)
 {
     const struct plans_rooms rooms = {
@@ -242,6 +248,7 @@ enum err backend__plans_start(struct backend *b, struct error *e)
                                     .state_dir = b->state_dir,
                                     .stop = stop_all,
                                     .changed = on_kill_changed,
+                                    .may_lift = may_lift,
                                     .arg = b};
     if (!(b->kill = kill_new(&kill, e)))
         return e->code;

@@ -617,6 +617,10 @@ static void signals(struct tui__app *app)
     struct tui__signals s = tui__signals_take();
     if (s.quit)
         app->quit = true;
+    if (s.reload && app->reload) {
+        app->reload();
+        tui_say("%s", _("the configuration is read again"));
+    }
     if (s.stop)
         tui__screen_suspend();
     if (s.cont)
@@ -656,6 +660,7 @@ struct tui__app *tui__app_new(const struct tui__app_options *o)
     the_app = app;
     app->theme = *o->theme;
     app->mouse = o->mouse;
+    app->reload = o->reload;
     app->back_to = -1;
     app->minute = (int)(clock_real_ms() / 60000 % 60);
     tui__theme_apply(&app->theme, tui__theme_depth());

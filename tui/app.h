@@ -55,6 +55,7 @@ struct tui__app {
 
     struct tui__theme theme;
     bool mouse;
+    void (*reload)(void); /* or NULL */
 
     char found[TUI_PROMPT_MAX];  /* what `/` looked for last in a text */
     char prompt[TUI_PROMPT_MAX]; /* what is typed into the filter or the palette */
@@ -90,6 +91,7 @@ struct tui__app *tui__app(void);
 struct tui__app_options {
     const struct tui__theme *theme;
     bool mouse;
+    void (*reload)(void); /* the configuration is to be read again; does not block; may be NULL */
 };
 /* Opens the views and paints the first frame; the bus comes later. */
 struct tui__app *tui__app_new(const struct tui__app_options *o);

@@ -15,7 +15,8 @@ struct cli_retention { /* what `retention` was told */
 
 struct cli_plans { /* what `plans` and `kill` were told */
     const char *reason, *name, *person, *signature, *outcome;
-    long step; /* from 1; 0: none */
+    const char *state; /* `kill off`: --state, or NULL */
+    long step;         /* from 1; 0: none */
 };
 
 struct cli {

@@ -12,7 +12,8 @@ enum {
     POLL_US = 50000,
     PREVIEW_MS = 5000,
     KILL_TEXT = 1024,
-    CALL_LONG_MS = 30000
+    CALL_LONG_MS = 30000,
+    LIFT_MS = 10000
 };
 
 static int wrong(const struct cli *c, const char *what)
@@ -360,6 +361,40 @@ static int print_kill(const struct cli *c, const json_t *status)
     return EXIT_DONE;
 }
 
+/* Another console holds the state directory: it is asked by the file KILL.lift, and answers by
+ * removing that, after KILL if it lifts. NULL with *e. */
+static json_t *ask_to_lift(const struct cli *c, struct error *e)
+{
+    char *dir = conf_state_dir(c->plans.state, e);
+    if (!dir)
+        return NULL;
+    char *lift = xasprintf("%s/KILL.lift", dir), *path = xasprintf("%s/KILL", dir);
+    char *text = xasprintf("%.500s\n", c->plans.reason);
+    struct stat st;
+    json_t *answer = NULL;
+    enum err code = ERR_OK;
+    if (lstat(path, &st) == 0)
+        code = conf_write_file(dir, "KILL.lift", text, strlen(text), e);
+    for (int waited = 0; code == ERR_OK && lstat(lift, &st) == 0; waited++) {
+        if (waited * (POLL_US / 1000) >= LIFT_MS) {
+            unlink(lift);
+            code = err_set(e, ERR_TIMEOUT, "the console that runs does not answer");
+        }
+        usleep(POLL_US);
+    }
+    if (code == ERR_OK && lstat(path, &st) == 0)
+        code = err_set(e, ERR_DENIED, "the console that runs refuses to lift it");
+    if (code == ERR_OK) {
+        answer = json_object();
+        json_put(answer, "on", json_false());
+    }
+    free(text);
+    free(path);
+    free(lift);
+    free(dir);
+    return answer;
+}
+
 int cli__kill(struct cli *c, struct busc *bus)
 {
     struct error e = {0};
@@ -373,6 +408,8 @@ int cli__kill(struct cli *c, struct busc *bus)
         answer = json_object();
         json_put(answer, "on", json_false());
     }
+    if (!answer && off && e.code == ERR_LOCKED)
+        answer = ask_to_lift(c, &e);
     int status = answer ? print_kill(c, answer) : cli_error(&e);
     json_decref(answer);
     return status;
@@ -383,6 +420,7 @@ int cli__kill(struct cli *c, struct busc *bus)
 bool cli_kill_file(struct cli *c, const char *state, int *status)
 {
     struct error e = {0};
+    c->plans.state = state;
     if (c->command->run != cli__kill || strcmp(c->action, "off") == 0)
         return false;
     char *dir = conf_state_dir(state, &e);

@@ -428,7 +428,7 @@ static int console_run(const struct arguments *a)
         conf_free(conf);
         return cli_error(&e);
     }
-    struct tui__app_options app_options = {&look.theme, look.screen.mouse};
+    struct tui__app_options app_options = {&look.theme, look.screen.mouse, backend_reload};
     struct tui__app *app = tui__app_new(&app_options);
     struct backend *backend = backend_start(&o);
     struct busc *bus = busc_new(ADDRESS, "mcp-console", a->role, &e);

@@ -53,7 +53,7 @@ static struct {
 } screen = {.frame_fd = -1, .held_err = -1, .real_err = -1};
 
 static int signal_pipe[2] = {-1, -1};
-static volatile sig_atomic_t got_resize, got_quit, got_stop, got_cont;
+static volatile sig_atomic_t got_resize, got_quit, got_stop, got_cont, got_reload;
 
 /* ---- the locale */
 
@@ -202,8 +202,24 @@ static void flush_timer(int ms) /* a system call and nothing else: fit for handl
     setitimer(ITIMER_REAL, &t, NULL);
 }
 
+/* SIGHUP by kill(1) means the configuration; by the kernel, that the terminal is gone: then
+ * nothing can be asked of it any more. */
+static bool terminal_is_there(void)
+{
+    struct termios now;
+    int saved = errno;
+    bool there = tcgetattr(STDIN_FILENO, &now) == 0;
+    errno = saved;
+    return there;
+}
+
 static void on_signal(int number)
 {
+    if (number == SIGHUP && terminal_is_there()) {
+        got_reload = 1;
+        wake();
+        return;
+    }
     switch (number) {
     case SIGWINCH:
         got_resize = 1;
@@ -298,8 +314,8 @@ struct tui__signals tui__signals_take(void)
     char drop[64];
     while (read(signal_pipe[0], drop, sizeof(drop)) > 0)
         ;
-    struct tui__signals s = {got_resize, got_quit, got_stop, got_cont};
-    got_resize = got_stop = got_cont = 0;
+    struct tui__signals s = {got_resize, got_quit, got_stop, got_cont, got_reload};
+    got_resize = got_stop = got_cont = got_reload = 0;
     return s;
 }
 

@@ -30,7 +30,7 @@ void tui__screen_write(const char *bytes, size_t len);
 /* Readable when a signal arrived. */
 int tui__signals_fd(void);
 struct tui__signals {
-    bool resize, quit, stop, cont;
+    bool resize, quit, stop, cont, reload;
 };
 struct tui__signals tui__signals_take(void);
 

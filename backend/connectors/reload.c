@@ -17,27 +17,44 @@
 enum { STEP_MS = 50, SETTLE_MS = 5000 };
 
 /* Every key of a section, as it counts: environment variables and defaults too. */
-char *conn__fingerprint(const struct conf *conf, const char *name)
+static void take_section(struct buf *text, const struct conf *conf, const char *section,
+                         const char *name)
 {
-    struct buf text = {0};
-    uint8_t hash[VAULT_HASH];
-    char *hex = xcalloc(2 * VAULT_HASH + 1, 1);
-#define TAKE_STR(key) buf_addf(&text, "%s=%s\n", key, conf_str(conf, "connector", name, key));
+#define TAKE_STR(key) buf_addf(text, "%s=%s\n", key, conf_str(conf, section, name, key));
 #define TAKE_INT(key) \
-    buf_addf(&text, "%s=%lld\n", key, (long long)conf_int(conf, "connector", name, key));
-#define TAKE_NUM(key) buf_addf(&text, "%s=%.17g\n", key, conf_num(conf, "connector", name, key));
-#define TAKE_FLAG(key) buf_addf(&text, "%s=%d\n", key, conf_flag(conf, "connector", name, key));
+    buf_addf(text, "%s=%lld\n", key, (long long)conf_int(conf, section, name, key));
+#define TAKE_NUM(key) buf_addf(text, "%s=%.17g\n", key, conf_num(conf, section, name, key));
+#define TAKE_FLAG(key) buf_addf(text, "%s=%d\n", key, conf_flag(conf, section, name, key));
 #define SECTION(kind, named, help)
 #define KEY(kind, key, type, otherwise, help) \
-    if (strcmp(kind, "connector") == 0)       \
+    if (strcmp(kind, section) == 0)           \
     TAKE_##type(key)
 #define CHOICE(kind, key, choices, otherwise, help) \
-    if (strcmp(kind, "connector") == 0)             \
+    if (strcmp(kind, section) == 0)                 \
     TAKE_STR(key)
 #include "backend/base/conf.def"
 #undef SECTION
 #undef KEY
 #undef CHOICE
+}
+
+/* Its own section, and those of its tools: [tool "NAME.*"]. */
+char *conn__fingerprint(const struct conf *conf, const char *name)
+{
+    struct buf text = {0};
+    uint8_t hash[VAULT_HASH];
+    char *hex = xcalloc(2 * VAULT_HASH + 1, 1);
+    size_t prefix = strlen(name), n = conf_names(conf, "tool", NULL, 0);
+    const char **tools = xcalloc(n + 1, sizeof *tools);
+    take_section(&text, conf, "connector", name);
+    conf_names(conf, "tool", tools, n);
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(tools[i], name, prefix) != 0 || tools[i][prefix] != '.')
+            continue;
+        buf_addf(&text, "[%s]\n", tools[i]);
+        take_section(&text, conf, "tool", tools[i]);
+    }
+    free(tools);
     vault_sha256(text.data ? text.data : "", text.len, NULL, 0, hash);
     text_hex(hash, sizeof hash, hex);
     buf_release(&text);

@@ -3,7 +3,11 @@
  * 1 It is on while the file KILL stands in the state directory, or while the log says so: whoever
  *   removes the file by hand lifts nothing, it is written again.
  * 2 On acts first and is logged afterwards; off is logged first, then the file goes, then it acts.
- * 3 What the log said last is a row that the entry's own transaction writes. */
+ * 3 What the log said last is a row that the entry's own transaction writes.
+ * 4 While this console runs, another process asks to lift by the file KILL.lift. Its owner is who
+ *   asks: only the user whose console this is (or root) may, and only by a plain file that nobody
+ *   else can write. One that was there before this console is nobody's request to it. The file goes
+ *   when it is answered, after KILL did. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/orchestrator/plans.h"
@@ -17,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char NAME[] = "KILL";
+static const char NAME[] = "KILL", LIFT[] = "KILL.lift";
 enum { TEXT_MAX = 1024, POLL_MS = 1000, POLL_ALONE_MS = 50, REASON_MAX = 500 };
 
 struct kill {
@@ -25,7 +29,7 @@ struct kill {
     int inotify; /* -1: the file is looked for often instead */
     struct loop_watch *watch;
     struct loop_timer *poll;
-    bool on;
+    bool on, lifting;     /* lifting: a KILL.lift is being answered */
     int64_t since, entry; /* entry: of the stop, -1: it is not in the log (yet) */
     size_t ended;
     char *by, *reason;
@@ -34,6 +38,13 @@ struct kill {
 static char *path_of(const struct kill *k)
 {
     return xasprintf("%s/%s", k->rooms.state_dir, NAME);
+}
+
+static void lift_remove(const struct kill *k)
+{
+    char *path = xasprintf("%s/%s", k->rooms.state_dir, LIFT);
+    unlink(path);
+    free(path);
 }
 
 static void user_name(uid_t uid, char out[64])
@@ -150,6 +161,63 @@ static void log_it(struct kill *k, bool on, const char *reason, const struct pla
     json_decref(payload);
 }
 
+/* ---- a request to lift (4) */
+
+static void lift_answered(void *arg, const json_t *status, const struct error *e)
+{
+    struct kill *k = arg;
+    (void)status;
+    (void)e;
+    k->lifting = false;
+    lift_remove(k);
+}
+
+/* The file's owner and words; false: it is not there, or does not count (*refused). */
+static bool lift_read(const struct kill *k, char by[64], char **reason, bool *refused)
+{
+    char *path = xasprintf("%s/%s", k->rooms.state_dir, LIFT), text[TEXT_MAX];
+    struct stat st = {0};
+    bool there = lstat(path, &st) == 0;
+    int fd = there ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    bool counts = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+                  (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & (S_IWGRP | S_IWOTH));
+    ssize_t n = counts ? read(fd, text, sizeof text) : 0;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
+        n--;
+    user_name(st.st_uid, by);
+    counts = counts && n > 0;
+    *refused = there && !counts;
+    if (!counts)
+        return false;
+    json_t *clean = json_text(text, (size_t)n);
+    *reason = xstrndup(json_string_value(clean), REASON_MAX);
+    json_decref(clean);
+    return true;
+}
+
+static void look_for_lift(struct kill *k)
+{
+    char by[64], *reason = NULL;
+    bool refused = false;
+    if (k->lifting)
+        return;
+    bool asked = lift_read(k, by, &reason, &refused);
+    const struct plans_who who = {.role = "file", .user = by, .session = ""};
+    k->lifting = asked || refused;
+    if (asked && k->on && !(k->rooms.may_lift && k->rooms.may_lift(k->rooms.arg)))
+        refused = true;
+    if (refused && k->on)
+        log_it(k, true, "a request to lift it was refused", &who, lift_answered, k);
+    else if (asked && k->on)
+        log_it(k, false, reason, &who, lift_answered, k);
+    else if (k->lifting)
+        lift_answered(k, NULL, NULL); /* it is off */
+    free(reason);
+}
+
 /* ---- on */
 
 static void file_write(const struct kill *k, const char *reason)
@@ -183,6 +251,7 @@ static void look(struct kill *k)
     } else if (!there && k->on) { /* 1 */
         file_write(k, k->reason);
     }
+    look_for_lift(k);
     free(by);
     free(reason);
 }
@@ -247,6 +316,7 @@ struct kill *kill_new(const struct kill_rooms *rooms, struct error *e)
     k->poll = loop_timer_new(rooms->loop, on_poll, k);
     uint64_t every = k->inotify >= 0 ? POLL_MS : POLL_ALONE_MS;
     loop_timer_start(k->poll, every, every);
+    lift_remove(k); /* 4 */
     if (recall(k, e) == ERR_OK) {
         look(k);
         return k;

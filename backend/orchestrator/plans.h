@@ -100,6 +100,7 @@ struct kill_rooms {
     const char *state_dir;
     size_t (*stop)(void *arg, bool on); /* stops what acts, at once; how much was stopped */
     void (*changed)(void *arg);
+    bool (*may_lift)(void *arg); /* may it be lifted from outside, by the file KILL.lift? */
     void *arg;
 };
 /* Looks at once: when it returns, what must not act does not. NULL with *e. */

@@ -7,8 +7,8 @@ import signal
 import subprocess
 import time
 
-from faultlib import (BIN, SANITIZER, Console, alive, attack, check, conf, env_of, fresh, logged, sealed, verify,
-                      wait_until)
+from faultlib import (BIN, SANITIZER, Console, alive, attack, check, conf, entries, env_of, fresh, logged, run, sealed,
+                      verify, wait_until)
 
 SLOW_MODEL = """
 [copilot]
@@ -86,7 +86,7 @@ def resize_storm():
 
 
 def ending_signals():
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         for busy in (False, True):
             state = fresh()
             c = answering(state) if busy else ready(state)
@@ -115,6 +115,28 @@ def ending_signals():
         time.sleep(0.004)
     c.ended("signals again and again while it ends")
     sealed(state, "signals again and again")
+
+
+def reload_signal():
+    """SIGHUP by kill(1), while the terminal is there: the configuration is read again, and a wrong one is an alert."""
+    state, config = fresh(), conf("")
+    c = started("--state", state, "--config", config)
+    check(wait_until(lambda: (c.read(0.02), logged(state, "session.start"))[1]), "the backend is up")
+    c.read(0.3)
+    for n in range(2):
+        c.p.send_signal(signal.SIGHUP)
+        check(wait_until(lambda n=n: (c.read(0.02), logged(state, "conf.reload") > n)[1], 10), "SIGHUP %d is in the log" % n, c.errors())
+    at = len(c.seen)
+    with open(config, "w") as f:
+        f.write("[connector \"x\"]\nkind = host\nlevel = everything\n")
+    c.p.send_signal(signal.SIGHUP)
+    c.expect("1 alert", 10, at)
+    check(c.p.poll() is None, "the console is still there", c.errors())
+    c.write("\x03")
+    c.ended("after SIGHUP")
+    said = [run("--state", state, "evidence", "show", str(row["seq"]), "--json").out for row in entries(state, "conf.reload")]
+    check(any(("%s:3" % config).encode() in text and b"level" in text for text in said), "the alert names file, line and key", *said)
+    verify(state, "after SIGHUP")
 
 
 def other_signals():
@@ -296,4 +318,4 @@ def subcommands():
     assert alive
 
 
-attack(resize_storm, ending_signals, other_signals, hang_up, names, subcommands)
+attack(resize_storm, ending_signals, reload_signal, other_signals, hang_up, names, subcommands)

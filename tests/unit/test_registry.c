@@ -510,6 +510,35 @@ static int64_t starts_of(struct harness *h, const char *name)
     return n;
 }
 
+/* A tool of the configuration belongs to its connector: a change of it counts. */
+static void test_reload_tools(void **state)
+{
+    (void)state;
+    static const char text[] = "[connector \"x\"]\nkind = http-json\nurl = http://127.0.0.1:9\n"
+                               "[connector \"x2\"]\nkind = http-json\nurl = http://127.0.0.1:9\n"
+                               "[tool \"x2.get\"]\npath = /a\n[tool \"x.get\"]\npath = /%s\n";
+    struct place p;
+    struct harness h;
+    struct error e = {0};
+    place_make(&p);
+    char *before = xasprintf(text, "a"), *after = xasprintf(text, "b");
+    start(&h, &p, before, "x");
+    struct conf *same = conf_of(before), *other = conf_of(after);
+    char *changes = NULL;
+    assert_int_equal(conn_reload(h.registry, same, &changes, &e), ERR_OK);
+    assert_string_equal(changes, "");
+    free(changes);
+    assert_int_equal(conn_reload(h.registry, other, &changes, &e), ERR_OK);
+    assert_string_equal(changes, "x\n");
+    free(changes);
+    harness_shut(&h);
+    conf_free(same);
+    conf_free(other);
+    free(before);
+    free(after);
+    place_free(&p);
+}
+
 static bool until_new_is_up(struct harness *h)
 {
     json_t *row = conn_describe(h->registry, "new");
@@ -604,17 +633,12 @@ int main(void)
 {
     vault_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pins_authentic),
-        cmocka_unit_test(test_switches_damaged),
-        cmocka_unit_test(test_phases),
-        cmocka_unit_test(test_pins),
-        cmocka_unit_test(test_pins_ask_and_damage),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_levels_and_kill),
-        cmocka_unit_test(test_breaker),
-        cmocka_unit_test(test_alternative),
-        cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_pins_authentic), cmocka_unit_test(test_switches_damaged),
+        cmocka_unit_test(test_phases),         cmocka_unit_test(test_reload_tools),
+        cmocka_unit_test(test_pins),           cmocka_unit_test(test_pins_ask_and_damage),
+        cmocka_unit_test(test_lists),          cmocka_unit_test(test_levels_and_kill),
+        cmocka_unit_test(test_breaker),        cmocka_unit_test(test_alternative),
+        cmocka_unit_test(test_switches),       cmocka_unit_test(test_reload),
         cmocka_unit_test(test_qualified),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
