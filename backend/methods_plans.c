@@ -95,8 +95,12 @@ void on_plans_get(struct bus_call *c, void *arg)
     struct backend *b = arg;
     const char *id;
     struct error e = {0};
-    if (method_text(c, "id", true, &id))
-        method_answer(c, with_statement(plans_get(b->plans, id, &e)), &e);
+    if (!method_text(c, "id", true, &id))
+        return;
+    json_t *plan = plans_get(b->plans, id, &e);
+    if (plan && bus_session(c)->role == BUS_OPERATOR && bus_session(c)->level >= BUS_RECOMMEND)
+        plans_look(b->plans, id);
+    method_answer(c, with_statement(plan), &e);
 }
 
 void on_plans_approve(struct bus_call *c, void *arg)

@@ -17,10 +17,15 @@ static void call_line(struct tui_text *t, const char *name, const json_t *call)
 {
     if (!call)
         return;
+    const char *name_taken;
+    json_t *pointer;
     char *arguments = json_write(json_object_get(call, "arguments"));
     tui_text_addf(t, ROLE_TEXT, DEEP, false, "%s  %s/%s %s", name, json_str(call, "connector", ""),
                   json_str(call, "tool", ""), arguments);
     free(arguments);
+    json_object_foreach(json_object_get(call, "take"), name_taken, pointer)
+        tui_text_addf(t, ROLE_TEXT, DEEP + INDENT, false, _("%s: what the step answers at %s"),
+                      name_taken, json_string_value(pointer));
 }
 
 static void check_line(struct tui_text *t, const json_t *verify)
@@ -41,7 +46,11 @@ static void check_line(struct tui_text *t, const json_t *verify)
 static void difference(struct tui_text *t, const json_t *step)
 {
     const char *before = json_str(step, "before", ""), *after = json_str(step, "effect", "");
-    if (*before)
+    char ago[16];
+    tui_ago(view_at(step, "before_at"), ago);
+    if (*before && json_int(step, "before_at", 0))
+        tui_text_addf(t, ROLE_TEXT, DEEP, false, "- %s  (%s)", before, ago);
+    else if (*before)
         tui_text_addf(t, ROLE_TEXT, DEEP, false, "- %s", before);
     if (*after)
         tui_text_addf(t, ROLE_STRONG, DEEP, false, "+ %s", after);

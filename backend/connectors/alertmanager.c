@@ -185,37 +185,55 @@ static void shape_status(const struct rest_view *v, const struct rest_tool *t,
     free(since);
 }
 
+/* One silence by its id. */
+static enum err next_silence(const struct rest_view *v, const struct rest_tool *t,
+                             const json_t *arguments, const json_t *answers, struct rest_ask *ask,
+                             bool *more, struct error *e)
+{
+    (void)v;
+    (void)t;
+    (void)e;
+    *more = json_array_size(answers) == 0;
+    if (*more) {
+        buf_adds(&ask->path, "/api/v2/silence/");
+        rest__escape(&ask->path, json_str(arguments, "id", ""));
+    }
+    return ERR_OK;
+}
+
+static void shape_silence(const struct rest_view *v, const struct rest_tool *t,
+                          const json_t *arguments, const json_t *answers, struct host_out *out)
+{
+    (void)v;
+    (void)t;
+    (void)arguments;
+    const json_t *row = json_array_get(answers, 0);
+    const json_t *state = rest__at(row, "/status/state");
+    if (!json_is_string(state)) {
+        err_set(&out->error, ERR_PROTOCOL, "the answer is no silence of Alertmanager");
+        return;
+    }
+    char *words = rest__name(state);
+    json_puts(out->data, "state", words);
+    json_put(out->data, "silence", json_deep_copy(row));
+    host__say(out, HOST_OK, "silence", NAN, "", xasprintf("The silence is %s.", words),
+              xasprintf("Состояние заглушки: %s.", words));
+    say_silence(out, row);
+    free(words);
+}
+
 /* ---- what acts */
 
-static enum err next_create(const struct rest_view *v, const struct rest_tool *t,
-                            const json_t *arguments, const json_t *answers, struct rest_ask *ask,
-                            bool *more, struct error *e)
+/* The request that makes a silence; takes the matchers. */
+static enum err ask_silence(const struct rest_view *v, const json_t *arguments, json_t *matchers,
+                            struct rest_ask *ask, struct error *e)
 {
-    (void)t;
     int64_t seconds;
     char from[32], to[32];
-    *more = json_array_size(answers) == 0;
-    if (!*more)
-        return ERR_OK;
     if (!rest__duration(json_str(arguments, "duration", ""), &seconds) || seconds < 60 ||
-        seconds > SILENCE_MAX_S)
-        return err_set(e, ERR_INVALID, "duration is from 1m to 30d, as 2h");
-    json_t *matchers = json_array(), *m;
-    size_t i;
-    bool any = false;
-    json_array_foreach(json_object_get(arguments, "matchers"), i, m)
-    {
-        json_t *doc = json_object();
-        json_puts(doc, "name", json_str(m, "name", ""));
-        json_puts(doc, "value", json_str(m, "value", ""));
-        json_put(doc, "isRegex", json_boolean(json_flag(m, "regex", false)));
-        json_put(doc, "isEqual", json_boolean(json_flag(m, "equal", true)));
-        json_array_append_new(matchers, doc);
-        any = any || (json_flag(m, "equal", true) && !json_flag(m, "regex", false));
-    }
-    if (!any) { /* ".*" would silence everything */
+        seconds > SILENCE_MAX_S) {
         json_decref(matchers);
-        return err_set(e, ERR_INVALID, "at least one matcher must be equal to a value");
+        return err_set(e, ERR_INVALID, "duration is from 1m to 30d, as 2h");
     }
     rest__stamp(v->now_ms, from);
     rest__stamp(v->now_ms + seconds * 1000, to);
@@ -226,8 +244,57 @@ static enum err next_create(const struct rest_view *v, const struct rest_tool *t
     json_puts(ask->body, "startsAt", from);
     json_puts(ask->body, "endsAt", to);
     json_puts(ask->body, "createdBy", json_str(arguments, "author", "mcp-console"));
-    json_puts(ask->body, "comment", json_str(arguments, "comment", ""));
+    json_puts(ask->body, "comment", json_str(arguments, "comment", "silenced by mcp-console"));
     return ERR_OK;
+}
+
+static void add_matcher(json_t *matchers, const char *name, const char *value, bool regex,
+                        bool equal)
+{
+    json_t *doc = json_object();
+    json_puts(doc, "name", name);
+    json_puts(doc, "value", value);
+    json_put(doc, "isRegex", json_boolean(regex));
+    json_put(doc, "isEqual", json_boolean(equal));
+    json_array_append_new(matchers, doc);
+}
+
+/* All alerts of one name. */
+static enum err next_silence_alert(const struct rest_view *v, const struct rest_tool *t,
+                                   const json_t *arguments, const json_t *answers,
+                                   struct rest_ask *ask, bool *more, struct error *e)
+{
+    (void)t;
+    *more = json_array_size(answers) == 0;
+    if (!*more)
+        return ERR_OK;
+    json_t *matchers = json_array();
+    add_matcher(matchers, "alertname", json_str(arguments, "alert", ""), false, true);
+    return ask_silence(v, arguments, matchers, ask, e);
+}
+
+static enum err next_create(const struct rest_view *v, const struct rest_tool *t,
+                            const json_t *arguments, const json_t *answers, struct rest_ask *ask,
+                            bool *more, struct error *e)
+{
+    (void)t;
+    *more = json_array_size(answers) == 0;
+    if (!*more)
+        return ERR_OK;
+    json_t *matchers = json_array(), *m;
+    size_t i;
+    bool any = false;
+    json_array_foreach(json_object_get(arguments, "matchers"), i, m)
+    {
+        bool regex = json_flag(m, "regex", false), equal = json_flag(m, "equal", true);
+        add_matcher(matchers, json_str(m, "name", ""), json_str(m, "value", ""), regex, equal);
+        any = any || (equal && !regex);
+    }
+    if (!any) { /* ".*" would silence everything */
+        json_decref(matchers);
+        return err_set(e, ERR_INVALID, "at least one matcher must be equal to a value");
+    }
+    return ask_silence(v, arguments, matchers, ask, e);
 }
 
 static void shape_create(const struct rest_view *v, const struct rest_tool *t,
@@ -278,6 +345,10 @@ static void shape_expire(const struct rest_view *v, const struct rest_tool *t,
 }
 
 #define NO_ARGUMENTS "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}"
+#define ONE_ID                                                                          \
+    "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"minLength\":1," \
+    "\"maxLength\":"                                                                    \
+    "64}},\"required\":[\"id\"],\"additionalProperties\":false}"
 static const struct rest_tool tools[] = {
     {"alerts", "Alerts in Alertmanager",
      "Alerts in Alertmanager: which alerts are firing, active, silenced, suppressed or inhibited "
@@ -289,8 +360,20 @@ static const struct rest_tool tools[] = {
     {"silences", "Silences",
      "Silences of Alertmanager: what is silenced or muted, by whom, until when and why?",
      NO_ARGUMENTS, false, rest__next_path, shape_silences, "/api/v2/silences"},
+    {"silence", "One silence", "One silence of Alertmanager by its id, and whether it is active.",
+     ONE_ID, false, next_silence, shape_silence, NULL},
     {"status", "State of Alertmanager", "Alertmanager's own version, uptime and cluster peers.",
      NO_ARGUMENTS, false, rest__next_path, shape_status, "/api/v2/status"},
+    {"silence_alert", "Silence an alert",
+     "Silences, or mutes, the alert of one name for some time, as 2 hours: it is not sent "
+     "meanwhile. "
+     "Undone by expire_silence.",
+     "{\"type\":\"object\",\"properties\":{\"alert\":{\"type\":\"string\",\"minLength\":1,"
+     "\"maxLength\":200,\"description\":\"its name\"},\"duration\":{\"type\":\"string\","
+     "\"description\":\"as 2h; 1m to 30d\",\"maxLength\":20},\"comment\":{\"type\":\"string\","
+     "\"minLength\":1,\"maxLength\":1000},\"author\":{\"type\":\"string\",\"minLength\":1,"
+     "\"maxLength\":100}},\"required\":[\"alert\",\"duration\"],\"additionalProperties\":false}",
+     true, next_silence_alert, shape_create, NULL},
     {"create_silence", "Silence alerts",
      "Makes a silence: alerts that match all the matchers are not sent for that time. It is undone "
      "by "
@@ -309,11 +392,8 @@ static const struct rest_tool tools[] = {
      "\"duration\",\"comment\"],\"additionalProperties\":false}",
      true, next_create, shape_create, NULL},
     {"expire_silence", "End a silence",
-     "Ends a silence now, so that its alerts are sent again. It is seen in silences.",
-     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"minLength\":1,"
-     "\"maxLength\":"
-     "64}},\"required\":[\"id\"],\"additionalProperties\":false}",
-     true, next_expire, shape_expire, NULL}};
+     "Ends a silence now, so that its alerts are sent again. It is seen in silences.", ONE_ID, true,
+     next_expire, shape_expire, NULL}};
 
 const struct rest_kind rest__alertmanager = {.tools = tools,
                                              .tool_count = sizeof tools / sizeof *tools,

@@ -28,6 +28,7 @@ struct plan {
     bool deciding; /* an entry of a decision is being written: no other one now */
     /* of a run */
     bool running, undoing, wanted_stop, alive; /* alive: a call or a timer will go on */
+    bool previewing;                           /* that call is a preview */
     char *stop_why;
     size_t step;                   /* at which it is */
     int64_t run_entry, at_entry;   /* of the run; of the call that is under way */
@@ -79,6 +80,11 @@ enum err act__hash(const json_t *body, char hex[65], struct error *e);
  * of each step's tool and of its rollback's, facts for plans_risk; both owned by the caller. */
 enum err act__tools_check(struct plans *p, const json_t *core, json_t **pins, json_t **facts,
                           struct error *e);
+/* A call of a step, as {connector, tool, arguments}, with what it takes from the step's result; *e:
+ * something of that is missing. Caller owns. */
+json_t *act__part(const struct plan *plan, size_t step, const char *part, struct error *e);
+/* What verification and rollback of a step take from its result: {pointer: value}. Caller owns. */
+json_t *act__taken(const json_t *step, const json_t *value);
 /* Starts a call of a step: part NULL (the step's own), "verify", "rollback" or "preview". */
 struct conn_call *act__call(struct plan *plan, size_t step, const char *part, conn_done *done,
                             struct error *e);
@@ -87,7 +93,8 @@ json_t *act__value(const struct conn_result *r);
 
 /* act_run.c */
 void act__run_next(struct plan *plan);
-void act__previews(struct plan *plan); /* from plan->step on */
+void act__previews(struct plan *plan);     /* of all steps that have one */
+void act__previews_end(struct plan *plan); /* those that are under way: nobody waits for them */
 void act__undo(struct plan *plan);
 void act__run_stop(struct plan *plan, const char *why);
 void act__verify_asked(struct plan *plan, size_t step, plans_done *done, void *arg);

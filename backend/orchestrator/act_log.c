@@ -129,7 +129,7 @@ static size_t with_state(struct plan *plan, const char *state, size_t *step)
 
 static void apply_step(struct plan *plan, const json_t *payload, int64_t seq)
 {
-    static const char *const RESULT[] = {"text", "elapsed_ms", "ran", NULL},
+    static const char *const RESULT[] = {"text", "elapsed_ms", "ran", "taken", NULL},
                              *const VERIFY[] = {"verified", "observed", "tries", NULL},
                              *const BEFORE[] = {"before", NULL},
                              *const END[] = {"state", "why", "undone", NULL},
@@ -148,6 +148,7 @@ static void apply_step(struct plan *plan, const json_t *payload, int64_t seq)
         copy_members(plan->doc, payload, END);
     } else if (step && strcmp(what, "preview") == 0) {
         copy_members(step, payload, BEFORE);
+        json_puti(step, "before_at", json_int(payload, "at", 0));
     } else if (step && strcmp(what, "call") == 0) {
         json_puts(step, "state", "running");
         json_put(step, "started_at", json_integer(json_int(payload, "at", 0)));

@@ -71,6 +71,28 @@ static json_t *take_call(struct reading *r, const json_t *from, const char *cons
     return call;
 }
 
+/* {argument: JSON pointer}: what such a call takes from the result of its step. */
+static void take_take(struct reading *r, const json_t *from, json_t *call)
+{
+    enum { MOST = 8, LONGEST = 256 };
+    const json_t *take = json_object_get(from, "take");
+    const char *name;
+    json_t *pointer;
+    if (!take)
+        return;
+    if (!json_is_object(take) || !json_object_size(take) || json_object_size(take) > MOST)
+        wrong(r, "take is an object of 1 to 8 JSON pointers");
+    json_object_foreach((json_t *)take, name, pointer)
+    {
+        const char *text = json_string_value(pointer);
+        if (!text || *text != '/' || strlen(text) > LONGEST)
+            wrong(r, "take names JSON pointers (RFC 6901) into the step's result");
+        if (json_object_get(json_object_get(call, "arguments"), name))
+            wrong(r, "take names an argument that has a value");
+    }
+    json_put(call, "take", json_deep_copy(take));
+}
+
 static const char *const OPS[] = {"==", "!=", "<", "<=", ">", ">=", "contains", "exists", "absent"};
 enum { OP_EQUAL, OP_UNEQUAL, OP_LESS, OP_AT_MOST, OP_MORE, OP_AT_LEAST, OP_CONTAINS, OP_EXISTS };
 enum { OP_ABSENT = OP_EXISTS + 1, OP_COUNT };
@@ -113,9 +135,9 @@ static json_t *take_step(struct reading *r, const json_t *from)
 {
     static const char *const NAMES[] = {"connector", "tool",    "arguments", "target",   "expect",
                                         "effect",    "preview", "verify",    "rollback", NULL};
-    static const char *const CALL[] = {"connector", "tool", "arguments", NULL};
+    static const char *const CALL[] = {"connector", "tool", "arguments", "take", NULL};
     static const char *const PREVIEW[] = {"connector", "tool", "arguments", "pointer", NULL};
-    static const char *const VERIFY[] = {"connector", "tool", "arguments", "check", NULL};
+    static const char *const VERIFY[] = {"connector", "tool", "arguments", "take", "check", NULL};
     char at[sizeof r->at];
     memcpy(at, r->at, sizeof at);
     json_t *step = take_call(r, from, NAMES);
@@ -132,12 +154,15 @@ static json_t *take_step(struct reading *r, const json_t *from)
     if ((part = json_object_get(from, "verify"))) {
         snprintf(r->at, sizeof r->at, "%.48s, verify", at);
         json_t *verify = take_call(r, part, VERIFY);
+        take_take(r, part, verify);
         json_put(verify, "check", take_check(r, json_object_get(part, "check")));
         json_put(step, "verify", verify);
     }
     if ((part = json_object_get(from, "rollback"))) {
         snprintf(r->at, sizeof r->at, "%.48s, rollback", at);
-        json_put(step, "rollback", take_call(r, part, CALL));
+        json_t *rollback = take_call(r, part, CALL);
+        take_take(r, part, rollback);
+        json_put(step, "rollback", rollback);
     }
     memcpy(r->at, at, sizeof at);
     return step;

@@ -56,6 +56,14 @@ static void put_call(json_t *payload, const json_t *call)
     json_put(payload, "arguments", json_deep_copy(json_object_get(call, "arguments")));
 }
 
+/* The same of a part of the step; what is missing of it is said by the call. */
+static void put_part(json_t *payload, const struct plan *plan, const char *part)
+{
+    json_t *call = act__part(plan, plan->step, part, NULL);
+    put_call(payload, call);
+    json_decref(call);
+}
+
 static void put_text(json_t *payload, const char *key, const char *text)
 {
     size_t len = strlen(text);
@@ -131,6 +139,7 @@ struct outcome {
     const char *state, *text;
     int64_t elapsed_us;
     bool ran; /* the peer answered: something may be there to be undone */
+    const struct conn_result *result;
 };
 
 static struct outcome outcome_from(const struct conn_result *r)
@@ -139,7 +148,8 @@ static struct outcome outcome_from(const struct conn_result *r)
     return (struct outcome){.state = outcome_of(r),
                             .text = answered ? r->text : err_words(&r->error),
                             .elapsed_us = r->elapsed_us,
-                            .ran = answered};
+                            .ran = answered,
+                            .result = r};
 }
 
 static void log_outcome(struct plan *plan, const struct outcome *o, act_then *then)
@@ -151,6 +161,14 @@ static void log_outcome(struct plan *plan, const struct outcome *o, act_then *th
     json_put(payload, "ran", json_boolean(o->ran));
     put_text(payload, "text", o->text);
     json_puti(payload, "elapsed_ms", o->elapsed_us / 1000);
+    if (o->result && !plan->undoing) {
+        json_t *value = act__value(o->result);
+        json_t *taken = act__taken(act__step(plan, plan->step), value);
+        if (json_object_size(taken))
+            json_put(payload, "taken", json_incref(taken));
+        json_decref(taken);
+        json_decref(value);
+    }
     edges[n++] = (struct prov_edge){plan->at_entry, "call", -1};
     if (plan->undoing)
         edges[n++] = (struct prov_edge){plan->step_entry[plan->step], "undo", -1};
@@ -187,7 +205,7 @@ static void log_verified(struct plan *plan, bool ok, const json_t *observed, con
     struct prov_edge edges[ACT_APPROVALS + 3];
     size_t n = permits(plan, edges);
     json_t *payload = event_of(plan->step, "verify");
-    put_call(payload, json_object_get(act__step(plan, plan->step), "verify"));
+    put_part(payload, plan, "verify");
     json_put(payload, "verified", json_boolean(ok));
     json_puti(payload, "tries", plan->tries);
     if (observed && !json_is_object(observed) && !json_is_array(observed))
@@ -456,7 +474,7 @@ static void undo_next(struct plan *plan)
     }
     plan->step = at;
     json_t *payload = event_of(at, "call");
-    put_call(payload, json_object_get(step, "rollback"));
+    put_part(payload, plan, "rollback");
     size_t n = permits(plan, edges);
     edges[n++] = (struct prov_edge){plan->step_entry[at], "undo", -1};
     act__log(plan, "rollback", "backend", payload, edges, n, undo_call, NULL);
@@ -498,14 +516,18 @@ void act__run_stop(struct plan *plan, const char *why)
 
 /* ---- what there is before: shown beside what is expected */
 
+static void preview_step(struct plan *plan);
+
 static void preview_next(struct plan *plan, int64_t seq, const struct error *e, void *arg)
 {
     (void)seq, (void)arg;
+    if (!plan->previewing)
+        return;
     plan->step++;
     if (e->code == ERR_OK)
-        act__previews(plan);
+        preview_step(plan);
     else
-        plan->alive = false;
+        plan->alive = plan->previewing = false;
 }
 
 static void preview_done(void *arg, const struct conn_result *r)
@@ -534,12 +556,12 @@ static void preview_done(void *arg, const struct conn_result *r)
     act__log(plan, "step", "backend", payload, &permit, 1, preview_next, NULL);
 }
 
-void act__previews(struct plan *plan)
+static void preview_step(struct plan *plan)
 {
     struct error e = {0};
     while (act__step(plan, plan->step) && !json_object_get(act__step(plan, plan->step), "preview"))
         plan->step++;
-    plan->alive = act__step(plan, plan->step) != NULL;
+    plan->alive = plan->previewing = act__step(plan, plan->step) != NULL;
     if (!plan->alive)
         return;
     plan->call = act__call(plan, plan->step, "preview", preview_done, &e);
@@ -547,4 +569,19 @@ void act__previews(struct plan *plan)
         struct conn_result none = {.error = e, .text = ""};
         preview_done(plan, &none);
     }
+}
+
+void act__previews(struct plan *plan)
+{
+    plan->step = 0;
+    preview_step(plan);
+}
+
+void act__previews_end(struct plan *plan)
+{
+    if (!plan->previewing)
+        return;
+    conn_cancel(plan->call);
+    plan->call = NULL;
+    plan->previewing = plan->alive = false;
 }

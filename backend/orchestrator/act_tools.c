@@ -73,6 +73,21 @@ static json_t *facts_of(struct plans *p, const struct conn_tool *t, struct error
     return facts;
 }
 
+/* What is taken from a result is not there yet: the rest is checked when it is called. */
+static enum err takes_known(const struct conn_tool *t, const json_t *take, struct error *e)
+{
+    const json_t *properties = json_object_get(t->input_schema, "properties");
+    const char *name;
+    json_t *pointer;
+    json_object_foreach((json_t *)take, name, pointer)
+    {
+        if (!json_object_get(properties, name))
+            return err_set(e, ERR_INVALID, "%.60s/%.60s has no argument %.60s", t->connector,
+                           t->name, name);
+    }
+    return ERR_OK;
+}
+
 static enum err check_call(const struct found *f, const json_t *call, bool must_read,
                            const struct conn_tool **out, struct error *e)
 {
@@ -89,6 +104,8 @@ static enum err check_call(const struct found *f, const json_t *call, bool must_
     if (must_read && acts(t))
         return err_set(e, ERR_INVALID, "%.60s/%.60s is not known to be read-only", t->connector,
                        t->name);
+    if (json_object_get(call, "take"))
+        return takes_known(t, json_object_get(call, "take"), e);
     return t->input_schema
                ? conn_schema_check(t->input_schema, json_object_get(call, "arguments"), e)
                : ERR_OK;
@@ -138,18 +155,58 @@ enum err act__tools_check(struct plans *p, const json_t *core, json_t **pins, js
     return e->code;
 }
 
+json_t *act__part(const struct plan *plan, size_t at, const char *part, struct error *e)
+{
+    const json_t *step = act__step(plan, at), *call = part ? json_object_get(step, part) : step;
+    const json_t *take = json_object_get(call, "take"), *taken = json_object_get(step, "taken");
+    json_t *made = json_object(), *arguments = json_deep_copy(json_object_get(call, "arguments"));
+    const char *name;
+    json_t *pointer;
+    json_puts(made, "connector", json_str(call, "connector", ""));
+    json_puts(made, "tool", json_str(call, "tool", ""));
+    json_object_foreach((json_t *)take, name, pointer)
+    {
+        const json_t *value = json_object_get(taken, json_string_value(pointer));
+        if (value)
+            json_put(arguments, name, json_incref((json_t *)value));
+        else
+            err_set(e, ERR_NOT_FOUND, "the result of the step has nothing at %.100s",
+                    json_string_value(pointer));
+    }
+    json_put(made, "arguments", arguments);
+    return made;
+}
+
+json_t *act__taken(const json_t *step, const json_t *value)
+{
+    static const char *const PARTS[] = {"verify", "rollback"};
+    json_t *taken = json_object(), *pointer;
+    const char *name;
+    for (size_t i = 0; i < 2; i++) {
+        json_object_foreach(json_object_get(json_object_get(step, PARTS[i]), "take"), name, pointer)
+        {
+            const json_t *at = act__pointer(value, json_string_value(pointer));
+            if (json_is_number(at) || json_is_boolean(at) ||
+                (json_is_string(at) && json_string_length(at) <= ACT_TEXT))
+                json_put(taken, json_string_value(pointer), json_incref((json_t *)at));
+        }
+    }
+    return taken;
+}
+
 struct conn_call *act__call(struct plan *plan, size_t at, const char *part, conn_done *done,
                             struct error *e)
 {
     struct plans *p = plan->owner;
-    const json_t *step = act__step(plan, at), *call = part ? json_object_get(step, part) : step;
+    const json_t *step = act__step(plan, at);
+    json_t *call = act__part(plan, at, part, e);
     struct found *f = xcalloc(1, sizeof *f);
     const struct conn_tool *t;
     struct conn_call *started = NULL;
     char hash[65] = "";
     bool reads = part && strcmp(part, "rollback") != 0;
     f->count = conn_tools(p->rooms.conn, f->tools, TOOLS_MAX);
-    if (check_call(f, call, reads, &t, e) != ERR_OK)
+    if (e->code != ERR_OK || check_call(f, call, reads, &t, e) != ERR_OK)
         goto out;
     definition_hash(t, hash);
     if (strcmp(hash, json_str(json_object_get(step, "pins"), part ? part : "step", "")) != 0) {
@@ -166,6 +223,7 @@ struct conn_call *act__call(struct plan *plan, size_t at, const char *part, conn
     started = conn_call(p->rooms.conn, t->connector, t->name, json_object_get(call, "arguments"),
                         &options, done, plan, e);
 out:
+    json_decref(call);
     free(f);
     return started;
 }

@@ -165,6 +165,10 @@ void orch__tools_cancel(struct trace *t);
  * required cannot be filled. */
 bool orch__fill_arguments(const struct orch *o, const char *question, const json_t *schema,
                           json_t *out);
+/* after.c: adds to a step of a plan how it is verified and undone, as far as after.def knows.
+ * tools: all. */
+void orch__after(const struct orch *o, const struct conn_tool *tools, size_t n,
+                 const struct conn_tool *tool, json_t *step);
 /* wish.c: proposes a plan if the question asks for a change and a tool fits. */
 void orch__wish(struct trace *t);
 /* The answer, with what there is to say of that. The caller frees. */

@@ -412,6 +412,7 @@ static enum err may_run(struct plan *plan, struct error *e)
 {
     struct plans *p = plan->owner;
     json_t *pins = NULL, *facts = NULL;
+    act__previews_end(plan);
     bool stopped = act__state_is(plan, "stopped");
     if (!act__state_is(plan, "approved") && !stopped)
         err_set(e, ERR_INVALID, "the plan is %s%s", act__state(plan),
@@ -487,8 +488,7 @@ static void end_by_hand(struct plan *plan, const char *state, const char *why,
     json_puts(payload, "why", why);
     json_put(payload, "by", by);
     plan->deciding = true;
-    conn_cancel(plan->call); /* of a preview */
-    plan->call = NULL;
+    act__previews_end(plan);
     plan->alive = false;
     act__log(plan, "step", who->role, payload, &permit, 1, answer, asked);
 }
@@ -605,6 +605,23 @@ json_t *plans_get(struct plans *p, const char *id, struct error *e)
     if (old)
         act__free(old);
     return doc;
+}
+
+void plans_look(struct plans *p, const char *id)
+{
+    const int64_t old_ms = conf_int(p->rooms.conf, "plans", "", "preview_seconds") * 1000;
+    struct plan *plan = find(p, id);
+    if (!plan || p->closed || plan->deciding || plan->alive || plan->running ||
+        !(act__state_is(plan, "proposed") || act__state_is(plan, "approved")))
+        return;
+    for (size_t i = 0; act__step(plan, i); i++) {
+        const json_t *step = act__step(plan, i);
+        if (json_object_get(step, "preview") &&
+            clock_real_ms() - json_int(step, "before_at", 0) >= old_ms) {
+            act__previews(plan);
+            return;
+        }
+    }
 }
 
 struct listing {

@@ -71,6 +71,9 @@ void plans_halt(struct plans *p, const char *why);
 
 /* The plan of docs/protocol.md; NULL with *e. Caller owns. */
 json_t *plans_get(struct plans *p, const char *id, struct error *e);
+/* Somebody who may approve it looks at it: previews that are too old (conf preview_seconds) are
+ * made anew, and come as events. */
+void plans_look(struct plans *p, const char *id);
 /* Newest first, without steps' arguments and texts; before: rowid cursor, -1 from the newest. */
 json_t *plans_list(struct plans *p, int64_t before, size_t limit, struct error *e);
 /* How many wait for a person: proposed, approved and unknown ones. */

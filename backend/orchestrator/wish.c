@@ -79,6 +79,37 @@ static char *name_in(const char *question, size_t which)
     return NULL;
 }
 
+/* What is ordered for "2 hours", "30m", "на 2 часа", as "2h"; NULL: no time is named. The caller
+ * frees. */
+static char *duration_in(const char *question)
+{
+    static const struct {
+        const char *begin, *unit;
+        bool whole;
+    } UNITS[] = {{"m", "m", true},     {"min", "m", false},  {"мин", "m", false},
+                 {"h", "h", true},     {"hour", "h", false}, {"час", "h", false},
+                 {"d", "d", true},     {"day", "d", false},  {"ден", "d", false},
+                 {"дн", "d", false},   {"сут", "d", false},  {"w", "w", true},
+                 {"week", "w", false}, {"недел", "w", false}};
+    char word[WORD_MAX];
+    for (const char *p = question; *p;) {
+        char *end;
+        bool number =
+            isdigit((unsigned char)*p) && (p == question || strchr(" \t\n(\"", p[-1]) != NULL);
+        long long n = number ? strtoll(p, &end, 10) : 0;
+        if (n > 0 && n < 100000) {
+            word_at(end + strspn(end, " "), word);
+            for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++) {
+                if (UNITS[i].whole ? !strcmp(word, UNITS[i].begin)
+                                   : !strncmp(word, UNITS[i].begin, strlen(UNITS[i].begin)))
+                    return xasprintf("%lld%s", n, UNITS[i].unit);
+            }
+        }
+        p++;
+    }
+    return NULL;
+}
+
 /* Required texts, in the schema's order, take the names in the question's order. */
 static void fill_texts(const char *question, const json_t *schema, json_t *out)
 {
@@ -91,14 +122,16 @@ static void fill_texts(const char *question, const json_t *schema, json_t *out)
         if (strcmp(json_str(property, "type", ""), "string") != 0 ||
             json_object_get(property, "enum"))
             continue;
-        char *value = name_in(question, used++);
+        bool time = strcmp(json_string_value(name), "duration") == 0;
+        char *value = time ? duration_in(question) : name_in(question, used++);
         if (value)
             json_put(out, json_string_value(name), json_text(value, strlen(value)));
         free(value);
     }
 }
 
-static json_t *core_of(const struct trace *t, const struct conn_tool *tool, json_t *arguments)
+static json_t *core_of(const struct trace *t, const struct conn_tool *tools, size_t n,
+                       const struct conn_tool *tool, json_t *arguments)
 {
     json_t *core = json_object(), *steps = json_array(), *step = json_object();
     const char *title = tool->title && *tool->title ? tool->title : tool->name;
@@ -110,6 +143,7 @@ static json_t *core_of(const struct trace *t, const struct conn_tool *tool, json
     json_puts(step, "tool", tool->name);
     json_put(step, "arguments", arguments);
     json_put(step, "expect", json_text(title, strlen(title)));
+    orch__after(t->orch, tools, n, tool, step);
     json_array_append_new(steps, step);
     json_put(core, "steps", steps);
     free(text);
@@ -175,19 +209,21 @@ void orch__wish(struct trace *t)
     if (!o->rooms.plans || !t->user || !orders(t->question))
         return;
     struct conn_tool *tools = xcalloc(MOST_TOOLS, sizeof *tools);
+    struct conn_tool *acting = xcalloc(MOST_TOOLS, sizeof *acting);
     size_t all = conn_tools(o->rooms.conn, tools, MOST_TOOLS), n = 0;
     for (size_t i = 0; i < all; i++)
         if (tools[i].level > CONN_READ && tools[i].callable && tools[i].input_schema)
-            tools[n++] = tools[i];
-    long best = n ? best_tool(t, tools, n, &arguments) : -1;
+            acting[n++] = tools[i];
+    long best = n ? best_tool(t, acting, n, &arguments) : -1;
     if (best >= 0) {
         const struct plans_who who = {
             .role = t->actor, .session = t->session, .user = t->user, .from = "copilot"};
-        json_t *core = core_of(t, &tools[best], arguments);
+        json_t *core = core_of(t, tools, all, &acting[best], arguments);
         t->writes++;
         plans_propose(o->rooms.plans, core, &who, t->question_entry, proposed, t);
         json_decref(core);
     }
+    free(acting);
     free(tools);
 }
 

@@ -2,7 +2,7 @@
 """An MCP server on stdio that really changes something: values as files of a folder.
 
 acting_server.py FOLDER
-Tools: get {key}, set {key, value, ms?, fail?} and drop {key}. Each call of set and drop is a line in FOLDER/calls,
+Tools: get {key}, set {key, value, ms?, fail?} and drop {key}; enable_backup, disable_backup and show_backup {key}. Each call of set and drop is a line in FOLDER/calls,
 written before the change; `ms` waits in between, so that a kill in the middle leaves a call that may have run.
 Standard library only.
 """
@@ -35,7 +35,10 @@ def tool(name, properties, required, **more):
 
 TEXT = {"type": "string"}
 TOOLS = [
-    tool("get", {"key": TEXT}, ["key"]),
+    tool("get", {"key": TEXT}, ["key"], outputSchema={"type": "object", "properties": {"key": TEXT, "value": TEXT}}),
+    tool("enable_backup", {"key": TEXT}, ["key"], title="enable a backup"),
+    tool("disable_backup", {"key": TEXT}, ["key"], title="disable a backup"),
+    tool("show_backup", {"key": TEXT}, ["key"], outputSchema={"type": "object", "properties": {"enabled": {"type": "boolean"}}}),
     tool("set", {"key": TEXT, "value": TEXT, "ms": {"type": "integer"}, "fail": {"type": "boolean"}},
          ["key", "value"], title="set a value"),
     tool("drop", {"key": TEXT}, ["key"], annotations={"destructiveHint": True}),
@@ -53,6 +56,15 @@ def answer(text, **more):
 
 def call(name, given):
     key = given["key"]
+    if name == "show_backup":
+        return answer("seen", structuredContent={"enabled": os.path.exists(path("backup-" + key))})
+    if name.endswith("_backup"):
+        note("%s %s" % (name, key))
+        if name == "enable_backup":
+            open(path("backup-" + key), "w", encoding="utf-8").close()
+        elif os.path.exists(path("backup-" + key)):
+            os.unlink(path("backup-" + key))
+        return answer("done", structuredContent={"backup": "backup-" + key})
     if name == "get":
         try:
             with open(path(key), encoding="utf-8") as value:

@@ -36,11 +36,11 @@ static struct world world_new(const char *more)
 {
     struct world w = {.dir = new_dir(), .values = new_dir()};
     w.config = xasprintf("%s/test.conf", w.values);
-    char *text =
-        xasprintf("[console]\nlevel = execute\n[plans]\nverify_seconds = 1\n"
-                  "[connector \"box\"]\nkind = mcp-stdio\nlevel = execute\n"
-                  "read_tools = get\ncommand = python3 tests/peers/acting_server.py %s\n%s",
-                  w.values, more);
+    char *text = xasprintf(
+        "[console]\nlevel = execute\n[plans]\nverify_seconds = 1\npreview_seconds = 0\n"
+        "[connector \"box\"]\nkind = mcp-stdio\nlevel = execute\n"
+        "read_tools = get show_backup\ncommand = python3 tests/peers/acting_server.py %s\n%s",
+        w.values, more);
     write_file(w.config, text);
     free(text);
     return w;
@@ -575,6 +575,103 @@ static void test_canary(void **state)
     world_free(&w);
 }
 
+/* What a rollback takes from the result of its step, also over a restart (A5). */
+static void test_takes_from_results(void **state)
+{
+    (void)state;
+    static const char TAKE[] = "{\"connector\":\"box\",\"tool\":\"enable_backup\",\"arguments\":"
+                               "{\"key\":\"a\"},\"expect\":\"x\",\"rollback\":{\"connector\":"
+                               "\"box\",\"tool\":\"drop\",\"take\":{\"%s\":\"%s\"}}}";
+    static const char *const BAD[][2] = {{"none", "/backup"}, {"key", "backup"}, {"key", ""}};
+    struct world w = world_new("");
+    world_start(&w, NULL);
+    for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++) {
+        char *step = xasprintf(TAKE, BAD[i][0], BAD[i][1]);
+        char *params = xasprintf("{\"plan\":" PLAN("%s") "}", step);
+        assert_int_equal(refused(&w.c, WIRE_plans_propose, params, NULL), ERR_INVALID);
+        free(params);
+        free(step);
+    }
+    char *good = xasprintf(TAKE, "key", "/backup"), *gone = xasprintf(TAKE, "key", "/nothing");
+    char *text = xasprintf(PLAN("%s," SET("b", "2", ",\"fail\":true") "}"), good);
+    json_t *plan = propose(&w.c, text);
+    call_plan(&w.c, WIRE_plans_approve, plan, "");
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    json_t *end = until(&w.c, plan, "failed");
+    expect_calls(&w, "enable_backup a\nset b 2\ndrop backup-a\n");
+    assert_string_equal(step_str(end, 0, "state"), "undone");
+    json_decref(end);
+    console_stop(&w.c, true);
+    world_start(&w, NULL);
+    end = until(&w.c, plan, "failed");
+    const json_t *taken =
+        json_object_get(json_array_get(json_object_get(end, "steps"), 0), "taken");
+    assert_string_equal(json_str(taken, "/backup", ""), "backup-a");
+    json_decref(end);
+    json_decref(plan);
+    free(text);
+    /* what the result does not have is not made up */
+    text = xasprintf(PLAN("%s," SET("b", "2", ",\"fail\":true") "}"), gone);
+    plan = propose(&w.c, text);
+    call_plan(&w.c, WIRE_plans_approve, plan, "");
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    end = until(&w.c, plan, "failed");
+    assert_string_equal(step_str(end, 0, "undo"), "failed");
+    assert_non_null(strstr(step_str(end, 0, "undo_text"), "nothing at /nothing"));
+    json_decref(end);
+    json_decref(plan);
+    free(text);
+    free(good);
+    free(gone);
+    intact(&w.c);
+    console_stop(&w.c, true);
+    world_free(&w);
+}
+
+/* A preview that is too old is made anew when somebody who may approve opens the plan. */
+static void test_previews_again(void **state)
+{
+    (void)state;
+    struct world w = world_new("");
+    world_start(&w, NULL);
+    json_t *plan = propose(
+        &w.c, PLAN(SET("a", "9", "") ",\"preview\":{\"connector\":\"box\",\"tool\":\"get\","
+                                     "\"arguments\":{\"key\":\"a\"},\"pointer\":\"/value\"}}"));
+    json_t *other = propose(&w.c, PLAN(SET("a", "7", "") "}"));
+    call_plan(&w.c, WIRE_plans_approve, other, "");
+    call_plan(&w.c, WIRE_plans_run, other, "");
+    json_decref(until(&w.c, other, "done"));
+    bool seen = false;
+    for (int i = 0; i < 1000 && !seen; i++) {
+        json_t *now = until(&w.c, plan, "proposed");
+        seen = strcmp(step_str(now, 0, "before"), "7") == 0;
+        json_decref(now);
+    }
+    assert_true(seen);
+    call_plan(&w.c, WIRE_plans_approve, plan, ""); /* one that is under way delays nothing */
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    json_decref(until(&w.c, plan, "done"));
+    expect_calls(&w, "set a 7\nset a 9\n");
+    json_decref(plan);
+    json_decref(other);
+    intact(&w.c);
+    console_stop(&w.c, true);
+    world_free(&w);
+}
+
+static void expect_part(struct console *c, const json_t *plan, const char *part, const char *tool,
+                        const char *arguments)
+{
+    json_t *whole = until(c, plan, "proposed");
+    const json_t *step = json_array_get(json_object_get(whole, "steps"), 0),
+                 *made = json_object_get(step, part);
+    char *have = json_dumps(json_object_get(made, "arguments"), JSON_COMPACT);
+    assert_string_equal(json_str(made, "tool", ""), tool);
+    assert_string_equal(have, arguments);
+    free(have);
+    json_decref(whole);
+}
+
 static void test_copilot_proposes(void **state)
 {
     (void)state;
@@ -588,6 +685,16 @@ static void test_copilot_proposes(void **state)
     assert_string_equal(json_str(plan, "from", ""), "copilot");
     assert_string_equal(step_str(plan, 0, "tool"), "set");
     expect_calls(&w, ""); /* it never acts */
+    /* after.def: set is seen by get; nothing undoes it, because nobody knows what was there */
+    expect_part(&w.c, plan, "verify", "get", "{\"key\":\"Colour\"}");
+    json_decref(trace);
+    json_decref(list);
+    trace = ask(&w.c, "enable a backup of \"Orders\"");
+    list = call(&w.c, WIRE_plans_list, NULL);
+    plan = json_array_get(json_object_get(list, "plans"), 0);
+    assert_string_equal(step_str(plan, 0, "tool"), "enable_backup");
+    expect_part(&w.c, plan, "verify", "show_backup", "{\"key\":\"Orders\"}");
+    expect_part(&w.c, plan, "rollback", "disable_backup", "{\"key\":\"Orders\"}");
     json_decref(trace);
     json_decref(list);
     /* a question about it is none that asks for it */
@@ -613,6 +720,8 @@ int main(void)
         cmocka_unit_test(test_stop_and_resolve),
         cmocka_unit_test(test_restart_replays),
         cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_takes_from_results),
+        cmocka_unit_test(test_previews_again),
         cmocka_unit_test(test_copilot_proposes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
