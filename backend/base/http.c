@@ -7,6 +7,7 @@
  * 4 A request that may change something is sent once: libcurl would send it again when a connection
  *   that it used before turns out dead, whatever may have been done at the other end; that is
  *   refused (on_request). GET and HEAD are safe (RFC 9110, section 9.2.1) and may be repeated. */
+#include "backend/base/clock.h"
 #include "backend/base/internal.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -135,6 +136,23 @@ size_t http_header_each(const struct http_call *c, const char *name,
         n++;
     }
     return n;
+}
+
+int64_t http_retry_after_ms(const struct http_call *c)
+{
+    static const int64_t longest_s = INT64_C(366) * 86400;
+    const char *value = http_header(c, "Retry-After");
+    if (!value || !*value)
+        return -1;
+    if (strspn(value, "0123456789") == strlen(value)) {
+        int64_t seconds = strlen(value) > 9 ? longest_s : strtoll(value, NULL, 10);
+        return (seconds < longest_s ? seconds : longest_s) * 1000;
+    }
+    time_t at = curl_getdate(value, NULL);
+    if (at < 0)
+        return -1;
+    int64_t left = ((int64_t)at - clock_real_ms() / 1000) * 1000;
+    return left < 0 ? 0 : left < longest_s * 1000 ? left : longest_s * 1000;
 }
 
 int64_t http_cert_expires_at(const struct http_call *c)

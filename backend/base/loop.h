@@ -122,6 +122,10 @@ const char *http_header(const struct http_call *c, const char *name);
  * only. */
 size_t http_header_each(const struct http_call *c, const char *name,
                         void (*fn)(void *arg, const char *value), void *arg);
+/* What the header Retry-After asks for, as seconds or as a date (RFC 9110, section 10.2.3): ms from
+ * now on, 0 for what has passed; -1: there is none, or it is neither. In head, data and done only.
+ */
+int64_t http_retry_after_ms(const struct http_call *c);
 /* When the first certificate of the server's chain expires (real ms); 0: not known, or no TLS. With
  * the option `certificate`; in head, data and done only. */
 int64_t http_cert_expires_at(const struct http_call *c);
