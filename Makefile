@@ -145,9 +145,10 @@ $(B)/tests/%: tests/%.c $(LIB) $(DATA_OBJS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_) $(CFLAGS_) -MMD -MP -MF $@.d -o $@ $< $(LIB) $(DATA_OBJS) $(LDFLAGS) $(LIBS) $(if $(findstring screens,$@),-lvterm -lutil)
 
-docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc
+docs: $(B)/tests/lint/wire_doc $(B)/tests/lint/conf_doc $(B)/tests/lint/metrics_doc
 	$(B)/tests/lint/wire_doc > docs/protocol.md
 	$(B)/tests/lint/conf_doc > docs/configuration.md
+	$(B)/tests/lint/metrics_doc > docs/metrics_taxonomy.md
 
 install: all
 	install -Dm755 $(BIN) $(DESTDIR)$(PREFIX)/bin/mcp-console

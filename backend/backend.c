@@ -247,6 +247,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     backend__daily_start(b);
     prov_on_change(b->prov, on_prov_change, b);
+    if (backend__observe_start(b, e) != ERR_OK)
+        return e->code;
     return backend__witness_start(b, e);
 }
 
@@ -274,7 +276,8 @@ static void start(void *arg)
 static void drained(void *arg)
 {
     struct backend *b = arg;
-    if (!b->prov || !prov_pending(b->prov) || b->drain_steps++ >= DRAIN_MS / DRAIN_STEP_MS)
+    bool pending = (b->prov && prov_pending(b->prov)) || backend__observe_pending(b);
+    if (!pending || b->drain_steps++ >= DRAIN_MS / DRAIN_STEP_MS)
         loop_quit(b->loop);
 }
 
@@ -289,6 +292,7 @@ static void stop(void *arg)
     bus_close(b->bus);
     backend__samples_stop(b);
     backend__witness_close(b);
+    backend__observe_close(b);
     if (b->orch)
         orch_close(b->orch);
     plans_close(b->plans);
@@ -297,6 +301,7 @@ static void stop(void *arg)
         conn_close(b->conn);
     if (b->prov)
         prov_close(b->prov);
+    backend__observe_flush(b);
     b->stop_timer = loop_timer_new(b->loop, drained, b);
     loop_timer_start(b->stop_timer, 1, DRAIN_STEP_MS);
 }
@@ -321,6 +326,8 @@ static void free_rooms(struct backend *b)
     prov_free(b->prov);
     cost_free(b->cost);
     bus_free(b->bus);
+    backend__observe_free(b);
+    tel_free(b->tel);
     backend__daily_free(b);
     backend__exports_free(b);
     loop_free(b->loop);
@@ -361,6 +368,7 @@ static void *run(void *arg)
     pthread_mutex_unlock(&b->lock);
     b->max_role = BUS_OPERATOR;
     b->verify_entry = -1;
+    b->tel = tel_new();
     b->bus = bus_new(l, b->address, backend__handlers, b, b->max_role, "", &e);
     BUG_IF(!b->bus);
     loop_post(l, start, b);

@@ -18,6 +18,7 @@
 #include "backend/provenance/retention.h"
 #include "backend/provenance/witness.h"
 #include "backend/store/store.h"
+#include "backend/telemetry/telemetry.h"
 #include "backend/vault/vault.h"
 #include <pthread.h>
 
@@ -58,6 +59,8 @@ struct backend {
     struct error witness_warning; /* why it does not, where it should */
     char *served_address;         /* of the server for agents beside this; NULL: none */
     struct error served_error;    /* why there is none */
+    struct tel *tel;
+    struct observe *observe; /* observe.c; NULL until it is started */
     struct cost *cost;
     struct gw *gw;
     struct conn_registry *conn;
@@ -218,6 +221,18 @@ void backend__plans_status(struct backend *b, json_t *status);
 void backend__reload_start(struct backend *b);
 void backend__reload_stop(struct backend *b);
 void backend__conn_told(void *arg, const char *type, const char *name, const json_t *data);
+/* observe.c: metrics and traces for other systems. Close: no port any more; flush: what is left is
+ * sent at once, and pending while that is under way. */
+enum err backend__observe_start(struct backend *b, struct error *e);
+void backend__observe_close(struct backend *b);
+void backend__observe_flush(struct backend *b);
+bool backend__observe_pending(const struct backend *b);
+void backend__observe_free(struct backend *b);
+void backend__observe_status(struct backend *b, json_t *alerts);       /* adds its own */
+void backend__observe_alerts(struct backend *b, const json_t *alerts); /* counts all of them */
+/* token.c: as backend_token_new, on the backend's thread. */
+struct backend_token *backend__token_make(struct backend *b, const char *reference,
+                                          struct error *e);
 /* doctor.c */
 json_t *backend__doctor(struct backend *b);
 

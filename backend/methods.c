@@ -180,7 +180,7 @@ static json_t *chain_doc(const struct prov_state *s)
     return chain;
 }
 
-static void add_alert(json_t *alerts, const char *severity, const char *source, const char *text)
+void method_alert(json_t *alerts, const char *severity, const char *source, const char *text)
 {
     json_t *alert = json_object();
     json_puts(alert, "severity", severity);
@@ -198,18 +198,18 @@ static void safety_alerts(const json_t *row, json_t *alerts)
         snprintf(text, sizeof text,
                  "the definitions of %lld tools have changed and are not called: connectors trust",
                  (long long)changed);
-        add_alert(alerts, "warn", json_str(row, "name", ""), text);
+        method_alert(alerts, "warn", json_str(row, "name", ""), text);
     }
     if (strcmp(certificate, "expired") == 0)
-        add_alert(alerts, "fail", json_str(row, "name", ""), "its certificate has expired");
+        method_alert(alerts, "fail", json_str(row, "name", ""), "its certificate has expired");
     if (strcmp(certificate, "soon") == 0) {
         snprintf(text, sizeof text, "its certificate expires in %lld days",
                  (long long)json_int(row, "cert_days_left", 0));
-        add_alert(alerts, "warn", json_str(row, "name", ""), text);
+        method_alert(alerts, "warn", json_str(row, "name", ""), text);
     }
     if (strcmp(json_str(json_object_get(row, "breaker"), "state", ""), "open") == 0)
-        add_alert(alerts, "warn", json_str(row, "name", ""),
-                  "its calls failed too often: it is left alone for a while");
+        method_alert(alerts, "warn", json_str(row, "name", ""),
+                     "its calls failed too often: it is left alone for a while");
 }
 
 static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
@@ -226,9 +226,9 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
         for (size_t s = 0; s < 5; s++)
             n[s] += strcmp(state, STATES[s]) == 0;
         if (strcmp(state, "fail") == 0 || strcmp(state, "warn") == 0)
-            add_alert(alerts, state, json_str(row, "name", ""),
-                      sign_in ? "it needs a sign-in: I in its pane, or connectors login"
-                              : json_str(row, "last_error", "degraded"));
+            method_alert(alerts, state, json_str(row, "name", ""),
+                         sign_in ? "it needs a sign-in: I in its pane, or connectors login"
+                                 : json_str(row, "last_error", "degraded"));
         safety_alerts(row, alerts);
     }
     json_decref(rows);
@@ -236,7 +236,7 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
     for (unsigned k = 0; (trouble = conn_trouble(b->conn, k)); k++)
         add_alert(alerts, "fail", "connectors", trouble);
     if (b->reload_error.code != ERR_OK)
-        add_alert(alerts, "fail", "configuration", err_words(&b->reload_error));
+        method_alert(alerts, "fail", "configuration", err_words(&b->reload_error));
     for (size_t s = 0; s < 5; s++)
         json_puti(counts, STATES[s], n[s]);
 }
@@ -261,14 +261,14 @@ static json_t *models_doc(struct backend *b)
 static void add_chain_alert(json_t *alerts, const struct prov_state *s)
 {
     if (s->damaged < 0) {
-        add_alert(alerts, "fail", "evidence", "the log does not verify");
+        method_alert(alerts, "fail", "evidence", "the log does not verify");
         return;
     }
     char *text =
         xasprintf("the log does not verify: %lld entries are quarantined, the first is %lld; "
                   "it goes on in epoch %lld",
                   (long long)s->quarantined, (long long)s->damaged, (long long)s->epoch);
-    add_alert(alerts, "fail", "evidence", text);
+    method_alert(alerts, "fail", "evidence", text);
     free(text);
 }
 
@@ -281,18 +281,19 @@ json_t *backend__status(struct backend *b)
     if (chain.state == PROV_BROKEN)
         add_chain_alert(alerts, &chain);
     if (b->know_warning.code != ERR_OK)
-        add_alert(alerts, "warn", "knowledge", b->know_warning.detail);
+        method_alert(alerts, "warn", "knowledge", b->know_warning.detail);
     char retention[160];
     if (backend__retention_alert(b, retention))
-        add_alert(alerts, "warn", "retention", retention);
+        method_alert(alerts, "warn", "retention", retention);
     if (chain.signing.code != ERR_OK)
-        add_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
-                  chain.signing.detail);
+        method_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
+                     chain.signing.detail);
     backend__witness_status(b, status, alerts);
     if (backend__daily_error(b))
-        add_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
+        method_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
     if (b->served_error.code)
-        add_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
+        method_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
+    backend__observe_status(b, alerts);
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));
@@ -338,6 +339,7 @@ static void tell_status(void *arg)
         backend__score_tell(b);
     }
     json_t *status = backend__status(b);
+    backend__observe_alerts(b, json_object_get(status, "alerts"));
     char *text = json_write(status);
     if (!b->last_status || strcmp(text, b->last_status) != 0) {
         free(b->last_status);

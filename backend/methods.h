@@ -21,4 +21,7 @@ void method_answer(struct bus_call *c, json_t *result, const struct error *e);
 enum method_end { METHOD_LAST, METHOD_FIRST };
 json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_end far);
 
+/* Adds {severity, source, text} to the alerts of a status. severity: "warn" or "fail". */
+void method_alert(json_t *alerts, const char *severity, const char *source, const char *text);
+
 #endif

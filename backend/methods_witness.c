@@ -143,15 +143,6 @@ void backend__witness_free(struct backend *b)
 
 /* ---- status ---- */
 
-static void add_alert(json_t *alerts, const char *severity, const char *source, const char *text)
-{
-    json_t *alert = json_object();
-    json_puts(alert, "severity", severity);
-    json_puts(alert, "source", source);
-    json_puts(alert, "text", text);
-    json_array_append_new(alerts, alert);
-}
-
 void backend__witness_status(struct backend *b, json_t *status, json_t *alerts)
 {
     enum { PATIENCE = 2 }; /* one lost answer is no alert */
@@ -164,13 +155,13 @@ void backend__witness_status(struct backend *b, json_t *status, json_t *alerts)
         char *source = xasprintf("witness %s", json_str(row, "name", ""));
         findings += json_is_object(finding);
         if (json_is_object(finding))
-            add_alert(alerts, "fail", source, json_str(finding, "text", ""));
+            method_alert(alerts, "fail", source, json_str(finding, "text", ""));
         else if (json_int(row, "failures", 0) >= PATIENCE)
-            add_alert(alerts, "warn", source, json_str(row, "last_error", ""));
+            method_alert(alerts, "warn", source, json_str(row, "last_error", ""));
         free(source);
     }
     if (b->witness_warning.code != ERR_OK)
-        add_alert(alerts, "warn", "witness_server", b->witness_warning.detail);
+        method_alert(alerts, "warn", "witness_server", b->witness_warning.detail);
     json_puti(counts, "configured", (int64_t)json_array_size(json_object_get(list, "witnesses")));
     json_puti(counts, "cosigned", json_int(list, "cosigned", 0));
     json_puti(counts, "quorum", json_int(list, "quorum", 0));

@@ -20,17 +20,27 @@ struct asked { /* until `done`, guarded by the lock */
     bool done;
 };
 
+struct backend_token *backend__token_make(struct backend *b, const char *reference, struct error *e)
+{
+    struct backend_token *t = xcalloc(1, sizeof *t);
+    enum err code =
+        vault_text_get(b->prov ? prov_vault(b->prov) : b->vault, reference, &t->value, e);
+    if (code == ERR_OK && (t->value.len < TOKEN_MIN || t->value.len > TOKEN_MAX))
+        code = err_set(e, ERR_CONFIG, "the token that %s names is to have %d to %d bytes",
+                       reference, TOKEN_MIN, TOKEN_MAX);
+    if (code == ERR_OK)
+        return t;
+    backend_token_free(t);
+    return NULL;
+}
+
 static void resolve(void *arg)
 {
     struct asked *a = arg;
-    struct backend *b = a->backend;
-    struct backend_token *t = xcalloc(1, sizeof *t);
     struct error e = {0};
-    if (backend_error(b, &e) == ERR_OK)
-        vault_text_get(b->prov ? prov_vault(b->prov) : b->vault, a->reference, &t->value, &e);
-    if (e.code == ERR_OK && (t->value.len < TOKEN_MIN || t->value.len > TOKEN_MAX))
-        err_set(&e, ERR_CONFIG, "the token that %s names is to have %d to %d bytes", a->reference,
-                TOKEN_MIN, TOKEN_MAX);
+    struct backend_token *t = backend_error(a->backend, &e) == ERR_OK
+                                  ? backend__token_make(a->backend, a->reference, &e)
+                                  : NULL;
     pthread_mutex_lock(&a->lock);
     a->token = t;
     a->error = e;
@@ -56,7 +66,6 @@ struct backend_token *backend_token_new(struct backend *b, const char *reference
     if (a.error.code == ERR_OK)
         return a.token;
     *e = a.error;
-    backend_token_free(a.token);
     return NULL;
 }
 

@@ -52,5 +52,14 @@ json_t *cost_summary(struct cost *c, const char *currency, int days, struct erro
  * input_tokens, output_tokens, estimated, amount (text, null if unknown), currency, price_version,
  * outcome, elapsed_ms, first_token_ms, entry}]. before is an id; -1: from the newest. */
 json_t *cost_ledger(struct cost *c, int64_t before, size_t limit, struct error *e);
+/* Every line behind that id, oldest first: what it cost. Answers the last id there is, which is
+ * `after` if there is none behind it, or the ledger cannot be read. after -1: nothing is told. */
+struct cost_spent {
+    const char *model, *currency;
+    bool priced;
+    int64_t amount_nano;
+};
+int64_t cost_since(struct cost *c, int64_t after, void (*fn)(void *arg, const struct cost_spent *s),
+                   void *arg);
 
 #endif

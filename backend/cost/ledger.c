@@ -130,3 +130,41 @@ json_t *cost_ledger(struct cost *c, int64_t before, size_t limit, struct error *
     json_decref(lines);
     return NULL;
 }
+
+struct since {
+    void (*fn)(void *arg, const struct cost_spent *s);
+    void *arg;
+    int64_t last;
+};
+
+static bool tell_line(void *arg, const struct store_row *row)
+{
+    struct since *s = arg;
+    s->last = store_int(row, 0);
+    if (!s->fn)
+        return false;
+    const char *model = store_text(row, 1), *currency = store_text(row, 2);
+    struct cost_spent spent = {.model = model ? model : "",
+                               .currency = currency ? currency : "",
+                               .priced = store_int(row, 3) != 0,
+                               .amount_nano = store_int(row, 4)};
+    s->fn(s->arg, &spent);
+    return true;
+}
+
+int64_t cost_since(struct cost *c, int64_t after, void (*fn)(void *arg, const struct cost_spent *s),
+                   void *arg)
+{
+    struct since s = {.fn = after < 0 ? NULL : fn, .arg = arg, .last = after};
+    if (after < 0) {
+        s.last = 0;
+        store_query(store_reader(c->store), NULL, tell_line, &s,
+                    "SELECT id FROM ledger ORDER BY id DESC LIMIT 1", "");
+    } else {
+        store_query(store_reader(c->store), NULL, tell_line, &s,
+                    "SELECT id, model, currency, priced, amount_nano FROM ledger WHERE id > ? "
+                    "ORDER BY id",
+                    "i", after);
+    }
+    return s.last;
+}

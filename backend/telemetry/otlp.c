@@ -35,6 +35,7 @@ struct otlp {
     struct loop_timer *flush, *retry, *period;
     bool flushing, waiting, closed;
     struct error error;
+    unsigned failures;
 };
 
 static void spans_send(struct otlp *x);
@@ -96,6 +97,7 @@ static bool on_data(void *arg, const char *bytes, size_t len)
 static void failed(struct signal *s, bool passing, int64_t asked_ms)
 {
     struct otlp *x = s->otlp;
+    x->failures++;
     bool again = passing && s == &x->traces && !x->closed && s->tries < OTLP_TRIES;
     count(s, again ? "retry" : "error");
     if (again) {
@@ -118,6 +120,7 @@ static void on_done(void *arg, const struct error *e, long status)
         int64_t refused = tel__otlp_rejected(body, s->answer.len, s->rejected);
         size_t bad = refused > (int64_t)s->spans ? s->spans : (size_t)refused;
         x->error = (struct error){.code = ERR_OK};
+        x->failures = 0;
         if (refused)
             err_set(&x->error, ERR_UPSTREAM, "%s: the collector refused %lld of them", s->url,
                     (long long)refused);
@@ -155,7 +158,8 @@ static void post(struct signal *s)
                                  .body = s->body.data,
                                  .body_len = s->body.len,
                                  .total_ms = OTLP_LIMIT_MS,
-                                 .max_bytes = ANSWER_MAX};
+                                 .max_bytes = ANSWER_MAX,
+                                 .ca_file = x->o.ca_file};
         s->http = http_start(x->loop, &o, &ops, s, &e);
     }
     if (n && x->o.wipe)
@@ -326,6 +330,11 @@ void otlp_free(struct otlp *o)
     free((char *)o->resource.environment);
     free((char *)o->resource.instance);
     free(o);
+}
+
+unsigned otlp_failures(const struct otlp *o)
+{
+    return o->failures;
 }
 
 const struct error *otlp_error(const struct otlp *o)

@@ -25,6 +25,7 @@ enum {
 
 struct otlp_options {
     const char *url; /* of the collector; /v1/traces and /v1/metrics are put behind it; copied */
+    const char *ca_file; /* as in http_options; borrowed */
     bool traces, metrics;
     double share;                                 /* of new traces that are kept, 0..1 */
     uint64_t metrics_ms;                          /* how often metrics are sent */
@@ -44,5 +45,6 @@ bool otlp_pending(const struct otlp *o); /* after otlp_close: requests are under
 void otlp_free(struct otlp *o);          /* NULL is fine; before the registry */
 /* Why the last request failed; OK: it did not, or there was none. */
 const struct error *otlp_error(const struct otlp *o);
+unsigned otlp_failures(const struct otlp *o); /* requests in a row that failed */
 
 #endif
