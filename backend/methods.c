@@ -234,7 +234,7 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
     json_decref(rows);
     const char *trouble;
     for (unsigned k = 0; (trouble = conn_trouble(b->conn, k)); k++)
-        add_alert(alerts, "fail", "connectors", trouble);
+        method_alert(alerts, "fail", "connectors", trouble);
     if (b->reload_error.code != ERR_OK)
         method_alert(alerts, "fail", "configuration", err_words(&b->reload_error));
     for (size_t s = 0; s < 5; s++)
