@@ -96,9 +96,11 @@ void mcp_http__again_in(struct exchange *x, uint64_t ms)
 void mcp_http__begin(struct exchange *x)
 {
     struct mcp_http *w = x->w;
-    const char *lines[MCP_HTTP_HEADERS + MCP_PARAMS_MAX + 12], *auth = oauth__header(w->auth);
+    const char *lines[MCP_HTTP_HEADERS + MCP_PARAMS_MAX + 13], *auth = oauth__header(w->auth);
     char *session = NULL, *last = NULL, *revision = NULL;
     bool get = x->server_side || x->resuming;
+    const char *url = w->old && !get && w->post_url ? w->post_url : w->url;
+    char *proof = oauth__proof(w->auth, get ? "GET" : "POST", url);
     size_t n = 0;
     lines[n++] = get ? "Accept: text/event-stream" : "Accept: application/json, text/event-stream";
     if (!get)
@@ -115,9 +117,11 @@ void mcp_http__begin(struct exchange *x)
         lines[n++] = w->headers[i];
     if (auth)
         lines[n++] = auth;
+    if (proof)
+        lines[n++] = proof;
     lines[n] = NULL;
     struct http_options o = {.method = get ? "GET" : "POST",
-                             .url = w->old && !get && w->post_url ? w->post_url : w->url,
+                             .url = url,
                              .headers = lines,
                              .body = get ? NULL : x->body,
                              .body_len = get ? 0 : strlen(x->body),
@@ -135,6 +139,7 @@ void mcp_http__begin(struct exchange *x)
     free(session);
     free(revision);
     free(last);
+    free(proof);
     if (!x->http)
         mcp_http__lose(x, e.code, e.detail);
 }
@@ -256,8 +261,9 @@ static void delete_done(void *arg, const struct error *e, long status)
 static void delete_session(struct mcp_http *w)
 {
     static const struct http_ops ops = {.done = delete_done};
-    const char *lines[MCP_HTTP_HEADERS + 4], *auth = oauth__header(w->auth);
+    const char *lines[MCP_HTTP_HEADERS + 5], *auth = oauth__header(w->auth);
     char *session = xasprintf("Mcp-Session-Id: %s", w->session), *revision = NULL;
+    char *proof = oauth__proof(w->auth, "DELETE", w->url);
     size_t n = 0;
     lines[n++] = session;
     if (w->revision)
@@ -266,6 +272,8 @@ static void delete_session(struct mcp_http *w)
         lines[n++] = w->headers[i];
     if (auth)
         lines[n++] = auth;
+    if (proof)
+        lines[n++] = proof;
     lines[n] = NULL;
     http_cancel(w->deleting);
     w->deleting = http_start(conn__loop(w->conn),
@@ -275,6 +283,7 @@ static void delete_session(struct mcp_http *w)
                                                     .total_ms = DELETE_LIMIT_MS,
                                                     .ca_file = conn__ca_file(w->conn)},
                              &ops, w, NULL);
+    free(proof);
     free(session);
     free(revision);
 }

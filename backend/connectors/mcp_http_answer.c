@@ -124,6 +124,7 @@ static void on_head(void *arg, long status, const char *type)
     int64_t expires = http_cert_expires_at(x->http);
     if (expires)
         conn__certificate(w->conn, expires);
+    oauth__nonce(w->auth, http_header(x->http, "DPoP-Nonce"));
     if (fine)
         oauth__accepted(w->auth);
     if (x->first && fine && !w->session) {

@@ -139,6 +139,7 @@ void oauth__free(struct oauth *a)
     free(a->redirect);
     oauth__forget(a, true);
     oauth__release_server(a);
+    vault_text_wipe(&a->form);
     oauth__challenge_release(&a->challenge);
     loop_timer_free(a->report);
     loop_timer_free(a->ahead);
@@ -264,6 +265,9 @@ enum oauth_verdict oauth__refused(struct oauth *a, long status, const char *chal
     }
     oauth__challenge_release(&a->challenge);
     oauth__challenge_read(challenges, &a->challenge);
+    if (a->bound && a->server_nonce && a->challenge.error &&
+        strcmp(a->challenge.error, "use_dpop_nonce") == 0)
+        return OAUTH_AGAIN; /* RFC 9449, 9; the wire counts how often */
     if (a->token_ref) {
         err_set(why, ERR_DENIED, "the server refuses the token of the configuration%s%s",
                 a->why.code ? ": " : "", a->why.detail);
@@ -326,6 +330,7 @@ void oauth__describe(const struct oauth *a, json_t *into)
                                         "enterprise"};
     json_t *o = json_object();
     json_puts(o, "mode", a->token_ref ? "token" : modes[a->mode]);
+    json_put(o, "bound", json_boolean(a->bound));
     json_put(o, "signed_in", json_boolean(a->header.text != NULL));
     json_put(o, "issuer",
              a->server.issuer ? json_text(a->server.issuer, strlen(a->server.issuer))

@@ -1,6 +1,7 @@
 /* Private to this room: OAuth 2.1 for a connector that speaks HTTP (MCP's authorization of
- * 2025-11-25 and 2026-07-28; RFC 6749, 7636, 8414, 8628, 8707, 9207, 9728). Foreign documents are
- * bounded and strictly checked; addresses that a server names are https, or loopback if its own is.
+ * 2025-11-25 and 2026-07-28; RFC 6749, 7636, 8414, 8628, 8707, 9207, 9449, 9728). Foreign documents
+ * are bounded and strictly checked; addresses that a server names are https, or loopback if its own
+ * is.
  *
  *   no token -- 401 --> look up metadata --> client credentials, assertion: token at once
  *                                        --> otherwise a person: oauth__login, then the code
@@ -35,6 +36,9 @@ struct oauth *oauth__make(struct conn *c, const struct conf *conf, const char *u
 void oauth__free(struct oauth *a); /* NULL is fine */
 /* The header line that a request is to carry, or NULL; valid until the next call. */
 const char *oauth__header(struct oauth *a);
+/* A line that must go with it where tokens are bound to a key (RFC 9449), malloc'ed; NULL: none. */
+char *oauth__proof(struct oauth *a, const char *method, const char *url);
+void oauth__nonce(struct oauth *a, const char *nonce); /* the server's header DPoP-Nonce, or NULL */
 /* Changes with each token: which one a request was sent with. */
 uint64_t oauth__generation(const struct oauth *a);
 /* The server answered 401 or 403. challenges: its WWW-Authenticate values, one a line. */

@@ -38,6 +38,13 @@ struct oauth {
     bool early;   /* the work under way was begun by that timer */
     bool awaited; /* ... and a request waits for it meanwhile */
 
+    /* oauth_dpop.c */
+    struct vault_text key; /* PEM; NULL: none was needed so far */
+    bool bound;            /* the token is for that key */
+    char *issuer_nonce, *server_nonce;
+    struct vault_text form; /* of the token request that is under way, to send it once more */
+    bool nonce_tried;
+
     /* what the server said */
     struct oauth__challenge challenge;
     struct oauth__resource resource;
@@ -83,6 +90,10 @@ void oauth__release_server(struct oauth *a);
 /* The scopes to ask for, malloc'ed; NULL: none are named. */
 char *oauth__scopes(const struct oauth *a, bool offline);
 void oauth__set_token(struct oauth *a, const char *token, size_t len); /* the next generation */
+/* oauth_dpop.c: the header line of a token request, NULL with *e; nonces of the issuer. */
+char *oauth__issuer_proof(struct oauth *a, struct error *e);
+void oauth__issuer_nonce(struct oauth *a, const char *nonce); /* or NULL */
+void oauth__dpop_forget(struct oauth *a);
 /* oauth_store.c: what a sign-in has brought, in the vault. */
 void oauth__load(struct oauth *a);
 void oauth__save(

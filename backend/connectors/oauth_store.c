@@ -59,6 +59,8 @@ void oauth__load(struct oauth *a)
         keep_text(&a->redirect, d, "redirect_uri");
         keep_secret(&a->client_secret, d, "client_secret");
         keep_secret(&a->refresh, d, "refresh_token");
+        keep_secret(&a->key, d, "dpop_key");
+        a->bound = a->key.text && json_flag(d, "bound", false);
         int64_t method = json_int(d, "method", METHOD_NONE);
         a->method =
             method >= METHOD_NONE && method <= METHOD_KEY ? (enum oauth_method)method : METHOD_NONE;
@@ -81,11 +83,13 @@ static json_t *document_of(const struct oauth *a)
                 {"redirect_uri", a->redirect},
                 {"client_secret", a->secret_ref ? NULL : a->client_secret.text},
                 {"access_token", a->token.text},
-                {"refresh_token", a->refresh.text}};
+                {"refresh_token", a->refresh.text},
+                {"dpop_key", a->key.text}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].text)
             json_puts(d, rows[i].key, rows[i].text);
     }
+    json_put(d, "bound", json_boolean(a->bound));
     json_puti(d, "method", a->method);
     json_puti(d, "expires_at", a->expires_at);
     return d;

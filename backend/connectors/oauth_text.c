@@ -278,7 +278,7 @@ static void keep(struct oauth__challenge *c, const char *name, size_t len, char 
 
 bool oauth__challenge_read(const char *lines, struct oauth__challenge *out)
 {
-    bool bearer = false, found = false;
+    bool ours = false, found = false;
     *out = (struct oauth__challenge){0};
     for (const char *p = lines; *p;) {
         size_t blank = strspn(p, " \t,\r\n");
@@ -296,16 +296,17 @@ bool oauth__challenge_read(const char *lines, struct oauth__challenge *out)
             p = after + 1;
             p += strspn(p, " \t");
             char *value = read_value(&p);
-            if (bearer)
+            if (ours)
                 keep(out, name, len, value);
             else
                 free(value);
             continue;
         }
-        if (found && bearer) /* the next scheme: one challenge is enough */
+        if (found && ours) /* the next scheme: one challenge is enough */
             break;
-        bearer = len == 6 && strncasecmp(name, "Bearer", 6) == 0;
-        found = found || bearer;
+        ours = (len == 6 && strncasecmp(name, "Bearer", 6) == 0) ||
+               (len == 4 && strncasecmp(name, "DPoP", 4) == 0);
+        found = found || ours;
     }
     return found;
 }
@@ -379,6 +380,7 @@ enum err oauth__server_read(const json_t *document, const char *issuer, const ch
     out->post = lists(document, methods, "client_secret_post");
     out->none = lists(document, methods, "none");
     out->private_key_jwt = lists(document, methods, "private_key_jwt");
+    out->dpop = lists(document, "dpop_signing_alg_values_supported", "ES256");
     out->cimd = json_flag(document, "client_id_metadata_document_supported", false);
     out->iss = json_flag(document, "authorization_response_iss_parameter_supported", false);
     out->device_grant =

@@ -34,7 +34,7 @@ char *oauth__query(const char *url, const char *name);
 struct oauth__challenge { /* each malloc'ed or NULL */
     char *resource_metadata, *scope, *error, *description;
 };
-/* The first Bearer challenge of lines; false: there is none. Release it in any case. */
+/* The first Bearer or DPoP challenge of lines; false: there is none. Release it in any case. */
 bool oauth__challenge_read(const char *lines, struct oauth__challenge *out);
 void oauth__challenge_release(struct oauth__challenge *c);
 
@@ -42,7 +42,7 @@ void oauth__challenge_release(struct oauth__challenge *c);
 struct oauth__server { /* of an authorization server; strings malloc'ed or NULL */
     char *issuer, *authorize, *token, *registration, *device;
     char *scopes; /* scopes_supported with spaces between */
-    bool s256, says_methods, basic, post, none, private_key_jwt, cimd, iss, device_grant;
+    bool s256, says_methods, basic, post, none, private_key_jwt, cimd, iss, device_grant, dpop;
 };
 /* From a document that stands for `issuer` (compared exactly; NULL: not compared) and came from
  * `server`'s word. PROTOCOL with *e. */

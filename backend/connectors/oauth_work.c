@@ -23,6 +23,8 @@ static bool on_data(void *arg, const char *bytes, size_t len)
 static void on_done(void *arg, const struct error *e, long status)
 {
     struct oauth *a = arg;
+    if (a->form.text && e->code == ERR_OK) /* D2: a token request */
+        oauth__issuer_nonce(a, http_header(a->http, "DPoP-Nonce"));
     a->http = NULL;
     if (e->code != ERR_OK) {
         oauth__work_end(a, OAUTH_REFUSED, e->code, e->detail);
@@ -37,8 +39,8 @@ static void on_done(void *arg, const struct error *e, long status)
     json_decref(answer);
 }
 
-void oauth__fetch(struct oauth *a, const char *url, const char *content_type, struct buf *body,
-                  const char *authorization, oauth_next *next)
+static void fetch(struct oauth *a, const char *url, const char *content_type, struct buf *body,
+                  const char *authorization, const char *proof, oauth_next *next)
 {
     static const struct http_ops ops = {.data = on_data, .done = on_done};
     const char *lines[5];
@@ -49,6 +51,8 @@ void oauth__fetch(struct oauth *a, const char *url, const char *content_type, st
         lines[n++] = content_type;
     if (authorization)
         lines[n++] = authorization;
+    if (proof)
+        lines[n++] = proof;
     lines[n] = NULL;
     a->next = next;
     buf_clear(&a->body);
@@ -70,6 +74,12 @@ void oauth__fetch(struct oauth *a, const char *url, const char *content_type, st
         buf_release(body);
     if (!a->http)
         oauth__work_end(a, OAUTH_REFUSED, e.code, e.detail);
+}
+
+void oauth__fetch(struct oauth *a, const char *url, const char *content_type, struct buf *body,
+                  const char *authorization, oauth_next *next)
+{
+    fetch(a, url, content_type, body, authorization, NULL, next);
 }
 
 /* ---- metadata ---- */
@@ -341,8 +351,8 @@ static void find_client(struct oauth *a)
 /* ---- tokens ---- */
 void oauth__set_token(struct oauth *a, const char *token, size_t len)
 {
-    static const char head[] = "Authorization: Bearer ";
-    size_t n = sizeof head - 1;
+    const char *head = a->bound ? "Authorization: DPoP " : "Authorization: Bearer ";
+    size_t n = strlen(head);
     char *line = xcalloc(1, n + len + 1);
     memcpy(line, head, n);
     memcpy(line + n, token, len);
@@ -360,12 +370,14 @@ void oauth__forget(struct oauth *a, bool client_too)
     vault_text_wipe(&a->token);
     vault_text_wipe(&a->header);
     vault_text_wipe(&a->refresh);
+    a->bound = false;
     free(a->granted);
     a->granted = NULL;
     a->expires_at = 0;
     a->generation++;
     if (!client_too)
         return;
+    oauth__dpop_forget(a);
     vault_text_wipe(&a->client_secret);
     free(a->client_id);
     free(a->client_issuer);
@@ -419,16 +431,40 @@ static void refused_token(struct oauth *a, long status, const json_t *answer)
     free(why);
 }
 
+/* RFC 9449, 8: the issuer has given a nonce; the request is sent once more with it. */
+static bool wants_nonce(const struct oauth *a, long status, const json_t *answer)
+{
+    return a->form.text && !a->nonce_tried && a->issuer_nonce && status >= 400 && status < 500 &&
+           strcmp(json_str(answer, "error", ""), "use_dpop_nonce") == 0;
+}
+
+static void ask_token(struct oauth *a, struct buf *form);
+
+static void ask_again(struct oauth *a)
+{
+    struct buf form = {0};
+    a->nonce_tried = true;
+    buf_adds(&form, a->form.text);
+    ask_token(a, &form);
+}
+
 static void got_token(struct oauth *a, long status, json_t *answer)
 {
     const char *token = json_str(answer, "access_token", ""),
                *refresh = json_str(answer, "refresh_token", ""),
                *scope = json_str(answer, "scope", "");
-    if (status != 200 || !token_fine(token) ||
-        strcasecmp(json_str(answer, "token_type", "Bearer"), "Bearer") != 0) {
+    const char *type = json_str(answer, "token_type", "Bearer");
+    bool bound = a->form.text && strcasecmp(type, "DPoP") == 0;
+    if (wants_nonce(a, status, answer)) {
+        ask_again(a);
+        return;
+    }
+    vault_text_wipe(&a->form);
+    if (status != 200 || !token_fine(token) || (!bound && strcasecmp(type, "Bearer") != 0)) {
         refused_token(a, status, answer);
         return;
     }
+    a->bound = bound;
     oauth__set_token(a, token, strlen(token));
     if (token_fine(refresh))
         vault_text_put(&a->refresh, refresh, strlen(refresh));
@@ -493,9 +529,9 @@ static enum err add_assertion(struct oauth *a, struct buf *form, struct error *e
     return ERR_OK;
 }
 
-void oauth__ask_token(struct oauth *a, struct buf *form)
+static void ask_token(struct oauth *a, struct buf *form)
 {
-    char *basic = NULL;
+    char *basic = NULL, *proof = NULL;
     struct error e = {0};
     switch (a->method) {
     case METHOD_BASIC:
@@ -514,14 +550,26 @@ void oauth__ask_token(struct oauth *a, struct buf *form)
     }
     if (!a->legacy) /* RFC 8707; the older revision's servers do not know it */
         oauth__form_add(form, "resource", a->resource.resource);
+    if (e.code == ERR_OK && a->form.text)
+        proof = oauth__issuer_proof(a, &e);
     if (e.code == ERR_OK) {
-        oauth__fetch(a, a->server.token, "Content-Type: application/x-www-form-urlencoded", form,
-                     basic, got_token);
+        fetch(a, a->server.token, "Content-Type: application/x-www-form-urlencoded", form, basic,
+              proof, got_token);
     } else {
         buf_release(form);
         oauth__work_end(a, OAUTH_REFUSED, e.code, e.detail);
     }
     oauth__wipe(basic);
+    free(proof);
+}
+
+void oauth__ask_token(struct oauth *a, struct buf *form)
+{
+    vault_text_wipe(&a->form);
+    a->nonce_tried = false;
+    if (a->server.dpop)
+        vault_text_put(&a->form, form->data, form->len);
+    ask_token(a, form);
 }
 
 /* ---- enterprise: an identity provider's word for the token (RFC 8693, then RFC 7523) ---- */
@@ -613,5 +661,6 @@ void oauth__work(struct oauth *a, enum oauth_work work)
     a->http = NULL;
     a->work = work;
     a->early = a->awaited = false;
+    vault_text_wipe(&a->form);
     look_up(a);
 }

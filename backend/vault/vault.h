@@ -210,6 +210,9 @@ void vault_base64url(const void *bytes, size_t len, char *out);
 /* A JSON Web Token over claims (JSON text), signed by a private key in PEM form: ES256 for EC
  * P-256, RS256 for RSA (RFC 7515, 7518). The caller frees. NULL with *e: NO_KEY, UNSUPPORTED. */
 char *vault_jwt(const char *pem, const char *claims, struct error *e);
+/* A proof of the possession of a key (RFC 9449, 4.2; EC P-256): a token over claims whose head
+ * holds the public key. The caller frees. NULL with *e. */
+char *vault_dpop(const char *pem, const char *claims, struct error *e);
 bool vault_equal(const void *a, const void *b, size_t len); /* constant time */
 void vault_random(void *out, size_t len);
 /* A 128-bit random id as 32 hex digits and a NUL. */
@@ -230,6 +233,8 @@ enum err vault_text_get(struct vault *v, const char *reference, struct vault_tex
 /* A copy of bytes in the place of what *out held. */
 void vault_text_put(struct vault_text *out, const char *bytes, size_t len);
 void vault_text_wipe(struct vault_text *t); /* NULL text is fine */
+/* A new private key, EC P-256, in PEM form. */
+enum err vault_pem_new(struct vault_text *pem, struct error *e);
 /* Secrets of this vault, sealed under the master key in $STATE/keys/secrets. NAME has 1 to
  * VAULT_SECRET_NAME of A-Z a-z 0-9 . _ - and no dot in front; a value 1 to VAULT_SECRET_MAX bytes
  * without a NUL. Set replaces; what stood there before is overwritten on the disk. Each blocks for
