@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 SEEN, LOCK = {}, threading.Lock()
 OLD_STREAMS = {}
 TOKENS, REVOKED, CHALLENGE = [], set(), {}
+JTIS, KEYS = set(), []  # of proofs, mode bound
 SHORT = 1.0  # seconds that a token of mode short lasts
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 TOOLS = [{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}]
@@ -22,6 +23,28 @@ def note(mode, what):
     with LOCK:
         SEEN.setdefault(mode, []).append(what)
         return sum(one == what for one in SEEN[mode])
+
+
+def part(text):
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def proof_nonce(request, path, token=None):
+    """The nonce ("" for none) in the one proof that a request must have; None where the proof is not as RFC 9449, 4.3, wants it
+    (what it says; its signature others verify), or is by another key than the ones before."""
+    given = request.headers.get_all("DPoP") or []
+    if len(given) != 1:
+        return None
+    head, claims = map(part, given[0].split(".")[:2])
+    ath = token and base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest()).decode().strip("=")
+    fine = (head["typ"] == "dpop+jwt" and head["alg"] == "ES256" and sorted(head["jwk"]) == ["crv", "kty", "x", "y"]
+            and claims["htm"] == request.command and claims["htu"] == f"http://127.0.0.1:{request.server.server_port}/{path}"
+            and claims.get("ath") == ath and abs(claims["iat"] - time.time()) < 60)
+    with LOCK:
+        KEYS.append(head["jwk"])
+        fine = fine and claims["jti"] not in JTIS and head["jwk"] == KEYS[0]
+        JTIS.add(claims["jti"])
+    return claims.get("nonce", "") if fine else None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -63,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(2)
 
-    # ---- an issuer of tokens: modes auth (code), device, and short (as auth, with tokens that end soon)
+    # ---- an issuer of tokens: modes auth (code), device, short (as auth, with tokens that end soon), bound (DPoP)
     def metadata(self, mode):
         me = f"http://127.0.0.1:{self.server.server_port}"
         if mode.startswith(".well-known/oauth-protected-resource/"):
@@ -71,6 +94,8 @@ class Handler(BaseHTTPRequestHandler):
             return {"resource": f"{me}/{name}", "authorization_servers": [f"{me}/as-{name}"], "scopes_supported": ["tools"]}
         issuer = f"{me}/as-{mode.split('as-')[1]}"
         more = {"device_authorization_endpoint": issuer + "/device", "grant_types_supported": [DEVICE]} if "device" in issuer else {}
+        if "bound" in issuer:
+            more = {"dpop_signing_alg_values_supported": ["ES256"]}
         return {"issuer": issuer, "token_endpoint": issuer + "/token", "authorization_endpoint": issuer + "/authorize",
                 "registration_endpoint": issuer + "/register", "code_challenge_methods_supported": ["S256"],
                 "authorization_response_iss_parameter_supported": True, **more}
@@ -78,7 +103,9 @@ class Handler(BaseHTTPRequestHandler):
     def issuer(self, mode, body):
         what, form = mode.split("/")[-1], parse_qs(body.decode())
         grant = form.get("grant_type", [""])[0]
-        count = note("issuer-short" if mode.startswith("as-short") else "issuer", what + " " + grant if grant else what)
+        bound = mode.startswith("as-bound")
+        log = "issuer-short" if mode.startswith("as-short") else "issuer-bound" if bound else "issuer"
+        count = note(log, what + " " + grant if grant else what)
         if what == "register":
             return self.reply(201, json.dumps({"client_id": "c1", "client_secret": "client-secret-1", "redirect_uris": []}).encode())
         if what == "device":
@@ -90,6 +117,10 @@ class Handler(BaseHTTPRequestHandler):
             challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"][0].encode()).digest()).decode().strip("=")
             if form["code"] != ["code-1"] or challenge != CHALLENGE.get("is") or not self.headers.get("Authorization", "").startswith("Basic "):
                 return self.reply(400, b'{"error":"invalid_grant"}')
+        nonce = proof_nonce(self, mode) if bound and what == "token" else "n1"
+        if nonce != "n1":
+            note(log, "bad proof" if nonce is None else "wants a nonce")
+            return self.reply(400, b'{"error":"use_dpop_nonce"}', DPoP_Nonce="n1")
         short = mode.startswith("as-short")
         if grant == "refresh_token" and short and count == 2:
             return self.reply(503)
@@ -98,9 +129,20 @@ class Handler(BaseHTTPRequestHandler):
         TOKENS.append(f"access-token-{len(TOKENS) + 1}")
         if short:
             threading.Timer(SHORT, REVOKED.add, [TOKENS[-1]]).start()
-        answer = {"access_token": TOKENS[-1], "token_type": "bearer", "refresh_token": f"refresh-{len(TOKENS)}",
+        answer = {"access_token": TOKENS[-1], "token_type": "DPoP" if bound else "bearer", "refresh_token": f"refresh-{len(TOKENS)}",
                   "expires_in": int(SHORT) if short else 3600}
         return self.reply(200, json.dumps(answer).encode())
+
+    def unproved(self):
+        """True: the request was refused. Nonces change with every fifth one."""
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if scheme != "DPoP" or token not in TOKENS or token in REVOKED:
+            return self.reply(401, WWW_Authenticate="DPoP") or True
+        nonce, wanted = proof_nonce(self, "bound", token), f"s{len(JTIS) // 5}"
+        if nonce == wanted:
+            return False
+        note("bound", "bad proof" if nonce is None else "wants a nonce")
+        return self.reply(401, WWW_Authenticate='DPoP error="use_dpop_nonce"', DPoP_Nonce=f"s{(len(JTIS) + 1) // 5}") or True
 
     def authorize(self):
         query = parse_qs(urlsplit(self.path).query)
@@ -189,6 +231,8 @@ class Handler(BaseHTTPRequestHandler):
             if token not in TOKENS or token in REVOKED:
                 note(mode, "refused")
                 return self.reply(401, WWW_Authenticate="Bearer")
+        if mode == "bound" and self.unproved():
+            return None
         if mode == "plain" and self.headers.get("X-Extra") != "yes":
             return self.reply(418)
         if method == "server/discover":

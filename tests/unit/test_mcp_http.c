@@ -422,7 +422,7 @@ static struct vault *open_with_vault(struct harness *h, const char *mode, const 
     struct error e = {0};
     struct vault *v = vault_open(state_dir, true, &e);
     assert_non_null(v);
-    open_mode(h, mode, "");
+    open_mode(h, mode, "pin = off\n");
     conn_close(h->registry);
     conn_free(h->registry);
     h->changes = 0;
@@ -468,6 +468,20 @@ static void check_sign_in(struct harness *h)
     person_release(&p);
 }
 
+/* Every token that the issuer gave so far is refused from now on. */
+static void revoke_all(void)
+{
+    static const struct http_ops ops = {.done = on_landed};
+    char *url = xasprintf("http://127.0.0.1:%u/revoke", port);
+    struct person p = {.loop = loop_new()};
+    http_start(p.loop,
+               &(struct http_options){.method = "POST", .url = url, .body = "x", .body_len = 1},
+               &ops, &p, NULL);
+    loop_run(p.loop);
+    loop_free(p.loop);
+    free(url);
+}
+
 static void a_sign_in_by_pasting_is_kept_and_refreshed(void **state)
 {
     (void)state;
@@ -491,15 +505,7 @@ static void a_sign_in_by_pasting_is_kept_and_refreshed(void **state)
     assert_int_equal(times("issuer", "token authorization_code"), 1);
     /* The token has expired: it is refreshed, and the new refresh token is kept. */
     for (int i = 1; i <= 2; i++) {
-        char *url = xasprintf("http://127.0.0.1:%u/revoke", port);
-        struct person p = {.loop = loop_new()};
-        static const struct http_ops ops = {.done = on_landed};
-        http_start(p.loop,
-                   &(struct http_options){.method = "POST", .url = url, .body = "x", .body_len = 1},
-                   &ops, &p, NULL);
-        loop_run(p.loop);
-        loop_free(p.loop);
-        free(url);
+        revoke_all();
         v = open_with_vault(&h, "auth", dir);
         assert_true(harness_wait(&h, CONN_OK, 5000));
         harness_shut(&h);
@@ -516,6 +522,54 @@ static void a_sign_in_by_pasting_is_kept_and_refreshed(void **state)
     assert_int_equal(vault_text_get(v, "secret:oauth.web", &text, &e), ERR_NOT_FOUND);
     harness_shut(&h);
     vault_close(v);
+    char *remove = xasprintf("rm -rf %s", dir);
+    assert_int_equal(system(remove), 0);
+    free(remove);
+}
+
+/* D1, D2: the server looks at each proof, changes its nonces often, and knows one key only; so it
+ * is kept over a restart and used to refresh. */
+static void a_token_is_bound_to_a_key(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct person p = {0};
+    struct answer a;
+    char dir[] = "/tmp/mcpc-oauth-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    struct vault *v = open_with_vault(&h, "bound", dir);
+    assert_true(harness_wait(&h, CONN_SIGN_IN, 5000));
+    login(&h, &p, NULL);
+    visit(&p);
+    login(&h, &p, p.landed);
+    assert_int_equal(p.error.code, ERR_OK);
+    assert_true(harness_wait(&h, CONN_OK, 5000));
+    for (int start = 0; start < 2; start++) {
+        for (int i = 0; i < 12; i++) {
+            assert_int_equal(harness_call(&h, "echo", "{\"text\":\"in\"}", 2000, &a), ERR_OK);
+            answer_release(&a);
+        }
+        json_t *row = harness_row(&h);
+        char *all = json_write(row);
+        assert_true(json_flag(json_object_get(row, "auth"), "bound", false));
+        assert_null(strstr(all, "PRIVATE KEY"));
+        assert_null(strstr(all, "access-token"));
+        free(all);
+        json_decref(row);
+        harness_shut(&h);
+        vault_close(v);
+        if (start == 0) {
+            revoke_all();
+            v = open_with_vault(&h, "bound", dir);
+            assert_true(harness_wait(&h, CONN_OK, 5000));
+        }
+    }
+    assert_int_equal(times("issuer-bound", "bad proof"), 0);
+    assert_int_equal(times("bound", "bad proof"), 0);
+    assert_in_range(times("issuer-bound", "wants a nonce"), 2, 2); /* one a start */
+    assert_in_range(times("bound", "wants a nonce"), 4, 20);
+    assert_int_equal(times("issuer-bound", "register"), 1);
+    person_release(&p);
     char *remove = xasprintf("rm -rf %s", dir);
     assert_int_equal(system(remove), 0);
     free(remove);
@@ -607,6 +661,7 @@ int main(void)
         cmocka_unit_test(a_token_of_the_configuration),
         cmocka_unit_test(configurations_are_checked),
         cmocka_unit_test(a_sign_in_by_pasting_is_kept_and_refreshed),
+        cmocka_unit_test(a_token_is_bound_to_a_key),
         cmocka_unit_test(a_sign_in_by_the_browser),
         cmocka_unit_test(a_token_is_renewed_before_it_ends),
         cmocka_unit_test(a_sign_in_by_device),

@@ -208,14 +208,9 @@ static size_t raw(const char *text, unsigned char *out)
     return (size_t)n;
 }
 
-static void check_token(EVP_PKEY *key, const char *head)
+static bool verifies(EVP_PKEY *key, char *token)
 {
-    struct error e;
     unsigned char signature[512], der[512], *at = der;
-    char *pem = pem_of(key), *token = vault_jwt(pem, "{\"iss\":\"me\"}", &e);
-    assert_non_null(token);
-    assert_ptr_equal(strstr(token, head), token);
-    assert_non_null(strstr(token, ".eyJpc3MiOiJtZSJ9."));
     char *dot = strrchr(token, '.');
     size_t len = raw(dot + 1, signature);
     if (EVP_PKEY_is_a(key, "EC")) {
@@ -228,9 +223,20 @@ static void check_token(EVP_PKEY *key, const char *head)
     }
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     EVP_DigestVerifyInit(c, NULL, EVP_sha256(), NULL, key);
-    assert_int_equal(
-        EVP_DigestVerify(c, signature, len, (unsigned char *)token, (size_t)(dot - token)), 1);
+    bool fine =
+        EVP_DigestVerify(c, signature, len, (unsigned char *)token, (size_t)(dot - token)) == 1;
     EVP_MD_CTX_free(c);
+    return fine;
+}
+
+static void check_token(EVP_PKEY *key, const char *head)
+{
+    struct error e;
+    char *pem = pem_of(key), *token = vault_jwt(pem, "{\"iss\":\"me\"}", &e);
+    assert_non_null(token);
+    assert_ptr_equal(strstr(token, head), token);
+    assert_non_null(strstr(token, ".eyJpc3MiOiJtZSJ9."));
+    assert_true(verifies(key, token));
     EVP_PKEY_free(key);
     free(token);
     free(pem);
@@ -252,6 +258,48 @@ static void tokens_are_signed(void **state)
     free(pem);
 }
 
+/* RFC 9449, 4.2: the head holds the public key, that key verifies, and the private one stays here.
+ */
+static void proofs_hold_their_key(void **state)
+{
+    (void)state;
+    struct error e;
+    struct vault_text pem = {0}, other = {0};
+    assert_int_equal(vault_pem_new(&pem, &e), ERR_OK);
+    assert_int_equal(vault_pem_new(&other, &e), ERR_OK);
+    assert_string_not_equal(pem.text, other.text);
+    BIO *in = BIO_new_mem_buf(pem.text, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+    BIO_free(in);
+    char *token = vault_dpop(pem.text, "{\"jti\":\"1\"}", &e), *first = strchr(token, '.');
+    unsigned char head[512], x[64], wanted[32];
+    BIGNUM *number = NULL;
+    *first = '\0';
+    json_t *document = json_loadb((char *)head, raw(token, head), 0, NULL);
+    *first = '.';
+    const json_t *jwk = json_object_get(document, "jwk");
+    assert_string_equal(json_str(document, "typ", ""), "dpop+jwt");
+    assert_int_equal(json_object_size(jwk), 4);
+    assert_string_equal(json_str(jwk, "crv", ""), "P-256");
+    assert_int_equal(EVP_PKEY_get_bn_param(key, "qx", &number), 1);
+    assert_int_equal(BN_bn2binpad(number, wanted, 32), 32);
+    assert_int_equal(raw(json_str(jwk, "x", ""), x), 32);
+    assert_memory_equal(x, wanted, 32);
+    assert_true(verifies(key, token));
+    BN_free(number);
+    json_decref(document);
+    EVP_PKEY_free(key);
+    free(token);
+    vault_text_wipe(&pem);
+    vault_text_wipe(&other);
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    char *text = pem_of(rsa);
+    assert_null(vault_dpop(text, "{}", &e));
+    assert_int_equal(e.code, ERR_UNSUPPORTED);
+    EVP_PKEY_free(rsa);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +309,7 @@ int main(void)
         cmocka_unit_test(scopes_are_sets),
         cmocka_unit_test(arguments_go_into_headers),
         cmocka_unit_test(tokens_are_signed),
+        cmocka_unit_test(proofs_hold_their_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
