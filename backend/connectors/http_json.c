@@ -3,7 +3,8 @@
  * answer.
  *
  * The address is the configuration's (A1): an argument is percent-encoded where it stands in the
- * path, and cannot make a segment "." or ".."; in the body it is a JSON string. */
+ * path, and cannot make a segment "." or ".."; in the body it is a JSON value of
+ * its declared type. */
 #include "backend/base/text.h"
 #include "backend/connectors/rest.h"
 #include <ctype.h>
@@ -52,9 +53,15 @@ static void free_own(void *arg)
     free(own);
 }
 
-/* The next {name} of a template: where it begins and ends, and the name; false: no more, or *bad.
- */
-static bool next_argument(const char *at, const char **from, const char **to, char name[64],
+static const char *const types[] = {"string", "number", "integer", "boolean"};
+struct argument {
+    char name[64];
+    const char *type; /* of JSON Schema */
+};
+
+/* The next {name} or {name:type} of a template: where it begins and ends, and what it says; false:
+ * no more, or *bad. */
+static bool next_argument(const char *at, const char **from, const char **to, struct argument *a,
                           bool *bad)
 {
     const char *open = strpbrk(at, "{}");
@@ -62,31 +69,40 @@ static bool next_argument(const char *at, const char **from, const char **to, ch
     if (!open)
         return false;
     const char *end = *open == '{' ? strchr(open, '}') : NULL;
-    size_t len = end ? (size_t)(end - open - 1) : 0;
-    *bad = len == 0 || len > 63;
-    for (size_t i = 0; i < len && !*bad; i++)
-        *bad = !isalnum((unsigned char)open[1 + i]) && open[1 + i] != '_';
+    size_t whole = end ? (size_t)(end - open - 1) : 0, len = 0;
+    while (len < whole && (isalnum((unsigned char)open[1 + len]) || open[1 + len] == '_'))
+        len++;
+    a->type = len == whole ? types[0] : NULL;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !a->type; i++) {
+        size_t n = strlen(types[i]);
+        if (open[1 + len] == ':' && whole - len - 1 == n && !memcmp(open + len + 2, types[i], n))
+            a->type = types[i];
+    }
+    *bad = len == 0 || len > 63 || !a->type;
     if (*bad)
         return false;
-    memcpy(name, open + 1, len);
-    name[len] = '\0';
+    memcpy(a->name, open + 1, len);
+    a->name[len] = '\0';
     *from = open;
     *to = end + 1;
     return true;
 }
 
-static bool add_argument(json_t *properties, json_t *required, const char *name)
+static bool add_argument(json_t *properties, json_t *required, const struct argument *a)
 {
-    if (json_object_get(properties, name))
-        return true;
+    const json_t *known = json_object_get(properties, a->name);
+    if (known)
+        return strcmp(json_str(known, "type", ""), a->type) == 0;
     if (json_object_size(properties) >= ARGUMENTS_MAX)
         return false;
     json_t *property = json_object();
-    json_puts(property, "type", "string");
-    json_puti(property, "minLength", 1);
-    json_puti(property, "maxLength", 1000);
-    json_put(properties, name, property);
-    json_array_append_new(required, json_string(name));
+    json_puts(property, "type", a->type);
+    if (a->type == types[0]) {
+        json_puti(property, "minLength", 1);
+        json_puti(property, "maxLength", 1000);
+    }
+    json_put(properties, a->name, property);
+    json_array_append_new(required, json_string(a->name));
     return true;
 }
 
@@ -97,14 +113,14 @@ static bool body_arguments(const json_t *value, json_t *properties, json_t *requ
     json_t *member;
     size_t i;
     bool fine = true, bad;
-    char name[64];
+    struct argument a;
     json_object_foreach((json_t *)value, key, member) fine =
         fine && body_arguments(member, properties, required);
     json_array_foreach((json_t *)value, i, member) fine =
         fine && body_arguments(member, properties, required);
     const char *text = json_is_string(value) ? json_string_value(value) : "";
-    if (fine && *text == '{' && next_argument(text, &from, &to, name, &bad) && !*to)
-        fine = add_argument(properties, required, name);
+    if (fine && *text == '{' && next_argument(text, &from, &to, &a, &bad) && !*to)
+        fine = add_argument(properties, required, &a);
     return fine;
 }
 
@@ -112,10 +128,10 @@ static enum err make_schema(struct declared *d, const char *where, struct error 
 {
     json_t *schema = json_object(), *properties = json_object(), *required = json_array();
     const char *from, *to;
-    char name[64];
+    struct argument a;
     bool bad = false, fine = true;
-    for (const char *at = d->path; fine && next_argument(at, &from, &to, name, &bad); at = to)
-        fine = add_argument(properties, required, name);
+    for (const char *at = d->path; fine && next_argument(at, &from, &to, &a, &bad); at = to)
+        fine = add_argument(properties, required, &a);
     fine = fine && !bad && (!d->body || body_arguments(d->body, properties, required));
     json_puts(schema, "type", "object");
     json_put(schema, "properties", properties);
@@ -125,8 +141,8 @@ static enum err make_schema(struct declared *d, const char *where, struct error 
     json_decref(schema);
     return fine ? ERR_OK
                 : err_set(e, ERR_CONFIG,
-                          "%s: an argument is {name} of letters, digits and _, at most "
-                          "%d of them",
+                          "%s: an argument is {name} or {name:TYPE}, of letters, digits and _, one "
+                          "TYPE each: number, integer or boolean; at most %d of them",
                           where, ARGUMENTS_MAX);
 }
 
@@ -203,7 +219,7 @@ static json_t *filled(const json_t *value, const json_t *arguments)
     const char *key, *from, *to;
     json_t *member, *copy;
     size_t i;
-    char name[64];
+    struct argument a;
     bool bad;
     if (json_is_object(value)) {
         copy = json_object();
@@ -218,9 +234,9 @@ static json_t *filled(const json_t *value, const json_t *arguments)
         return copy;
     }
     const char *text = json_is_string(value) ? json_string_value(value) : "";
-    if (*text == '{' && next_argument(text, &from, &to, name, &bad) && !*to &&
-        json_object_get(arguments, name))
-        return json_deep_copy(json_object_get(arguments, name));
+    if (*text == '{' && next_argument(text, &from, &to, &a, &bad) && !*to &&
+        json_object_get(arguments, a.name))
+        return json_deep_copy(json_object_get(arguments, a.name));
     return json_deep_copy(value);
 }
 
@@ -232,15 +248,18 @@ static enum err next_declared(const struct rest_view *v, const struct rest_tool 
     (void)e;
     const struct declared *d = t->own;
     const char *at = d->path, *from, *to;
-    char name[64];
+    struct argument a;
     bool bad;
     *more = json_array_size(answers) == 0;
     if (!*more)
         return ERR_OK;
     ask->method = d->method;
-    while (next_argument(at, &from, &to, name, &bad)) {
+    while (next_argument(at, &from, &to, &a, &bad)) {
+        const json_t *value = json_object_get(arguments, a.name);
+        char *text = json_is_string(value) || !value ? NULL : json_write(value);
         buf_add(&ask->path, at, (size_t)(from - at));
-        rest__escape(&ask->path, json_str(arguments, name, ""));
+        rest__escape(&ask->path, text ? text : json_str(arguments, a.name, ""));
+        free(text);
         at = to;
     }
     buf_adds(&ask->path, at);
