@@ -4,6 +4,7 @@
 
 #include "backend/base/buf.h"
 #include "backend/orchestrator/plans.h"
+#include "backend/orchestrator/prepare.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,6 +51,7 @@ struct plans {
     struct plan *first; /* open ones, newest first; a closed one goes when nothing refers to it */
     size_t count;
     struct plans_limits limits;
+    struct orch_preparer preparer;
     uint64_t step_ms, verify_ms;
     bool closed;
     unsigned writes;
@@ -64,6 +66,11 @@ const json_t *act__pointer(const json_t *value, const char *pointer);
 typedef void act_then(struct plan *plan, int64_t seq, const struct error *e, void *arg);
 int64_t act__log(struct plan *plan, const char *type, const char *actor, json_t *payload,
                  const struct prov_edge *parents, size_t parent_count, act_then *then, void *arg);
+/* The same of what came of a call, with the whole result beside what the payload says of it. r:
+ * NULL or an error: there is none. */
+void act__log_result(struct plan *plan, const char *type, json_t *payload,
+                     const struct conn_result *r, const struct prov_edge *parents,
+                     size_t parent_count, act_then *then);
 void act__apply(struct plan *plan, const char *type, const json_t *payload, int64_t seq);
 const char *act__state(const struct plan *plan); /* as it is now, also expired */
 bool act__state_is(const struct plan *plan, const char *state);

@@ -252,11 +252,11 @@ static void written(void *arg, int64_t seq, const struct error *e)
     free(w);
 }
 
-int64_t act__log(struct plan *plan, const char *type, const char *actor, json_t *payload,
-                 const struct prov_edge *parents, size_t parent_count, act_then *then, void *arg)
+/* What every entry of a plan says besides. */
+static struct act_write *write_new(struct plan *plan, const char *type, json_t *payload,
+                                   act_then *then, void *arg)
 {
     struct act_write *w = xcalloc(1, sizeof *w);
-    const char *tags[9];
     *w = (struct act_write){
         .plan = plan, .type = type, .payload = payload, .then = then, .arg = arg};
     w->at = clock_real_ms();
@@ -271,6 +271,14 @@ int64_t act__log(struct plan *plan, const char *type, const char *actor, json_t 
     else if ((end && closes(json_str(payload, "state", ""))) ||
              strcmp(json_str(payload, "decision", ""), "reject") == 0)
         w->row = ROW_CLOSE;
+    return w;
+}
+
+int64_t act__log(struct plan *plan, const char *type, const char *actor, json_t *payload,
+                 const struct prov_edge *parents, size_t parent_count, act_then *then, void *arg)
+{
+    struct act_write *w = write_new(plan, type, payload, then, arg);
+    const char *tags[9];
     char *text = json_write(payload);
     tags[pol_pii_tags(text, tags, 8)] = NULL;
     free(text);
@@ -283,6 +291,54 @@ int64_t act__log(struct plan *plan, const char *type, const char *actor, json_t 
                                .payload = payload};
     plan->owner->writes++;
     return prov_append(plan->owner->rooms.prov, &entry, written, w, write_row, w);
+}
+
+/* An entry that waits until its payload is ready. */
+struct act_whole {
+    struct act_write *write; /* its payload is without the result: that may be large */
+    struct prov_edge parents[ACT_APPROVALS + 3];
+    size_t parent_count;
+};
+
+static void whole_ready(void *arg, const struct orch_ready *ready)
+{
+    struct act_whole *h = arg;
+    struct act_write *w = h->write;
+    if (ready->error.code == ERR_OK) {
+        struct prov_entry entry = {.type = w->type,
+                                   .actor = "backend",
+                                   .trace_id = w->id,
+                                   .pii_tags = ready->tags,
+                                   .parents = h->parents,
+                                   .parent_count = h->parent_count,
+                                   .prepared = ready->payload};
+        prov_append(w->plan->owner->rooms.prov, &entry, written, w, write_row, w);
+    } else {
+        written(w, -1, &ready->error);
+    }
+    free(h);
+}
+
+void act__log_result(struct plan *plan, const char *type, json_t *payload,
+                     const struct conn_result *r, const struct prov_edge *parents,
+                     size_t parent_count, act_then *then)
+{
+    bool more =
+        r && r->error.code == ERR_OK &&
+        (r->data || (r->content && !json_is_string(r->content)) || strlen(r->text) > ACT_TEXT);
+    if (!more) {
+        act__log(plan, type, "backend", payload, parents, parent_count, then, NULL);
+        return;
+    }
+    struct act_whole *h = xcalloc(1, sizeof *h);
+    BUG_IF(parent_count > sizeof h->parents / sizeof *h->parents);
+    h->write = write_new(plan, type, payload, then, NULL);
+    h->write->payload = json_deep_copy(payload);
+    memcpy(h->parents, parents, parent_count * sizeof *parents);
+    h->parent_count = parent_count;
+    plan->owner->writes++;
+    orch_put_result(payload, "content", r);
+    orch__prepare(&plan->owner->preparer, payload, NULL, whole_ready, h);
 }
 
 /* ---- reading */

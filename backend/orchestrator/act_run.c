@@ -172,7 +172,7 @@ static void log_outcome(struct plan *plan, const struct outcome *o, act_then *th
     edges[n++] = (struct prov_edge){plan->at_entry, "call", -1};
     if (plan->undoing)
         edges[n++] = (struct prov_edge){plan->step_entry[plan->step], "undo", -1};
-    act__log(plan, plan->undoing ? "rollback" : "step", "backend", payload, edges, n, then, NULL);
+    act__log_result(plan, plan->undoing ? "rollback" : "step", payload, o->result, edges, n, then);
 }
 
 /* ---- verification */
@@ -200,8 +200,10 @@ static void verified(struct plan *plan, int64_t seq, const struct error *e, void
     }
 }
 
-static void log_verified(struct plan *plan, bool ok, const json_t *observed, const char *text)
+static void log_verified(struct plan *plan, bool ok, const json_t *observed,
+                         const struct conn_result *r)
 {
+    const char *text = r->error.code == ERR_OK ? r->text : err_words(&r->error);
     struct prov_edge edges[ACT_APPROVALS + 3];
     size_t n = permits(plan, edges);
     json_t *payload = event_of(plan->step, "verify");
@@ -218,7 +220,7 @@ static void log_verified(struct plan *plan, bool ok, const json_t *observed, con
         json_puts(payload, "outcome", "failed");
     if (plan->step_entry[plan->step] >= 0)
         edges[n++] = (struct prov_edge){plan->step_entry[plan->step], "call", -1};
-    act__log(plan, "step", "backend", payload, edges, n, verified, NULL);
+    act__log_result(plan, "step", payload, r, edges, n, verified);
 }
 
 static bool stop_now(struct plan *plan)
@@ -257,7 +259,7 @@ static void verify_done(void *arg, const struct conn_result *r)
     if (!plan->resolving && stop_now(plan)) {
         /* the run is over */
     } else if (ok || plan->resolving || clock_mono_ms() >= plan->verify_until) {
-        log_verified(plan, ok, observed, r->error.code == ERR_OK ? r->text : err_words(&r->error));
+        log_verified(plan, ok, observed, r);
     } else {
         timer_start(plan, verify_call, ACT_VERIFY_EVERY_MS);
     }

@@ -6,6 +6,7 @@
 #include "backend/base/buf.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/orchestrator.h"
+#include "backend/orchestrator/prepare.h"
 
 enum {
     ORCH_CANDIDATES = 4,
@@ -126,7 +127,7 @@ struct orch {
     struct orch_limits limits;
     const char *models[ORCH_CANDIDATES];
     size_t model_count;
-    struct orch_preparing *preparing; /* large results */
+    struct orch_preparer preparer; /* large results */
 };
 
 /* trace.c: the document, stages, entries, storing */
@@ -146,7 +147,6 @@ int64_t orch__log(struct trace *t, const char *type, const char *actor,
 /* The same for a payload that was made ready. */
 int64_t orch__log_ready(struct trace *t, const char *type, const char *actor,
                         const struct orch_edges *parents, const struct orch_ready *ready);
-void orch__prepare_drop(struct orch *o); /* prepare.c */
 /* The write that keeps the trace's projection: `also` and its argument for an entry of the trace.
  */
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);

@@ -11,6 +11,7 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
 {
     struct orch *o = xcalloc(1, sizeof *o);
     o->rooms = *rooms;
+    o->preparer = (struct orch_preparer){.loop = rooms->loop, .prov = rooms->prov};
     o->event = event;
     o->event_arg = arg;
     o->born_ms = clock_mono_ms();
@@ -196,7 +197,7 @@ void orch_free(struct orch *o)
     if (!o)
         return;
     o->closed = true;
-    orch__prepare_drop(o);
+    orch__prepare_drop(&o->preparer);
     while (o->traces)
         unlink_trace(o->traces);
     free(o);

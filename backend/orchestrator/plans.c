@@ -13,6 +13,7 @@ struct plans *plans_new(const struct plans_rooms *rooms, plans_event *event, voi
 {
     struct plans *p = xcalloc(1, sizeof *p);
     p->rooms = *rooms;
+    p->preparer = (struct orch_preparer){.loop = rooms->loop, .prov = rooms->prov};
     p->event = event;
     p->arg = arg;
     p->limits = (struct plans_limits){conf_int(rooms->conf, "plans", "", "medium_points"),
@@ -31,6 +32,7 @@ void plans_close(struct plans *p)
     if (!p)
         return;
     p->closed = true;
+    orch__prepare_drop(&p->preparer); /* their steps are settled by the next start (A4) */
     for (struct plan *plan = p->first; plan; plan = plan->next) {
         conn_cancel(plan->call); /* its outcome is settled by the next start (A4) */
         plan->call = NULL;

@@ -3,9 +3,10 @@
  *
  * Invariants
  * R1 ready runs once for each orch_prepare: inside it for a small payload, else from the loop, at
- *    the latest inside orch_free.
+ *    the latest inside orch__prepare_drop.
  * R2 What the worker shares with the loop it only reads; references to that are given up when the
  *    worker has done, and then on a worker too: it may be millions of values. */
+#include "backend/orchestrator/prepare.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 enum { SMALL = 64 * 1024, NODE = 16, ANSWER_DATA_MAX = 1 << 20, LESS_BYTES = 1 << 20 };
 
 struct orch_preparing {
-    struct orch *orch; /* NULL: nobody waits any more */
+    struct orch_preparer *owner; /* NULL: nobody waits any more */
     struct orch_preparing *next;
     struct prov_prepared *payload;
     json_t *answer, *held; /* held: what is shared, so that the worker never frees it */
@@ -133,13 +134,13 @@ static void tell(struct orch_preparing *j)
 static void worked(void *arg, bool cancelled)
 {
     struct orch_preparing *j = arg;
-    if (!j->orch) { /* R1: it was told, and the loop is ending */
+    if (!j->owner) { /* R1: it was told, and the loop is ending */
         released(j, true);
         return;
     }
     BUG_IF(cancelled); /* the loop outlives the orchestrator */
-    struct loop *l = j->orch->rooms.loop;
-    struct orch_preparing **at = &j->orch->preparing;
+    struct loop *l = j->owner->loop;
+    struct orch_preparing **at = &j->owner->first;
     while (*at != j)
         at = &(*at)->next;
     *at = j->next;
@@ -149,13 +150,14 @@ static void worked(void *arg, bool cancelled)
     loop_work(l, release, released, j);
 }
 
-void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn *fn, void *arg)
+void orch__prepare(struct orch_preparer *p, json_t *payload, json_t *answer, orch_ready_fn *fn,
+                   void *arg)
 {
     struct orch_preparing *j = xcalloc(1, sizeof *j);
     size_t bytes = weight(payload, SMALL);
     if (answer && bytes < SMALL)
         bytes += weight(answer, SMALL);
-    j->payload = prov_prepare_new(o->rooms.prov, payload);
+    j->payload = prov_prepare_new(p->prov, payload);
     j->answer = answer;
     j->fn = fn;
     j->arg = arg;
@@ -169,10 +171,15 @@ void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn
     json_array_append_new(j->held, json_copy(payload));
     if (answer)
         json_array_append_new(j->held, json_copy(answer));
-    j->orch = o;
-    j->next = o->preparing;
-    o->preparing = j;
-    loop_work(o->rooms.loop, work, worked, j);
+    j->owner = p;
+    j->next = p->first;
+    p->first = j;
+    loop_work(p->loop, work, worked, j);
+}
+
+void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn *fn, void *arg)
+{
+    orch__prepare(&o->preparer, payload, answer, fn, arg);
 }
 
 void orch_put_result(json_t *payload, const char *key, const struct conn_result *r)
@@ -183,14 +190,14 @@ void orch_put_result(json_t *payload, const char *key, const struct conn_result 
         json_put(payload, "data", json_incref((json_t *)r->data));
 }
 
-void orch__prepare_drop(struct orch *o)
+void orch__prepare_drop(struct orch_preparer *p)
 {
     const struct orch_ready none = {
         .error = {.code = ERR_CLOSED, .detail = "the console is stopping"}};
-    while (o->preparing) {
-        struct orch_preparing *j = o->preparing;
-        o->preparing = j->next;
-        j->orch = NULL;
+    while (p->first) {
+        struct orch_preparing *j = p->first;
+        p->first = j->next;
+        j->owner = NULL;
         j->fn(j->arg, &none);
     }
 }

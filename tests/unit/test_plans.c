@@ -628,6 +628,56 @@ static void test_takes_from_results(void **state)
     world_free(&w);
 }
 
+/* The whole of what a call answered stands in its entry, also where that is large (made ready on a
+ * worker); the plan has a short text. */
+static void test_whole_results(void **state)
+{
+    enum { LARGE = 80000 };
+    (void)state;
+    struct world w = world_new("");
+    world_start(&w, NULL);
+    char *value = xcalloc(1, LARGE + 1);
+    memset(value, 'x', LARGE);
+    char *step = xasprintf("{\"connector\":\"box\",\"tool\":\"set\",\"arguments\":{\"key\":\"a\","
+                           "\"value\":\"%s\"},\"expect\":\"x\",\"verify\":{\"connector\":\"box\","
+                           "\"tool\":\"get\",\"arguments\":{\"key\":\"a\"},\"check\":{\"pointer\":"
+                           "\"/value\",\"op\":\"exists\"}}}",
+                           value);
+    char *text = xasprintf(PLAN("%s"), step);
+    json_t *plan = propose(&w.c, text);
+    call_plan(&w.c, WIRE_plans_approve, plan, "");
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    json_t *done = until(&w.c, plan, "done");
+    assert_true(strlen(step_str(done, 0, "text")) < 4097);
+    bool whole = false, result = false;
+    const json_t *seq;
+    size_t i;
+    json_array_foreach(json_object_get(done, "entries"), i, seq)
+    {
+        char *params =
+            xasprintf("{\"seq\":%lld,\"payload\":true}", (long long)json_integer_value(seq));
+        json_t *entry = call(&w.c, WIRE_evidence_get, params);
+        const json_t *payload = json_object_get(entry, "payload");
+        const char *what = json_str(payload, "what", "");
+        if (strcmp(what, "verify") == 0)
+            whole = strcmp(json_str(json_object_get(payload, "data"), "value", ""), value) == 0;
+        if (strcmp(what, "result") == 0)
+            result = strcmp(json_str(payload, "text", ""), "set") == 0;
+        free(params);
+        json_decref(entry);
+    }
+    assert_true(whole);
+    assert_true(result);
+    json_decref(done);
+    json_decref(plan);
+    free(text);
+    free(step);
+    free(value);
+    intact(&w.c);
+    console_stop(&w.c, true);
+    world_free(&w);
+}
+
 /* A preview that is too old is made anew when somebody who may approve opens the plan. */
 static void test_previews_again(void **state)
 {
@@ -721,6 +771,7 @@ int main(void)
         cmocka_unit_test(test_restart_replays),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_takes_from_results),
+        cmocka_unit_test(test_whole_results),
         cmocka_unit_test(test_previews_again),
         cmocka_unit_test(test_copilot_proposes),
     };
