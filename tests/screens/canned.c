@@ -241,7 +241,7 @@ static int run(const char *theme_name, const char *charset)
         fprintf(stderr, "canned: %s\n", e.detail);
         return 1;
     }
-    struct tui__app_options options = {&theme, true};
+    struct tui__app_options options = {&theme, true, NULL};
     struct tui__app *app = tui__app_new(&options);
     struct busc *bus = busc_new(ADDRESS, "canned", NULL, &e);
     if (bus)

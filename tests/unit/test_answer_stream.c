@@ -43,8 +43,7 @@ static void no_secret_is_heard(void **state)
 {
     static const char *const texts[] = {
         "The token is %s and it works.\nNext line.\n", "password=%s\nend\n",
-        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\n%s\n-----END PRIVATE KEY-----\nafter "
-        "it\n"};
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqh\n%s\n-----END PRIVATE KEY-----\nend\n"};
     (void)state;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char *text = xasprintf(texts[i], SECRET), *clean = pol_scrub_text(text);
