@@ -125,6 +125,19 @@ void backend__tell(struct backend *b, const char *type, json_t *data,
     json_decref(withheld);
 }
 
+/* That something was found, and of which kind, but not the words. */
+static void withhold_safety(json_t *safety)
+{
+    size_t i, n;
+    json_t *entry, *found;
+    json_array_foreach(safety, i, entry)
+    {
+        withhold(entry, "failure");
+        json_array_foreach(json_object_get(entry, "found"), n, found)
+            json_object_del(found, "what");
+    }
+}
+
 void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
@@ -142,6 +155,7 @@ void backend__withhold(json_t *trace)
             json_object_del(item, "chart");
         }
     }
+    withhold_safety(json_object_get(trace, "safety"));
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
         json_put(verdict, "disputed", json_array());

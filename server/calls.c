@@ -235,8 +235,11 @@ static void on_trace(void *arg, const json_t *trace, const struct error *e)
         server__tool_done(c, answer, text);
         free(text);
     } else {
-        err_set(&failed, strcmp(state, "stopped") == 0 ? ERR_CANCELLED : ERR_UPSTREAM, "%s",
-                json_str(trace, "error", "no answer"));
+        err_set(&failed,
+                strcmp(state, "stopped") == 0   ? ERR_CANCELLED
+                : strcmp(state, "blocked") == 0 ? ERR_DENIED
+                                                : ERR_UPSTREAM,
+                "%s", json_str(trace, "error", "no answer"));
         server__tool_failed(c, &failed);
     }
     server__release(c);

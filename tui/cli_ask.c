@@ -64,8 +64,8 @@ static json_t *answer_object(const json_t *trace)
 {
     static const char *const KEYS[] = {"trace_id", "conversation", "at",
                                        "question", "state",        "answer"};
-    static const char *const REST[] = {"candidates", "critiques", "verdict",    "usage",
-                                       "stages",     "entries",   "elapsed_ms", "error"};
+    static const char *const REST[] = {"candidates", "critiques",  "verdict", "usage", "stages",
+                                       "entries",    "elapsed_ms", "error",   "safety"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -127,6 +127,31 @@ static void print_answer(const json_t *answer)
            json_str(answer, "trace_id", ""));
 }
 
+/* What the safety filter found: "flagged in the question: S6 specialised advice". */
+static void print_safety(const json_t *answer)
+{
+    size_t i, n;
+    json_t *entry, *found;
+    json_array_foreach(json_object_get(answer, "safety"), i, entry)
+    {
+        printf("  safety: ");
+        cli__put(json_str(entry, "of", ""), false);
+        putchar(' ');
+        cli__put(json_str(entry, "model", ""), false);
+        if (*json_str(entry, "model", ""))
+            putchar(' ');
+        cli__put(json_str(entry, "action", ""), false);
+        json_array_foreach(json_object_get(entry, "found"), n, found)
+        {
+            fputs(n ? ", " : ": ", stdout);
+            cli__put(json_str(found, "category", ""), false);
+            putchar(' ');
+            cli__put(json_str(found, "name", ""), false);
+        }
+        putchar('\n');
+    }
+}
+
 int cli__ask(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
@@ -149,9 +174,13 @@ int cli__ask(struct cli *c, struct busc *bus)
             cli__print_json(answer);
         else if (done)
             print_answer(answer);
+        if (!c->json)
+            print_safety(answer);
         if (!done) {
             struct error e = {0};
-            err_set(&e, ERR_UPSTREAM, "%s", json_str(trace, "error", "no answer"));
+            bool blocked = strcmp(json_str(trace, "state", ""), "blocked") == 0;
+            err_set(&e, blocked ? ERR_DENIED : ERR_UPSTREAM, "%s",
+                    json_str(trace, "error", "no answer"));
             status = cli_error(&e);
         }
         json_decref(answer);

@@ -3,6 +3,7 @@
 #include "views/chat_turn.h"
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
+#include "views/chat_safety.h"
 #include "views/common.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -205,7 +206,8 @@ static void head_ended(struct chat_turn *t)
         part(t, ROLE_WARN, 1, "%s %s", tui_glyph(GLYPH_WARN), _("weak"));
     if (json_is_number(json_object_get(verdict, "D")))
         part(t, ROLE_DIM, 7, "D %.2f", json_num(verdict, "D", 0));
-    usage_parts(t);
+    if (json_array_size(json_object_get(t->trace, "candidates"))) /* else no model was asked */
+        usage_parts(t);
     tui_duration(json_num(t->trace, "elapsed_ms", -1), took);
     if (json_is_number(json_object_get(t->trace, "elapsed_ms")))
         part(t, ROLE_DIM, 2, "%s", took);
@@ -291,6 +293,10 @@ static void tail_make(struct chat_turn *t)
         tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false,
                      _("^T shows what each model said; the connectors are in pane 3"));
     }
+    bool filtered = !t->running && chat_safety_add(t->tail, trace, t->level);
+    if (!strcmp(state, "blocked") && !filtered)
+        tui_text_addf(t->tail, ROLE_BLOCKED, INDENT, false, "%s %s", tui_glyph(GLYPH_BLOCKED),
+                      *error ? error : _("blocked"));
     if (!t->running)
         tail_sources(t);
     if (t->level < 2)

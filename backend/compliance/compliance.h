@@ -31,13 +31,13 @@ json_t *pol_scrub(const json_t *value);
  * 3 does), from rules of our own (hazards.def) or from what another judge replied. */
 
 enum pol_hazard_id {
-#define HAZARD(id, grave, name, name_ru) POL_##id,
+#define HAZARD(id, grave, name) POL_##id,
 #include "backend/compliance/hazards.def"
     POL_HAZARDS
 };
 struct pol_hazard {
-    const char *id, *name, *name_ru; /* "S9", "indiscriminate weapons" */
-    bool grave;                      /* severe where another judge names it, by default */
+    const char *id, *name; /* "S9", "indiscriminate weapons" */
+    bool grave;            /* severe where another judge names it, by default */
 };
 const struct pol_hazard *pol_hazard(enum pol_hazard_id id);
 
@@ -80,7 +80,7 @@ bool pol_guard_read(const char *reply, uint32_t severe, struct pol_moderation *o
 bool pol_moderation_read(const json_t *reply, uint32_t severe, struct pol_moderation *out);
 /* Adds what is in more to out, each category with its graver severity. */
 void pol_moderation_add(struct pol_moderation *out, const struct pol_moderation *more);
-/* [{category, name, name_ru, severity, what}]; the caller owns. */
+/* [{category, name, severity, what}]; the caller owns. */
 json_t *pol_moderation_json(const struct pol_moderation *m);
 
 enum pol_status { POL_PASS, POL_WARN, POL_FAIL, POL_NOT_ASSESSED };

@@ -159,7 +159,6 @@ json_t *pol_moderation_json(const struct pol_moderation *m)
         json_t *o = json_object();
         json_puts(o, "category", pol_hazard(f->id)->id);
         json_puts(o, "name", pol_hazard(f->id)->name);
-        json_puts(o, "name_ru", pol_hazard(f->id)->name_ru);
         json_puts(o, "severity", pol_severity_name(f->severity));
         json_put(o, "what", json_text(f->what, strlen(f->what)));
         BUG_IF(json_array_append_new(list, o) != 0);

@@ -51,7 +51,7 @@ static const struct rule {
 enum { RULES = sizeof rules / sizeof *rules };
 
 static const struct pol_hazard hazards[] = {
-#define HAZARD(id, grave, name, name_ru) [POL_##id] = {#id, name, name_ru, grave},
+#define HAZARD(id, grave, name) [POL_##id] = {#id, name, grave},
 #include "backend/compliance/hazards.def"
 };
 

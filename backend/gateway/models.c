@@ -16,6 +16,8 @@ static const struct gw__ops *const apis[] = {
 
 static const char *about_of(const char *kind, bool vectors)
 {
+    if (strcmp(kind, "moderation") == 0)
+        return "Judges texts for the safety filter; it answers no question.";
     if (strcmp(kind, "builtin") != 0)
         return "A language model behind an API: it writes freely, so check what it says against "
                "the "
@@ -305,6 +307,12 @@ static enum err choose_all(struct gw *g, const struct conf *conf, struct error *
         free(word);
         list += len;
     }
+    for (size_t i = 0; code == ERR_OK && i < g->chosen_len; i++)
+        if (strcmp(gw_find(g, g->chosen[i])->kind, "moderation") == 0)
+            code = err_set(e, ERR_CONFIG,
+                           "%s: \"%s\" judges texts and answers nothing: it belongs in "
+                           "[safety] model",
+                           where, g->chosen[i]);
     if (code == ERR_OK && !g->chosen_len)
         code = err_set(e, ERR_CONFIG, "%s: name at least one model", where);
     free(where);

@@ -9,8 +9,8 @@
 
 const char *orch__state_name(int state)
 {
-    static const char *const NAMES[] = {"waiting", "running", "done",
-                                        "failed",  "dropped", "stopped"};
+    static const char *const NAMES[] = {"waiting", "running", "done",   "failed",
+                                        "dropped", "stopped", "blocked"};
     return NAMES[state];
 }
 
@@ -169,6 +169,8 @@ static void candidate_end(struct orch_candidate *c, int state, const char *note)
     c->state = state;
     if (state != CAND_DONE)
         orch__stream_cut(c);
+    if (state != CAND_DONE)
+        orch__check_part(c);
     orch__candidate_doc(c, orch__state_name(state));
     json_puts(c->doc, "error", state == CAND_DONE ? "" : note);
     orch__stage_end(c->trace, c->stage, state == CAND_DONE ? "done" : "failed", note);
@@ -180,6 +182,25 @@ static void on_delta(void *arg, const char *text, size_t len)
     struct orch_candidate *c = arg;
     buf_add(&c->text, text, len);
     orch__stream(c);
+}
+
+static void models_ended(struct trace *t)
+{
+    if (t->phase == TRACE_MODELS && all_ended(t))
+        orch__compare(t);
+    orch__settle(t);
+}
+
+static void on_answer_checked(struct orch_check *k, bool blocked)
+{
+    struct orch_candidate *c = k->candidate;
+    if (blocked) {
+        buf_clear(&c->text);
+        candidate_end(c, CAND_BLOCKED, k->words);
+    } else {
+        candidate_end(c, CAND_DONE, "");
+    }
+    models_ended(c->trace);
 }
 
 static void on_model_done(void *arg, const struct gw_result *r)
@@ -198,15 +219,18 @@ static void on_model_done(void *arg, const struct gw_result *r)
     orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
     c->text_entry = c->output_entry;
-    if (ok)
-        candidate_end(c, CAND_DONE, "");
-    else
-        candidate_end(c, CAND_FAILED,
-                      r->error.code == ERR_OK ? "the model answered nothing"
-                                              : err_words(&r->error));
-    if (t->phase == TRACE_MODELS && all_ended(t))
-        orch__compare(t);
-    orch__settle(t);
+    if (ok) {
+        c->check = (struct orch_check){.trace = t,
+                                       .candidate = c,
+                                       .of = "answer",
+                                       .subject = c->output_entry,
+                                       .then = on_answer_checked};
+        orch__check(&c->check, c->text.data);
+        return;
+    }
+    candidate_end(c, CAND_FAILED,
+                  r->error.code == ERR_OK ? "the model answered nothing" : err_words(&r->error));
+    models_ended(t);
 }
 
 static const struct gw_ops MODEL_OPS = {.delta = on_delta, .done = on_model_done};
@@ -296,6 +320,12 @@ void orch__models_cancel(struct trace *t, int state)
     for (size_t i = 0; i < t->candidate_count; i++) {
         struct orch_candidate *c = &t->candidates[i];
         struct gw_spent used = {.count = 0};
+        bool checking = c->check.under_way;
+        orch__check_cancel(&c->check);
+        if (checking && c->state > CAND_RUNNING) { /* of a critique */
+            buf_clear(&c->revised);
+            orch__stage_end(t, c->stage, "failed", why);
+        }
         if (c->critique_call) {
             gw_cancel(c->critique_call, &used);
             c->critique_call = NULL;

@@ -63,7 +63,7 @@ void orch__compare(struct trace *t)
 static bool critiques_over(const struct trace *t)
 {
     for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].critique_call)
+        if (t->candidates[i].critique_call || t->candidates[i].check.under_way)
             return false;
     }
     return true;
@@ -125,40 +125,63 @@ static const char *other_model(const struct trace *t, const struct orch_candidat
     return "";
 }
 
-static void on_critique_done(void *arg, const struct gw_result *r)
+/* A critique has ended; failure NULL: its text is what the model would answer now. */
+static void critique_ended(struct orch_candidate *c, const char *text, const char *failure)
 {
-    struct orch_candidate *c = arg;
     struct trace *t = c->trace;
-    bool ok = r->error.code == ERR_OK && r->text[0];
-    char *scrubbed = pol_scrub_text(r->text);
-    const char *text = scrubbed ? scrubbed : r->text;
-    c->critique_call = NULL;
-    orch__add_usage(c, r->spent);
-    orch__log_output(c, "critique", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
-                     r->elapsed_ms, r->first_token_ms);
+    bool changed = !failure && strcmp(text, c->text.data) != 0;
     json_t *critique = json_object();
     json_puts(critique, "model", c->model->name);
     json_puts(critique, "of", other_model(t, c));
     json_put(critique, "text", json_text(text, strlen(text)));
-    bool changed = ok && strcmp(text, c->text.data) != 0;
     json_put(critique, "changed", json_boolean(changed));
     json_put(critique, "added", changed ? lines_missing(c->text.data, text) : json_array());
     json_put(critique, "dropped", changed ? lines_missing(text, c->text.data) : json_array());
     json_array_append_new(json_object_get(t->doc, "critiques"), critique);
-    if (ok)
-        buf_adds(&c->revised, text);
     char note[64];
     snprintf(note, sizeof note, "%zu added, %zu dropped",
              json_array_size(json_object_get(critique, "added")),
              json_array_size(json_object_get(critique, "dropped")));
-    orch__stage_end(t, c->stage, ok ? "done" : "failed",
-                    !ok       ? err_words(&r->error)
+    orch__stage_end(t, c->stage, failure ? "failed" : "done",
+                    failure   ? failure
                     : changed ? note
                               : "nothing to change");
-    free(scrubbed);
     if (t->phase == TRACE_CRITIQUE && critiques_over(t))
         orch__critiques_end(t);
     orch__settle(t);
+}
+
+static void on_critique_checked(struct orch_check *k, bool blocked)
+{
+    struct orch_candidate *c = k->candidate;
+    if (blocked)
+        buf_clear(&c->revised);
+    critique_ended(c, blocked ? "" : c->revised.data, k->words);
+}
+
+static void on_critique_done(void *arg, const struct gw_result *r)
+{
+    struct orch_candidate *c = arg;
+    bool ok = r->error.code == ERR_OK && r->text[0];
+    c->critique_call = NULL;
+    orch__add_usage(c, r->spent);
+    orch__log_output(c, "critique", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
+                     r->elapsed_ms, r->first_token_ms);
+    if (!ok) {
+        critique_ended(
+            c, "", r->error.code == ERR_OK ? "the model answered nothing" : err_words(&r->error));
+        return;
+    }
+    char *scrubbed = pol_scrub_text(r->text);
+    buf_adds(&c->revised, scrubbed ? scrubbed : r->text);
+    free(scrubbed);
+    orch__check_release(&c->check);
+    c->check = (struct orch_check){.trace = c->trace,
+                                   .candidate = c,
+                                   .of = "critique",
+                                   .subject = c->output_entry,
+                                   .then = on_critique_checked};
+    orch__check(&c->check, c->revised.data);
 }
 
 /* Internal turns stay out of the chat (AR-1). */

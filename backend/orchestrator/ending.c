@@ -213,6 +213,21 @@ static void mark_winner(struct trace *t)
         json_put(t->candidates[i].doc, "chosen", json_boolean((int)i == t->verdict.winner));
 }
 
+static void end_unanswered(struct trace *t)
+{
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].state == CAND_BLOCKED) {
+            orch__block(t, t->candidates[i].check.words);
+            return;
+        }
+    }
+    struct error e = {0};
+    const char *why =
+        t->candidate_count ? json_str(t->candidates[0].doc, "error", "") : "no model is configured";
+    err_set(&e, ERR_UPSTREAM, "no model answered: %s", why);
+    orch__fail(t, &e);
+}
+
 void orch__conclude(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "verdict", "verdict");
@@ -240,11 +255,7 @@ void orch__conclude(struct trace *t)
         orch__log(t, "verdict", "backend", &from, payload, NULL, NULL, NULL, NULL);
     orch__stage_end(t, stage, "done", json_str(verdict, "route", ""));
     if (t->verdict.winner < 0) {
-        struct error e = {0};
-        const char *why = t->candidate_count ? json_str(t->candidates[0].doc, "error", "")
-                                             : "no model is configured";
-        err_set(&e, ERR_UPSTREAM, "no model answered: %s", why);
-        orch__fail(t, &e);
+        end_unanswered(t);
         return;
     }
     const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
@@ -264,6 +275,8 @@ void orch__conclude(struct trace *t)
     json_put(answer, "text", json_text(text, strlen(text)));
     json_put(answer, "sources", cited);
     json_puts(answer, "model", winner->model->name);
+    if (json_object_get(t->doc, "safety"))
+        json_put(answer, "safety", json_deep_copy(json_object_get(t->doc, "safety")));
     from.count = 0;
     orch__edge(&from, verdict_entry, "choose", winner->score.composite);
     orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);
@@ -271,16 +284,27 @@ void orch__conclude(struct trace *t)
     free(text);
 }
 
-void orch__fail(struct trace *t, const struct error *e)
+static void end_badly(struct trace *t, const char *state, const char *words)
 {
     if (t->phase >= TRACE_ENDING)
         return;
+    orch__check_cancel(&t->check);
     orch__tools_cancel(t);
     orch__models_cancel(t, CAND_STOPPED);
-    json_puts(t->doc, "error", err_words(e));
+    json_puts(t->doc, "error", words);
     json_t *payload = json_object();
-    json_puts(payload, "error", err_words(e));
-    end_stopped(t, "backend", "failed", payload);
+    json_puts(payload, "error", words);
+    end_stopped(t, "backend", state, payload);
+}
+
+void orch__fail(struct trace *t, const struct error *e)
+{
+    end_badly(t, "failed", err_words(e));
+}
+
+void orch__block(struct trace *t, const char *words)
+{
+    end_badly(t, "blocked", words);
 }
 
 bool orch__stop(struct trace *t, const char *by)
@@ -291,6 +315,7 @@ bool orch__stop(struct trace *t, const char *by)
         t->stopped = by;
         return true;
     }
+    orch__check_cancel(&t->check);
     orch__tools_cancel(t);
     orch__models_cancel(t, CAND_STOPPED);
     const struct orch_candidate *longest = NULL;

@@ -4,6 +4,7 @@
 #define ORCH_INTERNAL_H
 
 #include "backend/base/buf.h"
+#include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/orchestrator/prepare.h"
@@ -47,6 +48,33 @@ struct orch_tool_step {
     bool ended;
 };
 
+/* The safety filter as configured (safety.c). */
+struct orch_safety {
+    struct pol_filter *filter;    /* the rules, or NULL */
+    const struct gw_model *judge; /* asked besides them, or NULL */
+    bool endpoint;                /* it is a moderation endpoint, not a guard model */
+    bool judges[2];               /* by pol_direction */
+    bool unsure_blocks;           /* when it cannot be asked */
+    uint32_t severe;              /* categories, as pol_hazards_read has them */
+    uint64_t limit_ms;
+};
+
+/* A text that is judged: the question, or what a candidate's model put out. Set trace, candidate,
+ * of, subject and then, before orch__check. */
+struct orch_check {
+    struct trace *trace;
+    struct orch_candidate *candidate; /* NULL: the question */
+    const char *of;                   /* "question", "answer", "critique" */
+    int64_t subject;                  /* its entry */
+    void (*then)(struct orch_check *k, bool blocked);
+    char *text, *words; /* words: why it was blocked, for people; or NULL */
+    bool under_way, judged;
+    int64_t call_entry; /* the judge's */
+    size_t stage;       /* the judge's */
+    struct gw_call *call;
+    struct pol_moderation found;
+};
+
 struct orch_candidate {
     struct trace *trace;
     const struct gw_model *model;
@@ -55,11 +83,22 @@ struct orch_candidate {
     struct buf text; /* as streamed so far, then whole */
     size_t line;     /* where in it the line begins that is being told (stream.c) */
     struct buf told; /* of that line */
+    size_t judged;   /* where in it the sentence begins that the safety filter has not passed yet */
+    bool held;       /* nothing of it is told any more: the filter found what it blocks */
+    struct orch_check check;
     struct buf revised;
     int64_t call_entry, output_entry;
     int64_t text_entry; /* the output that `text` is */
     size_t stage;
-    enum { CAND_WAITING, CAND_RUNNING, CAND_DONE, CAND_FAILED, CAND_DROPPED, CAND_STOPPED } state;
+    enum {
+        CAND_WAITING,
+        CAND_RUNNING,
+        CAND_DONE,
+        CAND_FAILED,
+        CAND_DROPPED,
+        CAND_STOPPED,
+        CAND_BLOCKED
+    } state;
     struct orch_score score;
     json_t *doc; /* its object in the trace; borrowed from the trace's doc */
 };
@@ -81,6 +120,7 @@ struct trace {
     const char *lang;
     enum {
         TRACE_LOGGING,
+        TRACE_CHECKING, /* by the safety filter */
         TRACE_PLANNING,
         TRACE_TOOLS,
         TRACE_MODELS,
@@ -93,6 +133,7 @@ struct trace {
     int64_t question_entry;
     int64_t recalled;                 /* the earlier question that this one leans on, -1: none */
     struct orch_accepting *accepting; /* until the question is durable */
+    struct orch_check check;          /* of the question */
     struct orch_tool_step tools[ORCH_TOOLS];
     size_t tool_count;
     struct orch_source sources[ORCH_SOURCES];
@@ -125,6 +166,7 @@ struct orch {
     uint64_t born_ms;
     bool closed;
     struct orch_limits limits;
+    struct orch_safety safety;
     const char *models[ORCH_CANDIDATES];
     size_t model_count;
     struct orch_preparer preparer; /* large results */
@@ -205,6 +247,16 @@ void orch__models_cancel(struct trace *t, int state);
 void orch__stream(struct orch_candidate *c);
 /* Leaves of `text`, where an answer ended early, its whole words without secrets. */
 void orch__stream_cut(struct orch_candidate *c);
+/* safety.c */
+enum err orch__safety_read(struct orch *o, struct error *e); /* ERR_CONFIG */
+/* Judges the text; `then` comes inside or later. */
+void orch__check(struct orch_check *k, const char *text);
+void orch__check_cancel(struct orch_check *k); /* if one is under way */
+void orch__check_release(struct orch_check *k);
+/* What an answer that ended early has left for people, by the rules. */
+void orch__check_part(struct orch_candidate *c);
+/* While an answer is written: may what stands before `end` of its text be told? */
+bool orch__may_tell(struct orch_candidate *c, size_t end);
 /* critique.c: from TRACE_MODELS on, when every candidate has ended */
 void orch__compare(struct trace *t);
 /* Takes what the critiques brought and concludes; none is under way any more. */
@@ -212,6 +264,8 @@ void orch__critiques_end(struct trace *t);
 /* ending.c */
 void orch__conclude(struct trace *t);
 void orch__fail(struct trace *t, const struct error *e);
+/* The same for what the safety filter blocked; words: why. */
+void orch__block(struct trace *t, const char *words);
 /* False if it was ending already. One whose question is not durable yet ends when it is. by: a
  * literal. */
 bool orch__stop(struct trace *t, const char *by);

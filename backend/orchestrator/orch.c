@@ -29,6 +29,10 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
         free(o);
         return NULL;
     }
+    if (orch__safety_read(o, e) != ERR_OK) {
+        free(o);
+        return NULL;
+    }
     return o;
 }
 
@@ -43,10 +47,11 @@ static struct trace *find(struct orch *o, const char *id)
 
 static bool under_way(const struct trace *t)
 {
-    if (t->phase != TRACE_ENDED || t->writes)
+    if (t->phase != TRACE_ENDED || t->writes || t->check.under_way)
         return true;
     for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].call || t->candidates[i].critique_call)
+        if (t->candidates[i].call || t->candidates[i].critique_call ||
+            t->candidates[i].check.under_way)
             return true;
     }
     return false;
@@ -100,6 +105,17 @@ static void plan_when_ready(void *arg)
     loop_timer_start(t->timer, SETTLE_STEP_MS, 0);
 }
 
+static void on_question_checked(struct orch_check *k, bool blocked)
+{
+    struct trace *t = k->trace;
+    if (blocked) {
+        orch__block(t, k->words);
+        return;
+    }
+    t->phase = TRACE_PLANNING;
+    plan_when_ready(t);
+}
+
 static void on_question_logged(void *arg, int64_t seq, const struct error *e)
 {
     struct trace *t = arg;
@@ -115,7 +131,7 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
         return;
     }
     t->question_entry = seq;
-    t->phase = TRACE_PLANNING;
+    t->phase = TRACE_CHECKING;
     orch__stage_end(t, 0, "done", "");
     orch__tell(t, "turn");
     if (t->stopped) {
@@ -124,7 +140,9 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
         orch__stop(t, by);
         return;
     }
-    plan_when_ready(t);
+    t->check = (struct orch_check){
+        .trace = t, .of = "question", .subject = seq, .then = on_question_checked};
+    orch__check(&t->check, t->question);
 }
 
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
@@ -200,6 +218,7 @@ void orch_free(struct orch *o)
     orch__prepare_drop(&o->preparer);
     while (o->traces)
         unlink_trace(o->traces);
+    pol_filter_free(o->safety.filter);
     free(o);
 }
 

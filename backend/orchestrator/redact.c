@@ -52,6 +52,15 @@ static void blank_steps(const struct redaction *r)
     }
 }
 
+/* The words by which the safety filter found something are words of what it judged. */
+static void blank_safety(const struct redaction *r)
+{
+    size_t i, n;
+    json_t *entry, *found;
+    json_array_foreach(json_object_get(r->doc, "safety"), i, entry)
+        json_array_foreach(json_object_get(entry, "found"), n, found) blank(r, found, "what");
+}
+
 static void note_types(const struct redaction *r)
 {
     json_t *erased = json_object_get(r->doc, "erased");
@@ -96,6 +105,8 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
         blank_all(&r, "sources", sources, sizeof sources / sizeof *sources);
         blank_steps(&r);
     }
+    if (gone(&r, "question") || output || answer || gone(&r, "critique") || gone(&r, "safety"))
+        blank_safety(&r);
     note_types(&r);
     if (strcmp(json_str(doc, "state", ""), "running") == 0) /* of a run that was cut off */
         json_puts(doc, "state", "stopped");

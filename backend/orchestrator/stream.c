@@ -3,7 +3,9 @@
  * W1 Only whole words are told, after the line so far was scrubbed; a block between -----BEGIN and
  *    -----END is told whole, when it has ended.
  * W2 What was told is never taken back: where scrubbing changes it afterwards, the rest of the line
- *    waits for the end of the answer, which replaces all of it. */
+ *    waits for the end of the answer, which replaces all of it.
+ * W3 Nothing is told of a sentence in which the safety filter finds what it blocks, nor behind it.
+ */
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
@@ -52,7 +54,7 @@ void orch__stream(struct orch_candidate *c)
     if (!len)
         return;
     char *raw = xstrndup(all + c->line, len);
-    if (!in_block(raw)) {
+    if (!in_block(raw) && orch__may_tell(c, c->line + len)) {
         char *scrubbed = pol_scrub_text(raw), *clean = scrubbed ? scrubbed : raw;
         size_t have = strlen(clean), told = c->told.len;
         if (have > told && (told == 0 || memcmp(clean, c->told.data, told) == 0)) {

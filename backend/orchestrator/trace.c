@@ -67,10 +67,12 @@ void orch__trace_free(struct trace *t)
         buf_release(&t->candidates[i].text);
         buf_release(&t->candidates[i].revised);
         buf_release(&t->candidates[i].told);
+        orch__check_release(&t->candidates[i].check);
     }
     if (t->accepting)
         orch__store_trace_free(t->accepting->projection);
     free(t->accepting);
+    orch__check_release(&t->check);
     buf_release(&t->looked_at);
     json_decref(t->verdict.disputed);
     json_decref(t->doc);

@@ -61,7 +61,7 @@ static inline const char *mock_asked(const struct conn *c)
 static inline void mock_text(struct conn *c, const struct buf *hostile)
 {
     const char *name = c->plan.text;
-    buf_clear(&c->text);
+    buf_release(&c->text);
     if (*c->plan.say) {
         c->text = plan_decoded(c->plan.say);
     } else if (strcmp(name, "hostile") == 0) {

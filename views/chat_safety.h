@@ -1,0 +1,11 @@
+/* What the safety filter did to a question and its answers, as lines under the turn. */
+#ifndef CHAT_SAFETY_H
+#define CHAT_SAFETY_H
+
+#include "tui/tui.h"
+
+/* Adds lines for `safety` of a trace that has ended; level: how tight (see chat_turn.h). False: it
+ * says nothing. */
+bool chat_safety_add(struct tui_text *to, const json_t *trace, int level);
+
+#endif
