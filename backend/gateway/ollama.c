@@ -22,6 +22,8 @@ static bool on_line(void *arg, const char *event, const char *line, size_t len)
     struct gw__try *t = arg;
     const struct gw__upstream *u = t->state;
     struct error e = {0};
+    if (gw__quick_delta(t, gw__quick_ollama, line, len))
+        return !t->over;
     json_t *answer = json_read(line, len, GW__LINE_MAX, DEPTH, &e);
     if (!json_is_object(answer)) {
         char *text = xasprintf("not a line of JSON: %.*s", (int)(len < SHOWN ? len : SHOWN), line);

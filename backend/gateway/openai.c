@@ -60,6 +60,8 @@ static bool on_event(void *arg, const char *event, const char *data, size_t len)
         gw__upstream_complete(t, u->reason ? u->reason : "stop");
         return false;
     }
+    if (gw__quick_delta(t, gw__quick_openai, data, len))
+        return !t->over;
     json_t *answer = json_read(data, len, GW__LINE_MAX, DEPTH, NULL);
     if (json_is_object(answer)) {
         take_answer(t, answer, "delta");

@@ -224,6 +224,21 @@ out:
     return code;
 }
 
+bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const char *json,
+                     size_t size)
+{
+    struct buf own = {0};
+    const char *text;
+    size_t len;
+    bool read = gw__quick_read(table, json, size, &own, &text, &len);
+    if (read) {
+        gw__alive(t);
+        gw__delta(t, text, len);
+    }
+    buf_release(&own);
+    return read;
+}
+
 json_t *gw__messages(const struct gw_request *r)
 {
     json_t *messages = json_array();

@@ -4,6 +4,7 @@
 
 #include "backend/base/sse.h"
 #include "backend/gateway/internal.h"
+#include "backend/gateway/quick.h"
 
 /* How one API's response is read; both run with the call entered. */
 struct gw__dialect {
@@ -36,6 +37,10 @@ void gw__upstream_stop(struct gw__try *t);
 void gw__upstream_complete(struct gw__try *t, const char *reason);
 /* Ends the call with an error; text is foreign: it is cleaned and the key is taken out of it. */
 void gw__upstream_fail(struct gw__try *t, enum err code, const char *text);
+/* Hands on the text of an event that brings text alone (quick.h); false: it is to be read the long
+ * way. */
+bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const char *json,
+                     size_t size);
 /* "" if there are none; belongs to answer. */
 const char *gw__error_words(const json_t *answer);
 /* [{role, content}]; the question alone if the request has no messages. */
