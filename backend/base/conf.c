@@ -311,11 +311,28 @@ static bool has_password(const char *url)
     return host && memchr(host + 3, '@', strcspn(host + 3, "/?#"));
 }
 
+/* References with spaces between. */
+static bool are_references(const char *text)
+{
+    char word[256];
+    while (*(text += strspn(text, " \t"))) {
+        size_t len = strcspn(text, " \t");
+        if (len >= sizeof word)
+            return false;
+        memcpy(word, text, len);
+        word[len] = '\0';
+        if (!is_reference(word))
+            return false;
+        text += len;
+    }
+    return true;
+}
+
 /* What is wrong with the value, newly allocated, or NULL. It never repeats a value that may be a
  * secret. */
 static char *check_secret(const struct key *k, const char *text)
 {
-    if (strcmp(k->key, "key") == 0 && *text && !is_reference(text))
+    if (strcmp(k->key, "key") == 0 && !are_references(text))
         return xstrdup("key holds a literal secret; write key = secret:NAME and `mcp-console vault "
                        "set NAME`, or key = env:VARIABLE (letters, digits, _)");
     if (strcmp(k->key, "url") == 0 && has_password(text))

@@ -77,7 +77,7 @@ static void end_call(struct conn_call *call)
     } else {
         tel_record_failure(&c->calls);
     }
-    conn__breaker_end(&c->breaker, call->error.code, call->probe);
+    breaker_end(&c->breaker, call->error.code, call->probe);
     remember(call);
     loop_timer_start(call->timer, 0, 0);
 }
@@ -208,11 +208,11 @@ static enum err may_call(struct conn *c, const char *tool, const json_t *argumen
             c->name, tool, t->pin == CONN_PIN_NEW ? "was not approved yet" : "has changed");
     if (may_act(c, t, level, e) != ERR_OK)
         return ERR_DENIED;
-    if (!conn__breaker_lets(&c->breaker))
+    if (!breaker_lets(&c->breaker))
         return err_set(e, ERR_CLOSED,
                        "connector %s failed too often: its breaker is %s, %llu ms more (%s)",
-                       c->name, conn__breaker_state(&c->breaker),
-                       (unsigned long long)conn__breaker_wait_ms(&c->breaker), c->last_error);
+                       c->name, breaker_state(&c->breaker),
+                       (unsigned long long)breaker_wait_ms(&c->breaker), c->last_error);
     if (c->call_count >= CONN_MAX_CALLS)
         return err_set(e, ERR_BUSY, "%d calls of connector %s are running", CONN_MAX_CALLS,
                        c->name);
@@ -264,7 +264,7 @@ static struct conn_call *make_call(struct conn *c, const char *tool,
     call->arg = arg;
     call->started_ns = clock_mono_ns();
     call->timer = loop_timer_new(c->registry->loop, on_timer, call);
-    call->probe = conn__breaker_begin(&c->breaker);
+    call->probe = breaker_begin(&c->breaker);
     call->next = c->running_calls;
     c->running_calls = call;
     c->call_count++;
@@ -301,7 +301,7 @@ struct conn_call *conn_call(struct conn_registry *r, const char *connector, cons
     call->instead_of = c != asked ? xstrdup(asked->name) : NULL;
     if (c->ops->call(c->self, call, tool, given, e) != ERR_OK) {
         if (call->probe)
-            conn__breaker_forget(&c->breaker);
+            breaker_forget(&c->breaker);
         unlink_call(call);
         free_call(call);
         call = NULL;
@@ -318,7 +318,7 @@ void conn_cancel(struct conn_call *call)
     if (!call->ended) {
         call->conn->ops->cancel(call->conn->self, call);
         if (call->probe)
-            conn__breaker_forget(&call->conn->breaker);
+            breaker_forget(&call->conn->breaker);
     }
     unlink_call(call);
     free_call(call);

@@ -139,8 +139,8 @@ static void put_safety(json_t *row, const struct conn *c)
         fresh += c->tools[i].pin == CONN_PIN_NEW;
         changed += c->tools[i].pin == CONN_PIN_CHANGED;
     }
-    json_puts(breaker, "state", conn__breaker_state(&c->breaker));
-    json_puti(breaker, "wait_ms", (int64_t)conn__breaker_wait_ms(&c->breaker));
+    json_puts(breaker, "state", breaker_state(&c->breaker));
+    json_puti(breaker, "wait_ms", (int64_t)breaker_wait_ms(&c->breaker));
     json_put(row, "breaker", breaker);
     json_put(row, "histogram", histogram(c));
     json_puti(pins, "new", fresh);

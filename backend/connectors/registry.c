@@ -669,7 +669,7 @@ enum err conn_restart(struct conn_registry *r, const char *name, struct error *e
         return err_set(e, ERR_CLOSED, "connector %s is not started", name);
     bool wait = c->running && c->ops->may_restart; /* for its process to end by itself */
     conn__stop_now(c, "the connector is restarted", wait);
-    c->breaker = (struct conn__breaker){0};
+    c->breaker = (struct breaker){0};
     set_state(c, CONN_STARTING);
     if (wait)
         loop_timer_start(c->restart_timer, STOP_MS, 0);

@@ -2,6 +2,7 @@
 #ifndef CONNECTORS_REGISTRY_TYPES_H
 #define CONNECTORS_REGISTRY_TYPES_H
 
+#include "backend/base/breaker.h"
 #include "backend/connectors/internal.h"
 
 struct conn__tool {
@@ -15,16 +16,6 @@ struct conn__tool {
 };
 
 enum conn__pin_mode { CONN__PIN_AUTO, CONN__PIN_ASK, CONN__PIN_OFF };
-
-enum { BREAKER_WINDOW = 20 };
-struct conn__breaker { /* zero: closed, nothing known */
-    bool open, probing;
-    unsigned openings; /* in a row */
-    uint64_t until_ms; /* while open: from then on half-open */
-    unsigned row;      /* failures in a row */
-    unsigned next, count;
-    bool failed[BREAKER_WINDOW]; /* a ring */
-};
 
 enum { CONN_PAST = 50 };
 struct conn__past { /* a call that ended */
@@ -42,7 +33,7 @@ struct conn {
     char *name, *region, *allowed_regions, *owner, *data, *about;
     char *tools_allow, *tools_deny, *alternative, *ca_file;
     enum conn__pin_mode pin_mode;
-    struct conn__breaker breaker;
+    struct breaker breaker;
     bool taken_over;   /* the last call that came went to the alternative */
     char *fingerprint; /* of its section, to see whether a new configuration changes it; or NULL */
     enum conn_level level;
@@ -143,14 +134,6 @@ enum err conn__state_write(const struct conn_registry *r, const char *name, cons
 /* diff.c: appends the lines of either value (NULL: nothing) that differ, marked - and +, with some
  * around them; "@" stands for those left out. Bounded. */
 void conn__diff(const json_t *before, const json_t *after, struct buf *out);
-/* breaker.c. begin: true if this call is the probe; end tells how it ended, forget that nobody
- * waits for the probe any more. */
-const char *conn__breaker_state(const struct conn__breaker *b);
-bool conn__breaker_lets(const struct conn__breaker *b);
-uint64_t conn__breaker_wait_ms(const struct conn__breaker *b);
-bool conn__breaker_begin(struct conn__breaker *b);
-void conn__breaker_end(struct conn__breaker *b, enum err code, bool probe);
-void conn__breaker_forget(struct conn__breaker *b);
 /* reload.c */
 char *conn__fingerprint(const struct conf *conf, const char *name);
 void conn__reload_free(struct conn_registry *r);

@@ -16,6 +16,12 @@
 #include <time.h>
 #include <unistd.h>
 
+enum err conn__http_error(long status)
+{
+    return status >= 400 && status < 500 && status != 408 && status != 429 ? ERR_REFUSED
+                                                                           : ERR_UPSTREAM;
+}
+
 enum { SCOPES = 2, TOKEN_MAX = 8192, RETRY_MAX_S = 3600, ERROR_BYTES = 4096 };
 /* A sign-in is renewed after this time, or sooner when it is refused (Keystone's last a day). */
 static const uint64_t TOKEN_MS = 6ULL * 3600 * 1000;
@@ -390,18 +396,12 @@ static char *error_words(const struct run *run)
     return clean;
 }
 
-/* Seconds of Retry-After (RFC 9110, 10.2.3: a number or a date), at most an hour; 1 if it says
- * nothing. */
+/* Seconds of Retry-After, at most an hour; 1 if it says nothing. */
 static int64_t retry_after(const struct http_call *http)
 {
-    const char *said = http_header(http, "Retry-After");
-    struct tm tm = {0};
-    int64_t seconds = 1;
-    if (said && *said >= '0' && *said <= '9')
-        seconds = strtoll(said, NULL, 10);
-    else if (said && strptime(said, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-        seconds = (int64_t)timegm(&tm) - clock_real_ms() / 1000;
-    return seconds < 1 ? 1 : seconds > RETRY_MAX_S ? RETRY_MAX_S : seconds;
+    int64_t ms = http_retry_after_ms(http);
+    int64_t seconds = ms / 1000;
+    return seconds < 1 ? 1 : seconds < RETRY_MAX_S ? seconds : RETRY_MAX_S;
 }
 
 static void forget_tokens(struct rest *r)

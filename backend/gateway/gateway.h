@@ -150,6 +150,10 @@ void gw_set_admission(struct gw *g, const struct gw_admission *a, void *arg);
 void gw_free(struct gw *g);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);
+/* How it goes with a model: {breaker: closed|open|half-open, breaker_wait_ms, running, waiting,
+ * keys, keys_resting: left alone after a 429, first_token_p50_ms, first_token_p95_ms, error_rate},
+ * of the last 60 tries; null what is not known. Caller owns. */
+json_t *gw_state(const struct gw *g, size_t i);
 const struct gw_model *gw_find(const struct gw *g, const char *name); /* NULL: none */
 /* The models that are to answer: those of MODEL_BACKENDS if it is set (names of models, or kinds: a
  * kind without a section of its own gives a model with defaults: "ollama" at http://127.0.0.1:11434
@@ -157,7 +161,9 @@ const struct gw_model *gw_find(const struct gw *g, const char *name); /* NULL: n
  * [copilot] models. gw_new has checked them. Fills up to max names, which belong to g; returns how
  * many. */
 size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, size_t max);
-/* NULL with *e if it cannot be started; then no callback runs. */
+/* NULL with *e if it cannot be started; then no callback runs: NOT_FOUND, UNSUPPORTED (an image),
+ * DENIED (no region that the data may go to), OVERLOADED (with a time to retry), or what kept the
+ * model and all its fallbacks from being asked. The whole call, waiting included, has total_ms. */
 struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_request *r,
                          const struct gw_ops *ops, void *arg, struct error *e);
 /* Upstream connections are closed at once; no callback runs any more. *spent (may be NULL) gets all

@@ -2,8 +2,10 @@
 #ifndef GATEWAY_INTERNAL_H
 #define GATEWAY_INTERNAL_H
 
+#include "backend/base/breaker.h"
 #include "backend/base/buf.h"
 #include "backend/gateway/gateway.h"
+#include "backend/telemetry/telemetry.h"
 
 enum {
     GW__LINE_MAX = 1 << 20,   /* one line or one event of a stream */
@@ -32,10 +34,36 @@ struct gw__ops {
 #include "backend/gateway/models.def"
 #undef MODEL_API
 
+enum { GW__KEYS = 8, GW__CHAIN = 8 };
+
+/* What the configuration says of how a model is called (lane.c). */
+struct gw__policy {
+    uint64_t connect_ms, first_token_ms, silence_ms, total_ms; /* 0: the request's */
+    unsigned retries;
+    size_t parallel, queue; /* tries at once; calls that may wait */
+    char *fallback;         /* names of models, "" none */
+    bool hedge;             /* a second try beside a late first one, */
+    uint64_t hedge_ms;      /* after so long; 0: after the p95 of the first tokens */
+};
+
+/* What is under way with a model, and how it went. */
+struct gw__lane {
+    size_t running, waiting;
+    struct gw_call *first[2], *last[2]; /* those that wait, by tag */
+    struct breaker breaker;
+    unsigned key;                   /* that the next try takes */
+    uint64_t key_until[GW__KEYS];   /* monotonic ms; before that it is left alone */
+    struct tel_history first_token; /* ms */
+    struct tel_history elapsed;     /* ms of tries that were answered */
+};
+
 struct gw__model {
     struct gw_model pub; /* its strings but kind and about are this struct's own */
     const struct gw__ops *ops;
-    char *key;     /* reference of the API key ("env:NAME"), "" none */
+    char *keys[GW__KEYS]; /* references of API keys ("env:NAME") */
+    size_t key_count;
+    struct gw__policy policy;
+    struct gw__lane *lane;
     char *ca_file; /* for http_options, or NULL */
     bool vectors;  /* builtin: which of the two */
 };
@@ -50,6 +78,8 @@ struct gw {
     struct vault *vault; /* or NULL */
     struct gw_admission admission;
     void *admission_arg;
+    size_t load;                /* tries under way and calls that wait, of all models */
+    size_t watermark, coalesce; /* above so much load, deltas come so many tokens at a time */
 };
 
 /* One exchange with one model's API (try.c). */
@@ -57,7 +87,8 @@ struct gw__try {
     struct gw *g;
     const struct gw__model *m;
     struct gw_call *call;
-    const struct gw_request *r; /* the call's, with the limits filled in */
+    const struct gw_request *r;                                /* the call's */
+    uint64_t connect_ms, first_token_ms, silence_ms, total_ms; /* its limits */
     struct buf text, reasoning;
     uint64_t started;     /* monotonic ms, like the next three, which are 0 before they happen */
     uint64_t first, last; /* event that shows life, also one that brings no text */
@@ -69,9 +100,10 @@ struct gw__try {
     json_t *tool_calls;    /* as gw_result has them, or NULL */
     int64_t hidden_tokens; /* estimate of what was produced but is no part of the text */
     int64_t http_status;
-    unsigned key; /* which of the model's keys */
+    int64_t retry_after_ms; /* -1: the upstream did not say */
+    unsigned key;           /* which of the model's keys */
     uint64_t ticket;
-    bool admitted;
+    bool admitted, probe;
     bool sent;     /* the upstream may have read the input */
     void *state;   /* of the API */
     unsigned busy; /* callbacks of ours on the stack: freed when it is 0 again */
@@ -91,9 +123,9 @@ bool gw__reasoning(struct gw__try *t, const char *text, size_t len);
 /* Ends the try. reason NULL: "stop", or "error" when *e is one. */
 void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
 
-/* try.c, for call.c. NULL with *e: nothing was started. */
+/* try.c, for call.c. NULL with *e: nothing was started. left_ms: of the call's time. */
 struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsigned key,
-                              struct error *e);
+                              uint64_t left_ms, struct error *e);
 /* Ends it without telling the call; its memory goes when no callback of it is on the stack. */
 void gw__try_end(struct gw__try *t);
 struct gw_usage gw__try_usage(const struct gw__try *t);
@@ -108,16 +140,57 @@ struct gw_call {
     void *arg;
     struct gw_request r; /* deep copy; limits are filled in */
     struct gw_call *next, **link;
-    uint64_t started, spoke; /* monotonic ms; spoke 0: no text yet */
-    struct gw__try *tries[GW__TRIES];
-    struct gw_spent spent; /* those that are over */
+    const struct gw__model *chain[GW__CHAIN]; /* the model asked for and those that may stand in */
+    size_t chain_len, at;
+    unsigned failures;                 /* of chain[at] */
+    uint64_t started, spoke, deadline; /* monotonic ms; spoke 0: no text yet */
+    struct loop_timer *wake;           /* of a pause, a place in a queue, or the next hedge */
+    const struct gw__model *queued;    /* whose queue it stands in, or NULL */
+    struct gw_call *behind;            /* in that queue */
+    const struct gw__model *place;     /* where a place is kept for its next try, or NULL */
+    struct gw__try *tries[GW__TRIES], *winner;
+    struct gw_spent spent;          /* tries that are over */
+    struct error error, later;      /* the first failure, and the last one of another model */
+    const struct gw__model *failed; /* whose the first was */
+    bool *gone;                     /* set when the call is freed, or NULL */
+    struct buf held;                /* text not handed on yet (GW-3) */
 };
 
 /* call.c: what a try tells its call. After either the try may be over and the call gone. */
-void gw__call_delta(struct gw_call *c, const char *text, size_t len);
-void gw__call_reasoning(struct gw_call *c, const char *text, size_t len);
+void gw__call_delta(struct gw_call *c, struct gw__try *t, const char *text, size_t len);
+void gw__call_reasoning(struct gw_call *c, struct gw__try *t, const char *text, size_t len);
 void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e,
                     const char *reason);
+/* A place was kept for it: it goes on in a later turn of the loop. */
+void gw__call_wake(struct gw_call *c);
+
+/* lane.c */
+enum err gw__policy_load(struct gw__model *m, const struct conf *conf, const char *name,
+                         struct error *e);
+/* The names of all fallbacks are known, and no model stands in for itself. */
+enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct error *e);
+/* The models that may answer a request to m: itself and those of its fallbacks that its regions and
+ * its length allow. */
+size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_request *r,
+                 const struct gw__model *out[GW__CHAIN]);
+/* A place for a try. False: there is none now. */
+bool gw__lane_take(struct gw *g, const struct gw__model *m);
+/* Gives a place back; who waits longest, interactive ones first, gets it. */
+void gw__lane_leave(struct gw *g, const struct gw__model *m);
+/* OVERLOADED with a time to retry when the queue is full. */
+enum err gw__lane_wait(struct gw_call *c, const struct gw__model *m, struct error *e);
+void gw__lane_unwait(struct gw_call *c);
+/* The key of the next try: the present one, or the first that is not left alone. */
+unsigned gw__lane_key(const struct gw__model *m);
+/* A key was refused for its rate; true if another may be tried at once. */
+bool gw__lane_rotate(const struct gw__model *m, unsigned key, uint64_t pause_ms);
+/* When a hedge is made, in ms after a try began; 0: never. */
+uint64_t gw__lane_hedge_ms(const struct gw__model *m);
+/* A try of the model is over. */
+void gw__lane_ended(const struct gw__model *m, const struct gw__try *t, const char *outcome,
+                    enum err code);
+/* How long to wait before the n-th try again (from 0): min(500 ms x 2^n, 5 s) x 0.8..1.2. */
+uint64_t gw__backoff_ms(unsigned n);
 
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);

@@ -45,7 +45,10 @@ static void model_free(struct gw__model *m)
     free((char *)m->pub.region);
     free((char *)m->pub.url);
     free((char *)m->pub.currency);
-    free(m->key);
+    for (size_t i = 0; i < m->key_count; i++)
+        free(m->keys[i]);
+    free(m->policy.fallback);
+    free(m->lane);
     free(m->ca_file);
     free(m);
 }
@@ -90,7 +93,8 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
     if (strcmp(kind, "openai") == 0 && host && strcmp(host, "api.openai.com") != 0)
         provider = host;
     m->ops = ops;
-    m->key = xstrdup("");
+    m->policy = (struct gw__policy){.retries = 0, .parallel = 1024, .queue = 64};
+    m->lane = xcalloc(1, sizeof *m->lane);
     m->vectors = builtin && strcmp(model, "vector") == 0;
     m->pub = (struct gw_model){.name = xstrdup(name),
                                .kind = ops->kind,
@@ -165,7 +169,6 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     const char *kind = conf_str(conf, "model", name, "kind");
     const char *url = conf_str(conf, "model", name, "url");
     const char *model = conf_str(conf, "model", name, "model");
-    const char *key = conf_str(conf, "model", name, "key");
     if (gw_find(g, name))
         return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: the name is taken by a built-in model",
                        conf_where(conf, "model", name, "kind"), name);
@@ -184,16 +187,11 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     free(host);
     if (!*model)
         return wrong(e, conf, name, "model", "set the name that the server knows the model by");
-    if (*key && !vault_is_reference(key))
-        return wrong(e, conf, name, "key",
-                     "write secret:NAME, env:VARIABLE or credential:NAME; the key itself stays out "
-                     "of files");
     struct gw__model *m = add(g, name, kind, model, url, conf_str(conf, "model", name, "region"),
                               conf_str(conf, "model", name, "currency"));
-    free(m->key);
-    m->key = xstrdup(key);
     m->ca_file = xstrdup(conf_str(conf, "model", name, "ca_file"));
-    m->pub.keyed = *key != '\0';
+    if (gw__policy_load(m, conf, name, e) != ERR_OK)
+        return e ? e->code : ERR_CONFIG;
     m->pub.context = conf_int(conf, "model", name, "context");
     if (m->pub.context < 256)
         return wrong(e, conf, name, "context", "at least 256 tokens");
@@ -226,8 +224,7 @@ static enum err add_default(struct gw *g, const char *kind, const char *currency
     struct gw__model *m =
         add(g, kind, kind, model, url, api->without_section.local ? "local" : "", currency);
     if (*env_or(api->without_section.key_variable, NULL)) {
-        free(m->key);
-        m->key = xasprintf("env:%s", api->without_section.key_variable);
+        m->keys[m->key_count++] = xasprintf("env:%s", api->without_section.key_variable);
         m->pub.keyed = true;
     }
     return ERR_OK;
@@ -330,6 +327,8 @@ enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e)
     for (size_t i = 0; i < n && i < MODELS_MAX; i++)
         if (add_configured(g, conf, names[i], e) != ERR_OK)
             return e ? e->code : ERR_CONFIG;
+    if (gw__policies_check(g, conf, e) != ERR_OK)
+        return e ? e->code : ERR_CONFIG;
     return choose_all(g, conf, e);
 }
 

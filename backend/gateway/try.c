@@ -42,15 +42,15 @@ void gw__leave(struct gw__try *t)
 
 static uint64_t deadline(const struct gw__try *t, const char **what, uint64_t *limit)
 {
-    uint64_t total = t->started + t->r->total_ms;
-    uint64_t next = t->first ? t->last + t->r->silence_ms : t->started + t->r->first_token_ms;
+    uint64_t total = t->started + t->total_ms;
+    uint64_t next = t->first ? t->last + t->silence_ms : t->started + t->first_token_ms;
     if (total <= next) {
         *what = "the whole answer";
-        *limit = t->r->total_ms;
+        *limit = t->total_ms;
         return total;
     }
     *what = t->first ? "the next part of the answer" : "the first part of the answer";
-    *limit = t->first ? t->r->silence_ms : t->r->first_token_ms;
+    *limit = t->first ? t->silence_ms : t->first_token_ms;
     return next;
 }
 
@@ -106,7 +106,7 @@ bool gw__delta(struct gw__try *t, const char *text, size_t len)
         return false;
     }
     buf_add(&t->text, text, len);
-    gw__call_delta(t->call, text, len);
+    gw__call_delta(t->call, t, text, len);
     return !t->over;
 }
 
@@ -122,7 +122,7 @@ bool gw__reasoning(struct gw__try *t, const char *text, size_t len)
     char *piece = xstrndup(text, len);
     t->hidden_tokens += gw_estimate_tokens(piece);
     free(piece);
-    gw__call_reasoning(t->call, text, len);
+    gw__call_reasoning(t->call, t, text, len);
     return !t->over;
 }
 
@@ -181,8 +181,27 @@ void gw__try_end(struct gw__try *t)
     gw__leave(t);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return b && b < a ? b : a;
+}
+
+/* The model's limits or the request's, whichever are shorter. Where somebody can stand in, a model
+ * that says nothing gets half of the time. */
+static void set_limits(struct gw__try *t, uint64_t left_ms)
+{
+    const struct gw__policy *p = &t->m->policy;
+    bool others = t->call->at + 1 < t->call->chain_len;
+    t->connect_ms = least(t->r->connect_ms, p->connect_ms);
+    t->silence_ms = least(t->r->silence_ms, p->silence_ms);
+    t->total_ms = least(left_ms, p->total_ms);
+    t->first_token_ms = least(t->r->first_token_ms, p->first_token_ms);
+    if (others && !p->first_token_ms)
+        t->first_token_ms = least(t->first_token_ms, t->total_ms / 2 + 1);
+}
+
 struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsigned key,
-                              struct error *e)
+                              uint64_t left_ms, struct error *e)
 {
     struct gw__try *t = xcalloc(1, sizeof *t);
     *t = (struct gw__try){.g = c->g,
@@ -195,7 +214,9 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
                           .cache_write_tokens = -1,
                           .output_tokens = -1,
                           .reasoning_tokens = -1,
+                          .retry_after_ms = -1,
                           .key = key};
+    set_limits(t, left_ms);
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
     if (m->ops->start(t, e) != ERR_OK) {
         release(t);

@@ -65,8 +65,8 @@ static void fail_with_status(struct gw__try *t)
     const char *words = gw__error_words(answer);
     struct buf text = {0};
     buf_addf(&text, "HTTP %ld", u->status);
-    if (u->retry_after >= 0)
-        buf_addf(&text, ", retry after %ld s", u->retry_after);
+    if (t->retry_after_ms >= 0)
+        buf_addf(&text, ", retry after %lld s", (long long)(t->retry_after_ms + 999) / 1000);
     if (!*words)
         words = body;
     if (*words)
@@ -83,8 +83,7 @@ static void on_head(void *arg, long status, const char *content_type)
     u->status = status;
     t->http_status = status;
     u->json = strncasecmp(content_type, "application/json", 16) == 0;
-    const char *retry = http_header(u->http, "Retry-After");
-    u->retry_after = retry && *retry >= '0' && *retry <= '9' ? strtol(retry, NULL, 10) : -1;
+    t->retry_after_ms = http_retry_after_ms(u->http);
 }
 
 static bool on_data(void *arg, const char *bytes, size_t len)
@@ -155,13 +154,14 @@ void gw__upstream_stop(struct gw__try *t)
     t->state = NULL;
 }
 
-static char *bearer_of(const char *secret, const struct gw__model *m, struct error *e)
+static char *bearer_of(const char *secret, const struct gw__model *m, const char *key,
+                       struct error *e)
 {
     for (const char *p = secret; *p; p++) {
         if (*p <= ' ' || *p >= 127) { /* else it could come back in a form that is not found */
             err_set(e, ERR_CONFIG,
                     "%s: the key in %s holds a character that is not printable ASCII", m->pub.name,
-                    m->key);
+                    key);
             return NULL;
         }
     }
@@ -185,11 +185,11 @@ enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect
     enum err code = ERR_CONFIG;
     json_decref(body);
     u->dialect = dialect;
-    u->retry_after = -1;
     u->sse.max = GW__LINE_MAX;
-    if (*t->m->key) {
-        if (vault_text_get(t->g->vault, t->m->key, &u->secret, e) != ERR_OK ||
-            !(bearer = bearer_of(u->secret.text, t->m, e)))
+    const char *key = t->key < t->m->key_count ? t->m->keys[t->key] : NULL;
+    if (key) {
+        if (vault_text_get(t->g->vault, key, &u->secret, e) != ERR_OK ||
+            !(bearer = bearer_of(u->secret.text, t->m, key, e)))
             goto out;
         headers[n++] = bearer;
     }
@@ -204,7 +204,7 @@ enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect
                              .headers = headers,
                              .body = text,
                              .body_len = strlen(text),
-                             .connect_ms = t->r->connect_ms,
+                             .connect_ms = t->connect_ms,
                              .ca_file = t->m->ca_file};
     u->http = http_start(t->g->loop, &o, &http, t, e);
     if (!u->http)

@@ -19,7 +19,7 @@ struct gw__upstream { /* t->state of such a call */
     struct http_call *http;
     struct loop_timer *linger;
     struct vault_text secret; /* NULL: none */
-    long status, retry_after; /* seconds, -1 not given */
+    long status;
     size_t received;
     bool json;          /* the content type is application/json */
     bool complete;      /* the end mark came */

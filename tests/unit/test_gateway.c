@@ -77,10 +77,11 @@ static int start_peer(void **state)
     snprintf(peer_conf, sizeof peer_conf, "/tmp/mcpc-gateway-XXXXXX");
     FILE *conf = fdopen(mkstemp(peer_conf), "w");
     for (size_t i = 0; i < BEHAVIOURS; i++) {
-        fprintf(conf, "[model \"ol/%s\"]\nkind = ollama\nurl = %s\nmodel = %s\n", behaviours[i],
-                peer.url, behaviours[i]);
+        fprintf(conf, "[model \"ol/%s\"]\nkind = ollama\nurl = %s\nmodel = %s\nretries = 0\n",
+                behaviours[i], peer.url, behaviours[i]);
         fprintf(conf,
-                "[model \"oa/%s\"]\nkind = openai\nurl = %s/v1/\nmodel = %s\nkey = env:MOCK_KEY\n",
+                "[model \"oa/%s\"]\nkind = openai\nurl = %s/v1/\nmodel = %s\nkey = "
+                "env:MOCK_KEY\nretries = 0\n",
                 behaviours[i], peer.url, behaviours[i]);
     }
     return fclose(conf);

@@ -343,41 +343,41 @@ static void test_levels_and_kill(void **state)
 static void test_breaker(void **state)
 {
     (void)state;
-    struct conn__breaker b = {0};
+    struct breaker b = {0};
     for (int i = 0; i < 4; i++)
-        conn__breaker_end(&b, ERR_TIMEOUT, false);
-    conn__breaker_end(&b, ERR_OK, false); /* not in a row any more */
-    conn__breaker_end(&b, ERR_DENIED, false);
+        breaker_end(&b, ERR_TIMEOUT, false);
+    breaker_end(&b, ERR_OK, false); /* not in a row any more */
+    breaker_end(&b, ERR_DENIED, false);
     for (int i = 0; i < 20; i++) /* the system works: what was asked is wrong */
-        conn__breaker_end(&b, ERR_REFUSED, false);
+        breaker_end(&b, ERR_REFUSED, false);
     assert_int_equal(conn__http_error(400), ERR_REFUSED);
     assert_int_equal(conn__http_error(403), ERR_REFUSED);
     assert_int_equal(conn__http_error(408), ERR_UPSTREAM);
     assert_int_equal(conn__http_error(429), ERR_UPSTREAM);
     assert_int_equal(conn__http_error(503), ERR_UPSTREAM);
-    assert_string_equal(conn__breaker_state(&b), "closed");
+    assert_string_equal(breaker_state(&b), "closed");
     for (int i = 0; i < 5; i++)
-        conn__breaker_end(&b, ERR_UNREACHABLE, false);
-    assert_string_equal(conn__breaker_state(&b), "open");
-    assert_false(conn__breaker_lets(&b));
-    uint64_t first = conn__breaker_wait_ms(&b);
+        breaker_end(&b, ERR_UNREACHABLE, false);
+    assert_string_equal(breaker_state(&b), "open");
+    assert_false(breaker_lets(&b));
+    uint64_t first = breaker_wait_ms(&b);
     b.until_ms = clock_mono_ms(); /* its time has come */
-    assert_string_equal(conn__breaker_state(&b), "half-open");
-    assert_true(conn__breaker_lets(&b));
-    assert_true(conn__breaker_begin(&b));
-    assert_false(conn__breaker_lets(&b)); /* one probe */
-    conn__breaker_end(&b, ERR_TIMEOUT, true);
-    assert_string_equal(conn__breaker_state(&b), "open");
-    assert_true(conn__breaker_wait_ms(&b) > first);
+    assert_string_equal(breaker_state(&b), "half-open");
+    assert_true(breaker_lets(&b));
+    assert_true(breaker_begin(&b));
+    assert_false(breaker_lets(&b)); /* one probe */
+    breaker_end(&b, ERR_TIMEOUT, true);
+    assert_string_equal(breaker_state(&b), "open");
+    assert_true(breaker_wait_ms(&b) > first);
     b.until_ms = clock_mono_ms();
-    assert_true(conn__breaker_begin(&b));
-    conn__breaker_end(&b, ERR_OK, true);
-    assert_string_equal(conn__breaker_state(&b), "closed");
+    assert_true(breaker_begin(&b));
+    breaker_end(&b, ERR_OK, true);
+    assert_string_equal(breaker_state(&b), "closed");
     /* half of the last ones, never five in a row */
     for (int i = 0; i < 10; i++)
-        conn__breaker_end(&b, i % 2 ? ERR_OK : ERR_TIMEOUT, false);
-    conn__breaker_end(&b, ERR_TIMEOUT, false);
-    assert_string_equal(conn__breaker_state(&b), "open");
+        breaker_end(&b, i % 2 ? ERR_OK : ERR_TIMEOUT, false);
+    breaker_end(&b, ERR_TIMEOUT, false);
+    assert_string_equal(breaker_state(&b), "open");
 }
 
 /* Calls that time out open it; meanwhile the alternative answers, and the result says so. */

@@ -1,0 +1,340 @@
+/* How a model is called: its policy, its places and queue, its keys, its breaker.
+ *
+ * 1 `running` counts tries and places that are kept for calls that were woken; it never exceeds
+ *   policy.parallel.
+ * 2 Nobody waits while a place is free: who leaves hands its place to the first that waits.
+ * 3 A key is left alone after a 429 only: what else fails is not the key's fault. */
+#include "backend/base/clock.h"
+#include "backend/base/text.h"
+#include "backend/gateway/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { BACKOFF_MS = 500, BACKOFF_MAX_MS = 5000, HEDGE_LEAST = 20, MOST_PARALLEL = 1024 };
+
+static enum err wrong(struct error *e, const struct conf *conf, const char *name, const char *key,
+                      const char *what)
+{
+    return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: %s: %s",
+                   conf_where(conf, "model", name, key), name, key, what);
+}
+
+static enum err load_hedge(struct gw__model *m, const struct conf *conf, const char *name,
+                           struct error *e)
+{
+    const char *hedge = conf_str(conf, "model", name, "hedge");
+    char *end;
+    m->policy.hedge = strcmp(hedge, "no") != 0;
+    if (!m->policy.hedge || strcmp(hedge, "p95") == 0)
+        return ERR_OK;
+    m->policy.hedge_ms = strtoul(hedge, &end, 10);
+    return *hedge >= '1' && *hedge <= '9' && !*end && m->policy.hedge_ms < 600000
+               ? ERR_OK
+               : wrong(e, conf, name, "hedge", "no, p95, or milliseconds such as 800");
+}
+
+static enum err load_keys(struct gw__model *m, const struct conf *conf, const char *name,
+                          struct error *e)
+{
+    const char *list = conf_str(conf, "model", name, "key");
+    while (*(list += strspn(list, " \t"))) {
+        size_t len = strcspn(list, " \t");
+        if (m->key_count == GW__KEYS)
+            return wrong(e, conf, name, "key", "more than eight keys");
+        m->keys[m->key_count++] = xstrndup(list, len); /* conf.c takes references only */
+        list += len;
+    }
+    m->pub.keyed = m->key_count > 0;
+    return ERR_OK;
+}
+
+enum err gw__policy_load(struct gw__model *m, const struct conf *conf, const char *name,
+                         struct error *e)
+{
+    const struct {
+        const char *key;
+        uint64_t *to;
+    } limits[] = {{"connect_ms", &m->policy.connect_ms},
+                  {"first_token_ms", &m->policy.first_token_ms},
+                  {"silence_ms", &m->policy.silence_ms},
+                  {"total_ms", &m->policy.total_ms}};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        int64_t value = conf_int(conf, "model", name, limits[i].key);
+        if (value > 3600000) /* conf.c takes no negative ones */
+            return wrong(e, conf, name, limits[i].key, "milliseconds, at most an hour; 0: not set");
+        *limits[i].to = (uint64_t)value;
+    }
+    int64_t retries = conf_int(conf, "model", name, "retries");
+    int64_t parallel = conf_int(conf, "model", name, "parallel");
+    int64_t queue = conf_int(conf, "model", name, "queue");
+    if (retries >= GW_ATTEMPTS)
+        return wrong(e, conf, name, "retries", "0 to 7");
+    if (parallel < 1 || parallel > MOST_PARALLEL)
+        return wrong(e, conf, name, "parallel", "1 to 1024");
+    if (queue > 65536)
+        return wrong(e, conf, name, "queue", "0 to 65536");
+    m->policy.retries = (unsigned)retries;
+    m->policy.parallel = (size_t)parallel;
+    m->policy.queue = (size_t)queue;
+    free(m->policy.fallback);
+    m->policy.fallback = xstrdup(conf_str(conf, "model", name, "fallback"));
+    enum err code = load_hedge(m, conf, name, e);
+    return code == ERR_OK ? load_keys(m, conf, name, e) : code;
+}
+
+/* The next word of a list, or NULL. The caller frees. */
+static char *next_word(const char **list)
+{
+    *list += strspn(*list, ", \t");
+    size_t len = strcspn(*list, ", \t");
+    char *word = len ? xstrndup(*list, len) : NULL;
+    *list += len;
+    return word;
+}
+
+static const struct gw__model *model_of(const struct gw *g, const char *name)
+{
+    for (size_t i = 0; i < g->count; i++)
+        if (strcmp(g->models[i]->pub.name, name) == 0)
+            return g->models[i];
+    return NULL;
+}
+
+enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct error *e)
+{
+    enum err code = ERR_OK;
+    for (size_t i = 0; i < g->count && code == ERR_OK; i++) {
+        const struct gw__model *m = g->models[i];
+        const char *list = m->policy.fallback ? m->policy.fallback : "";
+        size_t n = 1;
+        for (char *word; code == ERR_OK && (word = next_word(&list)); free(word)) {
+            if (++n > GW__CHAIN)
+                code = wrong(e, conf, m->pub.name, "fallback", "more than seven models");
+            else if (model_of(g, word) == m)
+                code =
+                    wrong(e, conf, m->pub.name, "fallback", "a model cannot stand in for itself");
+            else if (!model_of(g, word))
+                code =
+                    err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: fallback: no model is named \"%s\"",
+                            conf_where(conf, "model", m->pub.name, "fallback"), m->pub.name, word);
+        }
+    }
+    return code;
+}
+
+static bool may_go_to(const char *regions, const char *region)
+{
+    if (!regions || strcmp(region, "local") == 0)
+        return true;
+    for (char *word; (word = next_word(&regions));) {
+        bool same = *region && strcasecmp(word, region) == 0;
+        free(word);
+        if (same)
+            return true;
+    }
+    return false;
+}
+
+size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_request *r,
+                 const struct gw__model *out[GW__CHAIN])
+{
+    const char *list = m->policy.fallback ? m->policy.fallback : "";
+    size_t n = 0;
+    if (may_go_to(r->regions, m->pub.region))
+        out[n++] = m;
+    for (char *word; (word = next_word(&list)) && n < GW__CHAIN; free(word)) {
+        const struct gw__model *other = model_of(g, word);
+        bool seen = false;
+        for (size_t i = 0; i < n; i++)
+            seen |= out[i] == other;
+        /* A built-in model calls no tools and promises no JSON. */
+        bool able = !other->pub.builtin || (!r->tools && !r->json_mode);
+        int64_t length = gw__input_estimate(other, r) + r->max_output_tokens;
+        if (!seen && able && may_go_to(r->regions, other->pub.region) &&
+            (other->pub.builtin || length <= other->pub.context))
+            out[n++] = other;
+    }
+    return n;
+}
+
+/* ---- places */
+
+bool gw__lane_take(struct gw *g, const struct gw__model *m)
+{
+    struct gw__lane *lane = m->lane;
+    if (lane->running >= m->policy.parallel)
+        return false;
+    lane->running++;
+    g->load++;
+    return true;
+}
+
+static struct gw_call *pop(struct gw__lane *lane)
+{
+    for (size_t tag = 0; tag < 2; tag++) {
+        struct gw_call *c = lane->first[tag];
+        if (!c)
+            continue;
+        lane->first[tag] = c->behind;
+        if (!c->behind)
+            lane->last[tag] = NULL;
+        c->behind = NULL;
+        c->queued = NULL;
+        lane->waiting--;
+        return c;
+    }
+    return NULL;
+}
+
+void gw__lane_leave(struct gw *g, const struct gw__model *m)
+{
+    struct gw_call *c = pop(m->lane);
+    BUG_IF(m->lane->running == 0);
+    g->load--;
+    if (c) {
+        c->place = m;
+        gw__call_wake(c);
+    } else {
+        m->lane->running--;
+    }
+}
+
+/* When a place may be free for one more that waits, by what tries took so far. */
+static uint64_t expected_wait_ms(const struct gw__model *m)
+{
+    double each = tel_quantile(&m->lane->elapsed, 0.5);
+    if (each < 0)
+        each = 1000;
+    double wait = each * (double)(m->lane->waiting + 1) / (double)m->policy.parallel;
+    return wait < 100 ? 100 : wait > 600000 ? 600000 : (uint64_t)wait;
+}
+
+enum err gw__lane_wait(struct gw_call *c, const struct gw__model *m, struct error *e)
+{
+    struct gw__lane *lane = m->lane;
+    if (lane->waiting >= m->policy.queue)
+        return err_set(
+            e, ERR_OVERLOADED, "%s: %zu calls are under way and %zu wait; try again in %llu ms",
+            m->pub.name, lane->running, lane->waiting, (unsigned long long)expected_wait_ms(m));
+    size_t tag = c->r.tag == GW_BATCH;
+    c->queued = m;
+    c->behind = NULL;
+    if (lane->last[tag])
+        lane->last[tag]->behind = c;
+    else
+        lane->first[tag] = c;
+    lane->last[tag] = c;
+    lane->waiting++;
+    c->g->load++;
+    return ERR_OK;
+}
+
+void gw__lane_unwait(struct gw_call *c)
+{
+    struct gw__lane *lane = c->queued->lane;
+    size_t tag = c->r.tag == GW_BATCH;
+    struct gw_call *before = NULL;
+    for (struct gw_call *at = lane->first[tag]; at != c; at = at->behind)
+        before = at;
+    if (before)
+        before->behind = c->behind;
+    else
+        lane->first[tag] = c->behind;
+    if (lane->last[tag] == c)
+        lane->last[tag] = before;
+    c->behind = NULL;
+    c->queued = NULL;
+    lane->waiting--;
+    c->g->load--;
+}
+
+/* ---- keys, hedges, how it went */
+
+unsigned gw__lane_key(const struct gw__model *m)
+{
+    uint64_t now = clock_mono_ms();
+    for (unsigned i = 0; i < m->key_count; i++) {
+        unsigned key = (m->lane->key + i) % (unsigned)m->key_count;
+        if (m->lane->key_until[key] <= now)
+            return key;
+    }
+    return m->lane->key;
+}
+
+bool gw__lane_rotate(const struct gw__model *m, unsigned key, uint64_t pause_ms)
+{
+    if (m->key_count < 2)
+        return false;
+    uint64_t now = clock_mono_ms();
+    m->lane->key_until[key] = now + pause_ms;
+    m->lane->key = (key + 1) % (unsigned)m->key_count;
+    m->lane->key = gw__lane_key(m);
+    return m->lane->key_until[m->lane->key] <= now;
+}
+
+uint64_t gw__lane_hedge_ms(const struct gw__model *m)
+{
+    if (!m->policy.hedge || m->policy.hedge_ms)
+        return m->policy.hedge_ms;
+    if (m->lane->first_token.count < HEDGE_LEAST)
+        return 0;
+    double p95 = tel_quantile(&m->lane->first_token, 0.95);
+    return p95 < 1 ? 1 : (uint64_t)p95;
+}
+
+void gw__lane_ended(const struct gw__model *m, const struct gw__try *t, const char *outcome,
+                    enum err code)
+{
+    struct gw__lane *lane = m->lane;
+    uint64_t now = clock_mono_ms();
+    if (strcmp(outcome, "ok") != 0 && strcmp(outcome, "error") != 0) {
+        if (t->probe)
+            breaker_forget(&lane->breaker);
+        return;
+    }
+    bool refused = t->http_status >= 400 && t->http_status < 500 && t->http_status != 408;
+    breaker_end(&lane->breaker, code && refused ? ERR_REFUSED : code, t->probe);
+    if (t->spoke)
+        tel_record(&lane->first_token, (double)(t->spoke - t->started));
+    if (code == ERR_OK)
+        tel_record(&lane->elapsed, (double)(now - t->started));
+    else if (!refused)
+        tel_record_failure(&lane->elapsed);
+}
+
+uint64_t gw__backoff_ms(unsigned n)
+{
+    unsigned char random;
+    vault_random(&random, sizeof random);
+    uint64_t wait = n < 4 ? (uint64_t)BACKOFF_MS << n : BACKOFF_MAX_MS;
+    return (wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS) * (800 + random * 400U / 255) / 1000;
+}
+
+json_t *gw_state(const struct gw *g, size_t i)
+{
+    BUG_IF(i >= g->count);
+    const struct gw__model *m = g->models[i];
+    const struct gw__lane *lane = m->lane;
+    json_t *out = json_object();
+    uint64_t now = clock_mono_ms();
+    size_t resting = 0;
+    for (size_t key = 0; key < m->key_count; key++)
+        resting += lane->key_until[key] > now;
+    json_puts(out, "breaker", breaker_state(&lane->breaker));
+    json_puti(out, "breaker_wait_ms", (int64_t)breaker_wait_ms(&lane->breaker));
+    json_puti(out, "running", (int64_t)lane->running);
+    json_puti(out, "waiting", (int64_t)lane->waiting);
+    json_puti(out, "keys", (int64_t)m->key_count);
+    json_puti(out, "keys_resting", (int64_t)resting);
+    static const struct {
+        const char *name;
+        double quantile;
+    } figures[] = {{"first_token_p50_ms", 0.5}, {"first_token_p95_ms", 0.95}};
+    for (size_t j = 0; j < sizeof figures / sizeof *figures; j++) {
+        double value = tel_quantile(&lane->first_token, figures[j].quantile);
+        json_put(out, figures[j].name, value < 0 ? json_null() : json_real(value));
+    }
+    json_put(out, "error_rate",
+             lane->elapsed.count ? json_real(tel_error_rate(&lane->elapsed)) : json_null());
+    return out;
+}
