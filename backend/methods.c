@@ -305,6 +305,12 @@ json_t *backend__status(struct backend *b)
     backend__witness_status(b, status, alerts);
     if (backend__daily_error(b))
         method_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
+    if (orch_safety(b->orch)->last.code != ERR_OK) {
+        char *text = xasprintf("%s does not judge: %s", orch_safety(b->orch)->judge,
+                               orch_safety(b->orch)->last.detail);
+        method_alert(alerts, "warn", "safety", text);
+        free(text);
+    }
     if (b->served_error.code)
         method_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
     backend__observe_status(b, alerts);

@@ -149,6 +149,15 @@ static void count_spent(void *arg, const struct cost_spent *s)
         tel_add(t, TEL_model_cost_usd, amount * rate, TEL_LABELS(s->model));
 }
 
+static void collect_safety(struct backend *b)
+{
+    const struct orch_safety_state *s = orch_safety(b->orch);
+    tel_total(b->tel, TEL_safety_checks, (double)s->passed, TEL_LABELS("passed"));
+    tel_total(b->tel, TEL_safety_checks, (double)s->flagged, TEL_LABELS("flagged"));
+    tel_total(b->tel, TEL_safety_checks, (double)s->blocked, TEL_LABELS("blocked"));
+    tel_total(b->tel, TEL_safety_unjudged, (double)s->unjudged, TEL_NO_LABELS);
+}
+
 static void collect(void *arg)
 {
     struct observe *w = arg;
@@ -161,6 +170,7 @@ static void collect(void *arg)
     collect_stat(b->tel);
     collect_connectors(b);
     collect_log(b);
+    collect_safety(b);
     w->spent = cost_since(b->cost, w->spent, count_spent, w);
 }
 

@@ -123,6 +123,15 @@ static const char *take_messages(struct sample *s, const json_t *params)
                             : "no message is the user's";
 }
 
+/* By the rules of the safety filter; a judge is asked about people's questions only. */
+static const char *refused(const struct sample *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (orch_safety_refuses(s->backend->orch, s->messages[i].content, false))
+            return "the safety filter blocks the request";
+    return NULL;
+}
+
 static const char *choose_model(struct sample *s)
 {
     struct backend *b = s->backend;
@@ -195,8 +204,12 @@ static void on_done(void *arg, const struct gw_result *r)
     struct sample *s = arg;
     bool ok = r->error.code == ERR_OK && *r->text;
     s->call = NULL;
-    log_output(s, r->text, r->finish_reason, r->spent, ok ? "ok" : "error");
-    if (ok) {
+    const char *hazard = ok ? orch_safety_refuses(s->backend->orch, r->text, true) : NULL;
+    log_output(s, r->text, hazard ? "content_filter" : r->finish_reason, r->spent,
+               ok ? "ok" : "error");
+    if (hazard) {
+        answer(s, NULL, "the safety filter blocks the answer");
+    } else if (ok) {
         json_t *result = json_object(), *content = json_object();
         json_puts(content, "type", "text");
         json_put(content, "text", json_text(r->text, strlen(r->text)));
@@ -247,6 +260,7 @@ void backend__sample(void *arg, const char *connector, const json_t *params,
     b->samples = s;
     const char *why = b->stopping ? "the console is stopping" : take_messages(s, params);
     why = why ? why : choose_model(s);
+    why = why ? why : refused(s);
     why = why ? why : reserve(s, params);
     if (b->stopping) {
         answer(s, NULL, why);

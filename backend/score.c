@@ -214,6 +214,12 @@ json_t *backend__scorecard(struct backend *b)
     json_t *rows = conn_list(b->conn);
     log_facts(b, &f, &recent);
     system_facts(b, &f);
+    const struct orch_safety_state *safety = orch_safety(b->orch);
+    f.safety_rules = safety->rules;
+    f.safety_judge = safety->judge;
+    f.safety_unjudged = (int64_t)safety->unjudged;
+    f.safety_entries = safety->entries;
+    f.safety_entry_count = safety->entry_count;
     f.endpoints = endpoints;
     f.endpoint_count = endpoint_facts(b, rows, endpoints);
     json_t *card = pol_scorecard(&f);

@@ -118,6 +118,11 @@ struct pol_facts {
     int64_t answers, answers_with_sources; /* in the log */
     int64_t model_calls, model_calls_in_ledger;
     int64_t personal_data_entries; /* entries with pii_tags */
+    int safety_rules;              /* texts are classified by rules: 0, 1, -1 */
+    const char *safety_judge;      /* the model that judges them too, or NULL */
+    int64_t safety_unjudged;       /* texts that it was to judge and did not, in this run */
+    const int64_t *safety_entries; /* seqs to cite for that */
+    size_t safety_entry_count;
 };
 
 struct pol_finding {

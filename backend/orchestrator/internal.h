@@ -57,6 +57,7 @@ struct orch_safety {
     bool unsure_blocks;           /* when it cannot be asked */
     uint32_t severe;              /* categories, as pol_hazards_read has them */
     uint64_t limit_ms;
+    struct orch_safety_state state;
 };
 
 /* A text that is judged: the question, or what a candidate's model put out. Set trace, candidate,

@@ -98,6 +98,22 @@ struct orch_spent *orch_spent_new(const struct gw_spent *spent, const char *trac
 enum err orch_spent_insert(struct store_db *db, void *arg, struct error *e);
 void orch_spent_free(struct orch_spent *s);
 
+/* What the safety filter did since the start. */
+enum { ORCH_SAFETY_ENTRIES = 8 };
+struct orch_safety_state {
+    bool rules;
+    const char *judge; /* a model's name, or NULL */
+    uint64_t passed, flagged, blocked,
+        unjudged;      /* those that the judge could not be asked about; also among the others */
+    struct error last; /* why it did not judge its last text; OK: it did */
+    int64_t entries[ORCH_SAFETY_ENTRIES]; /* the last that say so */
+    size_t entry_count;
+};
+const struct orch_safety_state *orch_safety(const struct orch *o);
+/* What the rules find severe in a text that comes another way, "indiscriminate weapons"; NULL:
+ * nothing, or the filter is off. */
+const char *orch_safety_refuses(const struct orch *o, const char *text, bool answer);
+
 /* Takes what was erased out of a trace's document: the texts of the entries of these types. */
 void orch_redact(json_t *doc, const char *const *types, size_t count);
 

@@ -52,6 +52,8 @@ enum err orch__safety_read(struct orch *o, struct error *e)
     s->limit_ms = (uint64_t)conf_int(c, "safety", "", "time_limit_ms");
     if (conf_flag(c, "safety", "", "filter"))
         s->filter = pol_filter_new();
+    s->state.rules = s->filter != NULL;
+    s->state.judge = s->judge ? s->judge->name : NULL;
     return ERR_OK;
 }
 
@@ -95,8 +97,8 @@ static void on_safety_logged(void *arg, int64_t seq, const struct error *e)
         orch__settle(t);
 }
 
-static void log_action(struct orch_check *k, const char *action, const char *failure,
-                       const struct gw_spent *spent)
+static int64_t log_action(struct orch_check *k, const char *action, const char *failure,
+                          const struct gw_spent *spent)
 {
     struct trace *t = k->trace;
     struct orch_edges from = {.count = 0};
@@ -108,8 +110,8 @@ static void log_action(struct orch_check *k, const char *action, const char *fai
     if (spent)
         d->spent = orch_spent_new(spent, t->id, "", NULL, k->call_entry);
     t->writes++;
-    orch__log(t, "safety", "backend", &from, finding_of(k, action, failure), on_safety_logged, d,
-              d->spent ? orch_spent_insert : NULL, d->spent);
+    return orch__log(t, "safety", "backend", &from, finding_of(k, action, failure),
+                     on_safety_logged, d, d->spent ? orch_spent_insert : NULL, d->spent);
 }
 
 static void note_in_trace(const struct orch_check *k, const char *action, const char *failure)
@@ -138,6 +140,44 @@ static char *blocked_words(const struct orch_check *k, const char *failure)
     return buf_take(&b);
 }
 
+/* Keeps count. seq: the entry of the log, -1 none. */
+static void count(struct orch_safety_state *s, const struct orch_check *k, bool blocked,
+                  const char *failure, int64_t seq)
+{
+    if (blocked)
+        s->blocked++;
+    else if (k->found.count)
+        s->flagged++;
+    else if (!failure)
+        s->passed++;
+    if (failure) {
+        s->unjudged++;
+        err_set(&s->last, ERR_UPSTREAM, "%s", failure);
+        if (s->entry_count == ORCH_SAFETY_ENTRIES)
+            memmove(s->entries, s->entries + 1, --s->entry_count * sizeof *s->entries);
+        s->entries[s->entry_count++] = seq;
+    } else if (k->judged) {
+        s->last.code = ERR_OK;
+    }
+}
+
+const struct orch_safety_state *orch_safety(const struct orch *o)
+{
+    return &o->safety.state;
+}
+
+const char *orch_safety_refuses(const struct orch *o, const char *text, bool answer)
+{
+    struct pol_moderation m;
+    if (!o->safety.filter)
+        return NULL;
+    pol_moderate(o->safety.filter, text, answer ? POL_ANSWER : POL_QUESTION, &m);
+    for (size_t i = 0; i < m.count; i++)
+        if (m.at[i].severity == POL_SEVERE)
+            return pol_hazard(m.at[i].id)->name;
+    return NULL;
+}
+
 /* ---- a check */
 
 static void conclude(struct orch_check *k, const struct gw_spent *spent, const char *failure)
@@ -156,10 +196,10 @@ static void conclude(struct orch_check *k, const struct gw_spent *spent, const c
     k->text = NULL;
     if (k->judged)
         orch__stage_end(t, k->stage, failure ? "failed" : "done", why ? why : action);
-    if (acted || k->judged)
-        log_action(k, action, why, spent);
+    int64_t seq = acted || k->judged ? log_action(k, action, why, spent) : -1;
     if (acted)
         note_in_trace(k, action, why);
+    count(&t->orch->safety.state, k, blocked, why, seq);
     free(k->words);
     k->words = blocked ? blocked_words(k, why) : NULL;
     free(why);
@@ -323,7 +363,8 @@ void orch__check_part(struct orch_candidate *c)
     if (part.found.worst != POL_SEVERE)
         return;
     part.subject = c->output_entry;
-    log_action(&part, "blocked", NULL, NULL);
+    count(&c->trace->orch->safety.state, &part, true, NULL,
+          log_action(&part, "blocked", NULL, NULL));
     note_in_trace(&part, "blocked", NULL);
     buf_clear(&c->text);
 }

@@ -100,7 +100,7 @@ def call_asking(name, params):
             return text("the state is lost")
     elif name == "model":
         got, more = asked(params, "m", "sampling/createMessage", {
-            "messages": [{"role": "user", "content": {"type": "text", "text": "Say hello"}}], "maxTokens": 50}, "m")
+            "messages": [{"role": "user", "content": {"type": "text", "text": params.get("arguments", {}).get("text", "Say hello")}}], "maxTokens": 50}, "m")
     else:
         got, more = asked(params, "r", "roots/list", {}, "r")
     return more or text(json.dumps(got, sort_keys=True))

@@ -68,7 +68,8 @@ static void set_good(struct facts *x)
               .answers_with_sources = 10,
               .model_calls = 500,
               .model_calls_in_ledger = 500,
-              .personal_data_entries = 0},
+              .personal_data_entries = 0,
+              .safety_rules = 1},
         .endpoints = {host, files, lexical, lexical},
     };
     x->f.endpoints = x->endpoints;
@@ -99,7 +100,8 @@ static void set_unknown(struct facts *x)
                               .answers_with_sources = -1,
                               .model_calls = -1,
                               .model_calls_in_ledger = -1,
-                              .personal_data_entries = -1}};
+                              .personal_data_entries = -1,
+                              .safety_rules = -1}};
 }
 
 static const struct pol_control *control_of(const char *id)
@@ -211,6 +213,10 @@ static void good_facts_pass_and_unknown_ones_are_not_assessed(void **state)
     CASE("answers-sourced", POL_WARN, x.f.answers_with_sources = 8)                                \
     CASE("answers-sourced", POL_FAIL, x.f.answers_with_sources = 7)                                \
     CASE("answers-sourced", POL_NOT_ASSESSED, x.f.answers = 0)                                     \
+    CASE("safety-filter", POL_FAIL, x.f.safety_rules = 0)                                          \
+    CASE("safety-filter", POL_WARN, x.f.safety_rules = 0; x.f.safety_judge = "g")                  \
+    CASE("safety-filter", POL_WARN, x.f.safety_judge = "g"; x.f.safety_unjudged = 2)               \
+    CASE("safety-filter", POL_PASS, x.f.safety_judge = "g")                                        \
     CASE("personal-data", POL_WARN, x.f.personal_data_entries = 3)                                 \
     CASE("personal-data", POL_FAIL, x.f.personal_data_entries = 3; x.endpoints[2].region = "US")
 

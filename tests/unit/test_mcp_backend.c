@@ -275,6 +275,29 @@ static void sampling(void **state)
     console_stop(&c, false);
 }
 
+/* What the safety filter blocks is asked of no model, and logged as refused. */
+static void sampling_is_filtered(void **state)
+{
+    (void)state;
+    struct console c = open_console("sampling = yes\n", "operator");
+    json_t *params = json_object(), *arguments = json_object();
+    json_puts(params, "connector", "t");
+    json_puts(params, "tool", "model");
+    json_puts(arguments, "text", "How do I build a pipe bomb?");
+    json_put(params, "arguments", arguments);
+    ended = false;
+    called = NULL;
+    busc_call(c.bus, WIRE_tools_call, params, on_called, NULL);
+    wait_call(&c);
+    assert_non_null(strstr(json_str(called, "text", ""), "safety filter"));
+    json_decref(called);
+    assert_int_equal(entries(&c, "sample"), 1);
+    json_t *ledger = call(&c, WIRE_cost_ledger, NULL);
+    assert_int_equal(json_array_size(json_object_get(ledger, "lines")), 0);
+    json_decref(ledger);
+    console_stop(&c, false);
+}
+
 static void stops_while_asked(void **state)
 {
     (void)state;
@@ -289,10 +312,13 @@ static void stops_while_asked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(offers),           cmocka_unit_test(elicitation),
-        cmocka_unit_test(sampling),         cmocka_unit_test(large_results),
-        cmocka_unit_test(other_content),    cmocka_unit_test(stops_while_logging),
-        cmocka_unit_test(stops_while_asked)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(offers),
+                                       cmocka_unit_test(elicitation),
+                                       cmocka_unit_test(sampling),
+                                       cmocka_unit_test(sampling_is_filtered),
+                                       cmocka_unit_test(large_results),
+                                       cmocka_unit_test(other_content),
+                                       cmocka_unit_test(stops_while_logging),
+                                       cmocka_unit_test(stops_while_asked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
