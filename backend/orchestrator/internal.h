@@ -15,7 +15,7 @@ enum {
     ORCH_PASSAGES = 8, /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
     ORCH_RETRIEVALS = 4,
-    ORCH_TRACES = 8, /* under way at once */
+    ORCH_TRACES = 32, /* under way at once; what models take in is for their queues to say */
     ORCH_PARENTS = 64,
     ORCH_SOURCE_BYTES = 16384, /* of one source's text that models and the trace get */
     ORCH_MAX_QUESTION = 16384

@@ -75,6 +75,11 @@ static inline void mock_text(struct conn *c, const struct buf *hostile)
             if (strcmp(name, mock_texts[i].name) == 0)
                 buf_adds(&c->text, mock_texts[i].text);
     }
+    size_t once = c->text.len;
+    for (int64_t i = 1; i < c->plan.repeat && once; i++) {
+        buf_reserve(&c->text, once);
+        buf_add(&c->text, c->text.data, once);
+    }
 }
 
 /* The next token of the text, or *len 0 at its end. */

@@ -20,6 +20,7 @@
     X(tokens, 0, "so many tokens instead of a text") \
     X(token_bytes, 0, "bytes of each of them; 0: a short word") \
     X(piece, 0, "characters of a text that make a token; 0: the text's own pieces") \
+    X(repeat, 1, "the text so many times") \
     X(forever, 0, "tokens without an end") \
     X(pause_at, -1, "after so many tokens a pause") \
     X(pause, 0, "of so many ms") \
