@@ -161,6 +161,7 @@ static enum err open_log(struct backend *b, struct error *e)
         .entries = conf_int(b->conf, "evidence", "", "checkpoint_entries"),
         .seconds = conf_int(b->conf, "evidence", "", "checkpoint_seconds")};
     prov_sign(b->prov, &signing);
+    prov_set_telemetry(b->prov, b->tel);
     prov_rotate_resume(b->prov);
     return ERR_OK;
 }
@@ -327,7 +328,6 @@ static void free_rooms(struct backend *b)
     cost_free(b->cost);
     bus_free(b->bus);
     backend__observe_free(b);
-    tel_free(b->tel);
     backend__daily_free(b);
     backend__exports_free(b);
     loop_free(b->loop);
@@ -343,6 +343,7 @@ static void free_rooms(struct backend *b)
     free(b->last_status);
     json_decref(b->last_score);
     json_decref(b->verify_report);
+    tel_free(b->tel); /* requests that rooms held until now had spans */
 }
 
 static void release(struct backend *b)
@@ -371,6 +372,7 @@ static void *run(void *arg)
     b->tel = tel_new();
     b->bus = bus_new(l, b->address, backend__handlers, b, b->max_role, "", &e);
     BUG_IF(!b->bus);
+    bus_set_telemetry(b->bus, b->tel);
     loop_post(l, start, b);
     loop_run(l);
     free_rooms(b);

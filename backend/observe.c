@@ -25,7 +25,7 @@ struct observe {
     struct otlp *otlp;
     struct error listen_error;
     struct loop_timer *lag;
-    uint64_t lag_due_ms;
+    uint64_t lag_due_ns;
     int64_t spent; /* the last line of the ledger that was counted */
     struct {
         char currency[8];
@@ -171,6 +171,7 @@ static void collect(void *arg)
     collect_connectors(b);
     collect_log(b);
     collect_safety(b);
+    bus_collect(b->bus);
     w->spent = cost_since(b->cost, w->spent, count_spent, w);
 }
 
@@ -178,10 +179,10 @@ static void collect(void *arg)
 static void on_lag(void *arg)
 {
     struct observe *w = arg;
-    uint64_t now = clock_mono_ms();
-    uint64_t late = now > w->lag_due_ms ? now - w->lag_due_ms : 0;
-    tel_observe(w->backend->tel, TEL_loop_lag, (double)late / 1000, TEL_NO_LABELS);
-    w->lag_due_ms = now + LAG_MS;
+    uint64_t now = clock_mono_ns();
+    uint64_t late = now > w->lag_due_ns ? now - w->lag_due_ns : 0;
+    tel_observe(w->backend->tel, TEL_loop_lag, (double)late / 1e9, TEL_NO_LABELS);
+    w->lag_due_ns = now + LAG_MS * UINT64_C(1000000);
     loop_timer_start(w->lag, LAG_MS, 0);
 }
 
@@ -415,7 +416,7 @@ enum err backend__observe_start(struct backend *b, struct error *e)
     if (!w->server && !w->otlp)
         return ERR_OK;
     w->lag = loop_timer_new(b->loop, on_lag, w);
-    w->lag_due_ms = clock_mono_ms() + LAG_MS;
+    w->lag_due_ns = clock_mono_ns() + LAG_MS * UINT64_C(1000000);
     loop_timer_start(w->lag, LAG_MS, 0);
     return ERR_OK;
 }

@@ -90,6 +90,7 @@ static void slot_send(struct bus__slot *s, const json_t *id, const char *text)
 
 static void call_free(struct bus_call *c)
 {
+    tel_span_end(c->span);
     bus__request_release(&c->request);
     free(c);
 }
@@ -100,13 +101,30 @@ static void call_detach(struct bus_call *c)
     TAILQ_REMOVE(c->in_waiting ? &c->bus->waiting : &c->bus->calls, c, link);
 }
 
+/* What is told of a request when it is answered. */
+static void call_count(struct bus_call *c)
+{
+    struct tel *t = c->bus->tel;
+    bool known = c->request.method != WIRE_COUNT;
+    const char *method = known ? wire_row(c->request.method)->name : "unknown";
+    const char *failed = c->failed ? err_name(c->failed) : "";
+    tel_add(t, TEL_bus_requests, 1, TEL_LABELS(method, failed));
+    if (c->request.method != WIRE_events_next)
+        tel_observe(t, TEL_bus_duration, (double)(clock_mono_ns() - c->came_ns) / 1e9,
+                    TEL_LABELS(method));
+    if (c->failed)
+        tel_span_fail(c->span, failed);
+}
+
 void bus__call_end(struct bus_call *c, const char *text)
 {
     struct bus__key *key = c->key;
     struct bus__session *owner = c->owner;
     struct bus_call *repeats = NULL;
-    if (c->bus)
+    if (c->bus) {
+        call_count(c);
         call_detach(c);
+    }
     if (c->bus && key) {
         repeats = key->repeats;
         key->repeats = NULL;
@@ -126,6 +144,7 @@ void bus__call_end(struct bus_call *c, const char *text)
 static void call_fail(struct bus_call *c, int code, const struct error *e)
 {
     struct buf text = {0};
+    c->failed = e->code;
     bus__write_error(&text, code, e);
     bus__call_end(c, text.data);
     buf_release(&text);
@@ -261,6 +280,22 @@ static bool claim_key(struct bus_call *c, struct bus__session *s)
     return false;
 }
 
+/* Its span is the current one while its handler runs; the call may be gone behind that. */
+static void handle(struct bus_call *c)
+{
+    struct bus *b = c->bus;
+    const struct wire_row *row = wire_row(c->request.method);
+    if (row->mutates || *c->request.parent.trace_id) {
+        c->span = tel_span_begin(b->tel, &c->request.parent, TEL_SERVER, "%s", row->name);
+        tel_span_text(c->span, "rpc.system.name", "jsonrpc");
+        tel_span_text(c->span, "rpc.method", row->name);
+        tel_span_text(c->span, "mcp_console.role", bus_role_name(c->session.role));
+    }
+    struct tel_context before = tel_enter(b->tel, tel_span_context(c->span));
+    b->handlers[c->request.method](c, b->arg);
+    tel_enter(b->tel, &before);
+}
+
 static void dispatch(struct bus_call *c)
 {
     struct bus *b = c->bus;
@@ -290,7 +325,7 @@ static void dispatch(struct bus_call *c)
         if (c->request.method == WIRE_events_next)
             bus__events_next(c);
         else if (b->handlers[c->request.method])
-            b->handlers[c->request.method](c, b->arg);
+            handle(c);
         else
             refuse(c, ERR_UNSUPPORTED, "this backend does not offer the method");
     }
@@ -302,6 +337,7 @@ static void receive(struct bus__slot *s, nng_msg *m)
     struct bus_call *c = xcalloc(1, sizeof *c);
     c->bus = b;
     c->slot = s;
+    c->came_ns = clock_mono_ns();
     s->state = SLOT_HELD;
     TAILQ_INSERT_TAIL(&b->calls, c, link);
     bool fine = bus__parse(nng_msg_body(m), nng_msg_len(m), &c->request);
@@ -394,6 +430,21 @@ void bus_set_environment(struct bus *b, const char *environment, enum bus_role m
     b->max_role = max_role;
 }
 
+void bus_set_telemetry(struct bus *b, struct tel *t)
+{
+    b->tel = t;
+}
+
+void bus_collect(struct bus *b)
+{
+    size_t held = 0;
+    struct bus_call *c;
+    TAILQ_FOREACH(c, &b->calls, link) held++;
+    TAILQ_FOREACH(c, &b->waiting, link) held++;
+    tel_set(b->tel, TEL_bus_sessions, (double)b->session_count, TEL_NO_LABELS);
+    tel_set(b->tel, TEL_bus_waiting, (double)held, TEL_NO_LABELS);
+}
+
 void bus_set_level(struct bus *b, enum bus_level max_level)
 {
     b->max_level = max_level;
@@ -421,10 +472,14 @@ void bus_close(struct bus *b)
     struct buf text = {0};
     err_set(&e, ERR_CLOSED, "the backend stops");
     bus__write_error(&text, bus__rpc_code(e.code), &e);
-    for (struct bus_call *c; (c = TAILQ_FIRST(&b->waiting));)
+    for (struct bus_call *c; (c = TAILQ_FIRST(&b->waiting));) {
+        c->failed = e.code;
         bus__call_end(c, text.data);
-    for (struct bus_call *c; (c = TAILQ_FIRST(&b->events.polls));)
+    }
+    for (struct bus_call *c; (c = TAILQ_FIRST(&b->events.polls));) {
+        c->failed = e.code;
         bus__call_end(c, text.data);
+    }
     struct bus_call *c;
     TAILQ_FOREACH(c, &b->calls, link) /* their handlers hold them: they only lose their slots */
     if (c->slot) {

@@ -1,8 +1,8 @@
 /* The bus, server side: JSON-RPC 2.0 over nng REP with contexts; sessions, roles, events.
  *
  * A request: {"jsonrpc": "2.0", "id": n, "method": m, "params": {..., "_meta": {"session": s,
- * "idempotency_key": k}}}. Errors: {"code", "message", "data": {"name", "detail", "hint"}}; code is
- * JSON-RPC's own (-32700, -32600, -32601, -32602) or -32000 - enum err.
+ * "idempotency_key": k, "traceparent": t}}}. Errors: {"code", "message", "data": {"name", "detail",
+ * "hint"}}; code is JSON-RPC's own (-32700, -32600, -32601, -32602) or -32000 - enum err.
  *
  * Invariants
  * B1 Every request gets exactly one reply, or the connection ends.
@@ -57,6 +57,12 @@ struct bus *bus_new(struct loop *l, const char *address, bus_handler *const *han
  */
 void bus_ready(struct bus *b, const struct error *e);
 void bus_set_environment(struct bus *b, const char *environment, enum bus_role max_role);
+/* Where requests are counted and their spans begin (backend/telemetry); borrowed, NULL: nowhere. A
+ * request that changes something, or that names a trace in _meta.traceparent, has a span, which is
+ * the current one while its handler is called. */
+struct tel;
+void bus_set_telemetry(struct bus *b, struct tel *t);
+void bus_collect(struct bus *b);                             /* sets the gauges of the bus */
 void bus_set_level(struct bus *b, enum bus_level max_level); /* no session gets more; first: READ */
 /* Answers every waiting request with CLOSED; does not block. */
 void bus_close(struct bus *b);

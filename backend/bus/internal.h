@@ -4,6 +4,7 @@
 
 #include "backend/base/buf.h"
 #include "backend/bus/bus.h"
+#include "backend/telemetry/telemetry.h"
 #include <nng/nng.h>
 #include <pthread.h>
 #include <sys/queue.h>
@@ -30,6 +31,7 @@ struct bus__request {
     json_t *params; /* an object without _meta; NULL on failure */
     char session[33];
     char key[BUS_MAX_KEY + 1]; /* "": none */
+    struct tel_context parent; /* of its span; all zero: none */
     int code;                  /* of JSON-RPC, 0: fine */
     struct error error;
 };
@@ -111,6 +113,9 @@ struct bus_call {
     bool in_waiting, in_polls;
     struct bus__request request;
     struct bus_session session;
+    uint64_t came_ns;
+    enum err failed; /* what it is answered with */
+    struct tel_span *span;
     struct bus__session *owner; /* with key: the session that remembers it */
     struct bus__key *key;       /* this call is the first one with it, or NULL */
     struct bus_call *next_repeat;
@@ -129,6 +134,7 @@ struct bus {
     enum bus_role max_role;
     enum bus_level max_level;
     char *environment;
+    struct tel *tel; /* or NULL */
     bool ready, closed, freed;
     struct error failed; /* why starting failed */
     struct bus__sessions sessions;

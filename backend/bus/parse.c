@@ -35,6 +35,8 @@ static bool read_meta(struct bus__request *r, json_t *params)
     if (key && !copy_text(key, r->key, sizeof r->key))
         return refuse(r, RPC_PARAMS, ERR_INVALID,
                       "_meta.idempotency_key is not a text of 1 to 128 bytes");
+    /* one that cannot be read begins a new trace (W3C Trace Context, section 4.3) */
+    tel_traceparent_read(json_str(meta, "traceparent", NULL), &r->parent);
     json_object_del(params, "_meta");
     return true;
 }

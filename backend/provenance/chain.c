@@ -19,6 +19,7 @@
 #include "backend/base/text.h"
 #include "backend/provenance/proof.h"
 #include "backend/provenance/tamper.h"
+#include "backend/telemetry/telemetry.h"
 
 #include "backend/base/clock.h"
 #include <stdio.h>
@@ -50,6 +51,9 @@ struct prov__record { /* an entry on its way; owned by the store's queue until i
     void *arg;
     store_op *also;
     void *also_arg;
+    struct tel *tel; /* where it is counted, or NULL */
+    struct tel_span *span;
+    uint64_t began_ns;
 };
 
 struct prov__notice {
@@ -80,6 +84,11 @@ static void notify(void *arg)
     p->notice = NULL;
     for (int i = 0; i < p->changes; i++)
         p->change[i].fn(p->change[i].arg);
+}
+
+void prov_set_telemetry(struct prov *p, struct tel *t)
+{
+    p->tel = t;
 }
 
 /* Many entries become durable at once: one call for all of them. */
@@ -275,12 +284,25 @@ static void cursor_release(struct prov__cursor *c)
         free(c);
 }
 
+static void count(const struct prov__record *r, const struct error *e)
+{
+    const char *failed = e->code != ERR_OK ? err_name(e->code) : "";
+    tel_add(r->tel, TEL_log_appends, 1, TEL_LABELS(r->type, failed));
+    if (e->code == ERR_OK)
+        tel_observe(r->tel, TEL_log_append, (double)(clock_mono_ns() - r->began_ns) / 1e9,
+                    TEL_NO_LABELS);
+    else
+        tel_span_fail(r->span, failed);
+    tel_span_end(r->span);
+}
+
 static void written(void *arg, const struct error *result)
 {
     struct prov__record *r = arg;
     struct error e = *result;
     if (r->prov)
         settle(r->prov, r, &e);
+    count(r, &e);
     if (r->done)
         r->done(r->arg, r->seq, &e);
     buf_release(&r->entry);
@@ -422,7 +444,14 @@ static void submit(struct prov *p, struct prov__record *r)
         r->nodes = xrealloc(r->nodes, ((size_t)r->node_count + 1) * sizeof *r->nodes);
         r->nodes[r->node_count++] = nodes[i];
     }
+    struct tel_context current = tel_current(p->tel);
     r->prov = p;
+    r->tel = p->tel;
+    r->began_ns = clock_mono_ns();
+    if (*current.trace_id) {
+        r->span = tel_span_begin(p->tel, &current, TEL_INTERNAL, "append %s", r->type);
+        tel_span_int(r->span, "mcp_console.log.entry", r->seq);
+    }
     r->generation = p->generation;
     r->next = NULL;
     *p->flying_end = r;

@@ -164,6 +164,7 @@ struct prov {
     json_t *found; /* problems that no verification found, but this run of the console; or NULL */
     struct prov__notice *opening; /* a posted prov__begin, or NULL */
     prov_scrub *scrub;            /* NULL: none */
+    struct tel *tel;              /* or NULL */
     struct prov__notice *notice;  /* a posted call of the change callbacks, or NULL */
     struct prov__orphan *orphans; /* sessions found unsealed, being hashed on a worker */
     struct prov_verify *runs;

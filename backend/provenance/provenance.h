@@ -177,6 +177,10 @@ struct prov_state {
     int64_t checked_at; /* real ms, 0 never */
 };
 void prov_state(const struct prov *p, struct prov_state *out);
+/* Where appends are counted; what is appended while a span is current is a span below it. Borrowed,
+ * must outlive the log and the store's last write; NULL: nowhere. */
+struct tel;
+void prov_set_telemetry(struct prov *p, struct tel *t);
 /* Entries submitted and not yet durable, and a checkpoint that is being made. */
 size_t prov_pending(const struct prov *p);
 /* Called on the loop whenever size or state changed. */
