@@ -220,6 +220,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;
     gw_set_vault(b->gw, b->vault);
+    gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
     struct conn_setup connectors = {.loop = b->loop,
                                     .conf = b->conf,
                                     .vault = b->vault,

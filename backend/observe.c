@@ -172,6 +172,7 @@ static void collect(void *arg)
     collect_log(b);
     collect_safety(b);
     bus_collect(b->bus);
+    gw_collect(b->gw);
     w->spent = cost_since(b->cost, w->spent, count_spent, w);
 }
 

@@ -109,7 +109,7 @@ static size_t under_way(const struct gw_call *c)
 }
 
 /* Takes a try that is over into the call's account. */
-static void account(struct gw_call *c, const struct gw__try *t, const char *outcome, enum err code)
+static void account(struct gw_call *c, struct gw__try *t, const char *outcome, enum err code)
 {
     BUG_IF(c->spent.count == GW_ATTEMPTS);
     struct gw_attempt *a = &c->spent.at[c->spent.count++];
@@ -129,6 +129,7 @@ static void account(struct gw_call *c, const struct gw__try *t, const char *outc
         if (c->tries[i] == t)
             c->tries[i] = NULL;
     gw__lane_ended(t->m, t, outcome, code);
+    gw__told_end(t, a);
     if (t->admitted && c->g->admission.settle)
         c->g->admission.settle(c->g->admission_arg, t->ticket, a);
     gw__lane_leave(c->g, t->m);

@@ -78,7 +78,7 @@ struct gw_request { /* everything is copied by gw_start */
     int64_t max_output_tokens;
     uint64_t connect_ms, first_token_ms, silence_ms,
         total_ms;            /* 0: the defaults 3 s, 15 s, 10 s, 60 s */
-    const char *traceparent; /* W3C, or NULL */
+    const char *traceparent; /* W3C: the span that this is part of, or NULL */
     enum gw_tag tag;
     const char *session, *project, *trace_id; /* whom the cost belongs to, or NULL */
     const char *regions; /* ISO 3166 with spaces between: where the data may go; NULL: anywhere */
@@ -147,6 +147,11 @@ struct gw *gw_new(struct loop *l, const struct conf *conf, struct error *e);
 /* Whose secrets a model's key may name; borrowed, NULL: none. */
 void gw_set_vault(struct gw *g, struct vault *v);
 void gw_set_admission(struct gw *g, const struct gw_admission *a, void *arg);
+/* Where tries are counted, and their spans begin; borrowed, NULL: nowhere. upstream: model APIs are
+ * told the span by a traceparent. */
+struct tel;
+void gw_set_telemetry(struct gw *g, struct tel *t, bool upstream);
+void gw_collect(struct gw *g); /* sets the gauges of models */
 void gw_free(struct gw *g);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);

@@ -80,6 +80,8 @@ struct gw {
     void *admission_arg;
     size_t load;                /* tries under way and calls that wait, of all models */
     size_t watermark, coalesce; /* above so much load, deltas come so many tokens at a time */
+    struct tel *tel; /* or NULL */
+    bool tells_upstream;
 };
 
 /* One exchange with one model's API (try.c). */
@@ -94,6 +96,7 @@ struct gw__try {
     uint64_t first, last; /* event that shows life, also one that brings no text */
     uint64_t spoke;       /* first text */
     struct loop_timer *limit;
+    struct tel_span *span; /* or NULL */
     /* as reported; -1: not reported */
     int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
     json_t *raw_usage;     /* the provider's own, or NULL */
@@ -122,6 +125,13 @@ bool gw__delta(struct gw__try *t, const char *text, size_t len);
 bool gw__reasoning(struct gw__try *t, const char *text, size_t len);
 /* Ends the try. reason NULL: "stop", or "error" when *e is one. */
 void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
+
+/* told.c: what is told of a try. begin before its ops->start, end once with what it came to. */
+void gw__told_begin(struct gw__try *t);
+void gw__told_end(struct gw__try *t, const struct gw_attempt *a);
+void gw__told_unstarted(struct gw__try *t, enum err code);
+/* The header for its upstream, which the caller frees; NULL: none. */
+char *gw__told_header(const struct gw__try *t);
 
 /* try.c, for call.c. NULL with *e: nothing was started. left_ms: of the call's time. */
 struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsigned key,

@@ -6,6 +6,7 @@
  * 3 One timer per try watches the nearest of: total, first token, silence since the last event. */
 #include "backend/base/clock.h"
 #include "backend/gateway/internal.h"
+#include "backend/telemetry/telemetry.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,7 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
     if (t->over)
         return;
     struct error copy = *e;
+    tel_span_list(t->span, "gen_ai.response.finish_reasons", reason);
     gw__enter(t);
     end(t);
     gw__call_ended(t->call, t, &copy, reason ? reason : copy.code ? "error" : "stop");
@@ -218,7 +220,9 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
                           .key = key};
     set_limits(t, left_ms);
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
+    gw__told_begin(t);
     if (m->ops->start(t, e) != ERR_OK) {
+        gw__told_unstarted(t, e->code);
         release(t);
         return NULL;
     }

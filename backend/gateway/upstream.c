@@ -193,8 +193,8 @@ enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect
             goto out;
         headers[n++] = bearer;
     }
-    if (t->r->traceparent)
-        headers[n++] = trace = xasprintf("traceparent: %s", t->r->traceparent);
+    if ((trace = gw__told_header(t)))
+        headers[n++] = trace;
     size_t len = strlen(t->m->pub.url);
     while (len && t->m->pub.url[len - 1] == '/')
         len--;

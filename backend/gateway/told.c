@@ -1,0 +1,143 @@
+/* What is told of a try: its span, with OpenTelemetry's GenAI attributes, and its counts. */
+#include "backend/gateway/internal.h"
+#include "backend/telemetry/telemetry.h"
+#include <stdlib.h>
+#include <string.h>
+
+void gw_set_telemetry(struct gw *g, struct tel *t, bool upstream)
+{
+    g->tel = t;
+    g->tells_upstream = upstream;
+}
+
+/* Host and port of an http address, for server.address and server.port. */
+static void tell_server(struct tel_span *s, const char *url)
+{
+    const char *at = strstr(url, "://");
+    if (!at)
+        return;
+    at += 3;
+    size_t len = *at == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":/?#");
+    char *host = xstrndup(at, len);
+    long port = at[len] == ':'                     ? strtol(at + len + 1, NULL, 10)
+                : strncmp(url, "https://", 8) == 0 ? 443
+                                                   : 80;
+    tel_span_text(s, "server.address", host);
+    tel_span_int(s, "server.port", port);
+    free(host);
+}
+
+void gw__told_begin(struct gw__try *t)
+{
+    const struct gw_model *m = &t->m->pub;
+    const char *name = *m->model ? m->model : m->name;
+    struct tel_context parent;
+    tel_traceparent_read(t->r->traceparent, &parent);
+    parent.remote = false; /* it is of this process */
+    t->span =
+        tel_span_begin(t->g->tel, &parent, m->builtin ? TEL_INTERNAL : TEL_CLIENT, "chat %s", name);
+    tel_span_text(t->span, "gen_ai.operation.name", "chat");
+    tel_span_text(t->span, "gen_ai.provider.name", m->provider);
+    tel_span_text(t->span, "gen_ai.request.model", name);
+    if (t->r->max_output_tokens > 0)
+        tel_span_int(t->span, "gen_ai.request.max_tokens", t->r->max_output_tokens);
+    tel_span_flag(t->span, "gen_ai.request.stream", true);
+    tel_span_text(t->span, "mcp_console.model", m->name);
+    if (!m->builtin)
+        tell_server(t->span, m->url);
+}
+
+char *gw__told_header(const struct gw__try *t)
+{
+    char text[TEL_TRACEPARENT];
+    const struct tel_context *c = tel_span_context(t->span);
+    if (!c) /* nobody looks here, but the caller's own trace goes on */
+        return t->r->traceparent ? xasprintf("traceparent: %s", t->r->traceparent) : NULL;
+    if (!t->g->tells_upstream)
+        return NULL;
+    tel_traceparent(c, text);
+    return xasprintf("traceparent: %s", text);
+}
+
+static void count_tokens(struct tel *t, const struct gw_model *m, const char *name,
+                         const struct gw_usage *u)
+{
+    const struct {
+        const char *direction;
+        int64_t tokens;
+    } both[] = {{"input", u->input_tokens}, {"output", u->output_tokens}};
+    for (size_t i = 0; i < 2; i++) {
+        double n = (double)both[i].tokens;
+        tel_add(t, TEL_model_tokens, n, TEL_LABELS(m->name, both[i].direction));
+        if (u->estimated)
+            tel_add(t, TEL_model_estimated, n, TEL_LABELS(m->name, both[i].direction));
+        else
+            tel_observe(t, TEL_gen_ai_tokens, n,
+                        TEL_LABELS("chat", m->provider, name, both[i].direction));
+    }
+    if (u->cached_tokens > 0)
+        tel_add(t, TEL_model_cached, (double)u->cached_tokens, TEL_LABELS(m->name));
+    if (u->reasoning_tokens > 0)
+        tel_add(t, TEL_model_reasoning, (double)u->reasoning_tokens, TEL_LABELS(m->name));
+}
+
+static void tell_usage(struct tel_span *s, const struct gw_usage *u)
+{
+    tel_span_int(s, "gen_ai.usage.input_tokens", u->input_tokens);
+    tel_span_int(s, "gen_ai.usage.output_tokens", u->output_tokens);
+    if (u->cached_tokens > 0)
+        tel_span_int(s, "gen_ai.usage.cache_read.input_tokens", u->cached_tokens);
+    if (u->cache_write_tokens > 0)
+        tel_span_int(s, "gen_ai.usage.cache_creation.input_tokens", u->cache_write_tokens);
+    if (u->reasoning_tokens > 0)
+        tel_span_int(s, "gen_ai.usage.reasoning.output_tokens", u->reasoning_tokens);
+    if (u->estimated)
+        tel_span_flag(s, "mcp_console.usage.estimated", true);
+}
+
+void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
+{
+    const struct gw_model *m = a->model;
+    const char *name = *m->model ? m->model : m->name;
+    const char *failed = a->code ? err_name(a->code) : "";
+    struct tel *tel = t->g->tel;
+    tel_add(tel, TEL_model_calls, 1, TEL_LABELS(m->name, a->outcome));
+    tel_observe(tel, TEL_gen_ai_duration, (double)a->elapsed_ms / 1000,
+                TEL_LABELS("chat", m->provider, name, failed));
+    if (a->first_token_ms >= 0)
+        tel_observe(tel, TEL_gen_ai_first, (double)a->first_token_ms / 1000,
+                    TEL_LABELS("chat", m->provider, name));
+    count_tokens(tel, m, name, &a->usage);
+    tell_usage(t->span, &a->usage);
+    if (a->first_token_ms >= 0)
+        tel_span_num(t->span, "gen_ai.response.time_to_first_chunk",
+                     (double)a->first_token_ms / 1000);
+    if (a->http_status)
+        tel_span_int(t->span, "http.response.status_code", a->http_status);
+    tel_span_text(t->span, "mcp_console.outcome", a->outcome);
+    tel_span_int(t->span, "mcp_console.queued_ms", a->queued_ms);
+    if (a->code)
+        tel_span_fail(t->span, failed);
+    tel_span_end(t->span);
+    t->span = NULL;
+}
+
+void gw__told_unstarted(struct gw__try *t, enum err code)
+{
+    tel_add(t->g->tel, TEL_model_calls, 1, TEL_LABELS(t->m->pub.name, "error"));
+    tel_span_fail(t->span, err_name(code));
+    tel_span_end(t->span);
+    t->span = NULL;
+}
+
+void gw_collect(struct gw *g)
+{
+    tel_clear(g->tel, TEL_model_running);
+    for (size_t i = 0; i < g->count; i++) {
+        size_t running = 0;
+        for (const struct gw_call *c = g->calls; c; c = c->next)
+            for (size_t k = 0; k < GW__TRIES; k++)
+                running += c->tries[k] && c->tries[k]->m == g->models[i];
+        tel_set(g->tel, TEL_model_running, (double)running, TEL_LABELS(g->models[i]->pub.name));
+    }
+}
