@@ -228,7 +228,10 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                     .changed = on_conn_changed,
                                     .told = backend__conn_told,
                                     .arg = b,
-                                    .host = &backend__mcp_host};
+                                    .host = &backend__mcp_host,
+                                    .tel = b->tel,
+                                    .tells_peers =
+                                        conf_flag(b->conf, "telemetry", "", "traceparent")};
     if (!(b->conn = conn_new(&connectors, e)))
         return e->code;
     backend__add_selftools(b);
@@ -241,6 +244,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
                                .gw = b->gw,
                                .conn = b->conn,
                                .cost = b->cost,
+                               .tel = b->tel,
                                .plans = b->plans};
     if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
         return e->code;

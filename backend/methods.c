@@ -699,7 +699,8 @@ static void hand_call_logged(void *arg, int64_t seq, const struct error *e)
     struct hand_call *h = arg;
     struct error why = *e;
     h->call_entry = seq;
-    static const struct conn_call_options options = {.limit_ms = 30000, .max_ms = 300000};
+    const struct conn_call_options options = {
+        .limit_ms = 30000, .max_ms = 300000, .parent = bus_context(h->call)};
     if (h->backend->stopping) /* the connectors may be gone already */
         err_set(&why, ERR_CLOSED, "the console is stopping");
     if (why.code == ERR_OK && conn_call(h->backend->conn, h->connector, h->tool, h->arguments,

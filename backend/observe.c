@@ -173,6 +173,7 @@ static void collect(void *arg)
     collect_safety(b);
     bus_collect(b->bus);
     gw_collect(b->gw);
+    tel_set(b->tel, TEL_copilot_running, (double)orch_running(b->orch), TEL_NO_LABELS);
     w->spent = cost_since(b->cost, w->spent, count_spent, w);
 }
 

@@ -182,6 +182,11 @@ const json_t *bus_params(const struct bus_call *c)
     return c->request.params;
 }
 
+const struct tel_context *bus_context(const struct bus_call *c)
+{
+    return tel_span_context(c->span);
+}
+
 const struct bus_session *bus_session(const struct bus_call *c)
 {
     return &c->session;

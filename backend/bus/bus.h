@@ -61,6 +61,8 @@ void bus_set_environment(struct bus *b, const char *environment, enum bus_role m
  * request that changes something, or that names a trace in _meta.traceparent, has a span, which is
  * the current one while its handler is called. */
 struct tel;
+struct tel_context;
+const struct tel_context *bus_context(const struct bus_call *c); /* of its span; NULL: none */
 void bus_set_telemetry(struct bus *b, struct tel *t);
 void bus_collect(struct bus *b);                             /* sets the gauges of the bus */
 void bus_set_level(struct bus *b, enum bus_level max_level); /* no session gets more; first: READ */

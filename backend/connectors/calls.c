@@ -22,6 +22,7 @@ static void unlink_call(struct conn_call *call)
 
 static void free_call(struct conn_call *call)
 {
+    tel_span_end(call->span);
     free(call->tool);
     loop_timer_free(call->timer);
     free((char *)call->options.idempotency);
@@ -66,11 +67,25 @@ static void remember(const struct conn_call *call)
     snprintf(p->error, sizeof p->error, "%s", error);
 }
 
+/* What is told of a call that is over; failed "": it did what it should. */
+static void tell(struct conn_call *call, const char *failed)
+{
+    struct tel *t = conn__tel(call->conn);
+    double took = (double)(clock_mono_ns() - call->started_ns) / 1e9;
+    tel_add(t, TEL_connector_calls, 1, TEL_LABELS(call->conn->name, failed));
+    tel_observe(t, TEL_gen_ai_tool, took, TEL_LABELS(call->tool, failed));
+    if (*failed)
+        tel_span_fail(call->span, failed);
+    tel_span_end(call->span);
+    call->span = NULL;
+}
+
 static void end_call(struct conn_call *call)
 {
     struct conn *c = call->conn;
     call->ended = true;
     call->elapsed_us = (int64_t)((clock_mono_ns() - call->started_ns) / 1000);
+    tell(call, call->error.code ? err_name(call->error.code) : call->is_error ? "tool_error" : "");
     if (call->error.code == ERR_OK) {
         tel_record(&c->calls, (double)call->elapsed_us / 1000.0);
         c->last_success_at = clock_real_ms();
@@ -146,6 +161,20 @@ const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool out
 const struct conn_call_options *conn__call_options(const struct conn_call *call)
 {
     return &call->options;
+}
+
+struct tel_span *conn__call_span(const struct conn_call *call)
+{
+    return call->span;
+}
+
+bool conn__call_traceparent(const struct conn_call *call, char out[TEL_TRACEPARENT])
+{
+    const struct tel_context *context = tel_span_context(call->span);
+    if (!context || !conn__tells_peers(call->conn))
+        return false;
+    tel_traceparent(context, out);
+    return true;
 }
 
 void conn__call_progress(struct conn_call *call, double progress, double total, const char *message)
@@ -250,6 +279,26 @@ static struct conn *stand_in(const struct conn *c, const char *tool, const json_
     return may_call(other, tool, arguments, CONN_READ, &none) == ERR_OK ? other : NULL;
 }
 
+/* The span of a call; what is answered in this process is no other system. */
+static struct tel_span *span_of(const struct conn_call *call, const struct tel_context *parent)
+{
+    struct tel *t = conn__tel(call->conn);
+    struct tel_context current = tel_current(t);
+    const char *kind = call->conn->ops->kind;
+    bool here = strcmp(kind, "host") == 0 || strcmp(kind, "native") == 0;
+    struct tel_span *s =
+        tel_span_begin(t, parent ? parent : &current, here ? TEL_INTERNAL : TEL_CLIENT,
+                       "execute_tool %s", call->tool);
+    tel_span_text(s, "gen_ai.operation.name", "execute_tool");
+    tel_span_text(s, "gen_ai.tool.name", call->tool);
+    tel_span_text(s, "gen_ai.tool.type", "extension");
+    tel_span_text(s, "mcp_console.connector", call->conn->name);
+    tel_span_text(s, "mcp_console.connector.kind", kind);
+    if (call->acts)
+        tel_span_flag(s, "mcp_console.acts", true);
+    return s;
+}
+
 static struct conn_call *make_call(struct conn *c, const char *tool,
                                    const struct conn_call_options *o, conn_done *done, void *arg)
 {
@@ -257,6 +306,7 @@ static struct conn_call *make_call(struct conn *c, const char *tool,
     call->conn = c;
     call->options = *o;
     call->options.idempotency = xstrdup_or_null(o->idempotency);
+    call->options.parent = NULL;
     call->tool = xstrdup(tool);
     call->acts = conn__tool_find(c, tool)->level != CONN_READ;
     call->limit_ms = o->limit_ms && o->limit_ms < c->timeout_ms ? o->limit_ms : c->timeout_ms;
@@ -264,6 +314,7 @@ static struct conn_call *make_call(struct conn *c, const char *tool,
     call->arg = arg;
     call->started_ns = clock_mono_ns();
     call->timer = loop_timer_new(c->registry->loop, on_timer, call);
+    call->span = span_of(call, o->parent);
     call->probe = breaker_begin(&c->breaker);
     call->next = c->running_calls;
     c->running_calls = call;
@@ -302,6 +353,7 @@ struct conn_call *conn_call(struct conn_registry *r, const char *connector, cons
     if (c->ops->call(c->self, call, tool, given, e) != ERR_OK) {
         if (call->probe)
             breaker_forget(&c->breaker);
+        tell(call, e && e->code ? err_name(e->code) : "_OTHER");
         unlink_call(call);
         free_call(call);
         call = NULL;
@@ -319,6 +371,7 @@ void conn_cancel(struct conn_call *call)
         call->conn->ops->cancel(call->conn->self, call);
         if (call->probe)
             breaker_forget(&call->conn->breaker);
+        tell(call, err_name(ERR_CANCELLED));
     }
     unlink_call(call);
     free_call(call);
@@ -377,6 +430,7 @@ void conn__calls_drop(struct conn *c)
             c->ops->cancel(c->self, call);
             err_set(&call->error, ERR_CLOSED, "the console is stopping");
             call->ended = true;
+            tell(call, err_name(ERR_CLOSED));
         }
         deliver(call);
     }

@@ -16,6 +16,7 @@
 #include "backend/base/errors.h"
 #include "backend/base/json.h"
 #include "backend/base/loop.h"
+#include "backend/telemetry/telemetry.h"
 #include "backend/vault/vault.h"
 
 /* The name of the connector for the console's own tools: no configured one may have it. */
@@ -90,6 +91,8 @@ struct conn_setup { /* all borrowed, must outlive the registry; all but loop and
     void (*told)(void *arg, const char *type, const char *name, const json_t *data);
     void *arg;
     const struct conn_host *host;
+    struct tel *tel;  /* where calls and checks are counted, and spans of calls begin */
+    bool tells_peers; /* MCP servers are told the span, in _meta.traceparent */
 };
 /* Builds every configured connector; a `host` one is made if none is configured. Nothing is started
  * yet. NULL with *e (CONFIG). */
@@ -112,6 +115,7 @@ struct conn_call_options {
     enum conn_level level;   /* CONN_READ; CONN_EXECUTE: a step of an approved plan */
     const char *idempotency; /* a key of this one intent, for kinds that can pass it on; or NULL */
     conn_progress *progress; /* or NULL; arg is that of done */
+    const struct tel_context *parent; /* of the call's span; NULL: the current one; not kept */
 };
 /* Starts a call. connector NULL: tool is a qualified name. options NULL: all zero. NULL with *e:
  * NOT_FOUND, DENIED (C1), CLOSED, BUSY, INVALID (arguments do not fit the schema). */

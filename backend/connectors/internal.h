@@ -78,6 +78,12 @@ void conn__call_progress(struct conn_call *call, double progress, double total,
  * that lasts. */
 void conn__call_waits(struct conn_call *call);
 const struct conn_call_options *conn__call_options(const struct conn_call *call);
+/* Its span, and the traceparent that its peer is told; NULL and false: none. */
+struct tel_span *conn__call_span(const struct conn_call *call);
+bool conn__call_traceparent(const struct conn_call *call, char out[TEL_TRACEPARENT]);
+struct tel *conn__tel(const struct conn *c);
+bool conn__tells_peers(const struct conn *c);
+const char *conn__kind(const struct conn *c);
 /* The name and schemas of the tool that is called, as the registry knows it; NULL: not any more. */
 const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool output);
 /* It is down until a person signs in; no restart. url: where, or NULL. Calls fail as CLOSED. */

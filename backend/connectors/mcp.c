@@ -16,6 +16,7 @@
 #include "backend/base/clock.h"
 #include "backend/connectors/mcp_core.h"
 #include "backend/connectors/mcp_frame.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,7 @@ enum err mcp__send(struct mcp *m, json_t *message, const struct mcp_outgoing *o)
 
 static void free_request(struct mcp_request *r)
 {
+    tel_span_end(r->span);
     json_decref(r->params);
     json_decref(r->inputs);
     json_decref(r->state);
@@ -94,14 +96,63 @@ static void unlink_request(struct mcp *m, struct mcp_request *r)
     m->request_count--;
 }
 
+/* OpenTelemetry's conventions for MCP: the trace goes on in params._meta. */
+static bool traceparent_of(const struct mcp *m, const struct mcp_request *r,
+                           char out[TEL_TRACEPARENT])
+{
+    if (r->call)
+        return conn__call_traceparent(r->call, out);
+    if (!r->span || !conn__tells_peers(m->conn))
+        return false;
+    tel_traceparent(tel_span_context(r->span), out);
+    return true;
+}
+
+/* The span of a request: a call of a tool has one, which gets the attributes of MCP. */
+static void tell_begin(const struct mcp *m, struct mcp_request *r)
+{
+    struct tel_context current = tel_current(conn__tel(m->conn));
+    char id[24];
+    if (!r->call && *current.trace_id)
+        r->span = tel_span_begin(conn__tel(m->conn), &current, TEL_CLIENT, "%s", r->method);
+    struct tel_span *s = r->call ? conn__call_span(r->call) : r->span;
+    snprintf(id, sizeof id, "%lld", (long long)r->id);
+    tel_span_text(s, "mcp.method.name", r->method);
+    tel_span_text(s, "jsonrpc.request.id", id);
+    tel_span_text(s, "mcp.protocol.version", m->protocol);
+    tel_span_text(s, "network.transport",
+                  strcmp(conn__kind(m->conn), "mcp-stdio") == 0 ? "pipe" : "tcp");
+}
+
+static void tell_end(const struct mcp *m, const struct mcp_request *r, const json_t *result,
+                     const json_t *error, const struct error *e)
+{
+    char code[24];
+    const char *failed = e->code                               ? err_name(e->code)
+                         : json_flag(result, "isError", false) ? "tool_error"
+                                                               : "";
+    if (error) {
+        snprintf(code, sizeof code, "%lld", (long long)json_int(error, "code", 0));
+        failed = code;
+    }
+    if (!r->stays) /* a subscription is no operation that takes so long */
+        tel_observe(conn__tel(m->conn), TEL_mcp_duration,
+                    (double)(clock_mono_ns() - r->sent_ns) / 1e9, TEL_LABELS(r->method, failed));
+    if (*failed)
+        tel_span_fail(r->span, failed);
+}
+
 /* The params with what goes with every request of this era, and with input. */
 static json_t *params_of(const struct mcp *m, const struct mcp_request *r, bool modern)
 {
     json_t *params = r->params ? json_copy(r->params) : json_object(), *meta = json_object();
+    char trace[TEL_TRACEPARENT];
     if (r->call)
         json_puti(meta, "progressToken", r->id);
     if (modern)
         mcp__era_meta(m, meta);
+    if (traceparent_of(m, r, trace))
+        json_puts(meta, "traceparent", trace);
     if (json_object_size(meta))
         json_put(params, "_meta", meta);
     else
@@ -145,6 +196,7 @@ struct mcp_request *mcp__ask(struct mcp *m, const char *method, json_t *params,
     r->id = m->next_id++;
     r->method = method;
     r->params = params;
+    tell_begin(m, r);
     enum err code = ERR_BUSY;
     if (m->request_count < MCP_REQUESTS_MAX) {
         r->next = m->requests; /* before it is sent: an answer may come inside */
@@ -180,6 +232,7 @@ static void end_request(struct mcp *m, struct mcp_request *r, const json_t *resu
 {
     unlink_request(m, r);
     mcp__questions_drop(m, r->id);
+    tell_end(m, r, result, error, e);
     r->answered(m, r, result, error, e);
     free_request(r);
 }

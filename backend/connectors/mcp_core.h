@@ -49,7 +49,8 @@ struct mcp_request {
     struct conn_ask *ask;   /* of a client's question, or NULL */
     int list;               /* of a list */
     bool stays;
-    uint64_t told_ms; /* when its progress was last told on */
+    struct tel_span *span; /* of what is no call of a tool, while a span is current; or NULL */
+    uint64_t told_ms;      /* when its progress was last told on */
     /* input_required */
     bool held; /* waits for inputs: id is of the retry and was not sent yet */
     unsigned rounds, waiting;

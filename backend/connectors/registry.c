@@ -202,6 +202,21 @@ void conn__sign_in(struct conn *c, const char *why, const char *url)
     set_state(c, CONN_SIGN_IN);
 }
 
+struct tel *conn__tel(const struct conn *c)
+{
+    return c->registry->setup.tel;
+}
+
+bool conn__tells_peers(const struct conn *c)
+{
+    return c->registry->setup.tells_peers;
+}
+
+const char *conn__kind(const struct conn *c)
+{
+    return c->ops->kind;
+}
+
 void conn__certificate(struct conn *c, int64_t expires_at)
 {
     c->certificate_expires_at = expires_at;
@@ -213,7 +228,11 @@ void conn__checked(struct conn *c, double latency_ms, enum err code, const char 
         return;
     c->checking = false;
     loop_timer_stop(c->check_limit);
+    tel_add(conn__tel(c), TEL_connector_checks, 1,
+            TEL_LABELS(c->name, code == ERR_OK ? "ok" : "error"));
     if (code == ERR_OK) {
+        tel_observe(conn__tel(c), TEL_connector_check, latency_ms > 0 ? latency_ms / 1000 : 0,
+                    TEL_LABELS(c->name));
         tel_record(&c->checks, latency_ms);
         c->check_failures = 0;
         c->last_success_at = clock_real_ms();

@@ -100,7 +100,8 @@ struct conn_call {
     void *arg;
     struct loop_timer *timer; /* the time limit; after the end, the delivery on the next turn */
     uint64_t started_ns;
-    bool ended; /* the kind has reported, or the limit passed */
+    struct tel_span *span; /* until it ended */
+    bool ended;            /* the kind has reported, or the limit passed */
     bool timed_out;
     struct error error;
     bool is_error;

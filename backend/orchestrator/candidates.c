@@ -241,12 +241,15 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
 {
     struct trace *t = c->trace;
     struct gw_source sources[ORCH_SOURCES];
+    char traceparent[TEL_TRACEPARENT];
+    bool traced = orch__traceparent(t, c->stage, traceparent);
     struct orch_prompt prompt = {.messages = {{.role = NULL}}};
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     struct gw_request r = {.task = task,
                            .session = t->session,
                            .trace_id = t->id,
+                           .traceparent = traced ? traceparent : NULL,
                            .question = c->model->builtin && t->asked ? t->asked : t->question,
                            .lang = t->lang,
                            .sources = sources,

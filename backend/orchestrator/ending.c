@@ -179,6 +179,7 @@ static void on_final(void *arg, int64_t seq, const struct error *e)
     free(d);
     t->writes--;
     t->phase = TRACE_ENDED;
+    orch__told_end(t);
     orch__tell(t, "turn");
     orch__settle(t);
 }

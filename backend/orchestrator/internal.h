@@ -7,7 +7,11 @@
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/orchestrator.h"
+<<<<<<< HEAD
 #include "backend/orchestrator/prepare.h"
+=======
+#include "backend/telemetry/telemetry.h"
+>>>>>>> de89ddb (A question is a trace: its stages, calls of models and of tools are spans below it, and MCP servers are told)
 
 enum {
     ORCH_CANDIDATES = 4,
@@ -18,6 +22,7 @@ enum {
     ORCH_TRACES = 32, /* under way at once; what models take in is for their queues to say */
     ORCH_PARENTS = 64,
     ORCH_SOURCE_BYTES = 16384, /* of one source's text that models and the trace get */
+    ORCH_STAGES = 48,          /* that have a span of their own */
     ORCH_MAX_QUESTION = 16384
 };
 
@@ -129,7 +134,8 @@ struct trace {
         TRACE_ENDING,
         TRACE_ENDED
     } phase;
-    uint64_t started_ms; /* monotonic */
+    uint64_t started_ms;                              /* monotonic */
+    struct tel_span *span, *stage_spans[ORCH_STAGES]; /* until it, and each stage, has ended */
     json_t *doc;
     int64_t question_entry;
     int64_t recalled;                 /* the earlier question that this one leans on, -1: none */
@@ -199,6 +205,16 @@ void orch__tell(struct trace *t, const char *type); /* "turn" or "stage" */
 void orch__candidate_doc(struct orch_candidate *c, const char *state);
 /* Adds {amount, currency} or null for a usage of a model. */
 json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
+
+/* told.c: what is told of a trace by metrics and spans. begin gives the trace its id: that of
+ * OpenTelemetry's trace, unless that came from another program. */
+void orch__told_begin(struct trace *t);
+void orch__told_stage(struct trace *t, size_t stage, const char *name, const char *label);
+void orch__told_stage_end(struct trace *t, size_t stage, const char *name, const char *state,
+                          int64_t ms);
+void orch__told_end(struct trace *t);
+/* The traceparent of a stage, or of the trace where that has none; false: none. */
+bool orch__traceparent(const struct trace *t, size_t stage, char out[TEL_TRACEPARENT]);
 
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */

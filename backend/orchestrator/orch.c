@@ -187,6 +187,11 @@ void orch_set_knowledge(struct orch *o, const struct know *k)
     o->rooms.know = k;
 }
 
+size_t orch_running(const struct orch *o)
+{
+    return o->running;
+}
+
 enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct error *e)
 {
     bool found = false;

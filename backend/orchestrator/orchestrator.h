@@ -39,6 +39,7 @@ struct orch_rooms { /* all borrowed, must outlive it */
     struct gw *gw;
     struct conn_registry *conn;
     struct cost *cost;
+    struct tel *tel;         /* where traces are counted and their spans begin, or NULL */
     struct plans *plans;     /* where changes are proposed, or NULL */
     const struct know *know; /* may be NULL until orch_set_knowledge */
 };
@@ -76,6 +77,7 @@ typedef void orch_accepted(void *arg, const char *trace_id, const char *conversa
                            const struct error *e);
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e);
+size_t orch_running(const struct orch *o); /* questions being answered */
 /* Stops a trace (NULL: all); what was written so far is kept and marked. *stopped: how many this
  * call stopped; one that was ending already is not counted. ERR_NOT_FOUND: it is not under way. */
 enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct error *e);

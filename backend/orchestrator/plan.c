@@ -591,7 +591,8 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
     (void)seq;
     struct error why = {0};
     struct conn_call_options options = {
-        .limit_ms = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms")};
+        .limit_ms = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms"),
+        .parent = tel_span_context(t->span)};
     s->call = conn_call(t->orch->rooms.conn, s->connector, s->tool, s->arguments, &options,
                         on_result, s, &why);
     if (!s->call) {

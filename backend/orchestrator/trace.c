@@ -12,7 +12,7 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
     struct trace *t = xcalloc(1, sizeof *t);
     char at[CLOCK_TEXT];
     t->orch = o;
-    vault_id(t->id);
+    orch__told_begin(t);
     if (ask->conversation)
         memcpy(t->conversation, ask->conversation, 32);
     else
@@ -51,6 +51,7 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
 void orch__trace_free(struct trace *t)
 {
     loop_timer_free(t->timer);
+    orch__told_end(t);
     free(t->user);
     for (size_t i = 0; i < t->tool_count; i++) {
         free(t->tools[i].connector);
@@ -91,6 +92,7 @@ size_t orch__stage_begin(struct trace *t, const char *name, const char *label)
     json_puts(stage, "state", "running");
     json_puts(stage, "note", "");
     json_array_append_new(stages, stage);
+    orch__told_stage(t, json_array_size(stages) - 1, name, label);
     orch__tell(t, "stage");
     return json_array_size(stages) - 1;
 }
@@ -102,6 +104,7 @@ void orch__stage_end(struct trace *t, size_t stage, const char *state, const cha
     json_puti(s, "ms", now - json_int(s, "start_ms", now));
     json_puts(s, "state", state);
     json_puts(s, "note", note ? note : "");
+    orch__told_stage_end(t, stage, json_str(s, "name", ""), state, json_int(s, "ms", 0));
     orch__tell(t, "stage");
 }
 

@@ -58,7 +58,7 @@ bool tel_traceparent_read(const char *text, struct tel_context *out)
     memcpy(out->span_id, text + 36, 16);
     char low = text[54];
     out->sampled = (low <= '9' ? low - '0' : low - 'a' + 10) & 1;
-    out->remote = true;
+    out->remote = out->shared = true;
     return true;
 }
 
@@ -121,6 +121,7 @@ struct tel_span *tel_span_begin(struct tel *t, const struct tel_context *parent,
         memcpy(s->parent, parent->span_id, sizeof s->parent);
         s->parent_remote = parent->remote;
         s->context.sampled = parent->sampled && t->keeps;
+        s->context.shared = parent->shared;
     } else {
         random_id(s->context.trace_id, 32);
         s->context.sampled = drawn(t);

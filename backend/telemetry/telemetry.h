@@ -79,7 +79,8 @@ extern const char tel_text_type[], tel_openmetrics_type[]; /* content types */
 struct tel_context {
     char trace_id[33], span_id[17]; /* lower-case hex */
     bool sampled;                   /* spans of this trace are kept */
-    bool remote;                    /* from another program */
+    bool remote;                    /* the span is another program's */
+    bool shared;                    /* the trace began in another program */
 };
 enum { TEL_TRACEPARENT = 56 };
 void tel_traceparent(const struct tel_context *c, char out[TEL_TRACEPARENT]);
