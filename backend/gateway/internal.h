@@ -80,7 +80,7 @@ struct gw {
     void *admission_arg;
     size_t load;                /* tries under way and calls that wait, of all models */
     size_t watermark, coalesce; /* above so much load, deltas come so many tokens at a time */
-    struct tel *tel; /* or NULL */
+    struct tel *tel;            /* or NULL */
     bool tells_upstream;
 };
 

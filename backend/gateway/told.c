@@ -132,12 +132,14 @@ void gw__told_unstarted(struct gw__try *t, enum err code)
 
 void gw_collect(struct gw *g)
 {
-    tel_clear(g->tel, TEL_model_running);
+    static const double by_state[] = {0, 0.5, 1};
     for (size_t i = 0; i < g->count; i++) {
-        size_t running = 0;
-        for (const struct gw_call *c = g->calls; c; c = c->next)
-            for (size_t k = 0; k < GW__TRIES; k++)
-                running += c->tries[k] && c->tries[k]->m == g->models[i];
-        tel_set(g->tel, TEL_model_running, (double)running, TEL_LABELS(g->models[i]->pub.name));
+        const struct gw__lane *l = g->models[i]->lane;
+        const char *name = g->models[i]->pub.name;
+        bool half = strcmp(breaker_state(&l->breaker), "half-open") == 0;
+        tel_set(g->tel, TEL_model_running, (double)l->running, TEL_LABELS(name));
+        tel_set(g->tel, TEL_model_waiting, (double)l->waiting, TEL_LABELS(name));
+        tel_set(g->tel, TEL_model_breaker, by_state[l->breaker.open ? 2 - half : 0],
+                TEL_LABELS(name));
     }
 }

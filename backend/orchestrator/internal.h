@@ -7,11 +7,8 @@
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/orchestrator.h"
-<<<<<<< HEAD
 #include "backend/orchestrator/prepare.h"
-=======
 #include "backend/telemetry/telemetry.h"
->>>>>>> de89ddb (A question is a trace: its stages, calls of models and of tools are spans below it, and MCP servers are told)
 
 enum {
     ORCH_CANDIDATES = 4,
