@@ -128,6 +128,7 @@ static void on_tick(void *arg)
     size_t i;
     json_array_foreach(rows, i, row) backend__tell(b, "health", row, backend__withhold_connector);
     json_decref(rows);
+    backend__learnt_write(b, false);
     b->score_due = true;
     backend__changed(b);
 }
@@ -221,6 +222,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     gw_set_vault(b->gw, b->vault);
     gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
+    backend__learnt_read(b);
     struct conn_setup connectors = {.loop = b->loop,
                                     .conf = b->conf,
                                     .vault = b->vault,
@@ -319,6 +321,7 @@ static void free_rooms(struct backend *b)
     loop_timer_free(b->status_timer);
     loop_timer_free(b->stop_timer);
     conn_free(b->conn);
+    backend__learnt_write(b, true);
     gw_free(b->gw);
     store_free(
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */

@@ -96,6 +96,9 @@ struct backend {
 
 /* Waits for the thread to have made it. Any thread. */
 struct loop *backend__loop(struct backend *b);
+/* learnt.c: what the gateway learnt of tokens; written if it is new, on a worker or `now`. */
+void backend__learnt_read(struct backend *b);
+void backend__learnt_write(struct backend *b, bool now);
 /* served.c: `serving` of status.get; null if no server for agents was asked for. */
 json_t *backend__served(const struct backend *b);
 /* methods.c, methods_log.c: on_<id> for every row of wire.def */

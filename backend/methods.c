@@ -1,6 +1,7 @@
 /* The methods of wire.def but those of the log: status, chat, traces, connectors, tools, cost. */
 #include "backend/methods.h"
 #include "backend/base/clock.h"
+#include "backend/gateway/fit.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,8 +101,10 @@ void backend__withhold_connector(json_t *row)
 void backend__withhold_status(json_t *status)
 {
     size_t i;
-    json_t *alert;
+    json_t *alert, *model;
     json_array_foreach(json_object_get(status, "alerts"), i, alert) withhold(alert, "text");
+    json_array_foreach(json_object_get(status, "models"), i, model)
+        withhold(json_object_get(model, "tokens"), "error");
     withhold(json_object_get(json_object_get(status, "serving"), "error"), "detail");
     withhold(json_object_get(status, "kill"), "by");
     withhold(json_object_get(status, "kill"), "reason");
@@ -267,6 +270,7 @@ static json_t *models_doc(struct backend *b)
         json_puts(row, "region", m->region);
         json_puts(row, "about", m->about);
         json_put(row, "builtin", json_boolean(m->builtin));
+        json_put(row, "tokens", gw_tokens_of_model(b->gw, m->name));
         json_array_append_new(models, row);
     }
     return models;

@@ -12,7 +12,7 @@
  * 4 A call holds places only for its tries under way and, in `place`, for the one it was woken for.
  * 5 Whatever it waits for, it ends at its deadline. */
 #include "backend/base/clock.h"
-#include "backend/gateway/internal.h"
+#include "backend/gateway/count.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +48,7 @@ void gw_free(struct gw *g)
     while (g->calls)
         gw_cancel(g->calls, NULL);
     gw__models_free(g);
+    gw__count_forget_files(g);
     free(g);
 }
 

@@ -32,6 +32,7 @@ struct gw_model {         /* what a model is; belongs to the gateway */
     const char *url;
     const char *currency;
     int64_t context;
+    int64_t token_budget; /* tokens that one request may take, input and output together */
     bool priced;
     int64_t price_in, price_out; /* nano units per 1,000,000 tokens */
     bool builtin;

@@ -64,8 +64,9 @@ struct gw__model {
     size_t key_count;
     struct gw__policy policy;
     struct gw__lane *lane;
-    char *ca_file; /* for http_options, or NULL */
-    bool vectors;  /* builtin: which of the two */
+    char *ca_file;           /* for http_options, or NULL */
+    struct gw__count *count; /* its tokens: count.h */
+    bool vectors;            /* builtin: which of the two */
 };
 
 struct gw {
@@ -76,6 +77,7 @@ struct gw {
     char **chosen;         /* names of those that are to answer */
     size_t chosen_len;
     struct vault *vault; /* or NULL */
+    struct gw__rank_file *rank_files;
     struct gw_admission admission;
     void *admission_arg;
     size_t load;                /* tries under way and calls that wait, of all models */
@@ -101,7 +103,8 @@ struct gw__try {
     int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
     json_t *raw_usage;     /* the provider's own, or NULL */
     json_t *tool_calls;    /* as gw_result has them, or NULL */
-    int64_t hidden_tokens; /* estimate of what was produced but is no part of the text */
+    int64_t hidden_tokens; /* estimate of what was produced but is neither text nor reasoning */
+    int64_t max_output;    /* what the model is asked for at most; 0: no limit */
     int64_t http_status;
     int64_t retry_after_ms; /* -1: the upstream did not say */
     unsigned key;           /* which of the model's keys */
@@ -139,8 +142,11 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
 /* Ends it without telling the call; its memory goes when no callback of it is on the stack. */
 void gw__try_end(struct gw__try *t);
 struct gw_usage gw__try_usage(const struct gw__try *t);
-/* What a request has for a model to read, as tokens; an estimate. */
+
+/* count.c: what a request has for a model to read, and what a try has shown of its answer, as
+ * tokens. */
 int64_t gw__input_estimate(const struct gw__model *m, const struct gw_request *r);
+int64_t gw__output_estimate(const struct gw__try *t);
 
 /* What a client asked for (call.c). */
 enum { GW__TRIES = 2 }; /* of one call at once */

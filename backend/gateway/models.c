@@ -2,11 +2,11 @@
  * asks for by kind without a section of their own. Everything that can be wrong with them is found
  * here, at start. */
 #include "backend/base/text.h"
-#include "backend/gateway/internal.h"
+#include "backend/gateway/count.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { MODELS_MAX = 64, WORDS_MAX = 16 };
+enum { MODELS_MAX = 64, WORDS_MAX = 16, TOKEN_BUDGET = 4096, LEAST_CONTEXT = 256 };
 
 static const struct gw__ops *const apis[] = {
 #define MODEL_API(kind, ops) &ops,
@@ -49,6 +49,7 @@ static void model_free(struct gw__model *m)
         free(m->keys[i]);
     free(m->policy.fallback);
     free(m->lane);
+    free(m->count);
     free(m->ca_file);
     free(m);
 }
@@ -95,6 +96,7 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
     m->ops = ops;
     m->policy = (struct gw__policy){.retries = 0, .parallel = 1024, .queue = 64};
     m->lane = xcalloc(1, sizeof *m->lane);
+    m->count = gw__count_new();
     m->vectors = builtin && strcmp(model, "vector") == 0;
     m->pub = (struct gw_model){.name = xstrdup(name),
                                .kind = ops->kind,
@@ -104,6 +106,7 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
                                .url = xstrdup(url),
                                .currency = xstrdup(currency),
                                .context = 8192,
+                               .token_budget = TOKEN_BUDGET,
                                .priced = builtin,
                                .builtin = builtin,
                                .about = about_of(kind, m->vectors)};
@@ -134,6 +137,21 @@ static enum err set_prices(struct gw__model *m, const struct conf *conf, const c
     if (!text_decimal(out, &m->pub.price_out))
         return wrong(e, conf, name, "price_out", "not a decimal number such as 12.5");
     m->pub.priced = true;
+    return ERR_OK;
+}
+
+static enum err set_tokens(struct gw *g, struct gw__model *m, const struct conf *conf,
+                           const char *name, struct error *e)
+{
+    int64_t budget = conf_int(conf, "model", name, "token_budget");
+    const char *key = "ranks";
+    struct error why = {0};
+    if (budget < LEAST_CONTEXT)
+        return wrong(e, conf, name, "token_budget", "at least 256 tokens");
+    m->pub.token_budget = budget < m->pub.context ? budget : m->pub.context;
+    if (gw__count_configure(g, m, conf_str(conf, "model", name, "ranks"),
+                            conf_str(conf, "model", name, "splitter"), &key, &why) != ERR_OK)
+        return wrong(e, conf, name, key, why.detail);
     return ERR_OK;
 }
 
@@ -193,8 +211,10 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     if (gw__policy_load(m, conf, name, e) != ERR_OK)
         return e ? e->code : ERR_CONFIG;
     m->pub.context = conf_int(conf, "model", name, "context");
-    if (m->pub.context < 256)
+    if (m->pub.context < LEAST_CONTEXT)
         return wrong(e, conf, name, "context", "at least 256 tokens");
+    if (set_tokens(g, m, conf, name, e) != ERR_OK)
+        return e ? e->code : ERR_CONFIG;
     return set_prices(m, conf, name, e);
 }
 

@@ -70,8 +70,8 @@ static enum err start(struct gw__try *t, struct error *e)
     json_put(body, "messages", gw__messages(t->r));
     json_put(body, "stream", json_true());
     json_put(body, "options", options);
-    if (t->r->max_output_tokens > 0)
-        json_puti(options, "num_predict", t->r->max_output_tokens);
+    if (t->max_output > 0)
+        json_puti(options, "num_predict", t->max_output);
     /* Ollama cuts what is longer than num_ctx without a word, and its own default is small. */
     json_puti(options, "num_ctx", t->m->pub.context);
     return gw__upstream_start(t, &dialect, "/api/chat", body, e);

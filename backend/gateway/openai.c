@@ -116,8 +116,8 @@ static enum err start(struct gw__try *t, struct error *e)
     json_put(body, "stream_options", options);
     /* The maker of the API renamed the limit; the servers that are compatible with it did not. */
     bool original = strcmp(t->m->pub.provider, "openai") == 0;
-    if (t->r->max_output_tokens > 0)
-        json_puti(body, original ? "max_completion_tokens" : "max_tokens", t->r->max_output_tokens);
+    if (t->max_output > 0)
+        json_puti(body, original ? "max_completion_tokens" : "max_tokens", t->max_output);
     return gw__upstream_start(t, &dialect, "/chat/completions", body, e);
 }
 

@@ -5,7 +5,7 @@
  * 2 ops->stop runs exactly once for each try whose ops->start succeeded.
  * 3 One timer per try watches the nearest of: total, first token, silence since the last event. */
 #include "backend/base/clock.h"
-#include "backend/gateway/internal.h"
+#include "backend/gateway/count.h"
 #include "backend/telemetry/telemetry.h"
 #include <stdlib.h>
 #include <string.h>
@@ -118,27 +118,15 @@ bool gw__reasoning(struct gw__try *t, const char *text, size_t len)
     if (!len)
         return true;
     gw__alive(t);
-    size_t room = GW__TEXT_MAX - t->reasoning.len; /* what is beyond is counted, not kept */
-    buf_add(&t->reasoning, text, len < room ? len : room);
-    char *piece = xstrndup(text, len);
-    t->hidden_tokens += gw_estimate_tokens(piece);
-    free(piece);
+    size_t room = GW__TEXT_MAX - t->reasoning.len, kept = len < room ? len : room;
+    buf_add(&t->reasoning, text, kept);
+    if (kept < len) { /* what is beyond is counted, not kept */
+        char *piece = xstrndup(text + kept, len - kept);
+        t->hidden_tokens += gw_estimate_tokens(piece);
+        free(piece);
+    }
     gw__call_reasoning(t->call, t, text, len);
     return !t->over;
-}
-
-int64_t gw__input_estimate(const struct gw__model *m, const struct gw_request *r)
-{
-    int64_t n = 0;
-    if (!m->pub.builtin && r->message_count) {
-        for (size_t i = 0; i < r->message_count; i++)
-            n += gw_estimate_tokens(r->messages[i].content);
-        return n;
-    }
-    n = gw_estimate_tokens(r->question);
-    for (size_t i = 0; m->pub.builtin && i < r->source_count; i++)
-        n += gw_estimate_tokens(r->sources[i].text);
-    return n + gw_estimate_tokens(r->mine) + gw_estimate_tokens(r->other);
 }
 
 struct gw_usage gw__try_usage(const struct gw__try *t)
@@ -153,13 +141,15 @@ struct gw_usage gw__try_usage(const struct gw__try *t)
         u.input_tokens = t->sent ? gw__input_estimate(t->m, t->r) : 0;
         u.estimated = true;
     }
+    int64_t hidden = t->hidden_tokens;
+    if (t->reasoning.len && (u.output_tokens < 0 || u.reasoning_tokens < 0))
+        hidden += (int64_t)gw__count_text(t->m, t->reasoning.data, t->reasoning.len);
     if (u.output_tokens < 0) {
-        u.output_tokens = gw_estimate_tokens(t->text.data) + t->hidden_tokens;
+        u.output_tokens = gw__output_estimate(t) + hidden;
         u.estimated = true;
     }
     if (u.reasoning_tokens < 0)
-        u.reasoning_tokens =
-            t->hidden_tokens < u.output_tokens ? t->hidden_tokens : u.output_tokens;
+        u.reasoning_tokens = hidden < u.output_tokens ? hidden : u.output_tokens;
     return u;
 }
 
@@ -169,6 +159,8 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
         return;
     struct error copy = *e;
     tel_span_list(t->span, "gen_ai.response.finish_reasons", reason);
+    if (!copy.code)
+        gw__count_learn(t);
     gw__enter(t);
     end(t);
     gw__call_ended(t->call, t, &copy, reason ? reason : copy.code ? "error" : "stop");
@@ -217,7 +209,8 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
                           .output_tokens = -1,
                           .reasoning_tokens = -1,
                           .retry_after_ms = -1,
-                          .key = key};
+                          .key = key,
+                          .max_output = c->r.max_output_tokens};
     set_limits(t, left_ms);
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
     gw__told_begin(t);

@@ -180,9 +180,8 @@ static void usage_is_reported_or_estimated_and_flagged(void **state)
     for (int i = 0; i < 2; i++) {
         struct run run = call(i ? "oa/nousage" : "ol/nousage", &r, 0);
         assert_true(run.usage.estimated);
-        assert_int_equal(run.usage.output_tokens, gw_estimate_tokens(ANSWER));
-        assert_int_equal(run.usage.input_tokens,
-                         gw_estimate_tokens("You are terse.") + gw_estimate_tokens("Disk?"));
+        assert_in_range(run.usage.output_tokens, 10, 14); /* see test_count.c */
+        assert_in_range(run.usage.input_tokens, 13, 20);
         buf_release(&run.text);
         run = call(i ? "oa/zero" : "ol/zero", &r, 0); /* a zero is a report */
         assert_false(run.usage.estimated);

@@ -1,0 +1,26 @@
+/* Tokens of requests: how many a text is, what was learnt of that, how many an answer will take,
+ * and requests made to fit a model's budget.
+ *
+ * Exact where the model's ranks are configured and read; otherwise learnt from the usage that the
+ * provider reports. The built-in models count by gw_estimate_tokens; they have no budget. */
+#ifndef GATEWAY_FIT_H
+#define GATEWAY_FIT_H
+
+#include "backend/gateway/gateway.h"
+
+/* Tokens of a text as this model's tokenizer would count them. */
+int64_t gw_count_tokens(const struct gw *g, const char *model, const char *text);
+/* How a model's tokens are counted: {method: exact|learned|prior, error: why its ranks
+ * are not used|"", turns, p50, p95: relative error of the last turns|null, bytes_per_token:
+ * {latin, cyrillic, cjk, digits, signs, space, other}: of what was learnt, budget}; null for a
+ * built-in one. The caller owns. */
+json_t *gw_tokens_of_model(const struct gw *g, const char *model);
+
+/* What was learnt, to be kept over restarts; the caller owns. */
+json_t *gw_learnt(const struct gw *g);
+/* Takes over what was kept of models that are still the same; the rest is left out. */
+void gw_learn_from(struct gw *g, const json_t *kept);
+/* True once after something was learnt since the last time. */
+bool gw_learnt_anew(struct gw *g);
+
+#endif
