@@ -329,6 +329,18 @@ static enum next decide(struct gw_call *c, const struct gw__try *t, enum err cod
     return others ? ELSEWHERE : GIVE_UP;
 }
 
+/* Those that lost against t. */
+static void drop_others(struct gw_call *c, const struct gw__try *t)
+{
+    for (size_t i = 0; i < GW__TRIES; i++) {
+        struct gw__try *other = c->tries[i];
+        if (!other || other == t)
+            continue;
+        account(c, other, "hedged", ERR_CANCELLED);
+        gw__try_end(other);
+    }
+}
+
 void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e, const char *reason)
 {
     uint64_t pause;
@@ -336,6 +348,7 @@ void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e,
     if (e->code && under_way(c))
         return; /* the other of a hedge goes on */
     loop_timer_stop(c->wake);
+    drop_others(c, t); /* an answer may end without a word */
     if (!flush(c))
         return;
     if (!e->code) {
@@ -409,13 +422,7 @@ static void speaks(struct gw_call *c, struct gw__try *t)
         return;
     c->winner = t;
     loop_timer_stop(c->wake);
-    for (size_t i = 0; i < GW__TRIES; i++) {
-        struct gw__try *other = c->tries[i];
-        if (!other || other == t)
-            continue;
-        account(c, other, "hedged", ERR_CANCELLED);
-        gw__try_end(other);
-    }
+    drop_others(c, t);
 }
 
 void gw__call_delta(struct gw_call *c, struct gw__try *t, const char *text, size_t len)

@@ -129,10 +129,14 @@ static void plan_for(struct conn *c, const char *path)
     if (!line)
         line = xstrdup(c->e->model);
     plan_read(&c->plan, line);
-    if (c->plan.chaos) {
-        const char *fault = plan_chance((uint64_t)c->plan.chaos, (uint64_t)mock.requests);
-        char *both = xasprintf("%s,%s", line, fault);
+    if (c->plan
+            .chaos) { /* a usage of its own for each request, so that none is taken for another */
+        uint64_t n = (uint64_t)mock.requests;
+        const char *fault = plan_chance((uint64_t)c->plan.chaos, n, c->plan.faulty);
+        c->plan.in = (int64_t)(10 + n % 9973);
+        c->plan.out = (int64_t)(5 + n % 4999);
         plan_read(&c->plan, fault);
+        char *both = xasprintf("%s,%s", line, fault);
         free(line);
         line = both;
     }

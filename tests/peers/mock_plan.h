@@ -63,6 +63,7 @@
     X(oauth, 0, "only tokens of /oauth are taken, else 401") \
     X(expires, 1800, "seconds that a token of /oauth lasts") \
     X(dimensions, 8, "length of an embedding") \
+    X(faulty, 100, "percent of the requests that chaos meets") \
     X(chaos, 0, "a fault by chance, by this number and that of the request")
 #define MOCK_WORDS(X) \
     X(text, "", "a text of the list, hostile (the file) or guard (judges the question as Llama Guard)") \
@@ -218,7 +219,7 @@ static inline struct buf plan_decoded(const char *text)
 }
 
 /* A fault by chance, the same for the same numbers. */
-static inline const char *plan_chance(uint64_t seed, uint64_t n)
+static inline const char *plan_chance(uint64_t seed, uint64_t n, int64_t percent)
 {
     static const char *const faults[] = {
         "",
@@ -271,7 +272,9 @@ static inline const char *plan_chance(uint64_t seed, uint64_t n)
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     x ^= x >> 31;
-    return faults[x % (sizeof faults / sizeof *faults)];
+    if (x % 100 >= (uint64_t)percent)
+        return "";
+    return faults[(x >> 8) % (sizeof faults / sizeof *faults)];
 }
 
 #endif
