@@ -4,8 +4,8 @@
  * K1 The bus is there before anything slow begins; requests wait for bus_ready.
  * K2 A failed start leaves a bus that answers every request with the reason.
  * K3 Stopping is: bus closed, answers stopped, connectors asked to end, session sealed, writes
- * drained, then everything freed; the watchdog in backend_stop ends the process if that takes too
- * long. */
+ * drained, then everything freed; backend_stop does not wait for ever: what takes too long is left
+ * alone, and the process ends without it. */
 #include "backend/base/clock.h"
 #include "backend/base/embed.h"
 #include "backend/internal.h"
@@ -438,7 +438,7 @@ struct loop *backend__loop(struct backend *b)
     }
 }
 
-void backend_stop(struct backend *b)
+bool backend_stop(struct backend *b)
 {
     loop_post(backend__loop(b), stop, b);
     /* By the clock that nobody sets: the other may jump while this waits. */
@@ -456,9 +456,10 @@ void backend_stop(struct backend *b)
             pthread_detach(b->thread);
         pthread_mutex_unlock(&b->lock);
         if (abandoned)
-            return;
+            return false;
         pthread_join(b->thread, NULL);
         break;
     }
     release(b);
+    return true;
 }

@@ -36,9 +36,10 @@ enum err backend_unlock(const struct backend_options *o, struct vault_pass *pass
 /* Starts the thread and returns at once; the bus answers when it is ready. If starting fails, every
  * request is answered with that error (session.hello carries it), until backend_stop. */
 struct backend *backend_start(const struct backend_options *o);
-/* Stops everything in order and joins. Returns after 300 ms at the latest: what is not over then is
- * left to end by itself or with the process. */
-void backend_stop(struct backend *b);
+/* Stops everything in order and joins. Returns after 300 ms at the latest: false then, and what is
+ * not over is left to end by itself or with the process. While it lives no exit handler may run
+ * (those of libraries take away what it uses): the process ends by _exit. */
+bool backend_stop(struct backend *b);
 /* The connectors of the configuration are read anew soon, as when the file changes. Also from a
  * signal's handler. */
 void backend_reload(void);

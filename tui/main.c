@@ -247,6 +247,16 @@ static void on_hangup(int number)
     backend_reload(); // NOLINT(bugprone-signal-handler) ; it sets a flag
 }
 
+/* Beside a thread that still runs no exit handler may: libcrypto's takes its threads' memory away. */
+static int ended(bool whole, int status)
+{
+    if (!whole) {
+        fflush(NULL);
+        _exit(status);
+    }
+    return status;
+}
+
 static int command_run(int argc, char **argv, const struct arguments *a)
 {
     int status = EXIT_DONE;
@@ -296,13 +306,13 @@ static int command_run(int argc, char **argv, const struct arguments *a)
     } else {
         status = cli_error(&e);
     }
-    backend_stop(backend);
+    bool whole = backend_stop(backend);
     cli_free(cli);
     if (interrupted_by) { /* whoever waits for this process sees what ended it */
         signal(interrupted_by, SIG_DFL);
         raise(interrupted_by);
     }
-    return status;
+    return ended(whole, status);
 }
 
 /* ---- agents, while the console is open: the server on a thread and a bus client of its own. What
@@ -438,8 +448,8 @@ static int console_run(const struct arguments *a)
     tui__app_free(app);
     tui__screen_stop(); /* the user has the terminal back while the backend ends */
     agents_stop(agents);
-    backend_stop(backend);
-    return e.code ? cli_error(&e) : EXIT_DONE;
+    bool whole = backend_stop(backend);
+    return ended(whole, e.code ? cli_error(&e) : EXIT_DONE);
 }
 
 /* A standard stream that was closed gets a descriptor that answers nothing and takes nothing.

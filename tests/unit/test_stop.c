@@ -56,16 +56,17 @@ static void stops_at_every_moment_of_an_answer(void **state)
 }
 
 /* A disk that answers only after the console has given up waiting for it. */
+static unsigned late_ms;
 static void *commit_late(void *arg)
 {
-    usleep(170 * 1000);
+    usleep(late_ms * 1000);
     sqlite3_exec(arg, "COMMIT", NULL, NULL, NULL);
     return NULL;
 }
 
-static void writes_that_end_when_the_rooms_are_gone_find_nobody(void **state)
+static bool stop_on_a_slow_disk(unsigned ms)
 {
-    (void)state;
+    late_ms = ms;
     struct console c = console_start(new_dir(), NULL, "operator");
     json_decref(call(&c, WIRE_status_get, NULL));
     sqlite3 *db;
@@ -79,7 +80,7 @@ static void writes_that_end_when_the_rooms_are_gone_find_nobody(void **state)
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, commit_late, db), 0);
     busc_free(c.bus);
-    backend_stop(c.backend);
+    bool whole = backend_stop(c.backend);
     pthread_join(thread, NULL);
     sqlite3_close(db);
     free(path);
@@ -88,6 +89,15 @@ static void writes_that_end_when_the_rooms_are_gone_find_nobody(void **state)
     c = console_start(c.dir, NULL, "operator");
     log_verifies(&c);
     console_stop(&c, false);
+    return whole;
+}
+
+static void writes_that_end_when_the_rooms_are_gone_find_nobody(void **state)
+{
+    (void)state;
+    stop_on_a_slow_disk(170);
+    /* and one that answers when nobody waits for the thread any more: who stopped it is told */
+    assert_false(stop_on_a_slow_disk(700));
 }
 
 static void a_stop_right_behind_the_question_stops_it(void **state)
