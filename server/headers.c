@@ -50,6 +50,38 @@ bool server__origin_good(const char *origin, const char *host, const char *allow
             strcasecmp(origin + sizeof http - 1, host) == 0);
 }
 
+/* A field of the header that a page may send: what the protocol has, and what tools ask for. */
+static bool field_good(const char *name, size_t len)
+{
+    static const char mcp[] = "mcp-", own[] = "authorization content-type accept last-event-id";
+    for (size_t i = 0; i < len; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_", name[i]))
+            return false;
+    return is_listed(name, len, own) ||
+           (len > sizeof mcp - 1 && strncasecmp(name, mcp, sizeof mcp - 1) == 0);
+}
+
+char *server__origin_headers(const char *origin, bool preflight, const char *wanted)
+{
+    struct buf out = {0};
+    buf_addf(&out, "Access-Control-Allow-Origin: %s\r\nVary: Origin\r\n", origin);
+    if (!preflight) {
+        buf_adds(&out, "Access-Control-Expose-Headers: Mcp-Session-Id, WWW-Authenticate\r\n");
+        return buf_take(&out);
+    }
+    buf_adds(&out, "Access-Control-Allow-Methods: GET, POST, DELETE\r\n"
+                   "Access-Control-Max-Age: 600\r\nAccess-Control-Allow-Headers: Authorization");
+    while (wanted && *wanted) {
+        wanted += strspn(wanted, ", \t");
+        size_t len = strcspn(wanted, ", \t");
+        if (len && field_good(wanted, len))
+            buf_addf(&out, ", %.*s", (int)len, wanted);
+        wanted += len;
+    }
+    buf_adds(&out, "\r\n");
+    return buf_take(&out);
+}
+
 bool server__accepts(const char *accept, const char *type)
 {
     size_t want = strlen(type), group = strcspn(type, "/") + 1;

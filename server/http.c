@@ -7,7 +7,8 @@
  *   in a session, its stream was read to the end or KEEP_MS passed.
  * 2 In a session a peer that goes does not cancel: events are kept, and a GET with Last-Event-ID
  *   goes on behind them. Without one (2026-07-28) the end of a stream cancels.
- * 3 An event's id is "STREAM-NUMBER"; a stream begins with an event without data, so that there is
+ * 3 A batch (2025-03-26) is answered by one: its answers are kept until the last is there.
+ * 4 An event's id is "STREAM-NUMBER"; a stream begins with an event without data, so that there is
  *   an id to resume from. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
@@ -41,6 +42,7 @@ struct exchange {
     unsigned number, next;
     bool sse, get;
     int pending;       /* requests without an answer */
+    json_t *batch;     /* of answers, in 2025-03-26; or NULL */
     uint64_t ended_ms; /* 0: not yet */
     STAILQ_HEAD(, event) events;
     size_t bytes;
@@ -103,6 +105,7 @@ static void exchange_free(struct http *h, struct exchange *x)
         STAILQ_REMOVE_HEAD(&x->events, link);
         free(e);
     }
+    json_decref(x->batch);
     free(x);
 }
 
@@ -187,8 +190,28 @@ static void reply_json(struct exchange *x, const json_t *message)
     free(headers);
 }
 
+/* 3. All of its requests may have been cancelled. */
+static void batch_over(struct exchange *x)
+{
+    bool any = json_array_size(x->batch);
+    if (any && (x->sse || !x->request)) {
+        if (!x->sse)
+            stream_begin(x);
+        char *text = json_write(x->batch);
+        emit(x, text);
+        free(text);
+    } else if (any) {
+        reply_json(x, x->batch);
+    } else if (x->request && !x->sse) {
+        httpd_reply(x->request, 202, NULL, "", "", 0);
+        x->request = NULL;
+    }
+}
+
 static void exchange_over(struct peer *p, struct exchange *x)
 {
+    if (x->batch)
+        batch_over(x);
     bool read = x->request != NULL || !x->sse;
     if (x->request && x->sse) {
         httpd_end(x->request);
@@ -213,7 +236,9 @@ static void send_message(struct peer *p, void *channel, json_t *message, bool la
         json_decref(message);
         return;
     }
-    if (!x->sse && last && x->request) {
+    if (x->batch && last) {
+        json_array_append(x->batch, message);
+    } else if (!x->sse && last && x->request) {
         reply_json(x, message);
     } else {
         if (!x->sse)
@@ -231,7 +256,7 @@ static void send_message(struct peer *p, void *channel, json_t *message, bool la
 static void drop_request(struct peer *p, void *channel)
 {
     struct exchange *x = channel;
-    if (!x->sse)
+    if (!x->sse && !x->batch)
         stream_begin(x);
     if (--x->pending <= 0)
         exchange_over(p, x);
@@ -368,6 +393,22 @@ static bool is_path(const char *path)
     return strncmp(path, "/mcp", 4) == 0 && (path[4] == '\0' || path[4] == '?');
 }
 
+static bool is_preflight(struct httpd_request *r)
+{
+    return strcmp(httpd_method(r), "OPTIONS") == 0 &&
+           httpd_header(r, "Access-Control-Request-Method");
+}
+
+/* A page of an origin that may ask sees what is answered, refusals too. */
+static void tell_origin(struct httpd_request *r, const char *origin)
+{
+    bool preflight = is_preflight(r);
+    char *headers = server__origin_headers(
+        origin, preflight, preflight ? httpd_header(r, "Access-Control-Request-Headers") : NULL);
+    httpd_also(r, headers);
+    free(headers);
+}
+
 /* False when it was answered. */
 static bool gate(struct http *h, struct httpd_request *r)
 {
@@ -378,17 +419,24 @@ static bool gate(struct http *h, struct httpd_request *r)
     }
     char *host = xstrdup(value);
     value = httpd_header(r, "Origin");
-    bool good = !value || server__origin_good(value, host, h->origins);
+    char *origin = value ? xstrdup(value) : NULL;
+    bool good = !origin || server__origin_good(origin, host, h->origins);
     free(host);
+    if (good && origin)
+        tell_origin(r, origin);
+    bool preflight = good && origin && is_preflight(r);
+    free(origin);
     if (!good)
         refuse(r, 403, "", RPC_REQUEST, "pages of that origin may not ask");
-    else if (!token_good(h, r))
+    else if (!preflight && !token_good(h, r)) /* browsers send no token with that */
         refuse(r, 401, "WWW-Authenticate: Bearer realm=\"mcp-console\"\r\n", RPC_REQUEST,
                "a token is wanted, as Authorization: Bearer TOKEN");
     else if (!may_go_on(h))
         refuse(r, 429, "Retry-After: 1\r\n", RPC_BUSY, "too many requests");
     else if (!is_path(httpd_path(r)))
         refuse(r, 404, "", RPC_REQUEST, "the path is /mcp");
+    else if (preflight)
+        httpd_reply(r, 204, NULL, "", "", 0);
     else if (!h->server->started)
         refuse(r, 503, "Retry-After: 1\r\n", RPC_BUSY, "the console is starting");
     else
@@ -403,40 +451,49 @@ static bool is_request(const json_t *message)
     return json_object_get(message, "method") && json_object_get(message, "id");
 }
 
+static bool is_slow(const struct http *h, const json_t *message)
+{
+    const struct tool *t =
+        server__tool_find(h->server, json_str(json_object_get(message, "params"), "name", ""));
+    return t && t->row->slow && strcmp(json_str(message, "method", ""), "tools/call") == 0;
+}
+
 static void deliver(struct http *h, struct peer *p, struct exchange *x, const json_t *message,
                     bool modern)
 {
-    json_t *one;
-    size_t i;
-    const struct tool *t =
-        server__tool_find(h->server, json_str(json_object_get(message, "params"), "name", ""));
-    bool slow = t && t->row->slow && strcmp(json_str(message, "method", ""), "tools/call") == 0;
     httpd_on_gone(x->request, on_gone, x);
-    if (json_is_array(message)) {
-        json_array_foreach(message, i, one) x->pending += is_request(one);
-        x->pending++; /* so that it outlives the last of them here */
-        stream_begin(x);
-        json_array_foreach(message, i, one) server__take(p, x, one, false);
-        if (--x->pending <= 0)
-            exchange_over(p, x);
-        return;
-    }
     x->pending = 1;
-    if (slow)
+    if (is_slow(h, message))
         stream_begin(x);
     server__take(p, x, message, modern);
 }
 
+static void deliver_batch(struct http *h, struct peer *p, struct exchange *x, const json_t *batch)
+{
+    json_t *one;
+    size_t i;
+    bool slow = false;
+    httpd_on_gone(x->request, on_gone, x);
+    x->batch = json_array();
+    x->pending = 1; /* so that it outlives the last of them here */
+    json_array_foreach((json_t *)batch, i, one)
+    {
+        x->pending += server__is_answered(one);
+        slow |= is_slow(h, one);
+    }
+    if (slow)
+        stream_begin(x);
+    json_array_foreach((json_t *)batch, i, one) server__take(p, x, one, false);
+    if (--x->pending <= 0)
+        exchange_over(p, x);
+}
+
 static void take_notification(struct peer *p, struct exchange *x, const json_t *message)
 {
-    /* what is wrong with it is answered by server__take, and then x is gone */
-    bool fine = json_is_string(json_object_get(message, "method")) &&
-                strcmp(json_str(message, "jsonrpc", ""), "2.0") == 0;
-    bool response = !json_object_get(message, "method") && json_object_get(message, "id") &&
-                    strcmp(json_str(message, "jsonrpc", ""), "2.0") == 0;
+    bool answered = server__is_answered(message); /* what is wrong with it; then x is gone */
     x->pending = 1;
     server__take(p, x, message, false);
-    if (!fine && !response)
+    if (answered)
         return;
     httpd_reply(x->request, 202, NULL, "", "", 0);
     x->request = NULL;
@@ -490,7 +547,9 @@ static void post_session(struct http *h, struct httpd_request *r, const json_t *
         refuse(r, 400, "", RPC_REQUEST, "this revision has no batches");
     } else {
         struct exchange *x = exchange_new(h, s, r);
-        if (json_is_array(message) || is_request(message))
+        if (json_is_array(message))
+            deliver_batch(h, &s->peer, x, message);
+        else if (is_request(message))
             deliver(h, &s->peer, x, message, false);
         else
             take_notification(&s->peer, x, message);

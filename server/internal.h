@@ -100,6 +100,8 @@ void server__peer_init(struct peer *p, struct server *s, const struct peer_ops *
 void server__peer_end(struct peer *p); /* cancels its calls */
 /* A message as read, borrowed. modern: it came with the headers of 2026-07-28. */
 void server__take(struct peer *p, void *channel, const json_t *message, bool modern);
+/* server__take answers it, now or later. */
+bool server__is_answered(const json_t *message);
 /* An answer to what could not be read; id may be NULL. */
 json_t *server__error(const json_t *id, int code, const char *text, json_t *data);
 /* Ends the call; takes the reference. */
@@ -183,6 +185,10 @@ const char *server__http_address(const struct http *h);
 /* headers.c: what the header of a request says */
 /* An origin is the listener's own, or one of a list. */
 bool server__origin_good(const char *origin, const char *host, const char *allowed);
+/* What is told to the pages of an origin that may ask: lines of the header; the caller frees.
+ * preflight: how they may ask (https://fetch.spec.whatwg.org, CORS protocol); wanted: fields of the
+ * header, or NULL. */
+char *server__origin_headers(const char *origin, bool preflight, const char *wanted);
 /* Host names the loopback, the address listened on, or one of a list. */
 bool server__host_good(const char *host, const char *address, bool remote, const char *allowed);
 /* A media type is in a list of them (Accept). */

@@ -484,17 +484,40 @@ static void take_notification(struct peer *p, const json_t *message)
     }
 }
 
-void server__take(struct peer *p, void *channel, const json_t *message, bool modern)
+enum what { REQUEST, NOTIFICATION, RESPONSE, NONSENSE };
+
+static enum what what_is(const json_t *message)
 {
     const json_t *id = json_object_get(message, "id"), *method = json_object_get(message, "method");
-    bool ours = strcmp(json_str(message, "jsonrpc", ""), "2.0") == 0;
-    if (ours && json_is_string(method) && good_id(id))
+    if (strcmp(json_str(message, "jsonrpc", ""), "2.0") != 0)
+        return NONSENSE;
+    if (json_is_string(method))
+        return !id ? NOTIFICATION : good_id(id) ? REQUEST : NONSENSE;
+    return method || !id ? NONSENSE : RESPONSE;
+}
+
+bool server__is_answered(const json_t *message)
+{
+    enum what what = what_is(message);
+    return what == REQUEST || what == NONSENSE;
+}
+
+void server__take(struct peer *p, void *channel, const json_t *message, bool modern)
+{
+    const json_t *id = json_object_get(message, "id");
+    switch (what_is(message)) {
+    case REQUEST:
         take_request(p, channel, message, modern);
-    else if (ours && json_is_string(method) && !id)
+        break;
+    case NOTIFICATION:
         take_notification(p, message);
-    else if (!ours || method || !id) /* what else has an id answers a request: there are none */
+        break;
+    case RESPONSE: /* to a request: there are none */
+        break;
+    case NONSENSE:
         p->ops->send(p, channel,
                      server__error(good_id(id) ? id : NULL, RPC_REQUEST,
                                    "that is no request of JSON-RPC 2.0", NULL),
                      true);
+    }
 }

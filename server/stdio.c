@@ -14,6 +14,11 @@
 
 enum { UNSENT = 4 << 20, CHUNK = 65536, LAST_MS = 2000 /* for calls when input has ended */ };
 
+/* In 2025-03-26; the channel of its requests. */
+struct batch {
+    json_t *answers;
+    int pending;
+};
 struct stdio {
     struct peer peer;
     int out; /* standard output as it was */
@@ -32,20 +37,44 @@ static void arm(struct stdio *io)
     loop_watch_set(io->in_watch, io->ended || waiting > UNSENT ? 0 : LOOP_READ);
 }
 
-static void send_message(struct peer *p, void *channel, json_t *message, bool last)
+static void put_line(struct stdio *io, const json_t *message)
 {
-    struct stdio *io = (struct stdio *)p;
     char *text = json_write(message);
-    (void)channel;
-    (void)last;
     buf_adds(&io->unsent, text);
     buf_addc(&io->unsent, '\n');
     free(text);
-    json_decref(message);
     arm(io);
 }
 
-static const struct peer_ops OPS = {send_message, NULL};
+static void batch_step(struct stdio *io, struct batch *b)
+{
+    if (--b->pending)
+        return;
+    if (json_array_size(b->answers)) /* all may have been cancelled */
+        put_line(io, b->answers);
+    json_decref(b->answers);
+    free(b);
+}
+
+static void send_message(struct peer *p, void *channel, json_t *message, bool last)
+{
+    struct stdio *io = (struct stdio *)p;
+    struct batch *b = last ? channel : NULL;
+    if (b) {
+        json_array_append_new(b->answers, message);
+        batch_step(io, b);
+    } else {
+        put_line(io, message);
+        json_decref(message);
+    }
+}
+
+static void drop_request(struct peer *p, void *channel)
+{
+    batch_step((struct stdio *)p, channel);
+}
+
+static const struct peer_ops OPS = {send_message, drop_request};
 
 static void give_up(void *arg)
 {
@@ -90,11 +119,21 @@ static void refuse(struct stdio *io, int code, const char *text)
     send_message(&io->peer, NULL, server__error(NULL, code, text, NULL), true);
 }
 
+static void take_batch(struct stdio *io, const json_t *messages)
+{
+    struct batch *b = xcalloc(1, sizeof *b);
+    json_t *one;
+    size_t i;
+    b->answers = json_array();
+    b->pending = 1; /* so that it outlives the last of them here */
+    json_array_foreach((json_t *)messages, i, one) b->pending += server__is_answered(one);
+    json_array_foreach((json_t *)messages, i, one) server__take(&io->peer, b, one, false);
+    batch_step(io, b);
+}
+
 static void take_line(struct stdio *io, const char *line, size_t len)
 {
     struct error e = {0};
-    size_t i;
-    json_t *one;
     while (len && (line[len - 1] == '\r' || line[len - 1] == ' '))
         len--;
     if (!len)
@@ -106,7 +145,7 @@ static void take_line(struct stdio *io, const char *line, size_t len)
         free(text);
     } else if (json_is_array(message) && io->peer.revision == REV_2025_03 &&
                json_array_size(message)) {
-        json_array_foreach(message, i, one) server__take(&io->peer, NULL, one, false);
+        take_batch(io, message);
     } else if (!json_is_object(message)) {
         refuse(io, RPC_REQUEST, "a message is an object");
     } else {

@@ -247,7 +247,8 @@ static void on_hangup(int number)
     backend_reload(); // NOLINT(bugprone-signal-handler) ; it sets a flag
 }
 
-/* Beside a thread that still runs no exit handler may: libcrypto's takes its threads' memory away. */
+/* Beside a thread that still runs no exit handler may: libcrypto's takes its threads' memory away.
+ */
 static int ended(bool whole, int status)
 {
     if (!whole) {

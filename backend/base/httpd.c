@@ -27,6 +27,8 @@ struct connection {
     struct buf in, out;
     size_t sent;
     struct httpd__head head;
+    struct httpd__chunks chunks;
+    struct buf body;             /* of chunks that came */
     struct httpd_request *asked; /* or NULL */
     bool told_continue;
     bool last;    /* close behind what is in out */
@@ -38,6 +40,7 @@ struct httpd_request {
     struct connection *from; /* NULL: gone */
     char method[16], path[512];
     char *head, *value; /* as it came; the field that was asked for last */
+    char *also;         /* lines of the answer's header, or NULL */
     struct buf body;
     loop_fn *gone;
     void *gone_arg;
@@ -91,7 +94,11 @@ static int take_field(const char *line, size_t len, struct httpd__head *out)
             return 400; /* two lengths are how requests are smuggled */
         out->body = strtoll(value, NULL, 10);
     } else if (is(line, name, "transfer-encoding")) {
-        return 411;
+        if (out->chunked)
+            return 400;
+        if (!is(value, n, "chunked"))
+            return 501;
+        out->chunked = true;
     } else if (is(line, name, "connection")) {
         out->keep &= !is(value, n, "close");
     } else if (is(line, name, "expect")) {
@@ -150,6 +157,8 @@ int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out)
             return status;
         at = next + 2;
     }
+    if (out->chunked && (out->body >= 0 || out->old)) /* what its length is depends on who reads */
+        return 400;
     if (out->body < 0)
         out->body = 0;
     return 200;
@@ -198,6 +207,7 @@ static void drop(struct connection *c)
     close(c->fd);
     buf_release(&c->in);
     buf_release(&c->out);
+    buf_release(&c->body);
     free(c);
     listen_again(h);
     if (!asked)
@@ -264,7 +274,6 @@ static const char *words(int status)
                {405, "Method Not Allowed"},
                {406, "Not Acceptable"},
                {409, "Conflict"},
-               {411, "Length Required"},
                {413, "Content Too Large"},
                {414, "URI Too Long"},
                {415, "Unsupported Media Type"},
@@ -313,6 +322,11 @@ static void ask(struct connection *c)
     memcpy(r->method, c->head.method, sizeof r->method);
     memcpy(r->path, c->head.path, sizeof r->path);
     r->head = xstrndup(c->in.data, c->head.len);
+    if (c->head.chunked) {
+        r->body = c->body;
+        c->body = (struct buf){0};
+        c->chunks = (struct httpd__chunks){0};
+    }
     buf_add(&r->body, c->in.data + c->head.len, body);
     buf_drop(&c->in, c->head.len + body);
     c->asked = r;
@@ -321,6 +335,17 @@ static void ask(struct connection *c)
     loop_timer_stop(c->timer);
     loop_watch_set(c->watch, 0);
     c->server->fn(c->server->arg, r);
+}
+
+/* What came of the chunks goes from behind the head to the body. */
+static int take_chunks(struct connection *c)
+{
+    size_t used, from = c->head.len;
+    int status = httpd__chunks_read(&c->chunks, c->in.data + from, c->in.len - from,
+                                    c->server->body_max, &used, &c->body);
+    memmove(c->in.data + from, c->in.data + from + used, c->in.len - from - used + 1);
+    c->in.len -= used;
+    return status;
 }
 
 /* What has come so far; false if no more can be done with it now. */
@@ -335,7 +360,14 @@ static bool take(struct connection *c)
         refuse(c, status);
         return false;
     }
-    if (c->in.len - c->head.len >= (size_t)c->head.body) {
+    status = c->head.chunked                                   ? take_chunks(c)
+             : c->in.len - c->head.len >= (size_t)c->head.body ? 200
+                                                               : 0;
+    if (status != 0 && status != 200) {
+        refuse(c, status);
+        return false;
+    }
+    if (status == 200) {
         ask(c);
         return false;
     }
@@ -457,6 +489,12 @@ const char *httpd_header(struct httpd_request *r, const char *name)
     return r->value;
 }
 
+void httpd_also(struct httpd_request *r, const char *headers)
+{
+    BUG_IF(r->also);
+    r->also = xstrdup(headers);
+}
+
 void httpd_on_gone(struct httpd_request *r, loop_fn *fn, void *arg)
 {
     r->gone = fn;
@@ -477,6 +515,7 @@ static struct connection *request_free(struct httpd_request *r)
         explicit_bzero(r->value, strlen(r->value));
     free(r->head);
     free(r->value);
+    free(r->also);
     free(r);
     return c;
 }
@@ -484,11 +523,13 @@ static struct connection *request_free(struct httpd_request *r)
 void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
                  const void *body, size_t len)
 {
+    char *all = xasprintf("%s%s", r->also ? r->also : "", headers);
     struct connection *c = request_free(r);
-    if (!c)
-        return;
-    answer(c, status, type, headers, body, len);
-    write_on(c);
+    if (c) {
+        answer(c, status, type, all, body, len);
+        write_on(c);
+    }
+    free(all);
 }
 
 /* ---- answers piece by piece ---- */
@@ -502,10 +543,10 @@ void httpd_begin(struct httpd_request *r, int status, const char *type, const ch
     c->chunked = !c->head.old;
     c->last |= c->head.old;
     buf_addf(&c->out,
-             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%sX-Content-Type-Options: "
+             "HTTP/1.1 %d %s\r\nContent-Type: %s\r\n%s%s%s%sX-Content-Type-Options: "
              "nosniff\r\n\r\n",
              status, words(status), type, c->chunked ? "Transfer-Encoding: chunked\r\n" : "",
-             headers, c->last ? "Connection: close\r\n" : "");
+             r->also ? r->also : "", headers, c->last ? "Connection: close\r\n" : "");
     loop_timer_start(c->timer, HTTPD_REQUEST_MS, 0);
     watch(c);
 }

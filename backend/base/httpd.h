@@ -48,6 +48,8 @@ const char *httpd_header(struct httpd_request *r, const char *name);
 /* fn(arg) runs once, from the loop, if the peer goes before the answer is whole; never from within
  * httpd_free. A peer that sends its next request early is found to be gone only by writing. */
 void httpd_on_gone(struct httpd_request *r, loop_fn *fn, void *arg);
+/* Lines of the header, each with CRLF, of whatever the answer will be; once a request. */
+void httpd_also(struct httpd_request *r, const char *headers);
 /* headers: further lines of the header, each with CRLF, or "". type NULL: an answer without a body
  * (202, 204). */
 void httpd_reply(struct httpd_request *r, int status, const char *type, const char *headers,
@@ -64,13 +66,25 @@ struct httpd__head {
     size_t len; /* with the empty line */
     char method[16], path[2048];
     int64_t body;         /* Content-Length */
+    bool chunked;         /* the body comes in chunks instead */
     bool keep, continues; /* the connection stays; the peer waits for 100 */
     bool old;             /* HTTP/1.0: knows no chunks */
     bool hosted;          /* it has a Host */
 };
 /* The value of a field of a head that was read whole, up to *len bytes; NULL: none. */
 const char *httpd__field(const char *head, const char *name, size_t *len);
-/* 0: not whole yet. 200: read. Otherwise the status to answer: 400, 411, 414, 431, 501, 505. */
+/* 0: not whole yet. 200: read. Otherwise the status to answer: 400, 414, 431, 501, 505. */
 int httpd__head_read(const char *bytes, size_t len, struct httpd__head *out);
+
+/* A body in chunks, while it comes. Zero-initialise. */
+struct httpd__chunks {
+    enum { CHUNK_LENGTH, CHUNK_BYTES, CHUNK_END, CHUNK_TRAILER, CHUNK_DONE } state;
+    uint64_t left;  /* of the chunk at hand */
+    size_t trailer; /* bytes of it so far */
+};
+/* Takes *used bytes of what came and appends to body, at most `most` bytes in all. 0: more is to
+ * come. 200: it is whole. Otherwise the status to answer: 400, 413, 431. */
+int httpd__chunks_read(struct httpd__chunks *k, const char *bytes, size_t len, size_t most,
+                       size_t *used, struct buf *body);
 
 #endif

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS = 64, PROJECTIONS = 32, ROUNDS = 3 };
+enum { KEYS = 64, PROJECTIONS = 32, ROUNDS = 3, SESSION = 65 };
 #define SLICE_BYTES ((size_t)2 * 1024 * 1024)
 
 struct counts {
@@ -40,7 +40,7 @@ struct prov__rotation {
     struct error why;   /* of going back */
     struct error error; /* of the step on a worker */
     /* one slice; what its transaction found is taken over when that is durable */
-    char after[33], next_after[33];
+    char after[SESSION], next_after[SESSION];
     int64_t row, next_row, changed;
     bool more;
     struct prov__keys keys; /* of the verification, and what it reads from */
@@ -321,7 +321,7 @@ static void signers_sealed(void *arg, bool cancelled)
 struct rows { /* of a slice, read before they are written */
     struct {
         int64_t id, version;
-        char session[65], kek_id[17];
+        char session[SESSION], kek_id[17];
         struct buf blob;
     } at[KEYS];
     size_t count, bytes, most;
@@ -397,7 +397,7 @@ static enum err wrap_keys(struct store_db *db, void *arg, struct error *e)
     }
     r->more = rows->count > 0;
     if (rows->count)
-        snprintf(r->next_after, sizeof r->next_after, "%s", rows->at[rows->count - 1].session);
+        memcpy(r->next_after, rows->at[rows->count - 1].session, SESSION);
     rows_release(rows);
     return code;
 }

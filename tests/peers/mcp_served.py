@@ -102,6 +102,20 @@ def over_stdio():
     code, rest, err = s.end()
     check(code == 0 and rest == b"", (code, rest, err))
 
+    # a batch is answered by one, without what was cancelled and what wants no answer
+    s = Stdio()
+    s.say(hello("2025-03-26"))
+    s.hear()
+    ask = {"name": "ask", "arguments": {"question": "are all connectors healthy?"}}
+    s.say([request(2, "ping"), 1, {"jsonrpc": "2.0", "method": "notifications/initialized"}, request(3, "tools/call", ask), request(4, "tools/call", ask),
+           {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4}}, request(5, "no/method"), {"jsonrpc": "2.0", "id": 9, "result": {}}],
+          [{"jsonrpc": "2.0", "method": "notifications/initialized"}], [], request(6, "ping"))
+    check(s.hear()["error"]["code"] == -32600 and s.hear()["id"] == 6, "an empty batch, and what comes behind a batch that waits")
+    got = s.hear()
+    check(sorted(m["id"] or 0 for m in got) == [0, 2, 3, 5] and {m["id"]: m for m in got}[3]["result"]["isError"] is False, got)
+    code, rest, err = s.end()
+    check(code == 0 and rest == b"", (code, rest, err))
+
     s = Stdio("--role", "demo")
     s.say(hello(), request(2, "tools/list"))
     s.hear()
@@ -154,6 +168,48 @@ def events(data):
         if "id" in fields or fields.get("data"):
             out.append((fields.get("id"), json.loads(fields["data"]) if fields.get("data", "").strip() else None))
     return out
+
+
+def batches(h):
+    session = h.send("POST", hello("2025-03-26"))[1]["Mcp-Session-Id"]
+    wrong = [1, 2, {"jsonrpc": "2.0", "id": 7}, {"jsonrpc": "1.0", "id": 8, "method": "ping"}, []]
+    status, headers, data = h.send("POST", [request(2, "ping"), *wrong, request("a", "tools/list")], Mcp_Session_Id=session)
+    got = json.loads(data)
+    check(status == 200 and headers["Content-Type"] == "application/json" and len(got) == 6, (status, got))
+    check([m["id"] for m in got] == [2, None, None, 8, None, "a"] and all(("error" in m) == (m["id"] in (None, 8)) for m in got), got)
+    check(h.send("POST", wrong[:2], Mcp_Session_Id=session)[0] == 200, "only nonsense")
+    status, headers, data = h.send("POST", [{"jsonrpc": "2.0", "method": "notifications/initialized"}], Mcp_Session_Id=session)
+    check(status == 202 and data == b"", "only what wants no answer")
+    slow = [request(3, "ping"), request(4, "tools/call", {"name": "ask", "arguments": {"question": "are all connectors healthy?"}, "_meta": {"progressToken": 1}})]
+    status, headers, data = h.send("POST", slow, Mcp_Session_Id=session)
+    got = [m for _, m in events(data) if m]
+    check(headers["Content-Type"] == "text/event-stream" and sorted(m["id"] for m in got[-1]) == [3, 4] and got[0]["method"] == "notifications/progress", got)
+    new = h.send("POST", hello())[1]["Mcp-Session-Id"]
+    check(h.send("POST", slow, Mcp_Session_Id=new)[0] == 400, "a batch in a revision without them")
+
+
+def pages(h):
+    """What browsers ask and want to be told for a page of another origin."""
+    origin = "https://agents.example.com"
+    asks = {"Origin": origin, "Access_Control_Request_Method": "POST", "Authorization": None,
+            "Access_Control_Request_Headers": "authorization,content-type, mcp-protocol-version,mcp-param-connector,x-evil,mcp-bad:"}
+    status, headers, data = h.send("OPTIONS", **asks)
+    check(status == 204 and data == b"" and headers["Access-Control-Allow-Origin"] == origin and headers["Vary"] == "Origin", (status, headers))
+    check("POST" in headers["Access-Control-Allow-Methods"] and "Access-Control-Allow-Credentials" not in headers, headers)
+    allowed = headers["Access-Control-Allow-Headers"].lower()
+    check("mcp-param-connector" in allowed and "evil" not in allowed and "bad" not in allowed, allowed)
+    status, headers, _ = h.send("OPTIONS", **dict(asks, Origin="https://evil.example"))
+    check(status == 403 and "Access-Control-Allow-Origin" not in headers, (status, headers))
+    check(h.send("OPTIONS", **dict(asks, Host="evil.example"))[0] == 403, "a preflight for a host that is rebound")
+    check(h.send("OPTIONS", Authorization=None)[0] == 401, "OPTIONS that is no preflight")
+    for more, wanted in (({}, 200), ({"Authorization": None}, 401), ({"Content_Type": "text/plain"}, 415)):
+        status, headers, _ = h.send("POST", hello(), Origin=origin, **more)
+        check(status == wanted and headers["Access-Control-Allow-Origin"] == origin and "Mcp-Session-Id" in headers["Access-Control-Expose-Headers"], (status, headers))
+    session = h.send("POST", hello(), Origin=origin)[1]["Mcp-Session-Id"]
+    c, r = h.open("GET", Origin=origin, Mcp_Session_Id=session)
+    check(r.getheader("Access-Control-Allow-Origin") == origin, "a stream")
+    c.close()
+    check("Access-Control-Allow-Origin" not in h.send("POST", hello())[1], "nothing of that without an origin")
 
 
 def over_http():
@@ -213,7 +269,14 @@ def over_http():
     c.close()
     check(h.send("DELETE", Mcp_Session_Id=session)[0] == 204 and h.send("POST", request(7, "ping"), Mcp_Session_Id=session)[0] == 404, "DELETE")
     modern(h)
+    batches(h)
+    pages(h)
     hostile(h)
+    pieces = (piece for piece in (b'{"jsonrpc": "2.0", "id": 1, "method": "initi', b'alize", "params": ', json.dumps(hello()["params"]).encode(), b"}"))
+    c = http.client.HTTPConnection("127.0.0.1", h.port, timeout=20)
+    c.request("POST", "/mcp", pieces, {"Content-Type": "application/json", "Accept": "application/json, text/event-stream", "Authorization": "Bearer " + TOKEN}, encode_chunked=False)
+    check(json.loads(c.getresponse().read())["result"]["protocolVersion"] == "2025-11-25", "a body in chunks")
+    c.close()
     check(h.send("POST", hello())[0] == 200, "it answers after all that")
     h.stop()
     h = Http("open", "auth = none", "rate = 5", "write = yes")
@@ -268,7 +331,8 @@ def hostile(h):
     check(b"400" in raw(b"POST /mcp HTTP/1.1\r\n" + host + host + auth + b"Content-Length: 0\r\n\r\n"), "two hosts")
     check(b"403" in raw(b"GET /mcp HTTP/1.1\r\n" + auth + b"\r\n"), "no host")
     check(b"431" in raw(b"GET /mcp HTTP/1.1\r\n" + b"A: b\r\n" * 3000 + b"\r\n"), "a long header")
-    check(b"411" in raw(b"POST /mcp HTTP/1.1\r\n" + host + auth + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "chunks")
+    check(b"501" in raw(b"POST /mcp HTTP/1.1\r\n" + host + auth + b"Transfer-Encoding: gzip\r\n\r\n"), "a coding that is not known")
+    check(b"413" in raw(b"POST /mcp HTTP/1.1\r\n" + host + auth + b"Transfer-Encoding: chunked\r\n\r\n100001\r\n"), "a chunk that is too long")
     slow = [socket.create_connection(("127.0.0.1", h.port)) for _ in range(40)]
     for s in slow:
         s.sendall(b"POST /mcp HTTP/1.1\r\nHost: lo")

@@ -354,8 +354,8 @@ def strict(url, folder, origin, witness):
                 b"POST /add-checkpoint HTTP/1.1\r\nContent-Length: -1\r\n\r\n"):
         if not raw(url, bad).startswith(b"HTTP/1.1 400 "):
             raise Refused("no 400 for %r" % bad)
-    if not raw(url, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").startswith(b"HTTP/1.1 411 "):
-        raise Refused("no 411")
+    if not raw(url, b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n").startswith(b"HTTP/1.1 501 "):
+        raise Refused("no 501")
     if not raw(url, b"GET / HTTP/1.1\r\nX: " + b"y" * 9000 + b"\r\n").startswith(b"HTTP/1.1 431 "):
         raise Refused("no 431")
     # slow ones, many of them, stop nobody

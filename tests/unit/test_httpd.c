@@ -188,6 +188,46 @@ static void answers(void **state)
     close(fd);
 }
 
+#define CHUNKS "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+static void takes_chunks(void **state)
+{
+    struct world *w = *state;
+    static const char text[] =
+        "POST /b HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n"
+        "3\r\nabc\r\n00A;name=\"value\"\r\n0123456789\r\n0\r\nName: value\r\n\r\n";
+    for (int whole = 0; whole < 2; whole++) {
+        int fd = dial(w);
+        for (int i = 0; i < 3; i++) { /* the connection stays */
+            for (size_t at = 0; at < sizeof text - 1 && !whole; at++)
+                put(fd, text + at, 1);
+            if (whole)
+                put(fd, text, sizeof text - 1);
+            char *answer = get(fd, "POST /b 13");
+            assert_non_null(strstr(answer, "POST /b 13"));
+            assert_null(strstr(answer, "Connection: close"));
+            free(answer);
+        }
+        close(fd);
+    }
+    /* up to the limit, however small the pieces; an extension or a trailer is not kept */
+    struct buf request = {0};
+    buf_adds(&request, "POST /c HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n");
+    for (int i = 0; i < BODY_MAX; i++)
+        buf_adds(&request, "1;an-extension-as-long-as-the-header-may-be\r\nx\r\n");
+    buf_adds(&request, "0\r\n");
+    struct buf over = {0};
+    buf_add(&over, request.data, request.len);
+    for (int i = 0; i < 200; i++)
+        buf_adds(&over, "Trailer: it goes on and on, in lines that are not too long\r\n");
+    buf_adds(&request, "\r\n");
+    expect(w, request.data, "200 OK");
+    expect(w, over.data, "431");
+    buf_release(&request);
+    buf_release(&over);
+}
+
 static void refuses(void **state)
 {
     struct world *w = *state;
@@ -213,7 +253,23 @@ static void refuses(void **state)
         {"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "400"},
         {"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "400"},
         {"POST / HTTP/1.1\r\nContent-Length: 1001\r\n\r\n", "413"},
-        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411"},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+         "400"},
+        {"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\ntransfer-encoding: "
+         "chunked\r\n\r\n0\r\n\r\n",
+         "400"},
+        {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        {CHUNKS "3\nabc\r\n0\r\n\r\n", "400"},
+        {CHUNKS "-3\r\nabc\r\n0\r\n\r\n", "400"},
+        {CHUNKS "0x3\r\nabc\r\n0\r\n\r\n", "400"},
+        {CHUNKS "\r\nabc\r\n0\r\n\r\n", "400"},
+        {CHUNKS "3\r\nabcd\r\n0\r\n\r\n", "400"},
+        {CHUNKS "3\r\nabc\n0\r\n\r\n", "400"},
+        {CHUNKS "0\r\na\001b: c\r\n\r\n", "400"},
+        {CHUNKS "3e9\r\n", "413"}, /* 1001 */
+        {CHUNKS "1\r\na\r\n3e8\r\n", "413"},
+        {CHUNKS "ffffffffffffffff1\r\n", "413"},
         {"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\n\r\n", "501"},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -357,6 +413,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(takes_chunks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many, set_up, tear_down),
