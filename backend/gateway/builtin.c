@@ -62,4 +62,4 @@ static void stop(struct gw__try *t)
     t->state = NULL;
 }
 
-const struct gw__ops gw__builtin_ops = {.kind = "builtin", .start = start, .stop = stop};
+const struct gw__ops gw__builtin_ops = {.start = start, .stop = stop};

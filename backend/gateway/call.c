@@ -13,6 +13,7 @@
  * 5 Whatever it waits for, it ends at its deadline. */
 #include "backend/base/clock.h"
 #include "backend/gateway/count.h"
+#include "backend/gateway/upstream.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,7 @@ void gw_free(struct gw *g)
         return;
     while (g->calls)
         gw_cancel(g->calls, NULL);
+    gw__grants_free(g);
     gw__models_free(g);
     gw__count_forget_files(g);
     free(g);

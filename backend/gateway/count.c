@@ -224,7 +224,7 @@ void gw__count_learn(const struct gw__try *t)
     struct measure in = measure_request(t->m, t->r);
     double estimate = measured(t->m, &in), reported = (double)t->input_tokens;
     bool known = t->output_tokens > 0 && t->text.len && !t->tool_calls && !t->reasoning.len &&
-                 !t->hidden_tokens && t->reasoning_tokens <= 0;
+                 !t->hidden_tokens && !t->call_bytes && t->reasoning_tokens <= 0;
     struct measure out = {.ranks = in.ranks};
     if (known) {
         measure_text(&out, t->text.data, t->text.len);

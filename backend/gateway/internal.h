@@ -16,23 +16,63 @@ enum {
 
 struct gw__try;
 
-/* A row of models.def: how tries of one kind are made. */
+/* How tries of one API are made. */
 struct gw__ops {
-    const char *kind;
     /* Begins the try; callbacks come from the loop later. An error: nothing was started. */
     enum err (*start)(struct gw__try *t, struct error *e);
     /* Ends whatever start began and frees t->state. Called once, also after the try finished. */
     void (*stop)(struct gw__try *t);
-    /* What MODEL_BACKENDS gets by the kind's name, without a section: texts, and variables that
-     * set them (NULL: none). url NULL: the kind needs a section. */
-    struct {
-        const char *url, *url_variable, *model, *model_variable, *key_variable;
-        bool local; /* runs on this machine: a section may leave the url out */
-    } without_section;
 };
-#define MODEL_API(kind, ops) extern const struct gw__ops ops;
+
+enum { GW__KINDS_MAX = 32 };
+enum gw__auth {
+    GW__BEARER,    /* Authorization: Bearer KEY */
+    GW__API_KEY,   /* Authorization: Api-Key KEY */
+    GW__X_API_KEY, /* x-api-key: KEY */
+    GW__EXCHANGE   /* the key gets tokens at token_url (grant.c), which are bearers */
+};
+enum gw__json {
+    GW__JSON_WORDS,      /* the request asks for JSON in words, nothing more */
+    GW__JSON_OBJECT,     /* response_format json_object; a schema goes in words */
+    GW__JSON_SCHEMA,     /* json_schema, or json_object without a schema */
+    GW__JSON_SCHEMA_ONLY /* json_schema always */
+};
+
+/* A row of models.def. */
+struct gw__kind {
+    const char *name, *help;
+    const struct gw__ops *ops;
+    const char *provider; /* gen_ai.provider.name; NULL: the address's host */
+    /* What a section may leave out, and what MODEL_BACKENDS gets by the kind's name without one:
+     * texts, and variables that set them. NULL: none. */
+    const char *url, *url_variable, *model, *model_variable, *key_variable;
+    bool local;        /* runs on this machine */
+    bool url_required; /* a section has to say where it is */
+    enum gw__auth auth;
+    enum gw__json json;
+    bool functions;    /* functions and function_call instead of tools and tool_calls */
+    bool counts;       /* takes stream_options {include_usage} */
+    const char *limit; /* what max_output_tokens is called */
+    const char *header;
+    /* Behind the model's url; NULL: there is none. health stands behind the server's root. */
+    const char *chat, *embed, *list, *health;
+    const char *scheme, *embed_scheme; /* a name N is sent as SCHEME://FOLDER/N */
+    const char *token_url, *scope;     /* of GW__EXCHANGE */
+};
+#define MODEL_API(kind, ops, ...) extern const struct gw__ops ops;
 #include "backend/gateway/models.def"
 #undef MODEL_API
+
+/* The form in which a model is spoken to: its kind's, with what its section says instead. */
+struct gw__form {
+    enum gw__auth auth;
+    enum gw__json json;
+    bool functions, counts;
+    const char *header, *scheme, *embed_scheme; /* the kind's */
+    char *limit, *chat, *embed, *list, *health; /* own; NULL: none */
+    char *folder, *token_url, *scope;           /* own */
+    json_t *extra;                              /* merged into each body, or NULL */
+};
 
 enum { GW__KEYS = 8, GW__CHAIN = 8 };
 
@@ -60,6 +100,7 @@ struct gw__lane {
 struct gw__model {
     struct gw_model pub; /* its strings but kind and about are this struct's own */
     const struct gw__ops *ops;
+    struct gw__form form;
     char *keys[GW__KEYS]; /* references of API keys ("env:NAME") */
     size_t key_count;
     struct gw__policy policy;
@@ -73,8 +114,9 @@ struct gw {
     struct loop *loop;
     struct gw__model **models;
     size_t count;
-    struct gw_call *calls; /* those under way */
-    char **chosen;         /* names of those that are to answer */
+    struct gw_call *calls;    /* those under way */
+    struct gw__grant *grants; /* tokens of models with GW__EXCHANGE */
+    char **chosen;            /* names of those that are to answer */
     size_t chosen_len;
     struct vault *vault; /* or NULL */
     struct gw__rank_file *rank_files;
@@ -105,6 +147,7 @@ struct gw__try {
     json_t *tool_calls;    /* as gw_result has them, or NULL */
     int64_t hidden_tokens; /* estimate of what was produced but is neither text nor reasoning */
     int64_t max_output;    /* what the model is asked for at most; 0: no limit */
+    size_t call_bytes;     /* of the names and arguments of tools' calls */
     int64_t http_status;
     int64_t retry_after_ms; /* -1: the upstream did not say */
     unsigned key;           /* which of the model's keys */
@@ -211,6 +254,16 @@ uint64_t gw__backoff_ms(unsigned n);
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);
 void gw__models_free(struct gw *g);
+
+/* kinds.c */
+const struct gw__kind *gw__kind_find(const char *name); /* NULL: there is none */
+const struct gw__kind *gw__kind_at(size_t i);           /* NULL: beyond the last */
+/* The form of a model of this kind; conf NULL: no section. */
+enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const struct conf *conf,
+                       const char *name, struct error *e);
+void gw__form_release(struct gw__form *f);
+/* The name that the server is sent. The caller frees. */
+char *gw__model_name(const struct gw__model *m, const char *scheme);
 
 /* request.c */
 void gw__request_copy(struct gw_request *to, const struct gw_request *from);

@@ -8,12 +8,6 @@
 
 enum { MODELS_MAX = 64, WORDS_MAX = 16, TOKEN_BUDGET = 4096, LEAST_CONTEXT = 256 };
 
-static const struct gw__ops *const apis[] = {
-#define MODEL_API(kind, ops) &ops,
-#include "backend/gateway/models.def"
-#undef MODEL_API
-};
-
 static const char *about_of(const char *kind, bool vectors)
 {
     if (strcmp(kind, "moderation") == 0)
@@ -29,14 +23,6 @@ static const char *about_of(const char *kind, bool vectors)
                  "needs no network, is no neural net and invents nothing.";
 }
 
-static const struct gw__ops *api_of(const char *kind)
-{
-    for (size_t i = 0; i < sizeof apis / sizeof *apis; i++)
-        if (strcmp(apis[i]->kind, kind) == 0)
-            return apis[i];
-    return NULL;
-}
-
 static void model_free(struct gw__model *m)
 {
     free((char *)m->pub.name);
@@ -50,6 +36,7 @@ static void model_free(struct gw__model *m)
     free(m->policy.fallback);
     free(m->lane);
     free(m->count);
+    gw__form_release(&m->form);
     free(m->ca_file);
     free(m);
 }
@@ -85,21 +72,21 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
                              const char *url, const char *region, const char *currency)
 {
     BUG_IF(g->count == MODELS_MAX);
-    const struct gw__ops *ops = api_of(kind);
-    BUG_IF(!ops);
+    const struct gw__kind *row = gw__kind_find(kind);
+    BUG_IF(!row);
     struct gw__model *m = xcalloc(1, sizeof *m);
     bool builtin = strcmp(kind, "builtin") == 0;
     char *host = builtin ? NULL : host_of(url);
-    const char *provider = kind;
-    if (strcmp(kind, "openai") == 0 && host && strcmp(host, "api.openai.com") != 0)
-        provider = host;
-    m->ops = ops;
+    const char *provider = row->provider;
+    if (!provider || (strcmp(kind, "openai") == 0 && host && strcmp(host, "api.openai.com") != 0))
+        provider = host ? host : kind;
+    m->ops = row->ops;
     m->policy = (struct gw__policy){.retries = 0, .parallel = 1024, .queue = 64};
     m->lane = xcalloc(1, sizeof *m->lane);
     m->count = gw__count_new();
     m->vectors = builtin && strcmp(model, "vector") == 0;
     m->pub = (struct gw_model){.name = xstrdup(name),
-                               .kind = ops->kind,
+                               .kind = row->name,
                                .model = xstrdup(model),
                                .provider = xstrdup(provider),
                                .region = xstrdup(builtin ? "local" : region),
@@ -170,12 +157,11 @@ static enum err add_builtin(struct gw *g, const struct conf *conf, const char *n
 static enum err unknown_kind(const struct conf *conf, const char *name, const char *kind,
                              struct error *e)
 {
-    static const char *const KINDS[] = {
-#define MODEL_API(api, ops) api,
-#include "backend/gateway/models.def"
-#undef MODEL_API
-    };
-    const char *near = text_nearest(kind, KINDS, sizeof KINDS / sizeof *KINDS);
+    const char *names[GW__KINDS_MAX];
+    size_t n = 0;
+    for (const struct gw__kind *k; n < GW__KINDS_MAX && (k = gw__kind_at(n)); n++)
+        names[n] = k->name;
+    const char *near = text_nearest(kind, names, n);
     return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: kind \"%s\" is not known%s%s%s",
                    conf_where(conf, "model", name, "kind"), name, kind,
                    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
@@ -187,17 +173,18 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     const char *kind = conf_str(conf, "model", name, "kind");
     const char *url = conf_str(conf, "model", name, "url");
     const char *model = conf_str(conf, "model", name, "model");
+    const struct gw__kind *row = gw__kind_find(kind);
     if (gw_find(g, name))
         return err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: the name is taken by a built-in model",
                        conf_where(conf, "model", name, "kind"), name);
     if (g->count + 2 >= MODELS_MAX)
         return err_set(e, ERR_CONFIG, "more than %d models", MODELS_MAX - 4);
-    if (!api_of(kind))
+    if (!row)
         return unknown_kind(conf, name, kind, e);
     if (strcmp(kind, "builtin") == 0)
         return add_builtin(g, conf, name, e);
-    if (!*url && api_of(kind)->without_section.local)
-        url = api_of(kind)->without_section.url;
+    if (!*url && row->url && !row->url_required)
+        url = row->url;
     char *host = host_of(url);
     if (!host)
         return wrong(e, conf, name, "url",
@@ -208,7 +195,8 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
     struct gw__model *m = add(g, name, kind, model, url, conf_str(conf, "model", name, "region"),
                               conf_str(conf, "model", name, "currency"));
     m->ca_file = xstrdup(conf_str(conf, "model", name, "ca_file"));
-    if (gw__policy_load(m, conf, name, e) != ERR_OK)
+    if (gw__form_load(m, row, conf, name, e) != ERR_OK ||
+        gw__policy_load(m, conf, name, e) != ERR_OK)
         return e ? e->code : ERR_CONFIG;
     m->pub.context = conf_int(conf, "model", name, "context");
     if (m->pub.context < LEAST_CONTEXT)
@@ -228,23 +216,23 @@ static const char *env_or(const char *variable, const char *otherwise)
 /* A model for a kind named in MODEL_BACKENDS that no section configures. */
 static enum err add_default(struct gw *g, const char *kind, const char *currency, struct error *e)
 {
-    const struct gw__ops *api = api_of(kind);
-    const char *url = env_or(api->without_section.url_variable, api->without_section.url);
-    const char *model = env_or(api->without_section.model_variable, api->without_section.model);
+    const struct gw__kind *api = gw__kind_find(kind);
+    const char *url = env_or(api->url_variable, api->url);
+    const char *model = env_or(api->model_variable, api->model);
     if (!*url)
         return err_set(e, ERR_CONFIG, "MODEL_BACKENDS=%s: that kind needs a [model] section", kind);
     char *host = host_of(url);
     if (!host)
-        return err_set(e, ERR_CONFIG, "%s: not an http or https address",
-                       api->without_section.url_variable);
+        return err_set(e, ERR_CONFIG, "%s: not an http or https address", api->url_variable);
     free(host);
     if (!*model)
         return err_set(e, ERR_CONFIG, "MODEL_BACKENDS=%s: set %s, or add a [model] section", kind,
-                       api->without_section.model_variable);
-    struct gw__model *m =
-        add(g, kind, kind, model, url, api->without_section.local ? "local" : "", currency);
-    if (*env_or(api->without_section.key_variable, NULL)) {
-        m->keys[m->key_count++] = xasprintf("env:%s", api->without_section.key_variable);
+                       api->model_variable);
+    struct gw__model *m = add(g, kind, kind, model, url, api->local ? "local" : "", currency);
+    if (gw__form_load(m, api, NULL, kind, e) != ERR_OK)
+        return e ? e->code : ERR_CONFIG;
+    if (*env_or(api->key_variable, NULL)) {
+        m->keys[m->key_count++] = xasprintf("env:%s", api->key_variable);
         m->pub.keyed = true;
     }
     return ERR_OK;
@@ -276,8 +264,8 @@ static enum err unknown(const struct gw *g, const char *where, const char *word,
 {
     const char *nearest = "builtin/lexical";
     unsigned least = 1000;
-    for (size_t i = 0; i < g->count + (kinds ? sizeof apis / sizeof *apis : 0); i++) {
-        const char *name = i < g->count ? g->models[i]->pub.name : apis[i - g->count]->kind;
+    for (size_t i = 0; i < g->count || (kinds && gw__kind_at(i - g->count)); i++) {
+        const char *name = i < g->count ? g->models[i]->pub.name : gw__kind_at(i - g->count)->name;
         unsigned distance = text_distance(word, name, 999);
         if (distance < least) {
             least = distance;
@@ -296,7 +284,7 @@ static enum err choose_word(struct gw *g, const char *word, bool kinds, const ch
         choose(g, word);
         return ERR_OK;
     }
-    if (!kinds || !api_of(word))
+    if (!kinds || !gw__kind_find(word))
         return unknown(g, where, word, kinds, e);
     if (choose_kind(g, word))
         return ERR_OK;

@@ -47,7 +47,6 @@ static enum err start(struct gw__try *t, struct error *e)
 }
 
 const struct gw__ops gw__moderation_ops = {
-    .kind = "moderation",
     .start = start,
     .stop = gw__upstream_stop,
 };

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CALL_BYTES_10 = 31 }; /* bytes of JSON that ten tokens are, about (o200k) */
+
 static void release(struct gw__try *t)
 {
     loop_timer_free(t->limit);
@@ -145,7 +147,8 @@ struct gw_usage gw__try_usage(const struct gw__try *t)
     if (t->reasoning.len && (u.output_tokens < 0 || u.reasoning_tokens < 0))
         hidden += (int64_t)gw__count_text(t->m, t->reasoning.data, t->reasoning.len);
     if (u.output_tokens < 0) {
-        u.output_tokens = gw__output_estimate(t) + hidden;
+        u.output_tokens =
+            gw__output_estimate(t) + hidden + (int64_t)(t->call_bytes * 10 / CALL_BYTES_10);
         u.estimated = true;
     }
     if (u.reasoning_tokens < 0)
@@ -214,12 +217,12 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
     set_limits(t, left_ms);
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
     gw__told_begin(t);
+    t->sent = true;
     if (m->ops->start(t, e) != ERR_OK) {
         gw__told_unstarted(t, e->code);
         release(t);
         return NULL;
     }
-    t->sent = true;
     watch(t);
     return t;
 }

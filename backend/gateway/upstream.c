@@ -2,7 +2,8 @@
  *
  * 1 A stream without the end mark of its API is an error, however cleanly the connection closed.
  * 2 The key is sent in one header and stands nowhere else: what the upstream says is searched for
- * it. 3 After the end mark the connection may linger LINGER_MS, so that it can be used again. */
+ * it. 3 After the end mark the connection may linger LINGER_MS, so that it can be used again.
+ * 4 A token that is refused is exchanged for a new one, once a try. */
 #include "backend/gateway/upstream.h"
 #include "backend/base/text.h"
 #include "backend/vault/vault.h"
@@ -20,11 +21,25 @@ static void linger_over(void *arg)
     gw__leave(t);
 }
 
+/* What was asked for as JSON and ended of itself. */
+static bool is_json_object(const struct gw__try *t)
+{
+    json_t *value =
+        json_read(t->text.data ? t->text.data : "", t->text.len, GW__TEXT_MAX, JSON_DEPTH, NULL);
+    bool fine = json_is_object(value);
+    json_decref(value);
+    return fine;
+}
+
 void gw__upstream_complete(struct gw__try *t, const char *reason)
 {
     struct gw__upstream *u = t->state;
+    if (!gw__text_end(t) || !gw__calls_end(t))
+        return;
     u->complete = true;
-    u->reason = reason;
+    u->reason = t->tool_calls && strcmp(reason, "length") != 0 ? "tool_calls" : reason;
+    if (t->r->json_mode && !t->tool_calls && strcmp(reason, "stop") == 0 && !is_json_object(t))
+        gw__upstream_fail(t, ERR_PROTOCOL, "JSON was asked for, and the answer is no JSON object");
 }
 
 void gw__upstream_fail(struct gw__try *t, enum err code, const char *text)
@@ -33,6 +48,8 @@ void gw__upstream_fail(struct gw__try *t, enum err code, const char *text)
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
     size_t len = u->secret.len;
     for (char *at = clean; len && (at = strstr(at, u->secret.text)); at += len)
+        memset(at, '*', len);
+    for (char *at = clean; (at = (char *)vault_known_in(at, strlen(at), &len)); at += len)
         memset(at, '*', len);
     struct error e;
     err_set(&e, code, "%s: %s", t->m->pub.name, clean);
@@ -72,7 +89,8 @@ static void fail_with_status(struct gw__try *t)
     if (*words)
         buf_addf(&text, ": %s", words); /* cut after the key was looked for */
     json_decref(answer);
-    gw__upstream_fail(t, u->status == 429 ? ERR_OVERLOADED : ERR_UPSTREAM, text.data);
+    bool busy = u->status == 429 || u->status == 529; /* 529: Anthropic's own */
+    gw__upstream_fail(t, busy ? ERR_OVERLOADED : ERR_UPSTREAM, text.data);
     buf_release(&text);
 }
 
@@ -108,12 +126,18 @@ static bool on_data(void *arg, const char *bytes, size_t len)
     return true; /* if the call is over, its http call was cancelled */
 }
 
+static bool refused_token(struct gw__try *t);
+
 static void on_done(void *arg, const struct error *e, long status)
 {
     struct gw__try *t = arg;
     struct gw__upstream *u = t->state;
     u->http = NULL;
     gw__enter(t);
+    if (status == 401 && refused_token(t)) {
+        gw__leave(t);
+        return;
+    }
     if (e->code == ERR_OK && status >= 200 && status <= 299 && !u->complete)
         u->dialect->end(t);
     if (t->over) {
@@ -140,11 +164,16 @@ static const struct http_ops http = {.head = on_head, .data = on_data, .done = o
 static void upstream_free(struct gw__upstream *u)
 {
     http_cancel(u->http);
+    gw__grant_leave(u->waiter);
     loop_timer_free(u->linger);
     vault_text_wipe(&u->secret);
+    free(u->url);
+    free(u->request);
     buf_release(&u->body);
+    buf_release(&u->held);
     sse_release(&u->sse);
     gw__lines_release(&u->lines);
+    gw__calls_release(&u->calls);
     free(u);
 }
 
@@ -154,74 +183,153 @@ void gw__upstream_stop(struct gw__try *t)
     t->state = NULL;
 }
 
-static char *bearer_of(const char *secret, const struct gw__model *m, const char *key,
-                       struct error *e)
+char *gw__auth_header(const struct gw__model *m, enum gw__auth auth, const char *secret,
+                      struct error *e)
 {
     for (const char *p = secret; *p; p++) {
         if (*p <= ' ' || *p >= 127) { /* else it could come back in a form that is not found */
-            err_set(e, ERR_CONFIG,
-                    "%s: the key in %s holds a character that is not printable ASCII", m->pub.name,
-                    key);
+            err_set(e, ERR_CONFIG, "%s: the key holds a character that is not printable ASCII",
+                    m->pub.name);
             return NULL;
         }
     }
-    return xasprintf("Authorization: Bearer %s", secret);
+    if (auth == GW__X_API_KEY)
+        return xasprintf("x-api-key: %s", secret);
+    return xasprintf("Authorization: %s %s", auth == GW__API_KEY ? "Api-Key" : "Bearer", secret);
 }
 
-static void wipe(char *secret)
+void gw__wipe(char *secret)
 {
     if (secret)
         explicit_bzero(secret, strlen(secret));
     free(secret);
 }
 
+char *gw__address(const struct gw__model *m, const char *path)
+{
+    size_t len = strlen(m->pub.url);
+    while (len && m->pub.url[len - 1] == '/')
+        len--;
+    return xasprintf("%.*s%s", (int)len, m->pub.url, path);
+}
+
+static const char *key_of(const struct gw__try *t)
+{
+    return t->key < t->m->key_count ? t->m->keys[t->key] : NULL;
+}
+
+/* Sends what waits in url and request, with u->secret as the key. */
+static enum err send_request(struct gw__try *t, struct gw__upstream *u, struct error *e)
+{
+    const char *headers[5] = {"Content-Type: application/json"};
+    char *auth = NULL, *trace = NULL;
+    size_t n = 1;
+    enum err code = ERR_CONFIG;
+    if (u->secret.text && !(auth = gw__auth_header(t->m, t->m->form.auth, u->secret.text, e)))
+        goto out;
+    if (auth)
+        headers[n++] = auth;
+    if (t->m->form.header)
+        headers[n++] = t->m->form.header;
+    if ((trace = gw__told_header(t)))
+        headers[n++] = trace;
+    struct http_options o = {.method = "POST",
+                             .url = u->url,
+                             .headers = headers,
+                             .body = u->request,
+                             .body_len = strlen(u->request),
+                             .connect_ms = t->connect_ms,
+                             .ca_file = t->m->ca_file};
+    u->http = http_start(t->g->loop, &o, &http, t, e);
+    if (u->http)
+        code = ERR_OK;
+    else if (e->code)
+        code = e->code;
+out:
+    if (t->m->form.auth != GW__EXCHANGE) { /* else it may be sent again */
+        free(u->request);
+        u->request = NULL;
+    }
+    gw__wipe(auth);
+    free(trace);
+    return code;
+}
+
+static void on_token(void *arg, const struct error *e)
+{
+    struct gw__try *t = arg;
+    struct gw__upstream *u = t->state;
+    struct error why = *e;
+    u->waiter = NULL;
+    gw__enter(t);
+    if (!why.code) {
+        gw__grant_get(t->g, t->m, key_of(t), &u->secret);
+        if (!u->secret.text)
+            err_set(&why, ERR_UPSTREAM, "the token that the key was exchanged for is over already");
+        else
+            send_request(t, u, &why);
+    }
+    t->sent = !why.code;
+    if (why.code)
+        gw__upstream_fail(t, why.code, why.detail);
+    gw__leave(t);
+}
+
+static bool refused_token(struct gw__try *t)
+{
+    struct gw__upstream *u = t->state;
+    struct error e = {0};
+    if (t->m->form.auth != GW__EXCHANGE || u->renewed || !u->secret.text)
+        return false;
+    u->renewed = true;
+    gw__grant_drop(t->g, t->m, key_of(t), &u->secret);
+    vault_text_wipe(&u->secret);
+    buf_clear(&u->body);
+    u->received = 0;
+    u->waiter = gw__grant_wait(t->g, t->m, key_of(t), on_token, t, &e);
+    if (!u->waiter)
+        gw__upstream_fail(t, e.code, e.detail);
+    return true;
+}
+
+/* The key, or a token for it; with a token that is not there yet the request waits. */
+static enum err find_secret(struct gw__try *t, struct gw__upstream *u, struct error *e)
+{
+    const char *key = key_of(t);
+    if (!key)
+        return ERR_OK;
+    if (t->m->form.auth != GW__EXCHANGE)
+        return vault_text_get(t->g->vault, key, &u->secret, e);
+    gw__grant_get(t->g, t->m, key, &u->secret);
+    if (!u->secret.text && !(u->waiter = gw__grant_wait(t->g, t->m, key, on_token, t, e)))
+        return e->code;
+    t->sent = u->waiter == NULL;
+    return ERR_OK;
+}
+
 enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect, const char *path,
                             json_t *body, struct error *e)
 {
     struct gw__upstream *u = xcalloc(1, sizeof *u);
-    char *bearer = NULL, *trace = NULL, *url = NULL, *text = json_write(body);
-    const char *headers[4] = {"Content-Type: application/json"};
-    size_t n = 1;
-    enum err code = ERR_CONFIG;
-    json_decref(body);
+    struct error own = {0};
+    e = e ? e : &own;
     u->dialect = dialect;
     u->sse.max = GW__LINE_MAX;
-    const char *key = t->key < t->m->key_count ? t->m->keys[t->key] : NULL;
-    if (key) {
-        if (vault_text_get(t->g->vault, key, &u->secret, e) != ERR_OK ||
-            !(bearer = bearer_of(u->secret.text, t->m, key, e)))
-            goto out;
-        headers[n++] = bearer;
+    if (t->m->form.extra)
+        json_object_update_recursive(body, t->m->form.extra);
+    u->request = json_write(body);
+    u->url = gw__address(t->m, path);
+    json_decref(body);
+    enum err code = find_secret(t, u, e);
+    if (code == ERR_OK && !u->waiter)
+        code = send_request(t, u, e);
+    if (code != ERR_OK) {
+        upstream_free(u);
+        return code;
     }
-    if ((trace = gw__told_header(t)))
-        headers[n++] = trace;
-    size_t len = strlen(t->m->pub.url);
-    while (len && t->m->pub.url[len - 1] == '/')
-        len--;
-    url = xasprintf("%.*s%s", (int)len, t->m->pub.url, path);
-    struct http_options o = {.method = "POST",
-                             .url = url,
-                             .headers = headers,
-                             .body = text,
-                             .body_len = strlen(text),
-                             .connect_ms = t->connect_ms,
-                             .ca_file = t->m->ca_file};
-    u->http = http_start(t->g->loop, &o, &http, t, e);
-    if (!u->http)
-        goto out;
     u->linger = loop_timer_new(t->g->loop, linger_over, t);
     t->state = u;
-    code = ERR_OK;
-out:
-    if (code != ERR_OK) {
-        code = e && e->code ? e->code : code;
-        upstream_free(u);
-    }
-    wipe(bearer);
-    free(trace);
-    free(url);
-    free(text);
-    return code;
+    return ERR_OK;
 }
 
 bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const char *json,
@@ -233,28 +341,10 @@ bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const cha
     bool read = gw__quick_read(table, json, size, &own, &text, &len);
     if (read) {
         gw__alive(t);
-        gw__delta(t, text, len);
+        gw__text(t, text, len);
     }
     buf_release(&own);
     return read;
-}
-
-json_t *gw__messages(const struct gw_request *r)
-{
-    json_t *messages = json_array();
-    for (size_t i = 0; i < r->message_count; i++) {
-        json_t *m = json_object();
-        json_puts(m, "role", r->messages[i].role);
-        json_puts(m, "content", r->messages[i].content);
-        json_array_append_new(messages, m);
-    }
-    if (!r->message_count) {
-        json_t *m = json_object();
-        json_puts(m, "role", "user");
-        json_puts(m, "content", r->question);
-        json_array_append_new(messages, m);
-    }
-    return messages;
 }
 
 int64_t gw__count(const json_t *object, const char *key)

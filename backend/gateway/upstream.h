@@ -1,4 +1,4 @@
-/* Private to the gateway room: what ollama.c and openai.c share. */
+/* Private to the gateway room: what the APIs behind HTTP share. */
 #ifndef GATEWAY_UPSTREAM_H
 #define GATEWAY_UPSTREAM_H
 
@@ -14,26 +14,49 @@ struct gw__dialect {
     void (*end)(struct gw__try *t);
 };
 
+/* Calls of tools, as they come in pieces. */
+enum { GW__CALLS_MAX = 32, GW__ARGS_MAX = 256 << 10 };
+struct gw__calls {
+    struct gw__one_call {
+        int64_t place; /* by which the API tells them apart */
+        char *id, *name;
+        struct buf args;
+    } at[GW__CALLS_MAX];
+    size_t count;
+};
+
+/* Where a text is that may begin with <think>...</think>. */
+enum gw__thinking { GW__MAY_THINK, GW__THINKS, GW__THOUGHT, GW__SPEAKS };
+
+struct gw__waiter; /* for a token (grant.c) */
+
 struct gw__upstream { /* t->state of such a call */
     const struct gw__dialect *dialect;
     struct http_call *http;
     struct loop_timer *linger;
-    struct vault_text secret; /* NULL: none */
+    struct vault_text secret; /* what was sent as the key; NULL: none */
+    struct gw__waiter *waiter;
+    char *url, *request; /* until they were sent for good */
     long status;
     size_t received;
     bool json;          /* the content type is application/json */
     bool complete;      /* the end mark came */
+    bool renewed;       /* the token was refused once */
     const char *reason; /* finish reason, static */
     struct buf body;    /* of an error, or of an answer that is no stream */
     struct sse sse;
     struct gw__lines lines;
+    struct gw__calls calls;
+    enum gw__thinking thinking;
+    struct buf held; /* of a text that may become a mark */
 };
 
 /* Takes body. On failure nothing was started. */
 enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect, const char *path,
                             json_t *body, struct error *e);
 void gw__upstream_stop(struct gw__try *t);
-/* The API's end mark came; what follows is ignored. */
+/* The API's end mark came; what follows is ignored. The tools' calls are put together, and what has
+ * to be JSON is looked at: that may end the call with an error. */
 void gw__upstream_complete(struct gw__try *t, const char *reason);
 /* Ends the call with an error; text is foreign: it is cleaned and the key is taken out of it. */
 void gw__upstream_fail(struct gw__try *t, enum err code, const char *text);
@@ -43,9 +66,62 @@ bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const cha
                      size_t size);
 /* "" if there are none; belongs to answer. */
 const char *gw__error_words(const json_t *answer);
-/* [{role, content}]; the question alone if the request has no messages. */
-json_t *gw__messages(const struct gw_request *r);
+/* What comes as the answer's text: thinking within <think> at its beginning is kept apart. False
+ * when the try is over then. */
+bool gw__text(struct gw__try *t, const char *text, size_t len);
+/* The end of the text: what was held back. */
+bool gw__text_end(struct gw__try *t);
+
+/* calls.c. A piece of a tool's call; id and name NULL or "": not in this piece. False when the try
+ * is over then. */
+bool gw__call_piece(struct gw__try *t, int64_t place, const char *id, const char *name,
+                    const char *args, size_t len);
+/* The same with whole arguments, an object. */
+bool gw__call_whole(struct gw__try *t, int64_t place, const char *id, const char *name,
+                    const json_t *args);
+/* Puts them together in t->tool_calls; false: the arguments of one are no JSON object, and the try
+ * is over. */
+bool gw__calls_end(struct gw__try *t);
+void gw__calls_release(struct gw__calls *c);
+
+/* messages.c: a request in the form of OpenAI's chat, which others have taken over. The caller
+ * owns what is returned. */
+/* [{role, content, ...}]; the question alone if the request has no messages. words (or NULL) are
+ * added to what the system says. */
+json_t *gw__messages(const struct gw_request *r, bool functions, const char *words);
+/* [{type: function, function: {name, description, parameters}}], or the functions alone. */
+json_t *gw__tools(const json_t *tools, bool functions);
+/* What asks for JSON in words, with the schema if there is one and it is wanted. */
+char *gw__json_words(const struct gw_request *r, bool schema);
+/* The name of the tool that a message answers, "" unknown. */
+const char *gw__answered_tool(const struct gw_request *r, size_t message);
+
 /* A member that counts something, -1 if it is missing or no count. */
 int64_t gw__count(const json_t *object, const char *key);
+
+/* "Authorization: Bearer ..." or what the form says. NULL with *e: the key cannot be sent. Wipe it.
+ */
+char *gw__auth_header(const struct gw__model *m, enum gw__auth auth, const char *secret,
+                      struct error *e);
+void gw__wipe(char *secret); /* and free it */
+/* The model's url without slashes at its end, and path behind it. The caller frees. */
+char *gw__address(const struct gw__model *m, const char *path);
+
+/* grant.c: tokens that a key is exchanged for (form.token_url), one exchange at a time for each
+ * model and key.
+ * The token if there is one that is good for a while, into *out (NULL text: none); near its end a
+ * new one is asked for meanwhile. */
+void gw__grant_get(struct gw *g, const struct gw__model *m, const char *key,
+                   struct vault_text *out);
+/* Waits for one. fn runs once, later, unless gw__grant_leave was called; *e OK: gw__grant_get has
+ * it. NULL with *e: it cannot be asked for. */
+typedef void gw__grant_fn(void *arg, const struct error *e);
+struct gw__waiter *gw__grant_wait(struct gw *g, const struct gw__model *m, const char *key,
+                                  gw__grant_fn *fn, void *arg, struct error *e);
+void gw__grant_leave(struct gw__waiter *w);
+/* It was refused: the next one asks anew. */
+void gw__grant_drop(struct gw *g, const struct gw__model *m, const char *key,
+                    const struct vault_text *token);
+void gw__grants_free(struct gw *g);
 
 #endif

@@ -55,7 +55,7 @@ int main(void)
 #define CHOICE(kind, name, values, otherwise, help) choice(name, values, otherwise, help);
 #include "backend/base/conf.def"
     puts("\n## Kinds of models\n");
-#define MODEL_API(kind, ops) puts("- `" kind "`");
+#define MODEL_API(kind, ops, help, ...) puts("- `" kind "`: " help);
 #include "backend/gateway/models.def"
     puts("\n## Kinds of connectors\n");
 #define CONNECTOR(kind, ops, help) puts("- `" kind "`: " help);
