@@ -244,8 +244,12 @@ static bool may_lift(void *arg)
 
 enum err backend__plans_start(struct backend *b, struct error *e)
 {
-    const struct plans_rooms rooms = {
-        .loop = b->loop, .store = b->store, .conf = b->conf, .prov = b->prov, .conn = b->conn};
+    const struct plans_rooms rooms = {.loop = b->loop,
+                                      .store = b->store,
+                                      .conf = b->conf,
+                                      .prov = b->prov,
+                                      .conn = b->conn,
+                                      .tel = b->tel};
     const struct kill_rooms kill = {.loop = b->loop,
                                     .store = b->store,
                                     .prov = b->prov,

@@ -8,6 +8,14 @@
 
 void server__wire(struct call *c, enum wire_method m, json_t *params, busc_reply *fn)
 {
+    enum { TRACEPARENT_MAX = 128 };
+    const char *trace = json_str(json_object_get(c->params, "_meta"), "traceparent", NULL);
+    if (trace && strlen(trace) <= TRACEPARENT_MAX) { /* the agent's trace goes on here */
+        json_t *meta = json_object();
+        params = params ? params : json_object();
+        json_puts(meta, "traceparent", trace);
+        json_put(params, "_meta", meta);
+    }
     server__hold(c);
     busc_call(c->server->bus, m, params, fn, c);
 }

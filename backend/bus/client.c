@@ -140,6 +140,9 @@ static char *request_text(struct busc *c, struct call *call)
         json_puts(meta, "idempotency_key", key);
         free(key);
     }
+    const char *trace = json_str(json_object_get(call->params, "_meta"), "traceparent", NULL);
+    if (trace)
+        json_puts(meta, "traceparent", trace);
     json_put(call->params, "_meta", meta);
     json_puts(request, "jsonrpc", "2.0");
     json_puti(request, "id", (int64_t)++c->next_id);

@@ -18,7 +18,8 @@ void busc_free(struct busc *c);    /* outstanding replies are not called */
 int busc_fd(const struct busc *c); /* readable when busc_dispatch has something to do */
 void busc_dispatch(struct busc *c);
 /* params may be NULL; the reference is taken. Adds session and, for mutating methods, an
- * idempotency key. fn may be NULL. Calls made before session.hello is answered are sent after it.
+ * idempotency key; of a _meta in params its traceparent is kept. fn may be NULL. Calls made before
+ * session.hello is answered are sent after it.
  */
 void busc_call(struct busc *c, enum wire_method m, json_t *params, busc_reply *fn, void *arg);
 /* For subcommands: calls and dispatches until the reply (or limit_ms); result is the caller's. */

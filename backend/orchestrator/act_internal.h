@@ -28,6 +28,7 @@ struct plan {
     size_t approval_count;
     bool deciding; /* an entry of a decision is being written: no other one now */
     /* of a run */
+    struct tel_context context;                /* the span that its calls are part of */
     bool running, undoing, wanted_stop, alive; /* alive: a call or a timer will go on */
     bool previewing;                           /* that call is a preview */
     char *stop_why;

@@ -219,6 +219,7 @@ struct conn_call *act__call(struct plan *plan, size_t at, const char *part, conn
     struct conn_call_options options = {.limit_ms = p->step_ms,
                                         .max_ms = p->step_ms,
                                         .level = reads ? CONN_READ : CONN_EXECUTE,
+                                        .parent = *plan->context.trace_id ? &plan->context : NULL,
                                         .idempotency = reads ? NULL : key};
     started = conn_call(p->rooms.conn, t->connector, t->name, json_object_get(call, "arguments"),
                         &options, done, plan, e);

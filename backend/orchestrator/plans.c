@@ -462,6 +462,7 @@ static void begin(struct plan *plan, const struct plans_who *who, bool undo, str
     json_put(run, "undo", json_boolean(undo));
     json_puts(payload, "what", "run");
     json_put(payload, "run", run);
+    plan->context = tel_current(plan->owner->rooms.tel);
     plan->deciding = plan->running = plan->alive = true;
     plan->undoing = undo;
     plan->wanted_stop = plan->again_now = false;

@@ -28,6 +28,7 @@ struct plans_rooms { /* all borrowed, must outlive it */
     const struct conf *conf;
     struct prov *prov;
     struct conn_registry *conn;
+    struct tel *tel; /* or NULL */
 };
 /* Something changed: the plan as plans_get answers it. data is borrowed. */
 typedef void plans_event(void *arg, const json_t *plan);
