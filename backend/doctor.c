@@ -98,6 +98,26 @@ static void check_commands(struct backend *b, json_t *checks)
     }
 }
 
+static void check_telemetry(struct backend *b, json_t *checks)
+{
+    const char *collector = conf_str(b->conf, "telemetry", "", "otlp");
+    bool clear = goes_in_clear(collector) && *conf_str(b->conf, "telemetry", "", "otlp_headers");
+    struct error e = {0};
+    const char *at = backend__observe_address(b, &e);
+    if (*conf_str(b->conf, "telemetry", "", "listen"))
+        add(checks, "metrics", at ? "ok" : "warn", "see [telemetry] listen and remote",
+            at ? xasprintf("at http://%s/metrics", at) : xstrdup(err_words(&e)));
+    if (!*collector)
+        return;
+    backend__observe_collector(b, &e);
+    add(checks, "collector", e.code == ERR_OK && !clear ? "ok" : "warn",
+        clear ? "use https: the headers go over the network in clear"
+              : "see [telemetry] otlp, otlp_headers and ca_file",
+        e.code != ERR_OK ? xstrdup(err_words(&e))
+                         : xasprintf("telemetry goes to %s%s", collector,
+                                     clear ? ", its headers in clear" : ""));
+}
+
 json_t *backend__doctor(struct backend *b)
 {
     json_t *checks = json_array();
@@ -121,6 +141,7 @@ json_t *backend__doctor(struct backend *b)
             "see [mcp_server] listen and token",
             b->served_address ? xasprintf("agents reach it at http://%s/mcp", b->served_address)
                               : xstrdup(err_words(&b->served_error)));
+    check_telemetry(b, checks);
     for (size_t i = 0; i < gw_count(b->gw); i++)
         check_model(gw_model(b->gw, i), checks);
     check_commands(b, checks);

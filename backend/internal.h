@@ -231,7 +231,11 @@ void backend__observe_close(struct backend *b);
 void backend__observe_flush(struct backend *b);
 bool backend__observe_pending(const struct backend *b);
 void backend__observe_free(struct backend *b);
-void backend__observe_status(struct backend *b, json_t *alerts);       /* adds its own */
+void backend__observe_status(struct backend *b, json_t *alerts); /* adds its own */
+/* Where metrics are read; NULL with *e: why not. And why the last request to the collector failed.
+ */
+const char *backend__observe_address(const struct backend *b, struct error *e);
+void backend__observe_collector(const struct backend *b, struct error *e);
 void backend__observe_alerts(struct backend *b, const json_t *alerts); /* counts all of them */
 /* token.c: as backend_token_new, on the backend's thread. */
 struct backend_token *backend__token_make(struct backend *b, const char *reference,

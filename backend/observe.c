@@ -242,6 +242,17 @@ void backend__observe_status(struct backend *b, json_t *alerts)
         method_alert(alerts, "warn", "telemetry", err_words(failed));
 }
 
+const char *backend__observe_address(const struct backend *b, struct error *e)
+{
+    *e = b->observe->listen_error;
+    return b->observe->server ? httpd_address(b->observe->server) : NULL;
+}
+
+void backend__observe_collector(const struct backend *b, struct error *e)
+{
+    *e = b->observe->otlp ? *otlp_error(b->observe->otlp) : (struct error){.code = ERR_OK};
+}
+
 /* ---- GET /metrics */
 
 static void refuse(struct httpd_request *r, int status, const char *headers, const char *words)

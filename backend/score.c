@@ -167,6 +167,15 @@ static size_t endpoint_facts(struct backend *b, const json_t *rows, struct pol_e
                                          .level = "read",
                                          .owner = model->builtin ? "this console" : ""};
     }
+    if (*conf_str(b->conf, "telemetry", "", "otlp") && n < MAX_ENDPOINTS)
+        out[n++] =
+            (struct pol_endpoint){.name = "telemetry",
+                                  .what = "collector",
+                                  .region = conf_str(b->conf, "telemetry", "", "otlp_region"),
+                                  .allowed = "",
+                                  .data = "metrics traces",
+                                  .level = "read",
+                                  .owner = ""};
     return n;
 }
 

@@ -104,8 +104,8 @@ struct pol_facts {
     int clock_synchronised;            /* 0, 1, -1 */
     int64_t disk_free_percent;         /* of the state directory's file system */
     int64_t notice_number_set;   /* a notice of a cross-border transfer is declared: 0, 1, -1 */
-    struct pol_endpoint {        /* every connector and model in use */
-        const char *name, *what; /* "connector", "model" */
+    struct pol_endpoint {        /* every connector and model in use, and who takes telemetry */
+        const char *name, *what; /* "connector", "model", "collector" */
         const char *region;      /* declared, "" unknown */
         const char *allowed;     /* declared list, "" only its own region */
         const char *data;        /* categories, "" undeclared; the word personal: personal data */

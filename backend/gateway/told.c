@@ -32,7 +32,8 @@ void gw__told_begin(struct gw__try *t)
     const struct gw_model *m = &t->m->pub;
     const char *name = *m->model ? m->model : m->name;
     struct tel_context parent;
-    tel_traceparent_read(t->r->traceparent, &parent);
+    if (!tel_traceparent_read(t->r->traceparent, &parent))
+        parent = tel_current(t->g->tel);
     parent.remote = false; /* it is of this process */
     t->span =
         tel_span_begin(t->g->tel, &parent, m->builtin ? TEL_INTERNAL : TEL_CLIENT, "chat %s", name);

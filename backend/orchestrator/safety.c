@@ -257,9 +257,12 @@ static void on_judge_logged(void *arg, int64_t seq, const struct error *e)
     struct gw_message messages[2] = {{.role = "user", .content = t->question}};
     if (k->candidate)
         messages[1] = (struct gw_message){.role = "assistant", .content = k->text};
+    char traceparent[TEL_TRACEPARENT];
+    bool traced = orch__traceparent(t, ORCH_STAGES, traceparent);
     struct gw_request r = {.task = GW_ANSWER,
                            .session = t->session,
                            .trace_id = t->id,
+                           .traceparent = traced ? traceparent : NULL,
                            .question = k->text,
                            .lang = t->lang,
                            .messages = messages,
