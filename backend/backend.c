@@ -217,7 +217,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     if (open_log(b, e) != ERR_OK)
         return e->code;
-    b->cost = cost_new(b->store);
+    if (backend__spending_open(b, e) != ERR_OK)
+        return e->code;
     if (!(b->gw = gw_new(b->loop, b->conf, e)))
         return e->code;
     gw_set_vault(b->gw, b->vault);

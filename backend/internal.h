@@ -227,6 +227,8 @@ void backend__conn_told(void *arg, const char *type, const char *name, const jso
 /* observe.c: metrics and traces for other systems. Close: no port any more; flush: what is left is
  * sent at once, and pending while that is under way. */
 enum err backend__observe_start(struct backend *b, struct error *e);
+/* spending.c: makes the cost room and reads prices. ERR_CONFIG names the file. */
+enum err backend__spending_open(struct backend *b, struct error *e);
 void backend__observe_close(struct backend *b);
 void backend__observe_flush(struct backend *b);
 bool backend__observe_pending(const struct backend *b);

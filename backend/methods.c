@@ -423,7 +423,8 @@ static void on_accepted(void *arg, const char *trace_id, const char *conversatio
 void on_chat_ask(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
-    struct orch_ask ask = {.actor = bus_role_name(bus_session(c)->role)};
+    struct orch_ask ask = {.actor = bus_role_name(bus_session(c)->role),
+                           .session = bus_session(c)->id};
     struct error e = {0};
     if (!method_text(c, "text", true, &ask.text) ||
         !method_text(c, "conversation", false, &ask.conversation))
@@ -432,7 +433,6 @@ void on_chat_ask(struct bus_call *c, void *arg)
     if (bus_session(c)->level >= BUS_RECOMMEND) {
         backend__user(user);
         ask.user = user;
-        ask.session = bus_session(c)->id;
     }
     if (orch_ask(b->orch, &ask, on_accepted, c, &e) != ERR_OK)
         bus_fail(c, &e);

@@ -187,7 +187,14 @@ static void log_output(struct sample *s, const char *text, const char *finish_re
     json_puti(payload, "input_tokens", u.input_tokens);
     json_puti(payload, "output_tokens", u.output_tokens);
     json_put(payload, "estimated", json_boolean(u.estimated));
-    struct orch_spent *lines = orch_spent_new(spent, "", s->connector, outcome, s->entry);
+    const struct orch_payer payer = {.cost = s->backend->cost,
+                                     .connector = s->connector,
+                                     .project =
+                                         conf_str(s->backend->conf, "console", "", "project"),
+                                     .flow = "sampling",
+                                     .model = s->model,
+                                     .entry = s->entry};
+    struct orch_spent *lines = orch_spent_new(spent, &payer, outcome);
     const struct prov_edge from = {s->entry, "generate", -1};
     char *actor = xasprintf("model:%s", s->model->name);
     struct prov_entry entry = {

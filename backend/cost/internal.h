@@ -4,9 +4,18 @@
 
 #include "backend/cost/cost.h"
 
+#define COST__TOKENS_MAX INT64_C(1000000000000)
+
+struct cost__prices;
 struct cost {
     struct store *store;
+    struct cost__prices *prices; /* or NULL */
 };
+
+/* prices.c */
+void cost__prices_free(struct cost__prices *p);
+/* Token counts come from foreign servers; bounded, so that sums over the ledger cannot overflow. */
+int64_t cost__tokens(int64_t n);
 
 /* o[key] = the text of a column, "" for NULL. */
 void cost__put_text(json_t *o, const char *key, const struct store_row *row, int column);

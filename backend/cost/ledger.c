@@ -2,6 +2,7 @@
 #include "backend/base/clock.h"
 #include "backend/cost/internal.h"
 #include <stdlib.h>
+#include <string.h>
 
 struct cost *cost_new(struct store *s)
 {
@@ -12,47 +13,66 @@ struct cost *cost_new(struct store *s)
 
 void cost_free(struct cost *c)
 {
+    if (c)
+        cost__prices_free(c->prices);
     free(c);
 }
 
-static char *copy(const char *s)
+/* The texts of a line. */
+static void texts_of(struct cost_line *l, const char **at[11])
 {
-    return xstrdup(s ? s : "");
+    const char **all[11] = {&l->trace_id, &l->model,   &l->provider,     &l->connector,
+                            &l->session,  &l->project, &l->flow,         &l->currency,
+                            &l->outcome,  &l->error,   &l->price_version};
+    memcpy(at, all, sizeof all);
 }
 
 struct cost_line *cost_line_copy(const struct cost_line *line)
 {
     struct cost_line *l = xcalloc(1, sizeof *l);
+    const char **at[11];
     *l = *line;
-    l->trace_id = copy(line->trace_id);
-    l->model = copy(line->model);
-    l->provider = copy(line->provider);
-    l->connector = copy(line->connector);
-    l->currency = copy(line->currency);
-    l->price_version = copy(line->price_version);
-    l->outcome = copy(line->outcome);
+    texts_of(l, at);
+    for (size_t i = 0; i < 11; i++)
+        *at[i] = xstrdup(*at[i] ? *at[i] : "");
     return l;
 }
 
 void cost_line_free(struct cost_line *l)
 {
+    const char **at[11];
     if (!l)
         return;
-    free((char *)l->trace_id);
-    free((char *)l->model);
-    free((char *)l->provider);
-    free((char *)l->connector);
-    free((char *)l->currency);
-    free((char *)l->price_version);
-    free((char *)l->outcome);
+    texts_of(l, at);
+    for (size_t i = 0; i < 11; i++)
+        free((char *)*at[i]);
     free(l);
 }
 
-/* Token counts come from foreign servers; bounded, so that sums over the ledger cannot overflow. */
-static int64_t tokens(int64_t n)
+int64_t cost__tokens(int64_t n)
 {
-    const int64_t most = INT64_C(1000000000000);
-    return n < 0 ? 0 : n > most ? most : n;
+    return n < 0 ? 0 : n > COST__TOKENS_MAX ? COST__TOKENS_MAX : n;
+}
+
+static enum err insert_line(struct store_db *db, const struct cost_line *l, const char *day,
+                            struct error *e)
+{
+    int64_t input = cost__tokens(l->input_tokens), output = cost__tokens(l->output_tokens),
+            cached = cost__tokens(l->cached_tokens), wrote = cost__tokens(l->cache_write_tokens),
+            reasoning = cost__tokens(l->reasoning_tokens), estimated = l->estimated,
+            priced = l->priced, amount = l->priced ? l->amount_nano : 0,
+            energy = l->energy_mj < 0 ? -1 : cost__tokens(l->energy_mj);
+    return store_exec(
+        db, e,
+        "INSERT INTO ledger (at, day, trace_id, model, provider, connector, session, project, "
+        "flow, input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, "
+        "estimated, priced, amount_nano, currency, price_version, outcome, error, attempt, "
+        "queued_ms, elapsed_ms, first_token_ms, energy_mj, entry) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "issssssssiiiiiiiissssiiiiii", l->at, day, l->trace_id, l->model, l->provider, l->connector,
+        l->session, l->project, l->flow, input, cached, wrote, output, reasoning, estimated, priced,
+        amount, l->currency, l->price_version, l->outcome, l->error, l->attempt, l->queued_ms,
+        l->elapsed_ms, l->first_token_ms, energy, l->entry);
 }
 
 enum err cost_insert(struct store_db *db, void *arg, struct error *e)
@@ -61,28 +81,27 @@ enum err cost_insert(struct store_db *db, void *arg, struct error *e)
     char day[16];
     clock_local_day(l->at, day);
     BUG_IF(l->priced && l->amount_nano < 0);
-    int64_t input = tokens(l->input_tokens), output = tokens(l->output_tokens),
-            estimated = l->estimated, priced = l->priced, amount = l->priced ? l->amount_nano : 0;
-    enum err code =
-        store_exec(db, e,
-                   "INSERT INTO ledger (at, day, trace_id, model, provider, connector, "
-                   "input_tokens, output_tokens, estimated, priced, amount_nano, currency, "
-                   "price_version, outcome, elapsed_ms, first_token_ms, entry) "
-                   "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   "isssssiiiiisssiii", l->at, day, l->trace_id, l->model, l->provider,
-                   l->connector, input, output, estimated, priced, amount, l->currency,
-                   l->price_version, l->outcome, l->elapsed_ms, l->first_token_ms, l->entry);
+    enum err code = insert_line(db, l, day, e);
     if (code != ERR_OK)
         return code;
-    return store_exec(db, e,
-                      "INSERT INTO ledger_days VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?) "
-                      "ON CONFLICT DO UPDATE SET calls = calls + 1, "
-                      "estimated = estimated + excluded.estimated, "
-                      "input_tokens = input_tokens + excluded.input_tokens, "
-                      "output_tokens = output_tokens + excluded.output_tokens, "
-                      "units = units + excluded.units, nano = nano + excluded.nano",
-                      "sssssiiiiii", day, l->model, l->provider, l->outcome, l->currency, priced,
-                      estimated, input, output, amount / 1000000000, amount % 1000000000);
+    int64_t amount = l->priced ? l->amount_nano : 0, known = l->energy_mj >= 0, priced = l->priced,
+            estimated = l->estimated;
+    return store_exec(
+        db, e,
+        "INSERT INTO ledger_days (day, model, provider, outcome, currency, priced, calls, "
+        "estimated, input_tokens, output_tokens, units, nano, cached_tokens, reasoning_tokens, "
+        "metered, energy_mj) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET calls = calls + 1, estimated = estimated + excluded.estimated, "
+        "input_tokens = input_tokens + excluded.input_tokens, "
+        "output_tokens = output_tokens + excluded.output_tokens, "
+        "units = units + excluded.units, nano = nano + excluded.nano, "
+        "cached_tokens = cached_tokens + excluded.cached_tokens, "
+        "reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, "
+        "metered = metered + excluded.metered, energy_mj = energy_mj + excluded.energy_mj",
+        "sssssiiiiiiiiii", day, l->model, l->provider, l->outcome, l->currency, priced, estimated,
+        cost__tokens(l->input_tokens), cost__tokens(l->output_tokens), amount / 1000000000,
+        amount % 1000000000, cost__tokens(l->cached_tokens), cost__tokens(l->reasoning_tokens),
+        known, known ? cost__tokens(l->energy_mj) : 0);
 }
 
 void cost__put_text(json_t *o, const char *key, const struct store_row *row, int column)
@@ -93,26 +112,50 @@ void cost__put_text(json_t *o, const char *key, const struct store_row *row, int
 
 static bool add_line(void *arg, const struct store_row *row)
 {
+    static const struct {
+        const char *name;
+        bool text;
+    } COLUMNS[] = {
+        {"id", false},
+        {"at", false},
+        {"day", true},
+        {"trace_id", true},
+        {"model", true},
+        {"provider", true},
+        {"connector", true},
+        {"session", true},
+        {"project", true},
+        {"flow", true},
+        {"input_tokens", false},
+        {"cached_tokens", false},
+        {"cache_write_tokens", false},
+        {"output_tokens", false},
+        {"reasoning_tokens", false},
+        {"currency", true},
+        {"price_version", true},
+        {"outcome", true},
+        {"error", true},
+        {"attempt", false},
+        {"queued_ms", false},
+        {"elapsed_ms", false},
+        {"first_token_ms", false},
+        {"entry", false},
+    };
+    enum { ESTIMATED = sizeof COLUMNS / sizeof *COLUMNS, PRICED, AMOUNT, ENERGY };
     json_t *o = json_object();
-    json_puti(o, "id", store_int(row, 0));
-    json_puti(o, "at", store_int(row, 1));
-    cost__put_text(o, "day", row, 2);
-    cost__put_text(o, "trace_id", row, 3);
-    cost__put_text(o, "model", row, 4);
-    cost__put_text(o, "provider", row, 5);
-    cost__put_text(o, "connector", row, 6);
-    json_puti(o, "input_tokens", store_int(row, 7));
-    json_puti(o, "output_tokens", store_int(row, 8));
-    json_put(o, "estimated", json_boolean(store_int(row, 9)));
     char amount[32];
-    cost_format(store_int(row, 11), amount);
-    json_put(o, "amount", store_int(row, 10) ? json_string(amount) : json_null());
-    cost__put_text(o, "currency", row, 12);
-    cost__put_text(o, "price_version", row, 13);
-    cost__put_text(o, "outcome", row, 14);
-    json_puti(o, "elapsed_ms", store_int(row, 15));
-    json_puti(o, "first_token_ms", store_int(row, 16));
-    json_puti(o, "entry", store_int(row, 17));
+    for (int i = 0; i < ESTIMATED; i++) {
+        if (COLUMNS[i].text)
+            cost__put_text(o, COLUMNS[i].name, row, i);
+        else
+            json_puti(o, COLUMNS[i].name, store_int(row, i));
+    }
+    json_put(o, "estimated", json_boolean(store_int(row, ESTIMATED)));
+    json_puts(o, "source", store_int(row, ESTIMATED) ? "estimated" : "reported");
+    cost_format(store_int(row, AMOUNT), amount);
+    json_put(o, "amount", store_int(row, PRICED) ? json_string(amount) : json_null());
+    int64_t energy = store_int(row, ENERGY);
+    json_put(o, "energy_j", energy < 0 ? json_null() : json_real((double)energy / 1000));
     BUG_IF(json_array_append_new(arg, o) != 0);
     return true;
 }
@@ -121,10 +164,11 @@ json_t *cost_ledger(struct cost *c, int64_t before, size_t limit, struct error *
 {
     json_t *lines = json_array();
     if (store_query(store_reader(c->store), e, add_line, lines,
-                    "SELECT id, at, day, trace_id, model, provider, connector, input_tokens, "
-                    "output_tokens, estimated, priced, amount_nano, currency, price_version, "
-                    "outcome, elapsed_ms, first_token_ms, entry "
-                    "FROM ledger WHERE id < ? ORDER BY id DESC LIMIT ?",
+                    "SELECT id, at, day, trace_id, model, provider, connector, session, project, "
+                    "flow, input_tokens, cached_tokens, cache_write_tokens, output_tokens, "
+                    "reasoning_tokens, currency, price_version, outcome, error, attempt, "
+                    "queued_ms, elapsed_ms, first_token_ms, entry, estimated, priced, "
+                    "amount_nano, energy_mj FROM ledger WHERE id < ? ORDER BY id DESC LIMIT ?",
                     "ii", before < 0 ? INT64_MAX : before, (int64_t)limit) == ERR_OK)
         return lines;
     json_decref(lines);

@@ -9,14 +9,28 @@
 enum { PLACES = 9 };
 static const int64_t nano_per_unit = 1000000000;
 
+bool cost_total(const struct cost_part *parts, size_t n, int64_t per, int64_t *nano)
+{
+    BUG_IF(per < 1);
+    __int128 sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        BUG_IF(parts[i].count < 0);
+        sum += (__int128)parts[i].count * parts[i].nano;
+    }
+    if (sum < 0)
+        return false;
+    sum = (sum + per / 2) / per;
+    *nano = sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
+    return true;
+}
+
 int64_t cost_amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out)
 {
-    BUG_IF(in < 0 || nano_in < 0 || out < 0 || nano_out < 0);
-    const unsigned million = 1000000;
-    unsigned __int128 sum = (unsigned __int128)in * (unsigned __int128)nano_in;
-    sum += (unsigned __int128)out * (unsigned __int128)nano_out;
-    sum = (sum + million / 2) / million;
-    return sum > INT64_MAX ? INT64_MAX : (int64_t)sum;
+    BUG_IF(nano_in < 0 || nano_out < 0);
+    const struct cost_part parts[] = {{in, nano_in}, {out, nano_out}};
+    int64_t nano = 0;
+    BUG_IF(!cost_total(parts, 2, 1000000, &nano));
+    return nano;
 }
 
 void cost_format(int64_t nano, char *out)

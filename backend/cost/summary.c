@@ -14,11 +14,13 @@ static const int64_t nano_per_unit = 1000000000, day_ms = 86400000;
     "SUM(calls), SUM(CASE WHEN priced THEN 0 ELSE calls END), SUM(estimated), " \
     "SUM(input_tokens), SUM(output_tokens), "                                   \
     "SUM(CASE WHEN priced AND currency = ?1 THEN units ELSE 0 END), "           \
-    "SUM(CASE WHEN priced AND currency = ?1 THEN nano ELSE 0 END) "
+    "SUM(CASE WHEN priced AND currency = ?1 THEN nano ELSE 0 END), "            \
+    "SUM(cached_tokens), SUM(reasoning_tokens), SUM(metered), SUM(energy_mj) "
 #define WINDOW "FROM ledger_days WHERE day BETWEEN ?2 AND ?3 "
 
 struct sums {
     int64_t calls, unknown, estimated, input, output, units, nano;
+    int64_t cached, reasoning, metered, energy_mj; /* metered: calls whose energy is known */
 };
 
 static void carry(struct sums *s)
@@ -29,10 +31,11 @@ static void carry(struct sums *s)
 
 static struct sums sums_of(const struct store_row *row, int first)
 {
-    struct sums s = {store_int(row, first),     store_int(row, first + 1),
-                     store_int(row, first + 2), store_int(row, first + 3),
-                     store_int(row, first + 4), store_int(row, first + 5),
-                     store_int(row, first + 6)};
+    struct sums s = {
+        store_int(row, first),     store_int(row, first + 1), store_int(row, first + 2),
+        store_int(row, first + 3), store_int(row, first + 4), store_int(row, first + 5),
+        store_int(row, first + 6), store_int(row, first + 7), store_int(row, first + 8),
+        store_int(row, first + 9), store_int(row, first + 10)};
     carry(&s);
     return s;
 }
@@ -46,6 +49,10 @@ static void add_sums(struct sums *to, const struct sums *s)
     to->output += s->output;
     to->units += s->units;
     to->nano += s->nano;
+    to->cached += s->cached;
+    to->reasoning += s->reasoning;
+    to->metered += s->metered;
+    to->energy_mj += s->energy_mj;
     carry(to);
 }
 
@@ -70,6 +77,10 @@ static void put_sums(json_t *o, const struct sums *s)
     json_puti(o, "estimated", s->estimated);
     json_puti(o, "input_tokens", s->input);
     json_puti(o, "output_tokens", s->output);
+    json_puti(o, "cached_tokens", s->cached);
+    json_puti(o, "reasoning_tokens", s->reasoning);
+    json_puti(o, "metered", s->metered);
+    json_put(o, "energy_j", s->metered ? json_real((double)s->energy_mj / 1000) : json_null());
     put_amount(o, s);
 }
 

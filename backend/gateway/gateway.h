@@ -35,6 +35,9 @@ struct gw_model {         /* what a model is; belongs to the gateway */
     int64_t token_budget; /* tokens that one request may take, input and output together */
     bool priced;
     int64_t price_in, price_out; /* nano units per 1,000,000 tokens */
+    int64_t price_cached,
+        price_reasoning; /* of the parts that are priced apart; -1: they are not */
+    int64_t energy;      /* nanojoules per 1,000 tokens of input and output; -1: unknown */
     bool builtin;
     bool keyed;        /* a key goes with each request */
     const char *about; /* one sentence for people: what it is and is not */

@@ -95,6 +95,9 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
                                .context = 8192,
                                .token_budget = TOKEN_BUDGET,
                                .priced = builtin,
+                               .price_cached = -1,
+                               .price_reasoning = -1,
+                               .energy = -1,
                                .builtin = builtin,
                                .about = about_of(kind, m->vectors)};
     free(host);
@@ -139,6 +142,26 @@ static enum err set_tokens(struct gw *g, struct gw__model *m, const struct conf 
     if (gw__count_configure(g, m, conf_str(conf, "model", name, "ranks"),
                             conf_str(conf, "model", name, "splitter"), &key, &why) != ERR_OK)
         return wrong(e, conf, name, key, why.detail);
+    return ERR_OK;
+}
+
+static enum err set_decimals(struct gw__model *m, const struct conf *conf, const char *name,
+                             struct error *e)
+{
+    const struct {
+        const char *key;
+        int64_t *to;
+    } all[] = {{"price_cached", &m->pub.price_cached},
+               {"price_reasoning", &m->pub.price_reasoning},
+               {"energy", &m->pub.energy}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const char *text = conf_str(conf, "model", name, all[i].key);
+        if (*text && !text_decimal(text, all[i].to))
+            return wrong(e, conf, name, all[i].key, "not a decimal number such as 12.5");
+    }
+    if (!m->pub.priced && (m->pub.price_cached >= 0 || m->pub.price_reasoning >= 0))
+        return wrong(e, conf, name, "price_in",
+                     "set price_in and price_out with price_cached and price_reasoning");
     return ERR_OK;
 }
 
@@ -203,7 +226,7 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
         return wrong(e, conf, name, "context", "at least 256 tokens");
     if (set_tokens(g, m, conf, name, e) != ERR_OK)
         return e ? e->code : ERR_CONFIG;
-    return set_prices(m, conf, name, e);
+    return set_prices(m, conf, name, e) == ERR_OK ? set_decimals(m, conf, name, e) : ERR_CONFIG;
 }
 
 /* The variable's text, or otherwise if it has none; "" for neither. */

@@ -68,6 +68,8 @@ static void fill_usage(struct orch_candidate *c, const struct gw_usage *u, const
     json_t *usage = json_object();
     json_puti(usage, "input_tokens", u->input_tokens);
     json_puti(usage, "output_tokens", u->output_tokens);
+    json_puti(usage, "cached_tokens", u->cached_tokens);
+    json_puti(usage, "reasoning_tokens", u->reasoning_tokens);
     json_put(usage, "estimated", json_boolean(u->estimated));
     json_put(c->doc, key, usage);
 }
@@ -79,10 +81,13 @@ void orch__add_usage(struct orch_candidate *c, const struct gw_spent *spent)
     if (json_is_object(before)) {
         sum.input_tokens += json_int(before, "input_tokens", 0);
         sum.output_tokens += json_int(before, "output_tokens", 0);
+        sum.cached_tokens += json_int(before, "cached_tokens", 0);
+        sum.reasoning_tokens += json_int(before, "reasoning_tokens", 0);
         sum.estimated = sum.estimated || json_flag(before, "estimated", false);
     }
     fill_usage(c, &sum, "usage");
-    json_put(c->doc, "cost", orch__cost_json(c->model, sum.input_tokens, sum.output_tokens));
+    orch__spent_money(c->trace->orch->rooms.cost, spent, &c->money);
+    json_put(c->doc, "cost", orch__money_json(&c->money));
 }
 
 /* The model.output (or critique) entry, with its ledger lines in the same transaction. */
@@ -135,6 +140,8 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_puts(payload, "finish_reason", reason);
     json_puti(usage, "input_tokens", u.input_tokens);
     json_puti(usage, "output_tokens", u.output_tokens);
+    json_puti(usage, "cached_tokens", u.cached_tokens);
+    json_puti(usage, "reasoning_tokens", u.reasoning_tokens);
     json_put(usage, "estimated", json_boolean(u.estimated));
     json_put(payload, "usage", usage);
     if (spent->count > 1)
@@ -143,7 +150,15 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_puti(payload, "first_token_ms", first_token_ms);
     struct output_done *d = xcalloc(1, sizeof *d);
     d->trace = t;
-    d->spent = orch_spent_new(spent, t->id, "", outcome, c->call_entry);
+    const struct orch_payer payer = {.cost = t->orch->rooms.cost,
+                                     .trace_id = t->id,
+                                     .session = t->session,
+                                     .project =
+                                         conf_str(t->orch->rooms.conf, "console", "", "project"),
+                                     .flow = strcmp(type, "critique") == 0 ? "critique" : "answer",
+                                     .model = c->model,
+                                     .entry = c->call_entry};
+    d->spent = orch_spent_new(spent, &payer, outcome);
     char *actor = xasprintf("model:%s", c->model->name);
     struct orch_edges from = {.count = 0};
     orch__edge(&from, c->call_entry, "generate", -1);
@@ -248,6 +263,7 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     struct gw_request r = {.task = task,
                            .session = t->session,
+                           .project = conf_str(t->orch->rooms.conf, "console", "", "project"),
                            .trace_id = t->id,
                            .traceparent = traced ? traceparent : NULL,
                            .question = c->model->builtin && t->asked ? t->asked : t->question,

@@ -114,40 +114,28 @@ static json_t *verdict_doc(struct trace *t)
 /* Usage and cost of the whole turn: every candidate, whatever became of it. */
 static void sum_usage(struct trace *t)
 {
-    int64_t in = 0, out = 0, nano = 0;
-    bool estimated = false, priced = true;
-    const char *currency = t->candidate_count ? t->candidates[0].model->currency : "";
-    for (size_t i = t->candidate_count; i-- > 0;) {
-        if (!t->candidates[i].model->builtin) /* what costs something says the currency */
-            currency = t->candidates[i].model->currency;
-    }
+    int64_t in = 0, out = 0, cached = 0, reasoning = 0;
+    bool estimated = false;
+    struct orch_money money = {.nano = 0};
     for (size_t i = 0; i < t->candidate_count; i++) {
         const struct orch_candidate *c = &t->candidates[i];
         const json_t *u = json_object_get(c->doc, "usage");
         if (!json_is_object(u))
             continue;
-        int64_t a = json_int(u, "input_tokens", 0), b = json_int(u, "output_tokens", 0);
-        in += a;
-        out += b;
+        in += json_int(u, "input_tokens", 0);
+        out += json_int(u, "output_tokens", 0);
+        cached += json_int(u, "cached_tokens", 0);
+        reasoning += json_int(u, "reasoning_tokens", 0);
         estimated = estimated || json_flag(u, "estimated", false);
-        if (c->model->priced && (strcmp(c->model->currency, currency) == 0 || c->model->builtin))
-            nano += cost_amount(a, c->model->price_in, b, c->model->price_out);
-        else
-            priced = false;
+        orch__money_join(&money, &c->money);
     }
     json_t *usage = json_object();
     json_puti(usage, "input_tokens", in);
     json_puti(usage, "output_tokens", out);
+    json_puti(usage, "cached_tokens", cached);
+    json_puti(usage, "reasoning_tokens", reasoning);
     json_put(usage, "estimated", json_boolean(estimated));
-    json_t *cost = json_null();
-    if (priced) {
-        char amount[32];
-        cost_format(nano, amount);
-        cost = json_object();
-        json_puts(cost, "amount", amount);
-        json_puts(cost, "currency", currency);
-    }
-    json_put(usage, "cost", cost);
+    json_put(usage, "cost", orch__money_json(&money));
     json_put(t->doc, "usage", usage);
 }
 

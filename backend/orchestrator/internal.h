@@ -78,6 +78,13 @@ struct orch_check {
     struct pol_moderation found;
 };
 
+/* A sum of charges. */
+struct orch_money {
+    int64_t nano;
+    char currency[8];
+    bool unknown; /* a charge is not known, or of another currency */
+};
+
 struct orch_candidate {
     struct trace *trace;
     const struct gw_model *model;
@@ -102,6 +109,7 @@ struct orch_candidate {
         CAND_STOPPED,
         CAND_BLOCKED
     } state;
+    struct orch_money money; /* of all its calls */
     struct orch_score score;
     json_t *doc; /* its object in the trace; borrowed from the trace's doc */
 };
@@ -200,8 +208,12 @@ void *orch__store_trace_arg(struct trace *t, const char *state);
 void orch__store_trace_free(void *arg);
 void orch__tell(struct trace *t, const char *type); /* "turn" or "stage" */
 void orch__candidate_doc(struct orch_candidate *c, const char *state);
-/* Adds {amount, currency} or null for a usage of a model. */
-json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out);
+
+/* spent.c */
+void orch__money_add(struct orch_money *to, const struct cost_charge *c);
+void orch__money_join(struct orch_money *to, const struct orch_money *more);
+json_t *orch__money_json(const struct orch_money *m); /* {amount, currency}, or null */
+void orch__spent_money(const struct cost *c, const struct gw_spent *spent, struct orch_money *to);
 
 /* told.c: what is told of a trace by metrics and spans. begin gives the trace its id: that of
  * OpenTelemetry's trace, unless that came from another program. */

@@ -66,10 +66,11 @@ void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 
 struct orch_ask {
-    const char *text;           /* 1..16384 bytes */
-    const char *conversation;   /* 32 hex digits; NULL: a new one */
-    const char *actor;          /* role of the session */
-    const char *user, *session; /* who asks, if changes may be proposed for them; or NULL */
+    const char *text;         /* 1..16384 bytes */
+    const char *conversation; /* 32 hex digits; NULL: a new one */
+    const char *actor;        /* role of the session */
+    const char *user;         /* who asks, if changes may be proposed for them; or NULL */
+    const char *session;      /* of the bus, or NULL */
 };
 /* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at
  * once: ERR_OVERLOADED. */
@@ -92,11 +93,26 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e);
 
-/* The ledger's lines of a model call: one for each of its tries. outcome (or NULL) is said of the
- * last one in place of the gateway's. entry: the model.call. insert is a store_op for prov_append's
+/* What a model's usage costs: by the configuration's prices, else by the dated ones (cost_price).
+ * raw: the provider's own usage, or NULL. */
+void orch_charge(const struct cost *c, const struct gw_model *m, const struct gw_usage *u,
+                 const json_t *raw, struct cost_charge *out);
+/* The energy it took, in millijoules; -1: unknown. */
+int64_t orch_energy_mj(const struct gw_model *m, const struct gw_usage *u);
+
+/* Whom a model call belongs to; texts may be NULL. */
+struct orch_payer {
+    const struct cost *cost;
+    const char *trace_id, *connector, *session, *project;
+    const char *flow;             /* "answer", "critique", "safety", "sampling" */
+    const struct gw_model *model; /* that was asked */
+    int64_t entry;                /* the model.call */
+};
+/* The ledger's lines of a model call: one for each of its tries, one if none was made. outcome (or
+ * NULL) is said of the last one in place of the gateway's. insert is a store_op for prov_append's
  * `also`; free it after the write. */
-struct orch_spent *orch_spent_new(const struct gw_spent *spent, const char *trace_id,
-                                  const char *connector, const char *outcome, int64_t entry);
+struct orch_spent *orch_spent_new(const struct gw_spent *spent, const struct orch_payer *who,
+                                  const char *outcome);
 enum err orch_spent_insert(struct store_db *db, void *arg, struct error *e);
 void orch_spent_free(struct orch_spent *s);
 

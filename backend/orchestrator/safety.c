@@ -107,8 +107,16 @@ static int64_t log_action(struct orch_check *k, const char *action, const char *
         orch__edge(&from, k->call_entry, "call", -1);
     struct safety_done *d = xcalloc(1, sizeof *d);
     d->trace = t;
+    const struct orch_payer payer = {.cost = t->orch->rooms.cost,
+                                     .trace_id = t->id,
+                                     .session = t->session,
+                                     .project =
+                                         conf_str(t->orch->rooms.conf, "console", "", "project"),
+                                     .flow = "safety",
+                                     .model = t->orch->safety.judge,
+                                     .entry = k->call_entry};
     if (spent)
-        d->spent = orch_spent_new(spent, t->id, "", NULL, k->call_entry);
+        d->spent = orch_spent_new(spent, &payer, NULL);
     t->writes++;
     return orch__log(t, "safety", "backend", &from, finding_of(k, action, failure),
                      on_safety_logged, d, d->spent ? orch_spent_insert : NULL, d->spent);

@@ -263,15 +263,3 @@ void orch__candidate_doc(struct orch_candidate *c, const char *state)
     json_puts(c->doc, "state", state);
     json_put(c->doc, "text", json_text(c->text.data ? c->text.data : "", c->text.len));
 }
-
-json_t *orch__cost_json(const struct gw_model *m, int64_t in, int64_t out)
-{
-    if (!m->priced)
-        return json_null();
-    char amount[32];
-    cost_format(cost_amount(in, m->price_in, out, m->price_out), amount);
-    json_t *cost = json_object();
-    json_puts(cost, "amount", amount);
-    json_puts(cost, "currency", m->currency);
-    return cost;
-}

@@ -103,6 +103,31 @@ static const char *const steps[] = {
     "CREATE INDEX plans_open ON plans(rowid) WHERE open = 1;"
     "CREATE TABLE kill_state(id INTEGER PRIMARY KEY CHECK(id = 1), is_on INTEGER NOT NULL,"
     " entry INTEGER) STRICT;",
+    /* the ledger: whom a call was for, which try it was, and what providers price apart. energy_mj
+     * is -1 where it is not known. */
+    "ALTER TABLE ledger ADD COLUMN session TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE ledger ADD COLUMN project TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE ledger ADD COLUMN flow TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE ledger ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger ADD COLUMN cache_write_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger ADD COLUMN error TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE ledger ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE ledger ADD COLUMN queued_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger ADD COLUMN energy_mj INTEGER NOT NULL DEFAULT -1;"
+    "CREATE INDEX ledger_session ON ledger(session) WHERE session <> '';"
+    "CREATE INDEX ledger_project ON ledger(project, day) WHERE project <> '';"
+    "ALTER TABLE ledger_days ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger_days ADD COLUMN reasoning_tokens INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger_days ADD COLUMN metered INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE ledger_days ADD COLUMN energy_mj INTEGER NOT NULL DEFAULT 0;"
+    /* budgets: which threshold was told of already; how far calls without an end were looked for.
+     */
+    "CREATE TABLE budget_warnings(budget TEXT NOT NULL, subject TEXT NOT NULL,"
+    " period TEXT NOT NULL, percent INTEGER NOT NULL, entry INTEGER NOT NULL,"
+    " PRIMARY KEY(budget, subject, period, percent)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE cost_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+    " STRICT, WITHOUT ROWID;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

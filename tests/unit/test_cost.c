@@ -123,6 +123,7 @@ static const struct cost_line plain = {.trace_id = "t1",
                                        .currency = "RUB",
                                        .price_version = "config",
                                        .outcome = "ok",
+                                       .energy_mj = -1,
                                        .first_token_ms = -1};
 
 static const json_t *item(const json_t *o, const char *key, size_t i)
@@ -245,10 +246,21 @@ static void the_ledger_is_paged_from_the_newest(void **state)
     struct bench *b = *state;
     struct error e = {0};
     struct cost_line l = plain;
-    l.at = 1795230764071;
+    l.at = 1700000000000; /* outside what the next test sums up */
     l.model = "bad \xff name";
     l.first_token_ms = 12;
     l.entry = 77;
+    l.session = "s1";
+    l.flow = "answer";
+    l.input_tokens = 9;
+    l.cached_tokens = 8;
+    l.cache_write_tokens = 7;
+    l.output_tokens = 6;
+    l.reasoning_tokens = 5;
+    l.attempt = 2;
+    l.queued_ms = 4;
+    l.energy_mj = 3500;
+    l.error = "TIMEOUT";
     insert(b, l);
     loop_run(b->loop);
     json_t *page = cost_ledger(b->cost, -1, 1, &e);
@@ -257,6 +269,20 @@ static void the_ledger_is_paged_from_the_newest(void **state)
     assert_true(json_is_null(json_object_get(line, "amount")));
     assert_int_equal(json_int(line, "entry", 0), 77);
     assert_int_equal(json_int(line, "first_token_ms", 0), 12);
+    static const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {{"input_tokens", 9},  {"cached_tokens", 8},    {"cache_write_tokens", 7},
+                  {"output_tokens", 6}, {"reasoning_tokens", 5}, {"attempt", 2},
+                  {"queued_ms", 4}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        assert_int_equal(json_int(line, counts[i].name, -1), counts[i].value);
+    assert_string_equal(json_str(line, "session", ""), "s1");
+    assert_string_equal(json_str(line, "project", "-"), "");
+    assert_string_equal(json_str(line, "flow", ""), "answer");
+    assert_string_equal(json_str(line, "error", ""), "TIMEOUT");
+    assert_string_equal(json_str(line, "source", ""), "reported");
+    assert_true(json_num(line, "energy_j", 0) == 3.5);
     assert_string_equal(json_str(line, "model", ""), "bad \xef\xbf\xbd name");
     int64_t id = json_int(line, "id", 0);
     json_decref(page);
@@ -286,6 +312,20 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "DROP TABLE IF EXISTS cosignatures",
                                        "DROP TABLE IF EXISTS witnessed",
                                        "DROP TABLE IF EXISTS bundles",
+                                       "DROP INDEX ledger_session",
+                                       "DROP INDEX ledger_project",
+                                       "ALTER TABLE ledger DROP COLUMN session",
+                                       "ALTER TABLE ledger DROP COLUMN project",
+                                       "ALTER TABLE ledger DROP COLUMN flow",
+                                       "ALTER TABLE ledger DROP COLUMN cached_tokens",
+                                       "ALTER TABLE ledger DROP COLUMN cache_write_tokens",
+                                       "ALTER TABLE ledger DROP COLUMN reasoning_tokens",
+                                       "ALTER TABLE ledger DROP COLUMN error",
+                                       "ALTER TABLE ledger DROP COLUMN attempt",
+                                       "ALTER TABLE ledger DROP COLUMN queued_ms",
+                                       "ALTER TABLE ledger DROP COLUMN energy_mj",
+                                       "DROP TABLE budget_warnings",
+                                       "DROP TABLE cost_state",
                                        "DROP TABLE IF EXISTS signing_keys",
                                        "DROP TABLE tree",
                                        "DROP INDEX sessions_first",
