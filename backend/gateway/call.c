@@ -345,6 +345,7 @@ static void drop_others(struct gw_call *c, const struct gw__try *t)
 
 void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e, const char *reason)
 {
+    static const char *const reasons[] = {"key", "pause", "fallback"}; /* by enum next */
     uint64_t pause;
     account(c, t, e->code ? "error" : "ok", e->code);
     if (e->code && under_way(c))
@@ -364,6 +365,7 @@ void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e,
         finish(c, t, &last, reason);
         return;
     }
+    gw__told_again(t->m, c->g, reasons[next]);
     c->failures++;
     if (next == PAUSE) {
         loop_timer_start(c->wake, pause, 0);
@@ -387,8 +389,9 @@ static void hedge(struct gw_call *c)
     struct error e = {0};
     size_t at = c->at + 1 < c->chain_len ? c->at + 1 : c->at;
     const struct gw__model *m = c->chain[at];
-    if (breaker_lets(&m->lane->breaker) && gw__lane_take(c->g, m))
-        begin(c, m, &e); /* if it cannot be made, the first try is all there is */
+    if (breaker_lets(&m->lane->breaker) && gw__lane_take(c->g, m) &&
+        begin(c, m, &e) == ERR_OK) /* if it cannot be made, the first try is all there is */
+        gw__told_again(m, c->g, "hedge");
 }
 
 static void on_wake(void *arg)

@@ -176,6 +176,8 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
 void gw__told_begin(struct gw__try *t);
 void gw__told_end(struct gw__try *t, const struct gw_attempt *a);
 void gw__told_unstarted(struct gw__try *t, enum err code);
+/* Another try is made because of one with m, or beside it. */
+void gw__told_again(const struct gw__model *m, struct gw *g, const char *reason);
 /* The header for its upstream, which the caller frees; NULL: none. */
 char *gw__told_header(const struct gw__try *t);
 

@@ -117,6 +117,7 @@ void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
         tel_span_int(t->span, "http.response.status_code", a->http_status);
     tel_span_text(t->span, "mcp_console.outcome", a->outcome);
     tel_span_int(t->span, "mcp_console.queued_ms", a->queued_ms);
+    tel_span_int(t->span, "mcp_console.attempt", (int64_t)t->call->spent.count);
     if (a->code)
         tel_span_fail(t->span, failed);
     tel_span_end(t->span);
@@ -129,6 +130,11 @@ void gw__told_unstarted(struct gw__try *t, enum err code)
     tel_span_fail(t->span, err_name(code));
     tel_span_end(t->span);
     t->span = NULL;
+}
+
+void gw__told_again(const struct gw__model *m, struct gw *g, const char *reason)
+{
+    tel_add(g->tel, TEL_model_again, 1, TEL_LABELS(m->pub.name, reason));
 }
 
 void gw_collect(struct gw *g)

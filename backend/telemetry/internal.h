@@ -39,8 +39,10 @@ struct tel {
     void (*collect)(void *arg);
     void *collect_arg;
     struct tel_context current;
-    bool keeps;   /* somebody exports spans: otherwise they are not written */
-    double share; /* of new traces that are sampled */
+    bool keeps;        /* somebody exports spans: otherwise they are not written */
+    double share;      /* of new traces that are sampled */
+    uint8_t lots[256]; /* random bytes, of which so many are used */
+    size_t lots_used;
     struct tel__ended *first, **end;
     size_t queued, queued_bytes;
     void (*ended)(void *arg); /* a span came into the queue; or NULL */

@@ -77,6 +77,7 @@ struct tel *tel_new(void)
         row_make(&t->row[i], (enum tel_metric)i);
     t->started_ms = clock_real_ms();
     t->share = 1;
+    t->lots_used = sizeof t->lots;
     t->end = &t->first;
     return t;
 }

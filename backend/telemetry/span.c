@@ -81,28 +81,35 @@ struct tel_context tel_enter(struct tel *t, const struct tel_context *now)
     return before;
 }
 
-static void random_bytes(void *out, size_t len)
+/* Ids are no secrets, so they come many at a time. */
+static void random_bytes(struct tel *t, void *out, size_t len)
 {
-    BUG_IF(getrandom(out, len, 0) != (ssize_t)len); /* whole up to 256 bytes, getrandom(2) */
+    if (t->lots_used + len > sizeof t->lots) {
+        /* whole up to 256 bytes, getrandom(2) */
+        BUG_IF(getrandom(t->lots, sizeof t->lots, 0) != (ssize_t)sizeof t->lots);
+        t->lots_used = 0;
+    }
+    memcpy(out, t->lots + t->lots_used, len);
+    t->lots_used += len;
 }
 
 /* An id that is not all zero. */
-static void random_id(char *out, size_t digits)
+static void random_id(struct tel *t, char *out, size_t digits)
 {
     uint8_t bytes[16];
     do {
-        random_bytes(bytes, digits / 2);
+        random_bytes(t, bytes, digits / 2);
         text_hex(bytes, digits / 2, out);
     } while (is_zero(out, digits));
 }
 
 /* Whether a new trace is kept. */
-static bool drawn(const struct tel *t)
+static bool drawn(struct tel *t)
 {
     uint32_t lot;
     if (!t->keeps || t->share >= 1)
         return t->keeps;
-    random_bytes(&lot, sizeof lot);
+    random_bytes(t, &lot, sizeof lot);
     return lot < t->share * 4294967296.0;
 }
 
@@ -123,10 +130,10 @@ struct tel_span *tel_span_begin(struct tel *t, const struct tel_context *parent,
         s->context.sampled = parent->sampled && t->keeps;
         s->context.shared = parent->shared;
     } else {
-        random_id(s->context.trace_id, 32);
+        random_id(t, s->context.trace_id, 32);
         s->context.sampled = drawn(t);
     }
-    random_id(s->context.span_id, 16);
+    random_id(t, s->context.span_id, 16);
     s->started_ms = clock_real_ms();
     s->started_ns = clock_mono_ns();
     if (s->context.sampled) {
@@ -239,7 +246,7 @@ static void write_span(const struct tel_span *s, struct buf *out)
 {
     enum { SAMPLED = 1, KNOWS_REMOTE = 0x100, REMOTE = 0x200 }; /* SpanFlags there */
     uint64_t took = clock_mono_ns() - s->started_ns;
-    uint64_t start = (uint64_t)s->started_ms * 1000000;
+    uint64_t start = (uint64_t)s->started_ms * 1000000, end = start + took;
     buf_addf(out, "{\"traceId\":\"%s\",\"spanId\":\"%s\",", s->context.trace_id,
              s->context.span_id);
     if (*s->parent)
@@ -248,7 +255,7 @@ static void write_span(const struct tel_span *s, struct buf *out)
              "\"flags\":%d,\"name\":", SAMPLED | KNOWS_REMOTE | (s->parent_remote ? REMOTE : 0));
     add_text(s->name, out);
     buf_addf(out, ",\"kind\":%d,\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":\"%llu\"",
-             (int)s->kind, (unsigned long long)start, (unsigned long long)(start + took));
+             (int)s->kind, (unsigned long long)start, (unsigned long long)end);
     if (s->count)
         buf_addf(out, ",\"attributes\":[%s]", s->attributes.data);
     if (s->left_out)
