@@ -69,11 +69,81 @@ json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, 
     return value;
 }
 
+/* What jansson's compact form is, at a fraction of its time: it hands each few bytes to a function.
+ */
+static void write_string(struct buf *out, const char *s, size_t len)
+{
+    buf_reserve(out, len + 2);
+    buf_addc(out, '"');
+    for (size_t i = 0, from = 0; i <= len; i++) {
+        unsigned char x = i < len ? (unsigned char)s[i] : 0;
+        if (i < len && x >= ' ' && x != '"' && x != '\\')
+            continue;
+        buf_add(out, s + from, i - from);
+        from = i + 1;
+        static const char names[] = "\b\f\n\r\t", letters[] = "bfnrt";
+        const char *named = x ? memchr(names, x, sizeof names - 1) : NULL;
+        if (i == len)
+            break;
+        if (x == '"' || x == '\\')
+            buf_addf(out, "\\%c", x);
+        else if (named)
+            buf_addf(out, "\\%c", letters[named - names]);
+        else
+            buf_addf(out, "\\u%04X", x);
+    }
+    buf_addc(out, '"');
+}
+
+static void write_value(struct buf *out, const json_t *v, int depth);
+
+static void write_object(struct buf *out, const json_t *object, int depth)
+{
+    const char *between = "{";
+    json_t *members = (json_t *)object; /* an iterator asks for what may be changed */
+    for (void *i = json_object_iter(members); i; i = json_object_iter_next(members, i)) {
+        const char *key = json_object_iter_key(i);
+        buf_adds(out, between);
+        write_string(out, key, strlen(key));
+        buf_addc(out, ':');
+        write_value(out, json_object_iter_value(i), depth + 1);
+        between = ",";
+    }
+    buf_adds(out, *between == '{' ? "{}" : "}");
+}
+
+static void write_value(struct buf *out, const json_t *v, int depth)
+{
+    enum { DEEPEST = 2048 }; /* as jansson reads */
+    BUG_IF(depth > DEEPEST);
+    if (json_is_object(v)) {
+        write_object(out, v, depth);
+    } else if (json_is_array(v)) {
+        buf_addc(out, '[');
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            if (i)
+                buf_addc(out, ',');
+            write_value(out, json_array_get(v, i), depth + 1);
+        }
+        buf_addc(out, ']');
+    } else if (json_is_string(v)) {
+        write_string(out, json_string_value(v), json_string_length(v));
+    } else if (json_is_integer(v)) {
+        buf_addf(out, "%lld", (long long)json_integer_value(v));
+    } else {
+        char *text = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY);
+        BUG_IF(!text);
+        buf_adds(out, text);
+        free(text);
+    }
+}
+
 char *json_write(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    BUG_IF(!text);
-    return text;
+    struct buf out = {0};
+    BUG_IF(!value);
+    write_value(&out, value, 0);
+    return buf_take(&out);
 }
 
 void json_put(json_t *object, const char *key, json_t *value)

@@ -95,6 +95,15 @@ static enum err one_line(struct sse *s, const char *line, size_t len, sse_fn *fn
     return *line == ':' ? ERR_OK : one_field(s, line, len);
 }
 
+/* Bytes before the first CR or LF. */
+static size_t line_length(const char *bytes, size_t len)
+{
+    const char *lf = memchr(bytes, '\n', len);
+    size_t n = lf ? (size_t)(lf - bytes) : len;
+    const char *cr = memchr(bytes, '\r', n);
+    return cr ? (size_t)(cr - bytes) : n;
+}
+
 enum err sse_feed(struct sse *s, const char *bytes, size_t len, sse_fn *fn, void *arg)
 {
     for (size_t i = 0; i < len;) {
@@ -104,9 +113,7 @@ enum err sse_feed(struct sse *s, const char *bytes, size_t len, sse_fn *fn, void
             continue;
         }
         s->cr = false;
-        size_t n = 0;
-        while (i + n < len && bytes[i + n] != '\n' && bytes[i + n] != '\r')
-            n++;
+        size_t n = line_length(bytes + i, len - i);
         if (s->line.len + n > s->max)
             return ERR_TOO_BIG;
         if (i + n == len) {

@@ -5,64 +5,65 @@
 #include <stdint.h>
 #include <string.h>
 
+#define KEY(text) .key = (text), .len = sizeof(text) - 1
 static const struct gw__quick openai_delta[] = {
-    {.key = "content", .take = GW__QUICK_TEXT},
-    {.key = "role", .take = GW__QUICK_ANY},
-    {.key = "refusal", .take = GW__QUICK_NONE},
-    {.key = "tool_calls", .take = GW__QUICK_NONE},
-    {.key = "function_call", .take = GW__QUICK_NONE},
-    {.key = "reasoning_content", .take = GW__QUICK_NONE},
-    {.key = "reasoning", .take = GW__QUICK_NONE},
-    {.key = "reasoning_details", .take = GW__QUICK_NONE},
-    {.key = "audio", .take = GW__QUICK_NONE},
+    {KEY("content"), .take = GW__QUICK_TEXT},
+    {KEY("role"), .take = GW__QUICK_ANY},
+    {KEY("refusal"), .take = GW__QUICK_NONE},
+    {KEY("tool_calls"), .take = GW__QUICK_NONE},
+    {KEY("function_call"), .take = GW__QUICK_NONE},
+    {KEY("reasoning_content"), .take = GW__QUICK_NONE},
+    {KEY("reasoning"), .take = GW__QUICK_NONE},
+    {KEY("reasoning_details"), .take = GW__QUICK_NONE},
+    {KEY("audio"), .take = GW__QUICK_NONE},
     {0},
 };
 static const struct gw__quick openai_choice[] = {
-    {.key = "delta", .take = GW__QUICK_OBJECT, .in = openai_delta},
-    {.key = "index", .take = GW__QUICK_ANY},
-    {.key = "finish_reason", .take = GW__QUICK_NONE},
-    {.key = "stop_reason", .take = GW__QUICK_NONE},
-    {.key = "matched_stop", .take = GW__QUICK_NONE},
-    {.key = "native_finish_reason", .take = GW__QUICK_NONE},
-    {.key = "logprobs", .take = GW__QUICK_NONE},
-    {.key = "token_ids", .take = GW__QUICK_NONE},
+    {KEY("delta"), .take = GW__QUICK_OBJECT, .in = openai_delta},
+    {KEY("index"), .take = GW__QUICK_ANY},
+    {KEY("finish_reason"), .take = GW__QUICK_NONE},
+    {KEY("stop_reason"), .take = GW__QUICK_NONE},
+    {KEY("matched_stop"), .take = GW__QUICK_NONE},
+    {KEY("native_finish_reason"), .take = GW__QUICK_NONE},
+    {KEY("logprobs"), .take = GW__QUICK_NONE},
+    {KEY("token_ids"), .take = GW__QUICK_NONE},
     {0},
 };
 const struct gw__quick gw__quick_openai[] = {
-    {.key = "choices", .take = GW__QUICK_ONE, .in = openai_choice},
-    {.key = "id", .take = GW__QUICK_ANY},
-    {.key = "object", .take = GW__QUICK_ANY},
-    {.key = "created", .take = GW__QUICK_ANY},
-    {.key = "model", .take = GW__QUICK_ANY},
-    {.key = "provider", .take = GW__QUICK_ANY},
-    {.key = "system_fingerprint", .take = GW__QUICK_ANY},
-    {.key = "service_tier", .take = GW__QUICK_ANY},
-    {.key = "obfuscation", .take = GW__QUICK_ANY},
-    {.key = "usage", .take = GW__QUICK_NONE},
-    {.key = "error", .take = GW__QUICK_NONE},
+    {KEY("choices"), .take = GW__QUICK_ONE, .in = openai_choice},
+    {KEY("id"), .take = GW__QUICK_ANY},
+    {KEY("object"), .take = GW__QUICK_ANY},
+    {KEY("created"), .take = GW__QUICK_ANY},
+    {KEY("model"), .take = GW__QUICK_ANY},
+    {KEY("provider"), .take = GW__QUICK_ANY},
+    {KEY("system_fingerprint"), .take = GW__QUICK_ANY},
+    {KEY("service_tier"), .take = GW__QUICK_ANY},
+    {KEY("obfuscation"), .take = GW__QUICK_ANY},
+    {KEY("usage"), .take = GW__QUICK_NONE},
+    {KEY("error"), .take = GW__QUICK_NONE},
     {0},
 };
 static const struct gw__quick ollama_message[] = {
-    {.key = "content", .take = GW__QUICK_TEXT},  {.key = "role", .take = GW__QUICK_ANY},
-    {.key = "thinking", .take = GW__QUICK_NONE}, {.key = "tool_calls", .take = GW__QUICK_NONE},
-    {.key = "images", .take = GW__QUICK_NONE},   {0},
+    {KEY("content"), .take = GW__QUICK_TEXT},  {KEY("role"), .take = GW__QUICK_ANY},
+    {KEY("thinking"), .take = GW__QUICK_NONE}, {KEY("tool_calls"), .take = GW__QUICK_NONE},
+    {KEY("images"), .take = GW__QUICK_NONE},   {0},
 };
 const struct gw__quick gw__quick_ollama[] = {
-    {.key = "message", .take = GW__QUICK_OBJECT, .in = ollama_message},
-    {.key = "model", .take = GW__QUICK_ANY},
-    {.key = "created_at", .take = GW__QUICK_ANY},
-    {.key = "done", .take = GW__QUICK_FALSE},
+    {KEY("message"), .take = GW__QUICK_OBJECT, .in = ollama_message},
+    {KEY("model"), .take = GW__QUICK_ANY},
+    {KEY("created_at"), .take = GW__QUICK_ANY},
+    {KEY("done"), .take = GW__QUICK_FALSE},
     {0},
 };
 static const struct gw__quick anthropic_delta[] = {
-    {.key = "type", .take = GW__QUICK_IS, .is = "text_delta"},
-    {.key = "text", .take = GW__QUICK_TEXT},
+    {KEY("type"), .take = GW__QUICK_IS, .is = "text_delta"},
+    {KEY("text"), .take = GW__QUICK_TEXT},
     {0},
 };
 const struct gw__quick gw__quick_anthropic[] = {
-    {.key = "type", .take = GW__QUICK_IS, .is = "content_block_delta"},
-    {.key = "index", .take = GW__QUICK_ANY},
-    {.key = "delta", .take = GW__QUICK_OBJECT, .in = anthropic_delta},
+    {KEY("type"), .take = GW__QUICK_IS, .is = "content_block_delta"},
+    {KEY("index"), .take = GW__QUICK_ANY},
+    {KEY("delta"), .take = GW__QUICK_OBJECT, .in = anthropic_delta},
     {0},
 };
 
@@ -258,7 +259,7 @@ static const struct gw__quick *row_of(const struct gw__quick *table, const char 
                                       uint32_t *seen)
 {
     for (unsigned i = 0; table[i].key && i < 32; i++) {
-        if (strlen(table[i].key) != len || memcmp(table[i].key, key, len) != 0)
+        if (table[i].len != len || memcmp(table[i].key, key, len) != 0)
             continue;
         if (*seen & 1u << i)
             return NULL;

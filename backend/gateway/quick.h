@@ -21,6 +21,7 @@ enum gw__quick_take {                 /* those from GW__QUICK_FALSE on must be t
 };
 struct gw__quick { /* a table ends with key NULL; at most 32 rows */
     const char *key;
+    unsigned char len; /* of the key */
     enum gw__quick_take take;
     const struct gw__quick *in;
     const char *is;

@@ -354,7 +354,10 @@ static void start_nginx(struct bench *b)
         b->mock.port, b->nginx_port);
     char *log = xasprintf("%s/error.log", b->dir);
     if (write_file(conf, text) && (b->nginx = fork()) == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_PDEATHSIG, SIGTERM); /* it ends its worker too */
+        int nowhere = open("/dev/null", O_RDWR);
+        dup2(nowhere, 1);
+        dup2(nowhere, 2);
         execl(program, program, "-e", log, "-p", b->dir, "-c", conf, (char *)NULL);
         _exit(127);
     }
@@ -375,8 +378,8 @@ static void open_gateway(struct bench *b)
     static const char *const models[] = {"short", "paced", "endless"};
     struct error e = {0};
     for (int i = 0; i < SHAPES; i++)
-        buf_addf(&text, "[model \"%s\"]\nkind = openai\nurl = %s/v1\nmodel = %s\n", models[i],
-                 b->mock.url, shapes[i]);
+        buf_addf(&text, "[model \"%s\"]\nkind = openai\nurl = %s/v1\nmodel = %s\nparallel = 128\n",
+                 models[i], b->mock.url, shapes[i]);
     struct conf *conf = write_file(b->conf, text.data) ? conf_load(b->conf, &e) : NULL;
     b->loop = loop_new();
     b->gw = conf ? gw_new(b->loop, conf, &e) : NULL;

@@ -114,7 +114,7 @@ static void configure(const char *path, const struct streams *s, bool quick)
     for (int i = 0; i < MODELS; i++)
         fprintf(f,
                 "[model \"m%d\"]\nkind = openai\nurl = %s/v1\nmodel = "
-                "text=long,repeat=%d,piece=%d,rate=%d\nregion = local\n",
+                "text=long,repeat=%d,piece=%d,rate=%d\nregion = local\nparallel = 32\n",
                 i, s->mock.url, quick ? 2 : 5, TOKEN_CHARS, RATE);
     fclose(f);
 }

@@ -269,6 +269,67 @@ static void published_vectors(void **state)
     assert_true(seen > 0);
 }
 
+static uint64_t some(uint64_t *x)
+{
+    *x ^= *x << 13;
+    *x ^= *x >> 7;
+    *x ^= *x << 17;
+    return *x;
+}
+
+static json_t *any_tree(uint64_t *x, int depth)
+{
+    static const char *const pieces[] = {
+        "a", "\"", "\\", "/", "\b\f\n\r\t", "\x01\x1f\x7f", "диск", "\U0001F600", ""};
+    switch (some(x) % (depth > 5 ? 6 : 8)) {
+    case 0:
+        return json_null();
+    case 1:
+        return json_boolean(some(x) % 2);
+    case 2:
+        return json_integer((json_int_t)some(x));
+    case 3:
+        return json_real((double)(int64_t)some(x) / 3e9);
+    case 4:
+    case 5: {
+        struct buf b = {0};
+        for (uint64_t n = some(x) % 5; n; n--)
+            buf_adds(&b, pieces[some(x) % (sizeof pieces / sizeof *pieces)]);
+        json_t *text =
+            some(x) % 9 ? json_stringn(b.data ? b.data : "", b.len) : json_stringn("a\0b", 3);
+        buf_release(&b);
+        return text;
+    }
+    case 6: {
+        json_t *array = json_array();
+        for (uint64_t n = some(x) % 4; n; n--)
+            json_array_append_new(array, any_tree(x, depth + 1));
+        return array;
+    }
+    default: {
+        json_t *object = json_object();
+        for (uint64_t n = some(x) % 4; n; n--)
+            json_object_set_new(object, pieces[some(x) % (sizeof pieces / sizeof *pieces)],
+                                any_tree(x, depth + 1));
+        return object;
+    }
+    }
+}
+
+static void it_is_written_as_jansson_writes_it(void **state)
+{
+    (void)state;
+    uint64_t x = 20261127;
+    for (int i = 0; i < 20000; i++) {
+        json_t *tree = any_tree(&x, 0);
+        char *ours = json_write(tree), *theirs = json_dumps(tree, JSON_COMPACT | JSON_ENCODE_ANY);
+        assert_string_equal(ours, theirs);
+        free(ours);
+        free(theirs);
+        json_decref(tree);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +340,7 @@ int main(void)
         cmocka_unit_test(canonical_form),
         cmocka_unit_test(what_has_no_form_is_refused),
         cmocka_unit_test(published_vectors),
+        cmocka_unit_test(it_is_written_as_jansson_writes_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
