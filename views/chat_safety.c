@@ -1,5 +1,6 @@
 #include "views/chat_safety.h"
 #include "views/common.h"
+#include <stdlib.h>
 #include <string.h>
 
 enum { INDENT = 1, MORE_INDENT = 3 };
@@ -85,10 +86,40 @@ static void add_flagged(struct tui_text *to, const json_t *entry, bool question)
     buf_release(&named);
 }
 
+/* Is it of what is read here: the question, or the answer that was chosen? */
+static bool is_read(const json_t *trace, const json_t *entry)
+{
+    const char *winner = json_str(json_object_get(trace, "verdict"), "winner", "");
+    return strcmp(json_str(entry, "of", ""), "question") == 0 ||
+           strcmp(json_str(entry, "model", ""), winner) == 0;
+}
+
+void chat_safety_short(const json_t *trace, struct buf *out)
+{
+    size_t i, n;
+    const json_t *entry, *f;
+    struct buf named = {0}; /* " S6 S10 " */
+    buf_adds(&named, " ");
+    json_array_foreach(json_object_get(trace, "safety"), i, entry)
+    {
+        if (strcmp(json_str(entry, "action", ""), "blocked") == 0 || !is_read(trace, entry))
+            continue;
+        json_array_foreach(json_object_get(entry, "found"), n, f)
+        {
+            char *word = xasprintf(" %s ", json_str(f, "category", "?"));
+            if (!strstr(named.data, word))
+                buf_adds(&named, word + 1);
+            free(word);
+        }
+    }
+    if (named.len > 1)
+        buf_add(out, named.data + 1, named.len - 2);
+    buf_release(&named);
+}
+
 bool chat_safety_add(struct tui_text *to, const json_t *trace, int level)
 {
     const json_t *list = json_object_get(trace, "safety"), *entry;
-    const char *winner = json_str(json_object_get(trace, "verdict"), "winner", "");
     bool said = false, hurting = false;
     size_t i;
     json_array_foreach(list, i, entry)
@@ -96,7 +127,7 @@ bool chat_safety_add(struct tui_text *to, const json_t *trace, int level)
         bool question = strcmp(json_str(entry, "of", ""), "question") == 0;
         if (strcmp(json_str(entry, "action", ""), "blocked") == 0)
             add_blocked(to, entry, question);
-        else if (question || strcmp(json_str(entry, "model", ""), winner) == 0)
+        else if (is_read(trace, entry))
             add_flagged(to, entry, question);
         else
             continue; /* of an answer that nobody reads here */

@@ -206,6 +206,11 @@ static void head_ended(struct chat_turn *t)
         part(t, ROLE_WARN, 1, "%s %s", tui_glyph(GLYPH_WARN), _("weak"));
     if (json_is_number(json_object_get(verdict, "D")))
         part(t, ROLE_DIM, 7, "D %.2f", json_num(verdict, "D", 0));
+    struct buf flagged = {0};
+    chat_safety_short(t->trace, &flagged);
+    if (flagged.len)
+        part(t, ROLE_WARN, 0, "%s %s", tui_glyph(GLYPH_WARN), flagged.data);
+    buf_release(&flagged);
     if (json_array_size(json_object_get(t->trace, "candidates"))) /* else no model was asked */
         usage_parts(t);
     tui_duration(json_num(t->trace, "elapsed_ms", -1), took);
