@@ -103,7 +103,10 @@ class Result:
             return None
 
 
-def run(*args, env=None, limit=20, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more):
+HANGS = 90  # seconds after which a command is taken to hang, on a machine that does much else
+
+
+def run(*args, env=None, limit=HANGS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more):
     """Runs the console; its output is checked for sanitizers' reports and control characters."""
     start = time.monotonic()
     p = subprocess.Popen([BIN, *args], env=env_of(env), stdin=stdin, stdout=stdout, stderr=stderr, **more)

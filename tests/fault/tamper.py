@@ -4,7 +4,7 @@ import os
 import shutil
 import sqlite3
 
-from faultlib import Console, attack, check, fresh, run, verify
+from faultlib import HANGS, Console, attack, check, fresh, run, verify
 
 SOURCE = fresh()
 for text in ("is the disk filling up?", "why is this machine slow?"):
@@ -110,10 +110,15 @@ def goes_on(state, what, report):
     """The log goes on in one new epoch, signed again; the report says what was found; no further epoch begins."""
     r = run("--state", state, "ask", "disk?")
     check(r.code == 0, "questions are answered: " + what, r)
-    db = sqlite3.connect(state + "/console.db")
-    epochs = [row[0] for row in db.execute("SELECT epoch FROM epochs WHERE epoch < 50 ORDER BY epoch")]
-    signed = db.execute("SELECT max(epoch) FROM checkpoints").fetchone()[0]
-    db.close()
+    # A console that ends waits 300 ms for its disk; what was not signed then, the next one signs.
+    for _ in range(4):
+        db = sqlite3.connect(state + "/console.db")
+        epochs = [row[0] for row in db.execute("SELECT epoch FROM epochs WHERE epoch < 50 ORDER BY epoch")]
+        signed = db.execute("SELECT max(epoch) FROM checkpoints").fetchone()[0]
+        db.close()
+        if signed == len(epochs):
+            break
+        run("--state", state, "cost")
     if what in NO_EPOCH:
         return
     most = 3 if what == "an entry far out" else 2  # an end that is not there, and an entry where none can be
@@ -122,7 +127,7 @@ def goes_on(state, what, report):
     r = run("--state", state, "evidence", "report")
     check(r.code == 0 and b"What to do" in r.out, "the report: " + what, r)
     check(os.listdir(state + "/forensics"), "the report's files: " + what)
-    r = run("--state", state, "evidence", "verify", "--json", limit=30)
+    r = run("--state", state, "evidence", "verify", "--json", limit=HANGS)
     last = ((r.json() or {}).get("epochs") or [{}])[-1]
     check(last.get("epoch") == len(epochs) and last.get("intact"), "no further epoch, and this one is intact: " + what, r)
 
@@ -130,7 +135,7 @@ def goes_on(state, what, report):
 def found(part):
     for what, change, first in ATTACKS[part::3]:
         state = changed(change)
-        r = run("--state", state, "evidence", "verify", "--json", limit=30)
+        r = run("--state", state, "evidence", "verify", "--json", limit=HANGS)
         report = r.json() or {}
         problems = report.get("problems") or []
         if what == "data keys deleted":  # may be an erasure: the chain and the sealed bytes still hold

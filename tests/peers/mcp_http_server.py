@@ -172,8 +172,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.end()
         if mode in ("stream", "resume"):
             time.sleep(0.1)
+            note(mode, "stream is open")  # before the client can know, or its next request may be noted first
             self.stream()
-            note(mode, "stream is open")
             try:
                 for _ in range(200):
                     time.sleep(0.05)
