@@ -8,17 +8,23 @@
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "tui/internal.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <wchar.h>
 
 /* Codes given to define_key: above what curses allocates by itself. */
-enum { CODE_PASTE = 0x700, CODE_PASTE_END, CODE_MOUSE, CODE_C_LEFT, CODE_C_RIGHT, CODE_DROP };
-enum { DOUBLE_CLICK_MS = 400, PASTE_PATIENCE_MS = 2000, WHEEL_ROWS = 3 };
+enum { CODE_PASTE = 0x700, CODE_MOUSE, CODE_C_LEFT, CODE_C_RIGHT, CODE_DROP };
+enum { DOUBLE_CLICK_MS = 400, PASTE_PATIENCE_MS = 2000, BREATH_MS = 5, WHEEL_ROWS = 3 };
 
 /* Belongs to the one terminal, as curses itself. */
 static struct {
-    bool pasting, paste_cut;
+    bool pasting, paste_cut, paste_closing;
+    enum { IN_TEXT, IN_ESCAPE, IN_ONE, IN_CONTROL } paste_in; /* what a terminal sends for a key */
+    size_t paste_seen;                                        /* of the closing mark */
+    mbstate_t paste_state;
     uint64_t paste_at;
     struct buf paste;
     uint64_t click_at;
@@ -87,7 +93,7 @@ void tui__key_show(uint32_t key, char out[16])
 void tui__keys_start(void)
 {
     define_key("\033[200~", CODE_PASTE);
-    define_key("\033[201~", CODE_PASTE_END);
+    define_key("\033[201~", CODE_DROP);
     define_key("\033[<", CODE_MOUSE);
     define_key("\033[1;5D", CODE_C_LEFT);
     define_key("\033[1;5C", CODE_C_RIGHT);
@@ -221,23 +227,58 @@ static bool paste_done(struct tui__event *ev)
     return true;
 }
 
-/* Reads what is there of a paste; true when it has ended. */
+/* A byte of a paste. What terminals send for keys is left out as a whole. */
+static void paste_byte(char byte)
+{
+    static const char end[] = "201~";
+    if (keys.paste_in != IN_TEXT) {
+        bool control = keys.paste_in == IN_CONTROL;
+        if (!control && (byte == '[' || byte == 'O')) {
+            keys.paste_in = byte == '[' ? IN_CONTROL : IN_ONE;
+            keys.paste_seen = 0;
+            return;
+        }
+        if (keys.paste_in != IN_ESCAPE && byte >= ' ' && byte <= '~') {
+            bool last = !control || byte >= '@';
+            keys.paste_seen += keys.paste_seen < sizeof end - 1 && end[keys.paste_seen] == byte
+                                   ? 1
+                                   : sizeof end; /* it is another one */
+            keys.paste_closing |= control && last && keys.paste_seen == sizeof end - 1;
+            keys.paste_in = last ? IN_TEXT : IN_CONTROL;
+            return;
+        }
+        keys.paste_in = IN_TEXT;
+    }
+    if (byte == '\033') {
+        keys.paste_in = IN_ESCAPE;
+        return;
+    }
+    wchar_t ch;
+    size_t n = mbrtowc(&ch, &byte, 1, &keys.paste_state);
+    if (n <= 1)
+        paste_add((wint_t)ch);
+    else if (n == (size_t)-1) /* no character of this locale */
+        memset(&keys.paste_state, 0, sizeof keys.paste_state);
+}
+
+/* Reads what is there of a paste; true when it has ended. Past curses, which asks the kernel twice
+ * for each byte: it holds none of them, having read no further than the mark. */
 static bool paste_read(struct tui__event *ev)
 {
-    bool closing = false;
     for (;;) {
-        wint_t ch;
-        int rc = get_wch(&ch);
-        if (rc == ERR) {
-            if (closing || clock_mono_ms() - keys.paste_at > PASTE_PATIENCE_MS)
+        char bytes[4096];
+        struct pollfd in = {STDIN_FILENO, POLLIN, 0};
+        ssize_t n = poll(&in, 1, keys.paste_closing ? BREATH_MS : 0) > 0
+                        ? read(STDIN_FILENO, bytes, sizeof bytes)
+                        : 0;
+        if (n <= 0) {
+            if (keys.paste_closing || clock_mono_ms() - keys.paste_at > PASTE_PATIENCE_MS)
                 return paste_done(ev);
             return false;
         }
         keys.paste_at = clock_mono_ms();
-        if (rc == KEY_CODE_YES)
-            closing = ch == CODE_PASTE_END || closing;
-        else
-            paste_add(ch);
+        for (ssize_t i = 0; i < n; i++)
+            paste_byte(bytes[i]);
     }
 }
 
@@ -245,7 +286,9 @@ static void paste_begin(void)
 {
     buf_clear(&keys.paste);
     keys.pasting = true;
-    keys.paste_cut = false;
+    keys.paste_cut = keys.paste_closing = false;
+    keys.paste_in = IN_TEXT;
+    memset(&keys.paste_state, 0, sizeof keys.paste_state);
     keys.paste_at = clock_mono_ms();
 }
 
