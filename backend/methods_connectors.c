@@ -190,31 +190,40 @@ static int64_t stamp_of(const struct backend *b)
            (int64_t)st.st_ino;
 }
 
+static json_t *lines_json(const char *lines)
+{
+    json_t *names = json_array();
+    for (const char *at = lines; at && *at;) {
+        size_t len = strcspn(at, "\n");
+        json_array_append_new(names, json_text(at, len));
+        at += len + (at[len] == '\n');
+    }
+    return names;
+}
+
 static enum err run_reload(struct change *h, json_t *result, struct error *e)
 {
     struct backend *b = h->backend;
     const char *path = conf_path(b->conf);
-    char *changes = NULL;
+    char *changes = NULL, *models = NULL;
     struct conf *fresh = *path ? conf_load(path, e) : NULL;
     if (!*path)
         return err_set(e, ERR_NOT_FOUND, "this console runs without a configuration file");
     if (!fresh)
         return e->code;
-    if (conn_reload(b->conn, fresh, &changes, e) != ERR_OK) {
+    if (gw_reload(b->gw, fresh, NULL, e) != ERR_OK ||
+        conn_reload(b->conn, fresh, &changes, e) != ERR_OK) {
         conf_free(fresh);
         return e->code;
     }
+    enum err code = gw_reload(b->gw, fresh, &models, e);
     conf_free(b->conn_conf); /* nobody holds what was in it: kinds copy what they need */
     b->conn_conf = fresh;
-    json_t *names = json_array();
-    for (const char *at = changes; at && *at;) {
-        size_t len = strcspn(at, "\n");
-        json_array_append_new(names, json_text(at, len));
-        at += len + (at[len] == '\n');
-    }
-    json_put(result, "changed", names);
+    json_put(result, "changed", lines_json(changes));
+    json_put(result, "models", lines_json(models));
+    free(models);
     free(changes);
-    return ERR_OK;
+    return code;
 }
 
 static enum err run_watched(struct change *h, json_t *result, struct error *e)

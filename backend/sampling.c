@@ -139,7 +139,11 @@ static const char *choose_model(struct sample *s)
     const char *chosen[8];
     if (!*name && gw_chosen(b->gw, b->conf, chosen, 8) > 0)
         name = chosen[0];
-    s->model = gw_find(b->gw, name);
+    struct gw_need need = {.output_tokens = OUTPUT_MAX};
+    struct error e;
+    for (size_t i = 0; i < s->count; i++)
+        need.input_tokens += gw_estimate_tokens(s->messages[i].content);
+    s->model = gw_route(b->gw, name, &need, NULL, &e);
     return s->model ? NULL : "no such model is configured";
 }
 

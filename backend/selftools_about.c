@@ -10,17 +10,6 @@ static void tell(json_t *findings, const char *topic, char *en, char *ru)
     json_put(json_array_get(findings, json_array_size(findings) - 1), "told", json_true());
 }
 
-static bool is_chosen(struct backend *b, const char *name)
-{
-    const char *names[16];
-    size_t n = gw_chosen(b->gw, b->conf, names, 16);
-    for (size_t i = 0; i < n && i < 16; i++) {
-        if (strcmp(names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void say_model(json_t *findings, const struct gw_model *m)
 {
     const char *region = *m->region ? m->region : "not declared",
@@ -62,7 +51,7 @@ enum err backend__call_models(void *arg, const json_t *arguments, json_t **data,
     (void)e;
     for (size_t i = 0; i < gw_count(b->gw); i++) {
         const struct gw_model *m = gw_model(b->gw, i);
-        if (!is_chosen(b, m->name))
+        if (!gw_is_chosen(b->gw, m->name))
             continue;
         json_t *row = json_object();
         json_puts(row, "name", m->name);

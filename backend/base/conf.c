@@ -660,6 +660,16 @@ const char *conf_where(const struct conf *c, const char *kind, const char *name,
     return v ? v->where : "default";
 }
 
+char *conf_section_text(const struct conf *c, const char *kind, const char *name)
+{
+    struct buf text = {0};
+    buf_adds(&text, "");
+    for (size_t i = 0; i < KEYS; i++)
+        if (strcmp(keys[i].kind, kind) == 0)
+            buf_addf(&text, "%s=%s\n", keys[i].key, lookup(c, kind, name, &keys[i]));
+    return buf_take(&text);
+}
+
 size_t conf_names(const struct conf *c, const char *kind, const char **names, size_t max)
 {
     size_t found = 0;

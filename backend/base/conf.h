@@ -35,6 +35,9 @@ bool conf_flag(const struct conf *c, const char *kind, const char *name, const c
 /* The file:line where the key was set, "default" or the variable's name; valid until the next call.
  */
 const char *conf_where(const struct conf *c, const char *kind, const char *name, const char *key);
+/* Every key of a section with its value as it counts, defaults and the environment included, a line
+ * each: two sections that mean the same have the same text. The caller frees. */
+char *conf_section_text(const struct conf *c, const char *kind, const char *name);
 /* Named sections of a kind in file order: fills up to max names, returns how many there are. */
 size_t conf_names(const struct conf *c, const char *kind, const char **names, size_t max);
 

@@ -16,26 +16,12 @@
 
 enum { STEP_MS = 50, SETTLE_MS = 5000 };
 
-/* Every key of a section, as it counts: environment variables and defaults too. */
 static void take_section(struct buf *text, const struct conf *conf, const char *section,
                          const char *name)
 {
-#define TAKE_STR(key) buf_addf(text, "%s=%s\n", key, conf_str(conf, section, name, key));
-#define TAKE_INT(key) \
-    buf_addf(text, "%s=%lld\n", key, (long long)conf_int(conf, section, name, key));
-#define TAKE_NUM(key) buf_addf(text, "%s=%.17g\n", key, conf_num(conf, section, name, key));
-#define TAKE_FLAG(key) buf_addf(text, "%s=%d\n", key, conf_flag(conf, section, name, key));
-#define SECTION(kind, named, help)
-#define KEY(kind, key, type, otherwise, help) \
-    if (strcmp(kind, section) == 0)           \
-    TAKE_##type(key)
-#define CHOICE(kind, key, choices, otherwise, help) \
-    if (strcmp(kind, section) == 0)                 \
-    TAKE_STR(key)
-#include "backend/base/conf.def"
-#undef SECTION
-#undef KEY
-#undef CHOICE
+    char *keys = conf_section_text(conf, section, name);
+    buf_adds(text, keys);
+    free(keys);
 }
 
 /* Its own section, and those of its tools: [tool "NAME.*"]. */

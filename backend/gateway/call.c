@@ -493,7 +493,11 @@ struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_reques
     if (!c->chain_len)
         err_set(&c->error, ERR_DENIED, "%s runs in region \"%s\", and the data may only go to: %s",
                 model, m->pub.region, c->r.regions);
-    if (!c->chain_len || !advance(c)) {
+    uint64_t wait = c->chain_len ? gw__off_peak_ms(m, &c->r) : 0;
+    if (wait) {
+        c->deadline += wait;
+        loop_timer_start(c->wake, wait, 0);
+    } else if (!c->chain_len || !advance(c)) {
         *e = told(c);
         unlink_call(c);
         call_free(c);

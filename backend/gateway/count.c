@@ -88,6 +88,13 @@ struct gw__count *gw__count_new(void)
     return c;
 }
 
+void gw__count_inherit(struct gw__model *m, const struct gw__model *from)
+{
+    const struct gw__rank_file *file = m->count->file;
+    *m->count = *from->count;
+    m->count->file = file;
+}
+
 enum err gw__count_configure(struct gw *g, struct gw__model *m, const char *ranks,
                              const char *splitter, const char **key, struct error *e)
 {

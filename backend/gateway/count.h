@@ -30,6 +30,8 @@ struct gw__count {               /* of one model */
     bool changed;                     /* since gw_learnt_anew */
 };
 struct gw__count *gw__count_new(void);
+/* What was learnt of the same model under an older configuration. */
+void gw__count_inherit(struct gw__model *m, const struct gw__model *from);
 /* Takes the model's section; the file is begun to be read. ERR_CONFIG with the key in *key and the
  * reason in *e. */
 enum err gw__count_configure(struct gw *g, struct gw__model *m, const char *ranks,

@@ -33,6 +33,8 @@ struct gw_model {         /* what a model is; belongs to the gateway */
     const char *currency;
     int64_t context;
     int64_t token_budget; /* tokens that one request may take, input and output together */
+    int64_t tier;         /* how capable, from 1 */
+    const char *off_peak; /* "23:00-07:00", "" any time */
     bool priced;
     int64_t price_in, price_out; /* nano units per 1,000,000 tokens */
     int64_t price_cached,
@@ -84,6 +86,7 @@ struct gw_request { /* everything is copied by gw_start */
         total_ms;            /* 0: the defaults 3 s, 15 s, 10 s, 60 s */
     const char *traceparent; /* W3C: the span that this is part of, or NULL */
     enum gw_tag tag;
+    bool off_peak; /* a batch that may wait for the model's off-peak hours; its time begins then */
     const char *session, *project, *trace_id; /* whom the cost belongs to, or NULL */
     const char *regions; /* ISO 3166 with spaces between: where the data may go; NULL: anywhere */
     const json_t *tools; /* [{name, description, parameters: JSON schema}], or NULL */
@@ -143,6 +146,9 @@ struct gw_admission {
     enum err (*reserve)(void *arg, const struct gw_model *m, const struct gw_request *r,
                         int64_t input_tokens, int64_t output_tokens, uint64_t *ticket,
                         struct error *e);
+    /* The price of a try, for gw_route; NULL: the models' own prices. False: unknown. */
+    bool (*price)(void *arg, const struct gw_model *m, int64_t input_tokens, int64_t output_tokens,
+                  int64_t *nano);
     void (*settle)(void *arg, uint64_t ticket, const struct gw_attempt *a);
 };
 
@@ -160,16 +166,43 @@ void gw_free(struct gw *g);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);
 /* How it goes with a model: {breaker: closed|open|half-open, breaker_wait_ms, running, waiting,
- * keys, keys_resting: left alone after a 429, first_token_p50_ms, first_token_p95_ms, error_rate},
- * of the last 60 tries; null what is not known. Caller owns. */
+ * keys, keys_resting: left alone after a 429, first_token_p50_ms, first_token_p95_ms, tokens_per_s,
+ * error_rate}, of the last 60 tries; null what is not known. Caller owns. */
 json_t *gw_state(const struct gw *g, size_t i);
 const struct gw_model *gw_find(const struct gw *g, const char *name); /* NULL: none */
+/* What a question needs of a model. */
+struct gw_need {
+    int64_t input_tokens, output_tokens;
+    double risk;         /* 0..1 */
+    const char *regions; /* as in gw_request */
+    bool tools, json;
+    const struct gw_model *const *taken; /* those that answer already, or NULL */
+    size_t taken_count;
+};
+/* The model that name stands for: itself, or with "pool:NAME" the one of that pool that fits: of
+ * those that can (context, region, throughput, tools, breaker) and are of the tier that the risk
+ * asks for, the cheapest; unknown prices come last, then the shorter queue, then the higher
+ * throughput. *why (may be NULL) gets {pool, risk, tier, reason, considered: [{model, tier, cost:
+ * number|null, currency, throughput|null, running, waiting, verdict}]} of a pool, else NULL; the
+ * caller owns it, also without a model. NULL with *e: NOT_FOUND, or OVERLOADED: none can. */
+const struct gw_model *gw_route(const struct gw *g, const char *name, const struct gw_need *need,
+                                json_t **why, struct error *e);
+/* A new configuration: models that are the same stay as they are, with their queues; a call under
+ * way ends with the model that it began with, which stays valid as a pointer. A wrong configuration
+ * changes nothing. *changes gets the names that are new, other or gone, a line each; the caller
+ * frees. changes NULL: the configuration is only looked at. */
+enum err gw_reload(struct gw *g, const struct conf *conf, char **changes, struct error *e);
+/* How long batch work for a model is to wait for its off-peak hours, in ms, at that local time of
+ * day; 0: not at all. */
+uint64_t gw_off_peak_wait_ms(const struct gw_model *m, unsigned second_of_day);
 /* The models that are to answer: those of MODEL_BACKENDS if it is set (names of models, or kinds: a
  * kind without a section of its own gives a model with defaults: "ollama" at http://127.0.0.1:11434
  * with OLLAMA_MODEL, "openai" at OPENAI_BASE_URL with OPENAI_MODEL and OPENAI_API_KEY), else of
- * [copilot] models. gw_new has checked them. Fills up to max names, which belong to g; returns how
- * many. */
+ * [copilot] models; "pool:NAME" is for gw_route. gw_new has checked them. Fills up to max names,
+ * which belong to g; returns how many. */
 size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, size_t max);
+/* Whether a model is one of these, or in one of these pools. */
+bool gw_is_chosen(const struct gw *g, const char *name);
 /* NULL with *e if it cannot be started; then no callback runs: NOT_FOUND, UNSUPPORTED (an image),
  * DENIED (no region that the data may go to), OVERLOADED (with a time to retry), or what kept the
  * model and all its fallbacks from being asked. The whole call, waiting included, has total_ms. */

@@ -95,6 +95,7 @@ struct gw__lane {
     uint64_t key_until[GW__KEYS];   /* monotonic ms; before that it is left alone */
     struct tel_history first_token; /* ms */
     struct tel_history elapsed;     /* ms of tries that were answered */
+    struct tel_history rate;        /* tokens a second that they wrote */
 };
 
 struct gw__model {
@@ -105,9 +106,18 @@ struct gw__model {
     size_t key_count;
     struct gw__policy policy;
     struct gw__lane *lane;
-    char *ca_file;           /* for http_options, or NULL */
-    struct gw__count *count; /* its tokens: count.h */
-    bool vectors;            /* builtin: which of the two */
+    char *ca_file;               /* for http_options, or NULL */
+    struct gw__count *count;     /* its tokens: count.h */
+    bool vectors;                /* builtin: which of the two */
+    int64_t throughput;          /* declared tokens a second, 0: not known */
+    unsigned off_begin, off_end; /* of the off-peak hours: seconds of the day; the same: any */
+    char *fingerprint;           /* of its configuration */
+};
+
+struct gw__pool { /* [pool "name"]; route.c */
+    char *name, *patterns, *regions;
+    int64_t min_context, min_throughput;
+    double medium_risk, high_risk;
 };
 
 struct gw {
@@ -118,6 +128,10 @@ struct gw {
     struct gw__grant *grants; /* tokens of models with GW__EXCHANGE */
     char **chosen;            /* names of those that are to answer */
     size_t chosen_len;
+    struct gw__pool *pools;
+    size_t pool_count;
+    struct gw__model **retired; /* replaced by gw_reload: calls and traces may still name them */
+    size_t retired_count;
     struct vault *vault; /* or NULL */
     struct gw__rank_file *rank_files;
     struct gw_admission admission;
@@ -255,6 +269,16 @@ uint64_t gw__backoff_ms(unsigned n);
 
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);
+/* route.c */
+enum err gw__pools_load(struct gw *g, const struct conf *conf, struct error *e);
+void gw__pools_free(struct gw *g);
+const struct gw__pool *gw__pool(const struct gw *g, const char *name); /* "pool:NAME"; NULL: none */
+bool gw__pool_has(const struct gw__pool *p, const struct gw__model *m);
+bool gw__region_fits(const char *regions, const char *region);
+/* How long a call waits for its model's off-peak hours now; 0: not at all. */
+uint64_t gw__off_peak_ms(const struct gw__model *m, const struct gw_request *r);
+/* "23:00-07:00" as seconds of the day; false: it is none. */
+bool gw__hours(const char *text, unsigned *begin, unsigned *end);
 void gw__models_free(struct gw *g);
 
 /* kinds.c */

@@ -73,6 +73,14 @@ enum err gw__policy_load(struct gw__model *m, const struct conf *conf, const cha
         return wrong(e, conf, name, "parallel", "1 to 1024");
     if (queue > 65536)
         return wrong(e, conf, name, "queue", "0 to 65536");
+    m->pub.tier = conf_int(conf, "model", name, "tier");
+    m->throughput = conf_int(conf, "model", name, "throughput");
+    free((char *)m->pub.off_peak);
+    m->pub.off_peak = xstrdup(conf_str(conf, "model", name, "off_peak"));
+    if (m->pub.tier < 1 || m->pub.tier > 9)
+        return wrong(e, conf, name, "tier", "1 to 9");
+    if (*m->pub.off_peak && !gw__hours(m->pub.off_peak, &m->off_begin, &m->off_end))
+        return wrong(e, conf, name, "off_peak", "local hours such as 23:00-07:00");
     m->policy.retries = (unsigned)retries;
     m->policy.parallel = (size_t)parallel;
     m->policy.queue = (size_t)queue;
@@ -122,25 +130,12 @@ enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct 
     return code;
 }
 
-static bool may_go_to(const char *regions, const char *region)
-{
-    if (!regions || strcmp(region, "local") == 0)
-        return true;
-    for (char *word; (word = next_word(&regions));) {
-        bool same = *region && strcasecmp(word, region) == 0;
-        free(word);
-        if (same)
-            return true;
-    }
-    return false;
-}
-
 size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_request *r,
                  const struct gw__model *out[GW__CHAIN])
 {
     const char *list = m->policy.fallback ? m->policy.fallback : "";
     size_t n = 0;
-    if (may_go_to(r->regions, m->pub.region))
+    if (gw__region_fits(r->regions, m->pub.region))
         out[n++] = m;
     for (char *word; (word = next_word(&list)) && n < GW__CHAIN; free(word)) {
         const struct gw__model *other = model_of(g, word);
@@ -150,7 +145,7 @@ size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_
         /* A built-in model calls no tools and promises no JSON. */
         bool able = !other->pub.builtin || (!r->tools && !r->json_mode);
         int64_t length = gw__input_estimate(other, r) + r->max_output_tokens;
-        if (!seen && able && may_go_to(r->regions, other->pub.region) &&
+        if (!seen && able && gw__region_fits(r->regions, other->pub.region) &&
             (other->pub.builtin || length <= other->pub.context))
             out[n++] = other;
     }
@@ -300,6 +295,8 @@ void gw__lane_ended(const struct gw__model *m, const struct gw__try *t, const ch
         tel_record(&lane->elapsed, (double)(now - t->started));
     else if (!refused)
         tel_record_failure(&lane->elapsed);
+    if (code == ERR_OK && t->spoke && t->output_tokens > 1 && now > t->spoke)
+        tel_record(&lane->rate, (double)t->output_tokens * 1000 / (double)(now - t->spoke));
 }
 
 uint64_t gw__backoff_ms(unsigned n)
@@ -326,12 +323,15 @@ json_t *gw_state(const struct gw *g, size_t i)
     json_puti(out, "waiting", (int64_t)lane->waiting);
     json_puti(out, "keys", (int64_t)m->key_count);
     json_puti(out, "keys_resting", (int64_t)resting);
-    static const struct {
+    const struct {
         const char *name;
+        const struct tel_history *of;
         double quantile;
-    } figures[] = {{"first_token_p50_ms", 0.5}, {"first_token_p95_ms", 0.95}};
+    } figures[] = {{"first_token_p50_ms", &lane->first_token, 0.5},
+                   {"first_token_p95_ms", &lane->first_token, 0.95},
+                   {"tokens_per_s", &lane->rate, 0.5}};
     for (size_t j = 0; j < sizeof figures / sizeof *figures; j++) {
-        double value = tel_quantile(&lane->first_token, figures[j].quantile);
+        double value = tel_quantile(figures[j].of, figures[j].quantile);
         json_put(out, figures[j].name, value < 0 ? json_null() : json_real(value));
     }
     json_put(out, "error_rate",

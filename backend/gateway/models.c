@@ -33,6 +33,8 @@ static void model_free(struct gw__model *m)
     free((char *)m->pub.currency);
     for (size_t i = 0; i < m->key_count; i++)
         free(m->keys[i]);
+    free((char *)m->pub.off_peak);
+    free(m->fingerprint);
     free(m->policy.fallback);
     free(m->lane);
     free(m->count);
@@ -41,14 +43,25 @@ static void model_free(struct gw__model *m)
     free(m);
 }
 
+static void chosen_free(struct gw *g)
+{
+    for (size_t i = 0; i < g->chosen_len; i++)
+        free(g->chosen[i]);
+    free(g->chosen);
+    g->chosen = NULL;
+    g->chosen_len = 0;
+}
+
 void gw__models_free(struct gw *g)
 {
     for (size_t i = 0; i < g->count; i++)
         model_free(g->models[i]);
     free(g->models);
-    for (size_t i = 0; i < g->chosen_len; i++)
-        free(g->chosen[i]);
-    free(g->chosen);
+    for (size_t i = 0; i < g->retired_count; i++)
+        model_free(g->retired[i]);
+    free(g->retired);
+    gw__pools_free(g);
+    chosen_free(g);
 }
 
 /* The host of an address, newly allocated; NULL if the address is not one we can use. */
@@ -84,6 +97,7 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
     m->policy = (struct gw__policy){.retries = 0, .parallel = 1024, .queue = 64};
     m->lane = xcalloc(1, sizeof *m->lane);
     m->count = gw__count_new();
+    m->fingerprint = xasprintf("%s %s %s", kind, url, model);
     m->vectors = builtin && strcmp(model, "vector") == 0;
     m->pub = (struct gw_model){.name = xstrdup(name),
                                .kind = row->name,
@@ -94,6 +108,8 @@ static struct gw__model *add(struct gw *g, const char *name, const char *kind, c
                                .currency = xstrdup(currency),
                                .context = 8192,
                                .token_budget = TOKEN_BUDGET,
+                               .tier = 1,
+                               .off_peak = xstrdup(""),
                                .priced = builtin,
                                .price_cached = -1,
                                .price_reasoning = -1,
@@ -217,6 +233,8 @@ static enum err add_configured(struct gw *g, const struct conf *conf, const char
         return wrong(e, conf, name, "model", "set the name that the server knows the model by");
     struct gw__model *m = add(g, name, kind, model, url, conf_str(conf, "model", name, "region"),
                               conf_str(conf, "model", name, "currency"));
+    free(m->fingerprint);
+    m->fingerprint = conf_section_text(conf, "model", name);
     m->ca_file = xstrdup(conf_str(conf, "model", name, "ca_file"));
     if (gw__form_load(m, row, conf, name, e) != ERR_OK ||
         gw__policy_load(m, conf, name, e) != ERR_OK)
@@ -303,7 +321,7 @@ static enum err unknown(const struct gw *g, const char *where, const char *word,
 static enum err choose_word(struct gw *g, const char *word, bool kinds, const char *where,
                             const char *currency, struct error *e)
 {
-    if (gw_find(g, word)) {
+    if (gw_find(g, word) || gw__pool(g, word)) {
         choose(g, word);
         return ERR_OK;
     }
@@ -358,7 +376,7 @@ enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e)
     for (size_t i = 0; i < n && i < MODELS_MAX; i++)
         if (add_configured(g, conf, names[i], e) != ERR_OK)
             return e ? e->code : ERR_CONFIG;
-    if (gw__policies_check(g, conf, e) != ERR_OK)
+    if (gw__policies_check(g, conf, e) != ERR_OK || gw__pools_load(g, conf, e) != ERR_OK)
         return e ? e->code : ERR_CONFIG;
     return choose_all(g, conf, e);
 }
@@ -370,4 +388,80 @@ size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, s
     for (; n < g->chosen_len && n < max; n++)
         names[n] = g->chosen[n];
     return n;
+}
+
+bool gw_is_chosen(const struct gw *g, const char *name)
+{
+    for (size_t i = 0; i < g->chosen_len; i++) {
+        const struct gw__pool *p = gw__pool(g, g->chosen[i]);
+        if (strcmp(g->chosen[i], name) == 0)
+            return true;
+        for (size_t j = 0; p && j < g->count; j++)
+            if (strcmp(g->models[j]->pub.name, name) == 0 && gw__pool_has(p, g->models[j]))
+                return true;
+    }
+    return false;
+}
+
+/* ---- a new configuration */
+
+static size_t place_of(const struct gw *g, const char *name)
+{
+    size_t i = 0;
+    while (i < g->count && strcmp(g->models[i]->pub.name, name) != 0)
+        i++;
+    return i;
+}
+
+static void retire(struct gw *g, struct gw__model *m)
+{
+    g->retired = xrealloc(g->retired, (g->retired_count + 1) * sizeof *g->retired);
+    g->retired[g->retired_count++] = m;
+}
+
+enum err gw_reload(struct gw *g, const struct conf *conf, char **changes, struct error *e)
+{
+    struct gw fresh = {.loop = g->loop, .vault = g->vault, .rank_files = g->rank_files};
+    struct buf names = {0};
+    enum err code = gw__models_load(&fresh, conf, e);
+    g->rank_files = fresh.rank_files; /* files that were read stay until the end */
+    if (code != ERR_OK || !changes) {
+        gw__models_free(&fresh);
+        return code;
+    }
+    buf_adds(&names, "");
+    for (size_t i = 0; i < fresh.count; i++) {
+        size_t at = place_of(g, fresh.models[i]->pub.name);
+        struct gw__model *old = at < g->count ? g->models[at] : NULL;
+        if (old && strcmp(old->fingerprint, fresh.models[i]->fingerprint) == 0) {
+            g->models[at] = fresh.models[i]; /* freed below: the old one lives on, with its queue */
+            fresh.models[i] = old;
+        } else {
+            if (old && strcmp(old->pub.model, fresh.models[i]->pub.model) == 0)
+                gw__count_inherit(fresh.models[i], old);
+            buf_addf(&names, "%s\n", fresh.models[i]->pub.name);
+        }
+    }
+    for (size_t i = 0; i < g->count; i++) {
+        struct gw__model *m = g->models[i];
+        size_t at = place_of(&fresh, m->pub.name);
+        if (at < fresh.count && strcmp(fresh.models[at]->fingerprint, m->fingerprint) == 0) {
+            model_free(m);
+            continue;
+        }
+        if (at == fresh.count)
+            buf_addf(&names, "%s\n", m->pub.name);
+        retire(g, m);
+    }
+    free(g->models);
+    g->models = fresh.models;
+    g->count = fresh.count;
+    chosen_free(g);
+    g->chosen = fresh.chosen;
+    g->chosen_len = fresh.chosen_len;
+    gw__pools_free(g);
+    g->pools = fresh.pools;
+    g->pool_count = fresh.pool_count;
+    *changes = buf_take(&names);
+    return ERR_OK;
 }

@@ -261,11 +261,13 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     struct orch_prompt prompt = {.messages = {{.role = NULL}}};
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
+    const char *regions = conf_str(t->orch->rooms.conf, "copilot", "", "regions");
     struct gw_request r = {.task = task,
                            .session = t->session,
                            .project = conf_str(t->orch->rooms.conf, "console", "", "project"),
                            .trace_id = t->id,
                            .traceparent = traced ? traceparent : NULL,
+                           .regions = *regions ? regions : NULL,
                            .question = c->model->builtin && t->asked ? t->asked : t->question,
                            .lang = t->lang,
                            .sources = sources,
@@ -370,7 +372,7 @@ void orch__models_cancel(struct trace *t, int state)
     }
 }
 
-static void add_candidate(struct trace *t, const struct gw_model *m)
+static struct orch_candidate *add_candidate(struct trace *t, const struct gw_model *m)
 {
     struct orch_candidate *c = &t->candidates[t->candidate_count++];
     c->trace = t;
@@ -389,14 +391,53 @@ static void add_candidate(struct trace *t, const struct gw_model *m)
     json_put(c->doc, "chosen", json_false());
     json_puts(c->doc, "error", "");
     json_array_append_new(json_object_get(t->doc, "candidates"), c->doc);
+    return c;
+}
+
+/* The models that are to answer; one of a pool is chosen for this question. False with *e: none can
+ * be asked. */
+static bool choose_models(struct trace *t, struct error *e)
+{
+    enum { PROMPT_TOKENS = 400 }; /* of instructions around question and sources */
+    const struct orch *o = t->orch;
+    const char *names[ORCH_CANDIDATES],
+        *regions = conf_str(o->rooms.conf, "copilot", "", "regions");
+    const struct gw_model *taken[ORCH_CANDIDATES];
+    size_t n = gw_chosen(o->rooms.gw, o->rooms.conf, names, ORCH_CANDIDATES);
+    struct gw_need need = {.input_tokens = PROMPT_TOKENS + gw_estimate_tokens(t->question),
+                           .output_tokens =
+                               conf_int(o->rooms.conf, "copilot", "", "max_output_tokens"),
+                           .regions = *regions ? regions : NULL,
+                           .taken = taken};
+    json_t *risk;
+    need.risk = orch__question_risk(t, &risk);
+    for (size_t i = 0; i < t->source_count; i++)
+        if (t->sources[i].text)
+            need.input_tokens += gw_estimate_tokens(t->sources[i].text);
+    for (size_t i = 0; i < n; i++) {
+        json_t *why;
+        const struct gw_model *m = gw_route(o->rooms.gw, names[i], &need, &why, e);
+        if (why)
+            json_put(why, "features", json_incref(json_object_get(risk, "features")));
+        if (m) {
+            taken[need.taken_count++] = m;
+            add_candidate(t, m)->route = json_incref(why);
+        }
+        json_decref(why);
+    }
+    json_decref(risk);
+    return t->candidate_count > 0;
 }
 
 void orch__models_start(struct trace *t)
 {
     struct orch *o = t->orch;
+    struct error none = {0};
     t->phase = TRACE_MODELS;
-    for (size_t i = 0; i < o->model_count; i++)
-        add_candidate(t, gw_find(o->rooms.gw, o->models[i]));
+    if (!choose_models(t, &none)) {
+        orch__fail(t, &none);
+        return;
+    }
     for (size_t i = 0; i < t->candidate_count; i++) {
         struct orch_candidate *c = &t->candidates[i];
         c->stage = orch__stage_begin(t, "model", c->model->name);
@@ -409,6 +450,8 @@ void orch__models_start(struct trace *t)
         json_puts(payload, "provider", c->model->provider);
         json_puts(payload, "region", c->model->region);
         json_puts(payload, "task", "answer");
+        if (c->route)
+            json_put(payload, "route", json_incref(c->route));
         json_put(payload, "sources", given);
         struct orch_edges from = {.count = 0};
         orch__grounds(c, false, &from);

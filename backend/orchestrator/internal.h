@@ -111,7 +111,8 @@ struct orch_candidate {
     } state;
     struct orch_money money; /* of all its calls */
     struct orch_score score;
-    json_t *doc; /* its object in the trace; borrowed from the trace's doc */
+    json_t *doc;   /* its object in the trace; borrowed from the trace's doc */
+    json_t *route; /* why it is this model of a pool (gw_route), or NULL */
 };
 
 /* Who waits for a question to be durable, and the projection's row until then. */
@@ -179,8 +180,6 @@ struct orch {
     bool closed;
     struct orch_limits limits;
     struct orch_safety safety;
-    const char *models[ORCH_CANDIDATES];
-    size_t model_count;
     struct orch_preparer preparer; /* large results */
 };
 
@@ -253,6 +252,10 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
 json_t *orch__earlier(const struct trace *t);
 /* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
 int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *type);
+
+/* risk.c: how much is at stake in a question, 0..1, and which of its parts there are: {score,
+ * features: [{name, value, weight}]}. The caller owns *parts (may be NULL). */
+double orch__question_risk(const struct trace *t, json_t **parts);
 
 /* candidates.c */
 const char *orch__state_name(int state); /* of a candidate, as on the wire */

@@ -23,12 +23,6 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
                              .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
                              .w_safety = conf_num(c, "arbitration", "", "w_safety"),
                              .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
-    o->model_count = gw_chosen(rooms->gw, c, o->models, ORCH_CANDIDATES);
-    if (!o->model_count) {
-        err_set(e, ERR_CONFIG, "no model is chosen: set [copilot] models");
-        free(o);
-        return NULL;
-    }
     if (orch__safety_read(o, e) != ERR_OK) {
         free(o);
         return NULL;
@@ -171,8 +165,10 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     json_t *payload = json_object(), *models = json_array();
     json_puts(payload, "text", t->question);
     json_puts(payload, "role", t->actor);
-    for (size_t i = 0; i < o->model_count; i++)
-        json_array_append_new(models, json_string(o->models[i]));
+    const char *names[ORCH_CANDIDATES];
+    size_t count = gw_chosen(o->rooms.gw, o->rooms.conf, names, ORCH_CANDIDATES);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(models, json_string(names[i]));
     json_put(payload, "models", models);
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;

@@ -69,6 +69,7 @@ void orch__trace_free(struct trace *t)
         buf_release(&t->candidates[i].revised);
         buf_release(&t->candidates[i].told);
         orch__check_release(&t->candidates[i].check);
+        json_decref(t->candidates[i].route);
     }
     if (t->accepting)
         orch__store_trace_free(t->accepting->projection);
