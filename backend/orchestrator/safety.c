@@ -266,9 +266,10 @@ static void on_judge_logged(void *arg, int64_t seq, const struct error *e)
     if (k->candidate)
         messages[1] = (struct gw_message){.role = "assistant", .content = k->text};
     char traceparent[TEL_TRACEPARENT];
-    bool traced = orch__traceparent(t, ORCH_STAGES, traceparent);
+    bool traced = orch__traceparent(t, k->stage, traceparent);
     struct gw_request r = {.task = GW_ANSWER,
                            .session = t->session,
+                           .project = conf_str(t->orch->rooms.conf, "console", "", "project"),
                            .trace_id = t->id,
                            .traceparent = traced ? traceparent : NULL,
                            .question = k->text,

@@ -65,8 +65,13 @@ void orch__told_end(struct trace *t)
         t->stage_spans[i] = NULL;
     }
     bool done = strcmp(state, "done") == 0, stopped = strcmp(state, "stopped") == 0;
-    const char *failed = done ? "" : stopped ? err_name(ERR_CANCELLED) : "_OTHER";
-    tel_add(tel, TEL_copilot_questions, 1, TEL_LABELS(done || stopped ? state : "failed"));
+    bool blocked = strcmp(state, "blocked") == 0;
+    const char *failed = done      ? ""
+                         : stopped ? err_name(ERR_CANCELLED)
+                         : blocked ? err_name(ERR_DENIED)
+                                   : "_OTHER";
+    tel_add(tel, TEL_copilot_questions, 1,
+            TEL_LABELS(done || stopped || blocked ? state : "failed"));
     tel_observe(tel, TEL_gen_ai_agent, (double)(clock_mono_ms() - t->started_ms) / 1000,
                 TEL_LABELS(agent, failed));
     tel_span_text(t->span, "gen_ai.conversation.id", t->conversation);
