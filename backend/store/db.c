@@ -2,6 +2,7 @@
 #include "backend/store/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -94,6 +95,21 @@ static void library_start(void)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* SQLite tries again for reading where it could not make a file, and then says that there is none:
+ * whether there is room for one is seen by making one. */
+static bool is_full_beside(const char *path)
+{
+    char *probe = xasprintf("%s-probe", path);
+    int fd = open(probe, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), number = errno;
+    if (fd >= 0) {
+        number = posix_fallocate(fd, 0, 32768);
+        close(fd);
+        unlink(probe);
+    }
+    free(probe);
+    return number == ENOSPC || number == EDQUOT;
+}
+
 struct store_db *store__db_open(const char *path, enum store__mode mode, int busy_ms,
                                 struct error *e)
 {
@@ -125,6 +141,8 @@ struct store_db *store__db_open(const char *path, enum store__mode mode, int bus
         goto fail;
     return db;
 fail:
+    if (mode == STORE__WRITE && e && e->code == ERR_IO && is_full_beside(path))
+        err_set(e, ERR_NO_SPACE, "%s: there is no room for its log beside it", path);
     store_db_close(db);
     return NULL;
 }

@@ -278,6 +278,22 @@ def full_at_start():
         verify(state, "a log after %d bytes" % size)
 
 
+def full_of_names():
+    """The database can be opened; the files that SQLite puts beside it cannot be made."""
+    state = fresh("names")
+    os.mkdir(state)
+    if not ROOT or subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=3,mode=700", "tmpfs", state], stderr=subprocess.DEVNULL).returncode:
+        print("no small file system can be mounted: a directory that takes no further name is not tried")
+        return
+    try:
+        r = run("--state", state, "cost")
+        check(r.code == 1 and b"disk is full" in r.err, "no room for a name", r, os.listdir(state))
+        subprocess.run(["mount", "-o", "remount,nr_inodes=1000", state], check=True)
+        check(run("--state", state, "cost").code == 0, "and with room")
+    finally:
+        subprocess.run(["umount", "-l", state])
+
+
 def full_while_running():
     mount = fresh("small")
     os.mkdir(mount)
@@ -335,4 +351,4 @@ def full_while_running():
         subprocess.run(["umount", "-l", mount])
 
 
-attack(database, write_ahead_log, key, places, second_console, full_at_start, full_while_running)
+attack(database, write_ahead_log, key, places, second_console, full_at_start, full_of_names, full_while_running)
