@@ -225,6 +225,24 @@ static void end_sentence(struct buf *out)
         buf_addc(out, '\n');
 }
 
+/* A word of ASCII letters alone, as nearly all are: taken at once. Its length, or 0: look closer.
+ */
+static size_t plain_word(const char *s, size_t len, struct buf *out)
+{
+    size_t n = 0;
+    while (n < len && n < WORD_LETTERS && (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z')
+        n++;
+    if (n == 0 || n == WORD_LETTERS ||
+        (n < len && (s[n] & 0x80 || is_letter((uint32_t)s[n]) || !folded((uint32_t)s[n]))))
+        return 0;
+    buf_reserve(out, n + 1);
+    for (size_t i = 0; i < n; i++)
+        out->data[out->len++] = (char)(s[i] | 0x20);
+    out->data[out->len++] = ' ';
+    out->data[out->len] = '\0';
+    return n;
+}
+
 /* Words, each with a blank behind it, and a new line behind each sentence. The caller frees. */
 static char *as_words(const char *text)
 {
@@ -233,6 +251,9 @@ static char *as_words(const char *text)
     size_t len = strlen(text), step;
     for (size_t i = 0; i < len; i += step) {
         uint32_t cp;
+        step = w.count ? 0 : plain_word(text + i, len - i, &out);
+        if (step)
+            continue;
         step = text_decode(text + i, len - i, &cp);
         uint32_t letter = folded(cp);
         if (!letter)
