@@ -10,9 +10,24 @@
 #include "backend/gateway/gateway.h"
 #include "tests/unit/mock_harness.h"
 
-enum { FLYING = 160, TICK_MS = 4, LIMIT_S = 240, LAST_FLYING = 40, TICKETS = 1 << 18 };
+enum { FLYING = 160, TICK_MS = 4, LIMIT_S = 240, LAST_FLYING = 40, TICKETS = 1 << 18, SHOWN = 20 };
 
-static const char *const models[] = {"a", "b", "c", "d", "e", "f", "dead"};
+/* path NULL: nobody listens there; model: what is added to it. */
+static const struct {
+    const char *name, *kind, *path, *model, *more;
+} models[] = {
+    {"a", "openai", "/v1", "", "fallback = b c\nhedge = 60\nparallel = 24\nqueue = 16"},
+    {"b", "ollama", "/", "", "fallback = d\nparallel = 24\nretries = 1"},
+    {"c", "openai", "/v1", ",limit_key=first-key-00",
+     "key = env:CHAOS_ONE env:CHAOS_TWO\nparallel = 40"},
+    {"d", "ollama", "/", "", "hedge = p95\nparallel = 30"},
+    {"e", "vllm", "/v1", "", "fallback = f dead\nretries = 3\nparallel = 60"},
+    {"f", "anthropic", "/v1", "",
+     "key = env:CHAOS_ONE\nhedge = 30\nfallback = a\nparallel = 10\nqueue = 40"},
+    {"g", "anthropic", "/v1", "", "key = env:CHAOS_TWO\nfallback = h\nparallel = 40\nhedge = p95"},
+    {"h", "deepseek", "", ",form=deepseek", "key = env:CHAOS_ONE\nparallel = 40\nhedge = 40"},
+    {"dead", "openai", NULL, "", "fallback = d\nretries = 0\nparallel = 60"},
+};
 enum { MODELS = sizeof models / sizeof *models };
 
 struct flight {                      /* one call */
@@ -27,8 +42,9 @@ struct flight {                      /* one call */
     enum err code;
     /* what the server saw */
     size_t seen, counted;
-    int64_t in[2 * GW_ATTEMPTS], out[2 * GW_ATTEMPTS];
+    struct gw_usage usage[2 * GW_ATTEMPTS];
     bool matched[2 * GW_ATTEMPTS];
+    struct buf said; /* what the server was to do each time */
 };
 
 static struct chaos {
@@ -51,7 +67,7 @@ static struct chaos {
 
 static void wrong(const struct flight *f, const char *what)
 {
-    if (++w.wrong <= 20)
+    if (++w.wrong <= SHOWN)
         fprintf(stderr, "call %zu: %s\n", f ? f->id : 0, what);
 }
 
@@ -152,7 +168,7 @@ static void on_done(void *arg, const struct gw_result *r)
         wrong(f, "its text is not what it was told piece by piece");
     if ((strcmp(r->finish_reason, "error") == 0) != (r->error.code != ERR_OK))
         wrong(f, "its reason does not fit its error");
-    if (r->error.code == ERR_OK && strcmp(r->model->name, models[f->id % MODELS]) != 0)
+    if (r->error.code == ERR_OK && strcmp(r->model->name, models[f->id % MODELS].name) != 0)
         w.stood_in++;
     f->code = r->error.code;
     take_spent(f, r->spent);
@@ -191,7 +207,7 @@ static bool start_one(void)
         f->cancel_after = 1 + chance() % 4;
     else if (kind == 1)
         f->cancel_at = now + chance() % 300000000u;
-    f->call = gw_start(w.gw, models[f->id % MODELS], &r, &ops, f, &e);
+    f->call = gw_start(w.gw, models[f->id % MODELS].name, &r, &ops, f, &e);
     if (f->dones || f->deltas)
         wrong(f, "it was told something by gw_start itself");
     if (!f->call) { /* it is asked for again */
@@ -253,9 +269,14 @@ static void read_log(const json_t *log)
             wrong(f, "the server saw it too often");
             continue;
         }
+        buf_addf(&f->said, " [%s%s]", json_str(entry, "said", ""),
+                 json_int(entry, "gone_ns", 0) ? " gone" : "");
         if (json_is_object(usage)) {
-            f->in[f->counted] = json_int(usage, "in", -1);
-            f->out[f->counted++] = json_int(usage, "out", -1);
+            f->usage[f->counted++] =
+                (struct gw_usage){.input_tokens = json_int(usage, "in", -1),
+                                  .cached_tokens = json_int(usage, "cached", -1),
+                                  .cache_write_tokens = json_int(usage, "cache_write", -1),
+                                  .output_tokens = json_int(usage, "out", -1)};
         }
         uint64_t gone = (uint64_t)json_int(entry, "gone_ns", 0);
         if (!gone && !json_int(entry, "ended_ns", 0))
@@ -273,7 +294,10 @@ static void read_log(const json_t *log)
 static bool matches(struct flight *f, const struct gw_usage *u)
 {
     for (size_t i = 0; i < f->counted; i++) {
-        if (f->matched[i] || f->in[i] != u->input_tokens || f->out[i] != u->output_tokens)
+        const struct gw_usage *sent = &f->usage[i];
+        if (f->matched[i] || sent->input_tokens != u->input_tokens ||
+            sent->output_tokens != u->output_tokens || sent->cached_tokens != u->cached_tokens ||
+            sent->cache_write_tokens != u->cache_write_tokens)
             continue;
         f->matched[i] = true;
         return true;
@@ -281,8 +305,27 @@ static bool matches(struct flight *f, const struct gw_usage *u)
     return false;
 }
 
+/* All that is known of a call that is not right. */
+static void tell(const struct flight *f)
+{
+    fprintf(stderr, "call %zu: the server did%s\n", f->id,
+            f->said.data ? f->said.data : " nothing");
+    for (size_t i = 0; i < f->attempts; i++)
+        fprintf(stderr, "    %s %s %s: %lld (%lld + %lld cached) in, %lld out%s\n",
+                f->at[i].model->name, f->at[i].outcome, err_name(f->at[i].code),
+                (long long)f->at[i].usage.input_tokens, (long long)f->at[i].usage.cached_tokens,
+                (long long)f->at[i].usage.cache_write_tokens,
+                (long long)f->at[i].usage.output_tokens,
+                f->at[i].usage.estimated ? ", estimated" : "");
+    for (size_t i = 0; i < f->counted; i++)
+        fprintf(stderr, "    sent: %lld (%lld + %lld cached) in, %lld out\n",
+                (long long)f->usage[i].input_tokens, (long long)f->usage[i].cached_tokens,
+                (long long)f->usage[i].cache_write_tokens, (long long)f->usage[i].output_tokens);
+}
+
 static void judge(struct flight *f)
 {
+    size_t before = w.wrong;
     size_t answered = 0, unfinished = 0, hidden = f->counted;
     if (f->dones + (f->cancelled ? 1 : 0) != 1)
         wrong(f, "it did not end once");
@@ -317,7 +360,10 @@ static void judge(struct flight *f)
         w.failed++;
     else
         w.cancelled++;
+    if (w.wrong > before && w.wrong <= SHOWN)
+        tell(f);
     buf_release(&f->text);
+    buf_release(&f->said);
 }
 
 static int64_t counted(const char *name)
@@ -363,23 +409,13 @@ static void open_gateway(void)
     char path[] = "/tmp/mcpc-chaos-XXXXXX";
     struct error e = {0};
     FILE *f = fdopen(mkstemp(path), "w");
-    static const char *const more[MODELS] = {
-        "fallback = b c\nhedge = 60\nparallel = 24\nqueue = 16",
-        "fallback = d\nparallel = 24\nretries = 1",
-        "key = env:CHAOS_ONE env:CHAOS_TWO\nparallel = 40\nqueue = 100",
-        "hedge = p95\nparallel = 30",
-        "fallback = f dead\nretries = 3\nparallel = 60",
-        "hedge = 30\nfallback = a\nparallel = 10\nqueue = 40",
-        "fallback = d\nretries = 0\nparallel = 60"};
-    for (int i = 0; i < MODELS; i++) {
-        bool ollama = i % 2 == 1, dead = i == MODELS - 1;
+    for (int i = 0; i < MODELS; i++)
         fprintf(f,
                 "[model \"%s\"]\nkind = %s\nurl = %s%s\nmodel = chaos=%d,faulty=%d%s\nregion = "
                 "RU\n%s\n",
-                models[i], ollama ? "ollama" : "openai", dead ? "http://127.0.0.1:1" : w.mock.url,
-                ollama ? "" : "/v1", i + 1, 25 + 5 * i, i == 2 ? ",limit_key=first-key-00" : "",
-                more[i]);
-    }
+                models[i].name, models[i].kind, models[i].path ? w.mock.url : "http://127.0.0.1:1",
+                models[i].path ? models[i].path : "", i + 1, 25 + 3 * i, models[i].model,
+                models[i].more);
     fprintf(f, "[gateway]\nwatermark = 100\n");
     fclose(f);
     struct conf *conf = conf_load(path, &e);

@@ -135,7 +135,11 @@ static void plan_for(struct conn *c, const char *path)
         const char *fault = plan_chance((uint64_t)c->plan.chaos, n, c->plan.faulty);
         c->plan.in = (int64_t)(10 + n % 9973);
         c->plan.out = (int64_t)(5 + n % 4999);
+        c->plan.cached = (int64_t)(n % 7);
+        c->plan.cache_write = (int64_t)(n % 3);
         plan_read(&c->plan, fault);
+        c->plan.cached = mock_least(c->plan.cached, c->plan.in);
+        c->plan.cache_write = mock_least(c->plan.cache_write, c->plan.in - c->plan.cached);
         char *both = xasprintf("%s,%s", line, fault);
         free(line);
         line = both;

@@ -64,8 +64,8 @@ static inline void shape__noted(struct conn *c)
         return;
     c->e->in = c->plan.in;
     c->e->out = shape_out(c);
-    c->e->cached = c->plan.cached;
-    c->e->cache_write = c->plan.cache_write;
+    c->e->cached = c->api == API_OLLAMA ? 0 : c->plan.cached;
+    c->e->cache_write = c->api == API_ANTHROPIC ? c->plan.cache_write : 0;
     c->e->reasoning = shape_reasoning(c);
 }
 
@@ -82,7 +82,7 @@ static inline void shape__openai_usage(struct conn *c, struct buf *b)
     if (strcmp(p->form, "deepseek") == 0) {
         shape__number(b, c, "prompt_cache_hit_tokens", p->cached);
         shape__number(b, c, "prompt_cache_miss_tokens", p->in - p->cached);
-    } else if (p->cached) {
+    } else if (p->cached && strcmp(p->usage, "zero") != 0) {
         buf_addf(b, "\"prompt_tokens_details\":{\"cached_tokens\":%lld},", (long long)p->cached);
     }
     if (shape_reasoning(c))
