@@ -69,8 +69,31 @@ static void start_checkpoint(struct call *c)
     pass(c, WIRE_evidence_checkpoint);
 }
 
+/* A payload may have many megabytes; a model gets as much of one as of a tool's result. */
+json_t *server__shape_entry(struct call *c, const json_t *result)
+{
+    enum { MOST = 65536 };
+    json_t *out = json_deep_copy(result);
+    const json_t *payload = json_object_get(out, "payload");
+    char *text = payload ? json_write(payload) : xstrdup("");
+    size_t len = strlen(text), keep = MOST;
+    (void)c;
+    if (len > MOST) {
+        while (keep > 0 && ((unsigned char)text[keep] & 0xc0) == 0x80)
+            keep--;
+        json_t *cut = json_object();
+        json_put(cut, "bytes", json_integer((json_int_t)len));
+        json_put(cut, "begins", json_stringn(text, keep));
+        json_put(out, "payload", json_null());
+        json_put(out, "cut", cut);
+    }
+    free(text);
+    return out;
+}
+
 static void start_get(struct call *c)
 {
+    c->shape = server__shape_entry;
     json_t *params = json_deep_copy(c->arguments);
     if (c->server->role >= BUS_REVIEWER && !json_object_get(params, "payload"))
         json_put(params, "payload", json_true());

@@ -152,6 +152,9 @@ void server__tool_failed(struct call *c, const struct error *e);
 /* calls.c */
 void server__on_event(void *arg, const char *type, int64_t at, const json_t *data);
 void server__on_resync(void *arg);
+/* An answer of evidence.get with a payload of at most 64 KiB: of a longer one `cut` has the size
+ * and how it begins. */
+json_t *server__shape_entry(struct call *c, const json_t *result);
 /* Calls a method; the call is held until its reply. params is taken. */
 void server__wire(struct call *c, enum wire_method m, json_t *params, busc_reply *fn);
 

@@ -167,7 +167,9 @@ static void on_read(void *arg, const json_t *result, const struct error *e)
 {
     struct call *c = arg;
     if (!c->over && result) {
-        char *text = json_dumps(result, JSON_INDENT(2));
+        json_t *shaped = c->shape ? c->shape(c, result) : json_deep_copy(result);
+        char *text = json_dumps(shaped, JSON_INDENT(2));
+        json_decref(shaped);
         answer_text(c, "application/json", text);
         free(text);
     } else if (!c->over) {
@@ -211,6 +213,7 @@ static void read_one(struct call *c, enum wire_method m, const char *key, const 
 {
     json_t *params = json_object();
     if (m == WIRE_evidence_get) {
+        c->shape = server__shape_entry;
         json_puti(params, key, strtoll(value, NULL, 10));
         json_put(params, "payload", json_boolean(c->server->role >= BUS_REVIEWER));
     } else {

@@ -179,6 +179,30 @@ static void arguments_are_checked(void **state)
     }
 }
 
+static void long_payloads_are_cut(void **state)
+{
+    (void)state;
+    char *text = xcalloc(1, 70001);
+    memset(text, 'a', 70000);
+    memcpy(text + 65525, "\xd0\xb6\xd0\xb6\xd0\xb6\xd0\xb6\xd0\xb6\xd0\xb6", 12);
+    for (int shift = 0; shift < 2; shift++) { /* one of them is in the middle of a letter */
+        json_t *entry = json_pack("{s:i, s:s}", "seq", 1, "payload", text + shift);
+        json_t *cut = server__shape_entry(NULL, entry), *of = json_object_get(cut, "cut");
+        assert_true(json_is_null(json_object_get(cut, "payload")));
+        assert_int_equal(json_int(of, "bytes", 0), 70002 - shift);
+        size_t len = json_string_length(json_object_get(of, "begins"));
+        assert_true(len == 65536 || len == 65535);
+        json_decref(cut);
+        json_decref(entry);
+    }
+    json_t *entry = json_pack("{s:i, s:s}", "seq", 1, "payload", text + 10000),
+           *whole = server__shape_entry(NULL, entry);
+    assert_true(json_equal(entry, whole));
+    json_decref(entry);
+    json_decref(whole);
+    free(text);
+}
+
 static void headers(void **state)
 {
     (void)state;
@@ -225,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(acts_only_if_allowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds, set_up, tear_down),
         cmocka_unit_test_setup_teardown(arguments_are_checked, set_up, tear_down),
+        cmocka_unit_test(long_payloads_are_cut),
         cmocka_unit_test(headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
