@@ -209,9 +209,7 @@ static void spans_send(struct otlp *x)
 
 static void on_ended(void *arg)
 {
-    struct otlp *x = arg;
-    if (!x->closed)
-        spans_send(x);
+    spans_send(arg); /* also of what ends while the console does */
 }
 
 static void on_retry(void *arg)

@@ -240,6 +240,12 @@ static void at_the_end_what_is_left_goes(void **state)
     run_until(&f, 1);
     assert_int_equal(json_array_size(spans_of(f.got[0].body)), 2);
     assert_false(otlp_pending(f.otlp));
+    spans(&f, 1); /* ended while the console does */
+    assert_true(otlp_pending(f.otlp));
+    uint64_t began = clock_mono_ms();
+    run_until(&f, 2);
+    assert_int_equal(json_array_size(spans_of(f.got[1].body)), 1);
+    assert_true(clock_mono_ms() - began < OTLP_LINGER_MS / 2);
     finish(&f);
 }
 
