@@ -155,14 +155,15 @@ const struct tel_context *tel_span_context(const struct tel_span *s)
 void tel__json_text(const char *text, size_t len, struct buf *out)
 {
     buf_addc(out, '"');
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\')
-            buf_addc(out, '\\');
-        if (c < ' ')
-            buf_addf(out, "\\u%04x", c);
-        else
-            buf_addc(out, text[i]);
+    for (size_t i = 0, plain; i < len; i++) {
+        for (plain = i;
+             i < len && (unsigned char)text[i] >= ' ' && text[i] != '"' && text[i] != '\\';)
+            i++;
+        buf_add(out, text + plain, i - plain);
+        if (i < len && (unsigned char)text[i] < ' ')
+            buf_addf(out, "\\u%04x", (unsigned char)text[i]);
+        else if (i < len)
+            buf_addf(out, "\\%c", text[i]);
     }
     buf_addc(out, '"');
 }
@@ -170,8 +171,15 @@ void tel__json_text(const char *text, size_t len, struct buf *out)
 /* Foreign text: without what is hidden, and not longer than TEL_TEXT_BYTES. */
 static void add_text(const char *value, struct buf *out)
 {
+    size_t len = 0;
+    while (value[len] >= ' ' && value[len] <= '~' && len < TEL_TEXT_BYTES)
+        len++;
+    if (!value[len]) { /* as nearly all are: nothing in it is hidden */
+        tel__json_text(value, len, out);
+        return;
+    }
     char *safe = text_cleaned(value, TEXT_ONE_LINE);
-    size_t len = strlen(safe);
+    len = strlen(safe);
     if (len > TEL_TEXT_BYTES)
         for (len = TEL_TEXT_BYTES; len && (safe[len] & 0xc0) == 0x80;)
             len--;
@@ -190,7 +198,11 @@ static bool attribute(struct tel_span *s, const char *key)
     }
     if (s->count++)
         buf_addc(&s->attributes, ',');
-    buf_addf(&s->attributes, "{\"key\":\"%s\",\"value\":{", key);
+    else
+        buf_reserve(&s->attributes, 1024);
+    buf_adds(&s->attributes, "{\"key\":\"");
+    buf_adds(&s->attributes, key);
+    buf_adds(&s->attributes, "\",\"value\":{");
     return true;
 }
 
@@ -256,8 +268,11 @@ static void write_span(const struct tel_span *s, struct buf *out)
     add_text(s->name, out);
     buf_addf(out, ",\"kind\":%d,\"startTimeUnixNano\":\"%llu\",\"endTimeUnixNano\":\"%llu\"",
              (int)s->kind, (unsigned long long)start, (unsigned long long)end);
-    if (s->count)
-        buf_addf(out, ",\"attributes\":[%s]", s->attributes.data);
+    if (s->count) {
+        buf_adds(out, ",\"attributes\":[");
+        buf_add(out, s->attributes.data, s->attributes.len);
+        buf_addc(out, ']');
+    }
     if (s->left_out)
         buf_addf(out, ",\"droppedAttributesCount\":%u", s->left_out);
     buf_addf(out, ",\"status\":{%s}}", s->failed ? "\"code\":2" : "");
