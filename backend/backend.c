@@ -199,6 +199,25 @@ static enum err take_rights(struct backend *b, struct error *e)
     return ERR_OK;
 }
 
+static enum err open_connectors(struct backend *b, struct error *e)
+{
+    struct conn_setup connectors = {.loop = b->loop,
+                                    .conf = b->conf,
+                                    .vault = b->vault,
+                                    .state_dir = b->state_dir,
+                                    .changed = on_conn_changed,
+                                    .told = backend__conn_told,
+                                    .arg = b,
+                                    .host = &backend__mcp_host,
+                                    .tel = b->tel,
+                                    .tells_peers =
+                                        conf_flag(b->conf, "telemetry", "", "traceparent")};
+    if (!(b->conn = conn_new(&connectors, e)))
+        return e->code;
+    backend__add_selftools(b);
+    return backend__plans_start(b, e);
+}
+
 static enum err open_rooms(struct backend *b, struct error *e)
 {
     char *path = conf_find(b->config_path);
@@ -224,21 +243,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
     gw_set_vault(b->gw, b->vault);
     gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
     backend__learnt_read(b);
-    struct conn_setup connectors = {.loop = b->loop,
-                                    .conf = b->conf,
-                                    .vault = b->vault,
-                                    .state_dir = b->state_dir,
-                                    .changed = on_conn_changed,
-                                    .told = backend__conn_told,
-                                    .arg = b,
-                                    .host = &backend__mcp_host,
-                                    .tel = b->tel,
-                                    .tells_peers =
-                                        conf_flag(b->conf, "telemetry", "", "traceparent")};
-    if (!(b->conn = conn_new(&connectors, e)))
-        return e->code;
-    backend__add_selftools(b);
-    if (backend__plans_start(b, e) != ERR_OK)
+    if (open_connectors(b, e) != ERR_OK)
         return e->code;
     struct orch_rooms rooms = {.loop = b->loop,
                                .store = b->store,

@@ -140,6 +140,9 @@ void gw__told_again(const struct gw__model *m, struct gw *g, const char *reason)
 void gw_collect(struct gw *g)
 {
     static const double by_state[] = {0, 0.5, 1};
+    tel_clear(g->tel, TEL_model_running); /* of models that are no more */
+    tel_clear(g->tel, TEL_model_waiting);
+    tel_clear(g->tel, TEL_model_breaker);
     for (size_t i = 0; i < g->count; i++) {
         const struct gw__lane *l = g->models[i]->lane;
         const char *name = g->models[i]->pub.name;
