@@ -107,6 +107,7 @@ json_t *backend__status(struct backend *b);
 /* For the demo role: take the texts out of a trace, out of the stages of one, out of a connector's
  * row or description, out of a status. */
 void backend__withhold(json_t *trace);
+void backend__withhold_text(json_t *object, const char *key);
 void backend__withhold_stages(json_t *stages);
 void backend__withhold_connector(json_t *row);
 void backend__withhold_status(json_t *status);

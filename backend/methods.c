@@ -1,4 +1,5 @@
-/* The methods of wire.def but those of the log: status, chat, traces, connectors, tools, cost. */
+/* The methods of wire.def about the console itself: status, connectors, tools, cost; and what the
+ * files of methods share. */
 #include "backend/methods.h"
 #include "backend/base/clock.h"
 #include "backend/gateway/fit.h"
@@ -57,7 +58,7 @@ json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_en
 
 /* ---- the demo role sees that something was said, not what */
 
-static void withhold(json_t *object, const char *key)
+void backend__withhold_text(json_t *object, const char *key)
 {
     if (json_string_length(json_object_get(object, key)))
         json_puts(object, key, "withheld: role demo");
@@ -71,7 +72,7 @@ void backend__withhold_stages(json_t *stages)
     json_array_foreach(stages, i, stage)
     {
         if (strcmp(json_str(stage, "state", ""), "failed") == 0)
-            withhold(stage, "note");
+            backend__withhold_text(stage, "note");
     }
 }
 
@@ -80,7 +81,7 @@ void backend__withhold_connector(json_t *row)
 {
     size_t i;
     json_t *tool, *tools = json_object_get(row, "tools");
-    withhold(row, "last_error");
+    backend__withhold_text(row, "last_error");
     json_object_del(row, "command");
     json_object_del(row, "stderr");
     json_object_del(row, "calls");
@@ -90,8 +91,8 @@ void backend__withhold_connector(json_t *row)
         return;
     json_array_foreach(tools, i, tool)
     {
-        withhold(tool, "title");
-        withhold(tool, "description");
+        backend__withhold_text(tool, "title");
+        backend__withhold_text(tool, "description");
         json_put(tool, "input_schema", json_object());
         json_object_del(tool, "output_schema");
         json_object_del(tool, "annotations");
@@ -102,12 +103,13 @@ void backend__withhold_status(json_t *status)
 {
     size_t i;
     json_t *alert, *model;
-    json_array_foreach(json_object_get(status, "alerts"), i, alert) withhold(alert, "text");
+    json_array_foreach(json_object_get(status, "alerts"), i, alert)
+        backend__withhold_text(alert, "text");
     json_array_foreach(json_object_get(status, "models"), i, model)
-        withhold(json_object_get(model, "tokens"), "error");
-    withhold(json_object_get(json_object_get(status, "serving"), "error"), "detail");
-    withhold(json_object_get(status, "kill"), "by");
-    withhold(json_object_get(status, "kill"), "reason");
+        backend__withhold_text(json_object_get(model, "tokens"), "error");
+    backend__withhold_text(json_object_get(json_object_get(status, "serving"), "error"), "detail");
+    backend__withhold_text(json_object_get(status, "kill"), "by");
+    backend__withhold_text(json_object_get(status, "kill"), "reason");
 }
 
 /* Paths, addresses and what connectors said last. */
@@ -115,7 +117,7 @@ void backend__withhold_checks(json_t *checks)
 {
     size_t i;
     json_t *check;
-    json_array_foreach(checks, i, check) withhold(check, "text");
+    json_array_foreach(checks, i, check) backend__withhold_text(check, "text");
 }
 
 void backend__tell(struct backend *b, const char *type, json_t *data,
@@ -135,7 +137,7 @@ static void withhold_safety(json_t *safety)
     json_t *entry, *found;
     json_array_foreach(safety, i, entry)
     {
-        withhold(entry, "failure");
+        backend__withhold_text(entry, "failure");
         json_array_foreach(json_object_get(entry, "found"), n, found)
             json_object_del(found, "what");
     }
@@ -144,17 +146,17 @@ static void withhold_safety(json_t *safety)
 void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
-    withhold(trace, "question");
-    withhold(trace, "answer");
-    withhold(trace, "error");
+    backend__withhold_text(trace, "question");
+    backend__withhold_text(trace, "answer");
+    backend__withhold_text(trace, "error");
     backend__withhold_stages(json_object_get(trace, "stages"));
     for (size_t l = 0; l < sizeof LISTS / sizeof *LISTS; l++) {
         size_t i;
         json_t *item;
         json_array_foreach(json_object_get(trace, LISTS[l]), i, item)
         {
-            withhold(item, "text");
-            withhold(item, "error");
+            backend__withhold_text(item, "text");
+            backend__withhold_text(item, "error");
             json_object_del(item, "chart");
         }
     }
@@ -162,15 +164,6 @@ void backend__withhold(json_t *trace)
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
         json_put(verdict, "disputed", json_array());
-}
-
-static void withhold_traces(const struct bus_call *c, json_t *traces)
-{
-    size_t i;
-    json_t *trace;
-    if (bus_session(c)->role >= BUS_REVIEWER)
-        return;
-    json_array_foreach(traces, i, trace) backend__withhold(trace);
 }
 
 /* ---- status */
@@ -401,101 +394,6 @@ void on_status_get(struct bus_call *c, void *arg)
     if (bus_session(c)->role < BUS_REVIEWER)
         backend__withhold_status(status);
     bus_reply(c, status);
-}
-
-/* ---- chat and traces */
-
-static void on_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
-                        const struct error *e)
-{
-    struct bus_call *c = arg;
-    if (e->code != ERR_OK) {
-        bus_fail(c, e);
-        return;
-    }
-    json_t *result = json_object();
-    json_puts(result, "trace_id", trace_id);
-    json_puts(result, "conversation", conversation);
-    json_puti(result, "entry", entry);
-    bus_reply(c, result);
-}
-
-void on_chat_ask(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    struct orch_ask ask = {.actor = bus_role_name(bus_session(c)->role),
-                           .session = bus_session(c)->id};
-    struct error e = {0};
-    if (!method_text(c, "text", true, &ask.text) ||
-        !method_text(c, "conversation", false, &ask.conversation))
-        return;
-    char user[64];
-    if (bus_session(c)->level >= BUS_RECOMMEND) {
-        backend__user(user);
-        ask.user = user;
-    }
-    if (orch_ask(b->orch, &ask, on_accepted, c, &e) != ERR_OK)
-        bus_fail(c, &e);
-}
-
-void on_chat_stop(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    const char *trace_id;
-    struct error e = {0};
-    if (!method_text(c, "trace_id", false, &trace_id))
-        return;
-    size_t stopped;
-    if (orch_stop(b->orch, trace_id, &stopped, &e) != ERR_OK) {
-        bus_fail(c, &e);
-        return;
-    }
-    json_t *result = json_object();
-    json_puti(result, "stopped", (int64_t)stopped);
-    bus_reply(c, result);
-}
-
-void on_chat_history(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    const char *conversation;
-    int64_t before, limit;
-    struct error e = {0};
-    if (!method_text(c, "conversation", false, &conversation) ||
-        !method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
-        !method_limit(c, "limit", 50, 1, 200, &limit))
-        return;
-    json_t *turns = orch_turns(b->orch, conversation, before, (size_t)limit + 1, &e);
-    if (turns)
-        withhold_traces(c, turns);
-    method_answer(c, turns ? method_page("turns", turns, limit, METHOD_FIRST) : NULL, &e);
-}
-
-void on_traces_list(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    int64_t before, limit;
-    struct error e = {0};
-    if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
-        !method_limit(c, "limit", 100, 1, 500, &limit))
-        return;
-    json_t *traces = orch_traces(b->orch, before, (size_t)limit + 1, &e);
-    if (traces)
-        withhold_traces(c, traces);
-    method_answer(c, traces ? method_page("traces", traces, limit, METHOD_LAST) : NULL, &e);
-}
-
-void on_traces_get(struct bus_call *c, void *arg)
-{
-    struct backend *b = arg;
-    const char *id;
-    struct error e = {0};
-    if (!method_text(c, "trace_id", true, &id))
-        return;
-    json_t *trace = orch_trace(b->orch, id, &e);
-    if (trace && bus_session(c)->role < BUS_REVIEWER)
-        backend__withhold(trace);
-    method_answer(c, trace, &e);
 }
 
 /* ---- connectors and tools */

@@ -306,6 +306,10 @@ static int run_doctor(struct cli *c, struct busc *bus)
 static const struct cli_command COMMANDS[] = {
     {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
+    {"conversations",
+     "conversations list|show ID|export ID [--json] [--text TEXT] [--limit N] "
+     "[--format markdown|json] [-o FILE] [--force]",
+     "conversations: list, search, show, export", cli__conversations},
     {"connectors",
      "connectors list|check|tools|call|restart|enable|disable|drift|trust|login|logout [--json] "
      "[--timeout SECONDS] [NAME "
@@ -344,6 +348,11 @@ enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
 static const char HELP[] =
     "  ask [--json] TEXT          ask the copilot and print its answer with sources\n"
+    "  conversations list [--json] [--text TEXT] [--limit N]\n"
+    "                             conversations, the one spoken in last first\n"
+    "  conversations show [--json] ID\n"
+    "  conversations export ID [--format markdown|json] [-o FILE]\n"
+    "                             one of them, to read or to keep\n"
     "  connectors list [--json]   connectors and their health\n"
     "  connectors check [--json] [NAME]\n"
     "                             check their health now; exit 1 if one is not well\n"
@@ -710,6 +719,8 @@ static int take_options(struct cli *c, int argc, char **argv)
         return cli__plans_options(c, argc, argv);
     if (c->command->run == cli__retention)
         return cli__retention_options(c, argc, argv);
+    if (c->command->run == cli__conversations)
+        return cli__conversations_options(c, argc, argv);
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
         if (o == 'h') {

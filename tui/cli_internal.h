@@ -73,6 +73,9 @@ int cli__lineage(struct cli *c, struct busc *bus); /* cli_lineage.c */
 /* cli_retention.c, which reads its options itself; EXIT_DONE, an exit code, or -1 after --help. */
 int cli__retention(struct cli *c, struct busc *bus);
 int cli__retention_options(struct cli *c, int argc, char **argv);
+/* cli_conversations.c, which reads its options itself. */
+int cli__conversations(struct cli *c, struct busc *bus);
+int cli__conversations_options(struct cli *c, int argc, char **argv);
 int cli__mcp(struct cli *c, struct busc *bus); /* cli_mcp.c */
 /* cli_plans.c, which reads its options itself too. */
 int cli__plans(struct cli *c, struct busc *bus);

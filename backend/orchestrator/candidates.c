@@ -197,6 +197,7 @@ static void on_delta(void *arg, const char *text, size_t len)
     struct orch_candidate *c = arg;
     buf_add(&c->text, text, len);
     orch__stream(c);
+    orch__pace(c);
 }
 
 static void models_ended(struct trace *t)
@@ -284,6 +285,9 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
         r.message_count = orch__messages(c, sources, n, mine, other, &prompt);
         r.messages = prompt.messages;
     }
+    orch__pace_begin(c, r.messages ? gw_estimate_tokens(prompt.system.data) +
+                                         gw_estimate_tokens(prompt.user.data)
+                                   : 0);
     struct gw_call *call = gw_start(t->orch->rooms.gw, c->model->name, &r, ops, c, e);
     buf_release(&prompt.system);
     buf_release(&prompt.user);
@@ -400,10 +404,8 @@ static bool choose_models(struct trace *t, struct error *e)
 {
     enum { PROMPT_TOKENS = 400 }; /* of instructions around question and sources */
     const struct orch *o = t->orch;
-    const char *names[ORCH_CANDIDATES],
-        *regions = conf_str(o->rooms.conf, "copilot", "", "regions");
+    const char *regions = conf_str(o->rooms.conf, "copilot", "", "regions");
     const struct gw_model *taken[ORCH_CANDIDATES];
-    size_t n = gw_chosen(o->rooms.gw, o->rooms.conf, names, ORCH_CANDIDATES);
     struct gw_need need = {.input_tokens = PROMPT_TOKENS + gw_estimate_tokens(t->question),
                            .output_tokens =
                                conf_int(o->rooms.conf, "copilot", "", "max_output_tokens"),
@@ -414,9 +416,9 @@ static bool choose_models(struct trace *t, struct error *e)
     for (size_t i = 0; i < t->source_count; i++)
         if (t->sources[i].text)
             need.input_tokens += gw_estimate_tokens(t->sources[i].text);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < t->chosen_count; i++) {
         json_t *why;
-        const struct gw_model *m = gw_route(o->rooms.gw, names[i], &need, &why, e);
+        const struct gw_model *m = gw_route(o->rooms.gw, t->chosen[i], &need, &why, e);
         if (why)
             json_put(why, "features", json_incref(json_object_get(risk, "features")));
         if (m) {

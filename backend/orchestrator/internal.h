@@ -11,7 +11,7 @@
 #include "backend/telemetry/telemetry.h"
 
 enum {
-    ORCH_CANDIDATES = 4,
+    ORCH_CANDIDATES = ORCH_MODELS,
     ORCH_TOOLS = 8,    /* tool calls a trace may make */
     ORCH_PASSAGES = 8, /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
@@ -90,11 +90,16 @@ struct orch_candidate {
     const struct gw_model *model;
     enum know_way way; /* how its sources were chosen */
     struct gw_call *call, *critique_call;
-    struct buf text; /* as streamed so far, then whole */
-    size_t line;     /* where in it the line begins that is being told (stream.c) */
-    struct buf told; /* of that line */
-    size_t judged;   /* where in it the sentence begins that the safety filter has not passed yet */
-    bool held;       /* nothing of it is told any more: the filter found what it blocks */
+    struct buf text;           /* as streamed so far, then whole */
+    size_t line;               /* where in it the line begins that is being told (stream.c) */
+    struct buf told;           /* of that line */
+    struct {                   /* pace.c: what is known while it answers */
+        int64_t input, output; /* tokens, estimated */
+        size_t counted;        /* bytes of text that output is of */
+        uint64_t began, first; /* monotonic ms; first 0: no token yet */
+    } pace;
+    size_t judged; /* where in it the sentence begins that the safety filter has not passed yet */
+    bool held;     /* nothing of it is told any more: the filter found what it blocks */
     struct orch_check check;
     struct buf revised;
     int64_t call_entry, output_entry;
@@ -158,6 +163,10 @@ struct trace {
     } retrievals[ORCH_RETRIEVALS];
     size_t retrieval_count;
     struct buf looked_at;
+    const struct orch_flow *flow;
+    char *chosen[ORCH_CANDIDATES]; /* who is to answer: models and pools */
+    size_t chosen_count;
+    uint64_t paced_ms; /* when its pace was told last, monotonic */
     struct orch_candidate candidates[ORCH_CANDIDATES];
     size_t candidate_count;
     struct loop_timer *timer; /* the phase's time limit */
@@ -182,6 +191,15 @@ struct orch {
     struct orch_safety safety;
     struct orch_preparer preparer; /* large results */
 };
+
+/* A conversation (?1) and those it was forked from, each up to the turn where it was. */
+#define ORCH__LINE                                                                \
+    "WITH RECURSIVE line(id, upto) AS (SELECT ?1, 9223372036854775807 UNION ALL " \
+    "SELECT c.parent, min(c.forked, line.upto) FROM line JOIN conversations c "   \
+    "ON c.id = line.id AND c.parent IS NOT NULL LIMIT 64) "
+/* orch.c: the document of a stored or running trace, with its rowid; columns: rowid, trace_id,
+ * session, sealed, at. Caller owns. */
+json_t *orch__stored(struct orch *o, const struct store_row *row);
 
 /* trace.c: the document, stages, entries, storing */
 struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
@@ -272,6 +290,9 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
                       int64_t elapsed_ms, int64_t first_token_ms);
 void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
+/* pace.c: a call of the candidate begins, a piece of its text has come. */
+void orch__pace_begin(struct orch_candidate *c, int64_t input_tokens);
+void orch__pace(struct orch_candidate *c);
 /* stream.c: tells clients what of `text` they may hear by now. */
 void orch__stream(struct orch_candidate *c);
 /* Leaves of `text`, where an answer ended early, its whole words without secrets. */

@@ -139,6 +139,96 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
     orch__check(&t->check, t->question);
 }
 
+/* ---- who answers, and how */
+
+const struct orch_flow orch_flows[] = {
+#define FLOW(name, models, about) {name, about, models},
+#include "backend/orchestrator/flows.def"
+#undef FLOW
+    {NULL, NULL, 0}};
+
+const struct orch_flow *orch_flow_find(const char *name)
+{
+    const struct orch_flow *last = NULL;
+    for (const struct orch_flow *f = orch_flows; f->name; last = f++) {
+        if (name && strcmp(f->name, name) == 0)
+            return f;
+    }
+    return name ? NULL : last;
+}
+
+/* Is there a model, or a pool, of that name? */
+static enum err known(const struct orch *o, const char *name, struct error *e)
+{
+    const struct gw_need nothing = {.risk = 0};
+    struct error why = {0};
+    if (gw_find(o->rooms.gw, name))
+        return ERR_OK;
+    if (strncmp(name, "pool:", 5) == 0) {
+        gw_route(o->rooms.gw, name, &nothing, NULL, &why);
+        if (why.code != ERR_NOT_FOUND)
+            return ERR_OK;
+    }
+    return err_set(e, ERR_NOT_FOUND, "no model is named \"%.64s\"", name);
+}
+
+/* Who answers, as asked for or configured, each once; the names are borrowed. */
+static enum err choose(const struct orch *o, const struct orch_ask *ask,
+                       const char *chosen[ORCH_CANDIDATES], size_t *count, struct error *e)
+{
+    const char *usual[ORCH_CANDIDATES], *const *names = ask->model_count ? ask->models : usual;
+    size_t n = ask->model_count;
+    const struct orch_flow *flow = orch_flow_find(ask->flow);
+    if (!n)
+        n = gw_chosen(o->rooms.gw, o->rooms.conf, usual, ORCH_CANDIDATES);
+    if (!flow)
+        return err_set(e, ERR_NOT_FOUND, "there is no flow \"%.64s\"", ask->flow);
+    if (n > ORCH_CANDIDATES)
+        return err_set(e, ERR_INVALID, "at most %d models answer a question", ORCH_CANDIDATES);
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool twice = false;
+        if (known(o, names[i], e) != ERR_OK)
+            return e->code;
+        for (size_t j = 0; j < *count; j++) /* a pool gives another model each time */
+            twice = twice || (strcmp(chosen[j], names[i]) == 0 && gw_find(o->rooms.gw, names[i]));
+        if (!twice && *count < flow->models)
+            chosen[(*count)++] = names[i];
+    }
+    return ERR_OK;
+}
+
+static bool is_id(const char *text)
+{
+    return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32;
+}
+
+/* The entry of the question that is asked once more; -1: there is none. */
+static int64_t question_of(const struct orch *o, const char *trace_id)
+{
+    return store_scalar(store_reader(o->rooms.store), -1,
+                        "SELECT max(seq) FROM entries WHERE trace_id = ? AND type = 'question'",
+                        "s", trace_id);
+}
+
+static void log_question(struct trace *t, int64_t repeats)
+{
+    json_t *payload = json_object(), *models = json_array();
+    struct orch_edges from = {.count = 0};
+    orch__edge(&from, repeats, "repeat", -1);
+    json_puts(payload, "text", t->question);
+    json_puts(payload, "role", t->actor);
+    for (size_t i = 0; i < t->chosen_count; i++)
+        json_array_append_new(models, json_string(t->chosen[i]));
+    json_put(payload, "models", models);
+    json_puts(payload, "flow", t->flow->name);
+    if (repeats >= 0)
+        json_puti(payload, "again", repeats);
+    t->writes++;
+    orch__log(t, "question", t->actor, &from, payload, on_question_logged, t, orch__store_trace,
+              t->accepting->projection);
+}
+
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e)
 {
@@ -146,9 +236,15 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     if (!len || len > ORCH_MAX_QUESTION)
         return err_set(e, ERR_INVALID, "a question has 1 to %d bytes, this one has %zu",
                        ORCH_MAX_QUESTION, len);
-    if (ask->conversation &&
-        (strlen(ask->conversation) != 32 || strspn(ask->conversation, "0123456789abcdef") != 32))
+    if (ask->conversation && !is_id(ask->conversation))
         return err_set(e, ERR_INVALID, "a conversation is 32 hex digits");
+    int64_t repeats = ask->again ? question_of(o, ask->again) : -1;
+    if (ask->again && repeats < 0)
+        return err_set(e, ERR_NOT_FOUND, "no question %.64s", ask->again);
+    const char *chosen[ORCH_CANDIDATES];
+    size_t chosen_count = 0;
+    if (choose(o, ask, chosen, &chosen_count, e) != ERR_OK)
+        return e->code;
     if (o->closed)
         return err_set(e, ERR_CLOSED, "the console is stopping");
     if (o->running >= ORCH_TRACES)
@@ -161,20 +257,14 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     struct orch_accepting *a = xcalloc(1, sizeof *a);
     a->fn = accepted;
     a->arg = arg;
+    t->flow = orch_flow_find(ask->flow);
+    for (size_t i = 0; i < chosen_count; i++)
+        t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
+    json_puts(t->doc, "flow", t->flow->name);
     orch__stage_begin(t, "log", "log the question");
-    json_t *payload = json_object(), *models = json_array();
-    json_puts(payload, "text", t->question);
-    json_puts(payload, "role", t->actor);
-    const char *names[ORCH_CANDIDATES];
-    size_t count = gw_chosen(o->rooms.gw, o->rooms.conf, names, ORCH_CANDIDATES);
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(models, json_string(names[i]));
-    json_put(payload, "models", models);
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;
-    t->writes++;
-    orch__log(t, "question", t->actor, NULL, payload, on_question_logged, t, orch__store_trace,
-              a->projection);
+    log_question(t, repeats);
     return ERR_OK;
 }
 
@@ -267,12 +357,10 @@ static json_t *entries_of(struct orch *o, const char *trace_id)
     return json_null(); /* not known, which is not the same as none */
 }
 
-/* columns: rowid, trace_id, session, sealed, at */
-static bool take_row(void *arg, const struct store_row *row)
+json_t *orch__stored(struct orch *o, const struct store_row *row)
 {
-    struct rows *r = arg;
     const char *id = store_text(row, 1);
-    struct trace *t = find(r->o, id);
+    struct trace *t = find(o, id);
     json_t *doc;
     if (t) {
         doc = json_deep_copy(t->doc);
@@ -280,7 +368,7 @@ static bool take_row(void *arg, const struct store_row *row)
         size_t len = 0;
         const void *sealed = store_blob(row, 3, &len);
         struct error e = {0};
-        doc = prov_unseal(r->o->rooms.prov, store_text(row, 2), sealed, len, &e);
+        doc = prov_unseal(o->rooms.prov, store_text(row, 2), sealed, len, &e);
         if (!doc) {
             char at[CLOCK_TEXT];
             clock_format(store_int(row, 4), at);
@@ -292,10 +380,18 @@ static bool take_row(void *arg, const struct store_row *row)
             json_puts(doc, "error", err_words(&e));
         }
         mark_interrupted(doc);
-        if (r->whole)
-            json_put(doc, "entries", entries_of(r->o, id));
     }
     json_puti(doc, "rowid", store_int(row, 0));
+    return doc;
+}
+
+static bool take_row(void *arg, const struct store_row *row)
+{
+    struct rows *r = arg;
+    const char *id = store_text(row, 1);
+    json_t *doc = orch__stored(r->o, row);
+    if (r->whole && !find(r->o, id))
+        json_put(doc, "entries", entries_of(r->o, id));
     if (!r->whole)
         without_texts(doc);
     json_array_append_new(r->out, doc);
@@ -329,28 +425,40 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
     return NULL;
 }
 
-json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
-                   struct error *e)
+json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                         struct error *e)
 {
+    static const char LINE[] =
+        ORCH__LINE "SELECT t.rowid, t.trace_id, t.session, t.sealed, t.at FROM line JOIN traces t "
+                   "ON t.conversation = line.id AND t.rowid <= line.upto WHERE t.rowid < ?2 "
+                   "ORDER BY t.rowid DESC LIMIT ?3";
+    static const char ALL[] = "SELECT rowid, trace_id, session, sealed, at FROM traces "
+                              "WHERE rowid < ?2 AND ?1 IS NULL ORDER BY rowid DESC LIMIT ?3";
     struct rows r = {o, json_array(), true};
     enum err code =
-        store_query(store_reader(o->rooms.store), e, take_row, &r,
-                    "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE rowid < ?1 "
-                    "AND (?2 IS NULL OR conversation = ?2) ORDER BY rowid DESC LIMIT ?3",
-                    "isi", before < 0 ? INT64_MAX : before, conversation, (int64_t)limit);
+        store_query(store_reader(o->rooms.store), e, take_row, &r, conversation ? LINE : ALL, "sii",
+                    conversation, before < 0 ? INT64_MAX : before, (int64_t)limit);
     if (code != ERR_OK) {
         json_decref(r.out);
         return NULL;
     }
     json_t *oldest_first = json_array();
-    for (size_t i = json_array_size(r.out); i-- > 0;) {
-        json_t *doc = json_array_get(r.out, i);
-        size_t j;
-        json_t *candidate;
-        json_array_foreach(json_object_get(doc, "candidates"), j, candidate)
-            json_object_del(candidate, "text");
-        json_array_append(oldest_first, doc);
-    }
+    for (size_t i = json_array_size(r.out); i-- > 0;)
+        json_array_append(oldest_first, json_array_get(r.out, i));
     json_decref(r.out);
     return oldest_first;
+}
+
+json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                   struct error *e)
+{
+    json_t *turns = orch_turns_whole(o, conversation, before, limit, e), *turn;
+    size_t i, j;
+    json_t *candidate;
+    json_array_foreach(turns, i, turn)
+    {
+        json_array_foreach(json_object_get(turn, "candidates"), j, candidate)
+            json_object_del(candidate, "text");
+    }
+    return turns;
 }

@@ -27,8 +27,8 @@ struct orch_spent;
 struct plans;
 
 /* How the orchestrator tells what happens: type is "token" {trace_id, model, text},
- * "turn" (the trace object in its present state, without candidates' texts) or "stage"
- * {trace_id, stages, state}. data is borrowed. */
+ * "turn" (the trace object in its present state, without candidates' texts), "stage"
+ * {trace_id, stages, state} or "pace" {trace_id, models} (pace.c). data is borrowed. */
 typedef void orch_event(void *arg, const char *type, const json_t *data);
 
 struct orch_rooms { /* all borrowed, must outlive it */
@@ -65,15 +65,29 @@ void orch_put_result(json_t *payload, const char *key, const struct conn_result 
 void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 
+enum { ORCH_MODELS = 4 }; /* that answer one question */
+/* A way to an answer: a row of flows.def. */
+struct orch_flow {
+    const char *name, *about;
+    size_t models; /* that it asks at most */
+};
+extern const struct orch_flow orch_flows[]; /* ends with a NULL name */
+/* NULL: what is done where nobody says otherwise. NULL if there is none of that name. */
+const struct orch_flow *orch_flow_find(const char *name);
+
 struct orch_ask {
-    const char *text;         /* 1..16384 bytes */
-    const char *conversation; /* 32 hex digits; NULL: a new one */
-    const char *actor;        /* role of the session */
-    const char *user;         /* who asks, if changes may be proposed for them; or NULL */
-    const char *session;      /* of the bus, or NULL */
+    const char *text;          /* 1..16384 bytes */
+    const char *conversation;  /* 32 hex digits; NULL: a new one */
+    const char *actor;         /* role of the session */
+    const char *user;          /* who asks, if changes may be proposed for them; or NULL */
+    const char *session;       /* of the bus, or NULL */
+    const char *const *models; /* who is to answer, pools too; none: as configured */
+    size_t model_count;        /* at most ORCH_MODELS */
+    const char *flow;          /* or NULL */
+    const char *again;         /* the trace whose question is asked once more, or NULL */
 };
 /* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at
- * once: ERR_OVERLOADED. */
+ * once: ERR_OVERLOADED. NOT_FOUND: no such model, flow or trace. */
 typedef void orch_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
                            const struct error *e);
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
@@ -89,9 +103,24 @@ json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);
  */
 json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e);
 /* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the
- * cursor. */
+ * cursor. Those that a forked one shares with the one it comes from are its own too. */
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e);
+/* The same with the texts of candidates. */
+json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                         struct error *e);
+
+/* conversations.c: {conversations: rows of chat.conversations, next}. before: its cursor, -1 from
+ * the newest. text: only those in whose questions and answers it occurs, or NULL; looks for 150 ms
+ * at most, `next` says where to go on. */
+json_t *orch_conversations(struct orch *o, int64_t before, size_t limit, const char *text,
+                           struct error *e);
+/* Carries a conversation on apart from one of its ended turns: makes a new one that shares the
+ * turns up to that. done runs when its entry is durable (or failed). NOT_FOUND: the conversation
+ * has no such turn; BUSY: the turn has not ended. */
+typedef void orch_forked(void *arg, const char *conversation, int64_t entry, const struct error *e);
+enum err orch_fork(struct orch *o, const char *conversation, const char *trace_id,
+                   const char *actor, orch_forked *done, void *arg, struct error *e);
 
 /* What a model's usage costs: by the configuration's prices, else by the dated ones (cost_price).
  * raw: the provider's own usage, or NULL. */

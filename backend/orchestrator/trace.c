@@ -44,6 +44,8 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
     json_put(t->doc, "stages", json_array());
     json_put(t->doc, "entries", json_array());
     json_puti(t->doc, "elapsed_ms", 0);
+    if (ask->again)
+        json_puts(t->doc, "again", ask->again);
     t->question_entry = t->recalled = -1;
     return t;
 }
@@ -71,6 +73,8 @@ void orch__trace_free(struct trace *t)
         orch__check_release(&t->candidates[i].check);
         json_decref(t->candidates[i].route);
     }
+    for (size_t i = 0; i < t->chosen_count; i++)
+        free(t->chosen[i]);
     if (t->accepting)
         orch__store_trace_free(t->accepting->projection);
     free(t->accepting);
@@ -232,6 +236,19 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     return s;
 }
 
+/* A turn more of its conversation, which is the one spoken in last. */
+static enum err count_turn(struct store_db *db, const struct stored_trace *s, struct error *e)
+{
+    return store_exec(db, e,
+                      "INSERT INTO conversations(id, first, last, turns, touched) "
+                      "SELECT conversation, rowid, rowid, 1,"
+                      " (SELECT ifnull(max(touched), 0) + 1 FROM conversations) "
+                      "FROM traces WHERE trace_id = ? ON CONFLICT(id) DO UPDATE SET "
+                      "first = ifnull(first, excluded.first), last = excluded.last, "
+                      "turns = turns + 1, touched = excluded.touched",
+                      "s", s->id);
+}
+
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
 {
     struct stored_trace *s = arg;
@@ -242,13 +259,15 @@ enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
         if (counted != ERR_OK)
             return counted;
     }
-    return store_exec(
+    enum err code = store_exec(
         db, e,
         "INSERT INTO traces (trace_id, conversation, at, state, session, sealed) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET state = excluded.state, "
         "session = excluded.session, sealed = excluded.sealed",
         "ssissb", s->id, s->conversation, s->at, s->state, s->session, s->sealed.data,
         s->sealed.len);
+    /* its question's row comes first, and once */
+    return code == ERR_OK && strcmp(s->state, "running") == 0 ? count_turn(db, s, e) : code;
 }
 
 void orch__store_trace_free(void *arg)

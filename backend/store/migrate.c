@@ -128,6 +128,14 @@ static const char *const steps[] = {
     " PRIMARY KEY(budget, subject, period, percent)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE cost_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " STRICT, WITHOUT ROWID;",
+    /* conversations: their first and last turns (rowids of traces), in the order in which they were
+     * spoken in last; parent: the one that a fork shares the turns up to `forked` with. */
+    "CREATE TABLE conversations(id TEXT PRIMARY KEY, first INTEGER, last INTEGER NOT NULL,"
+    " turns INTEGER NOT NULL, touched INTEGER NOT NULL, parent TEXT, forked INTEGER,"
+    " entry INTEGER) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX conversations_touched ON conversations(touched);"
+    "INSERT INTO conversations(id, first, last, turns, touched) SELECT conversation, min(rowid),"
+    " max(rowid), count(*), max(rowid) FROM traces WHERE conversation IS NOT NULL GROUP BY 1;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
