@@ -50,6 +50,8 @@ static const enum tui_action actions[] = {ACTION_WRITE,     ACTION_SOURCES,   AC
 
 /* ---- turns */
 
+static struct chat_turn *turn_read(const struct chat *c);
+
 static struct chat_turn *turn_find(struct chat *c, const char *trace_id)
 {
     for (size_t i = c->count; i-- > 0;)
@@ -259,15 +261,29 @@ static void ask(struct chat *c)
     if (!text[strspn(text, " \n\t")])
         return;
     if (chat_commands_run(c, text)) {
-        tui_input_store(&c->input);
+        if (!c->commands.editing)
+            tui_input_store(&c->input);
+        c->commands.editing = false;
         return;
     }
+    chat_commands_ask(c, text, NULL);
+    tui_input_store(&c->input);
+}
+
+void chat_commands_ask(void *view, const char *text, const char *again)
+{
+    struct chat *c = view;
     json_t *params = json_object();
     json_puts(params, "text", text);
+    if (c->commands.models)
+        json_put(params, "models", json_incref(c->commands.models));
+    if (c->commands.flow)
+        json_puts(params, "flow", c->commands.flow);
+    if (again)
+        json_puts(params, "again", again);
     if (c->conversation[0])
         json_puts(params, "conversation", c->conversation);
     turn_append(c, chat_turn_asked(text));
-    tui_input_store(&c->input);
     c->follow = c->at_end = true;
     count_running(c);
     tui_call(c, WIRE_chat_ask, params, on_asked);
@@ -282,6 +298,14 @@ struct chat_commands *chat_commands_of(void *view)
 struct tui_input *chat_commands_input(void *view)
 {
     return &((struct chat *)view)->input;
+}
+
+const char *chat_commands_asked(void *view, const char **trace_id)
+{
+    struct chat *c = view;
+    struct chat_turn *t = c->count ? turn_read(c) : NULL;
+    *trace_id = t ? t->trace_id : "";
+    return t ? t->question : NULL;
 }
 
 /* ---- scrolling */
@@ -696,6 +720,10 @@ static void chat_event(void *self, const char *type, int64_t at, const json_t *d
         struct chat_turn *t = turn_for(c, id, NULL);
         if (t)
             chat_turn_stages(t, json_object_get(data, "stages"));
+    } else if (!strcmp(type, "pace")) {
+        struct chat_turn *t = turn_find(c, id);
+        if (t)
+            chat_turn_pace(t, json_object_get(data, "models"));
     } else {
         chat_commands_event(c, type, data);
         return;

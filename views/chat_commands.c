@@ -13,6 +13,8 @@ void chat_commands_release(struct chat_commands *k)
     free(k->prompt);
     free(k->question);
     free(k->typed);
+    json_decref(k->models);
+    free(k->flow);
     tui_text_free(k->listed);
     chat_complete_release(&k->complete);
 }
@@ -344,6 +346,8 @@ bool chat_commands_run(void *view, const char *line)
         decline_question(view);
     else if (!strcmp(line, "/prompts"))
         tui_call(view, WIRE_connectors_list, NULL, got_connectors);
+    else if (chat_choice_run(view, line))
+        return true;
     else
         return run_prompt(view, line + 1); /* "/etc is full" is a question */
     return true;

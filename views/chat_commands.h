@@ -20,11 +20,20 @@ struct chat_commands { /* zeroed: nothing is known */
     unsigned listing;
     struct tui_text *listed;
     struct chat_complete complete;
+    json_t *models; /* names of those who answer, or NULL: as configured */
+    char *flow;     /* or NULL */
+    bool editing;   /* /edit filled the input line: it is not to be emptied */
 };
 
 /* The view's own; implemented by the view that has the commands. */
 struct chat_commands *chat_commands_of(void *view);
 struct tui_input *chat_commands_input(void *view);
+
+/* The question that is read, and its trace; NULL: there is none. */
+const char *chat_commands_asked(void *view, const char **trace_id);
+/* Asks; again: the trace whose question it repeats, or NULL. */
+void chat_commands_ask(void *view, const char *text, const char *again);
+bool chat_choice_run(void *view, const char *line); /* chat_choice.c */
 
 /* Runs the command that the line is; false: it is none. */
 bool chat_commands_run(void *view, const char *line);

@@ -58,7 +58,8 @@ void chat_turn_unload(struct chat_turn *t)
     t->question = t->failure = NULL;
     json_decref(t->stages);
     json_decref(t->trace);
-    t->stages = t->trace = NULL;
+    json_decref(t->pace);
+    t->stages = t->trace = t->pace = NULL;
     t->loaded = false;
 }
 
@@ -119,6 +120,8 @@ static void head_begin(struct chat_turn *t)
         tui_text_add(t->head, ROLE_TEXT, 0, false, "");
     }
     part(t, ROLE_DIM, 0, "%s", _("copilot"));
+    if (json_object_get(t->trace, "again"))
+        part(t, ROLE_ACCENT, 1, "%s", _("asked again"));
     if (t->level > 0)
         part(t, ROLE_DIM, 8, "%s", when);
 }
@@ -139,6 +142,28 @@ static void stage_part(struct chat_turn *t, const json_t *stage)
         part(t, ROLE_DIM, 6, "%s %s", label, ms);
 }
 
+/* Of the one whose draft is shown: "~38 tok/s  first 0.4 s  ~0.02 ₽". */
+static void pace_parts(struct chat_turn *t)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach(t->pace, i, one)
+    {
+        const json_t *cost = json_object_get(one, "cost");
+        char text[48];
+        if (strcmp(json_str(one, "model", ""), t->draft_model) != 0)
+            continue;
+        if (json_is_number(json_object_get(one, "per_second")))
+            part(t, ROLE_TEXT, 2, "~%.0f %s", json_num(one, "per_second", 0), _("tok/s"));
+        tui_duration(json_num(one, "first_token_ms", -1), text);
+        part(t, ROLE_DIM, 4, _("first %s"), text);
+        if (!json_is_object(cost))
+            continue;
+        view_money(json_str(cost, "amount", NULL), json_str(cost, "currency", ""), true, text);
+        part(t, ROLE_DIM, 3, "%s", text);
+    }
+}
+
 /* "copilot  2 s  draft of lexical  plan 12 ms  > vector". */
 static void head_running(struct chat_turn *t)
 {
@@ -148,6 +173,7 @@ static void head_running(struct chat_turn *t)
         part(t, ROLE_TEXT, 0, "%llu s", (unsigned long long)s);
     if (t->draft_model[0])
         part(t, ROLE_DIM, 2, _("draft of %s"), model_short(t->draft_model));
+    pace_parts(t);
     size_t i;
     json_t *stage;
     json_array_foreach(t->stages, i, stage)
@@ -408,6 +434,15 @@ void chat_turn_token(struct chat_turn *t, const char *model, const char *text)
     if (!t->stream)
         t->stream = tui_markdown_begin(t->body, INDENT, true);
     tui_markdown_feed(t->stream, text, strlen(text));
+}
+
+void chat_turn_pace(struct chat_turn *t, const json_t *models)
+{
+    if (!t->running || !t->loaded)
+        return;
+    json_decref(t->pace);
+    t->pace = json_incref((json_t *)models);
+    head_running(t);
 }
 
 void chat_turn_stages(struct chat_turn *t, const json_t *stages)

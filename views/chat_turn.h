@@ -27,6 +27,7 @@ struct chat_turn {
     char draft_model[64]; /* whose tokens are shown; empty: none yet */
     char *question;       /* NULL while not loaded */
     json_t *stages;       /* of a running one, or NULL */
+    json_t *pace;         /* of a running one, or NULL */
     json_t *trace;        /* what the backend said last, or NULL */
     char *failure;        /* why it was not asked, or NULL */
     int level;            /* how tight: 0 roomy, 1, 2 with no blank line */
@@ -46,6 +47,8 @@ void chat_turn_set(struct chat_turn *t, const json_t *trace);
 void chat_turn_fail(struct chat_turn *t, const struct error *e);
 void chat_turn_token(struct chat_turn *t, const char *model, const char *text);
 void chat_turn_stages(struct chat_turn *t, const json_t *stages);
+/* How fast it comes: `models` of a pace event. */
+void chat_turn_pace(struct chat_turn *t, const json_t *models);
 void chat_turn_unload(struct chat_turn *t);             /* keeps the number of lines */
 void chat_turn_tighten(struct chat_turn *t, int level); /* see level */
 int chat_turn_lines(struct chat_turn *t, int width);
