@@ -199,6 +199,18 @@ static enum err take_rights(struct backend *b, struct error *e)
     return ERR_OK;
 }
 
+static enum err open_models(struct backend *b, struct error *e)
+{
+    if (backend__spending_open(b, e) != ERR_OK)
+        return e->code;
+    if (!(b->gw = gw_new(b->loop, b->conf, e)))
+        return e->code;
+    gw_set_vault(b->gw, b->vault);
+    gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
+    backend__learnt_read(b);
+    return backend__spending_start(b, e);
+}
+
 static enum err open_connectors(struct backend *b, struct error *e)
 {
     struct conn_setup connectors = {.loop = b->loop,
@@ -236,13 +248,8 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     if (open_log(b, e) != ERR_OK)
         return e->code;
-    if (backend__spending_open(b, e) != ERR_OK)
+    if (open_models(b, e) != ERR_OK)
         return e->code;
-    if (!(b->gw = gw_new(b->loop, b->conf, e)))
-        return e->code;
-    gw_set_vault(b->gw, b->vault);
-    gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
-    backend__learnt_read(b);
     if (open_connectors(b, e) != ERR_OK)
         return e->code;
     struct orch_rooms rooms = {.loop = b->loop,
@@ -329,6 +336,7 @@ static void free_rooms(struct backend *b)
     conn_free(b->conn);
     backend__learnt_write(b, true);
     gw_free(b->gw);
+    cost_budgets_free(b->budgets);
     store_free(
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */
     backend__witness_free(b);

@@ -9,7 +9,7 @@
 #include "backend/bus/bus.h"
 #include "backend/compliance/compliance.h"
 #include "backend/connectors/connectors.h"
-#include "backend/cost/cost.h"
+#include "backend/cost/budget.h"
 #include "backend/gateway/gateway.h"
 #include "backend/knowledge/knowledge.h"
 #include "backend/orchestrator/orchestrator.h"
@@ -62,6 +62,7 @@ struct backend {
     struct tel *tel;
     struct observe *observe; /* observe.c; NULL until it is started */
     struct cost *cost;
+    struct cost_budgets *budgets;
     struct gw *gw;
     struct conn_registry *conn;
     struct orch *orch;
@@ -225,11 +226,14 @@ void backend__plans_status(struct backend *b, json_t *status);
 void backend__reload_start(struct backend *b);
 void backend__reload_stop(struct backend *b);
 void backend__conn_told(void *arg, const char *type, const char *name, const json_t *data);
+/* spending.c: open makes the cost room and reads prices; start makes the budgets and has the
+ * gateway ask them. ERR_CONFIG names file or setting. */
+enum err backend__spending_open(struct backend *b, struct error *e);
+enum err backend__spending_start(struct backend *b, struct error *e);
+void backend__spending_status(struct backend *b, json_t *alerts);
 /* observe.c: metrics and traces for other systems. Close: no port any more; flush: what is left is
  * sent at once, and pending while that is under way. */
 enum err backend__observe_start(struct backend *b, struct error *e);
-/* spending.c: makes the cost room and reads prices. ERR_CONFIG names the file. */
-enum err backend__spending_open(struct backend *b, struct error *e);
 void backend__observe_close(struct backend *b);
 void backend__observe_flush(struct backend *b);
 bool backend__observe_pending(const struct backend *b);

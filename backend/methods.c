@@ -311,6 +311,7 @@ json_t *backend__status(struct backend *b)
     if (b->served_error.code)
         method_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
     backend__observe_status(b, alerts);
+    backend__spending_status(b, alerts);
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LAG_MS = 1000, RATES = 16 };
+enum { LAG_MS = 1000 };
 
 struct observe {
     struct backend *backend;
@@ -26,12 +26,7 @@ struct observe {
     struct error listen_error;
     struct loop_timer *lag;
     uint64_t lag_due_ns;
-    int64_t spent; /* the last line of the ledger that was counted */
-    struct {
-        char currency[8];
-        double usd;
-    } rate[RATES];
-    size_t rates;
+    int64_t spent;  /* the last line of the ledger that was counted */
     json_t *alerts; /* as they stood last: ["severity source text"] */
 };
 
@@ -125,21 +120,12 @@ static void collect_log(struct backend *b)
     tel_set(b->tel, TEL_log_verified, chain.state == PROV_INTACT, TEL_NO_LABELS);
 }
 
-static double usd_rate(const struct observe *w, const char *currency)
-{
-    if (strcmp(currency, "USD") == 0)
-        return 1;
-    for (size_t i = 0; i < w->rates; i++)
-        if (strcmp(w->rate[i].currency, currency) == 0)
-            return w->rate[i].usd;
-    return 0;
-}
-
 static void count_spent(void *arg, const struct cost_spent *s)
 {
     struct observe *w = arg;
     struct tel *t = w->backend->tel;
-    double amount = (double)s->amount_nano / 1e9, rate = usd_rate(w, s->currency);
+    double amount = (double)s->amount_nano / 1e9,
+           rate = (double)cost_usd_rate(w->backend->cost, s->currency) / 1e9;
     if (!s->priced) {
         tel_add(t, TEL_model_unpriced, 1, TEL_LABELS(s->model));
         return;
@@ -390,29 +376,6 @@ static enum err start_otlp(struct observe *w, struct error *e)
 
 /* ---- start and stop */
 
-/* "RUB=0.0125 EUR=1.1" */
-static enum err read_rates(struct observe *w, struct error *e)
-{
-    const struct conf *c = w->backend->conf;
-    const char *text = conf_str(c, "telemetry", "", "usd_rates");
-    while (*(text += strspn(text, " "))) {
-        size_t len = strcspn(text, " "), name = strcspn(text, "= ");
-        char *number = name < len ? xstrndup(text + name + 1, len - name - 1) : xstrdup("");
-        int64_t nano = 0;
-        bool good = name > 0 && name < sizeof w->rate->currency && w->rates < RATES &&
-                    text_decimal(number, &nano) && nano > 0;
-        free(number);
-        if (!good)
-            return err_set(e, ERR_CONFIG,
-                           "%s: usd_rates has \"%.*s\", which is not like RUB=0.0125",
-                           conf_where(c, "telemetry", "", "usd_rates"), (int)len, text);
-        memcpy(w->rate[w->rates].currency, text, name);
-        w->rate[w->rates++].usd = (double)nano / 1e9;
-        text += len;
-    }
-    return ERR_OK;
-}
-
 enum err backend__observe_start(struct backend *b, struct error *e)
 {
     struct observe *w = b->observe = xcalloc(1, sizeof *w);
@@ -420,7 +383,7 @@ enum err backend__observe_start(struct backend *b, struct error *e)
     w->backend = b;
     w->spent = cost_since(b->cost, -1, NULL, NULL);
     w->alerts = json_array();
-    if (read_rates(w, e) != ERR_OK || start_otlp(w, e) != ERR_OK)
+    if (start_otlp(w, e) != ERR_OK)
         return e->code;
     if (*token && !(w->token = backend__token_make(b, token, e)))
         return e->code;

@@ -193,6 +193,7 @@ static void log_output(struct sample *s, const char *text, const char *finish_re
     json_put(payload, "estimated", json_boolean(u.estimated));
     const struct orch_payer payer = {.cost = s->backend->cost,
                                      .connector = s->connector,
+                                     .session = prov_session(s->backend->prov),
                                      .project =
                                          conf_str(s->backend->conf, "console", "", "project"),
                                      .flow = "sampling",
@@ -250,6 +251,8 @@ static void on_request_logged(void *arg, int64_t seq, const struct error *e)
                                .messages = s->messages,
                                .message_count = s->count,
                                .looked_at = "",
+                               .session = prov_session(s->backend->prov),
+                               .project = conf_str(s->backend->conf, "console", "", "project"),
                                .max_output_tokens = s->max_tokens};
         s->call = gw_start(s->backend->gw, s->model->name, &r, &ops, s, &why);
         if (s->call)

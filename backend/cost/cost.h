@@ -5,6 +5,7 @@
 #ifndef COST_H
 #define COST_H
 
+#include "backend/base/conf.h"
 #include "backend/base/json.h"
 #include "backend/store/store.h"
 
@@ -12,10 +13,10 @@ struct cost;
 
 struct cost_line {
     const char *trace_id, *model, *provider, *connector; /* connector "" */
-    const char *session, *project;                       /* whom it belongs to, "" nobody */
-    const char *flow;                          /* "answer", "critique", "safety", "sampling" */
-    int64_t at;                                /* real ms */
-    int64_t input_tokens, output_tokens;       /* >= 0 */
+    const char *session, *project;       /* the log's session, and whom it is for; "" nobody */
+    const char *flow;                    /* "answer", "critique", "safety", "sampling" */
+    int64_t at;                          /* real ms */
+    int64_t input_tokens, output_tokens; /* >= 0 */
     int64_t cached_tokens, cache_write_tokens; /* parts of the input */
     int64_t reasoning_tokens;                  /* part of the output */
     bool estimated;                            /* the token counts are ours, not the provider's */
@@ -50,6 +51,11 @@ void cost_free(struct cost *c);
  * dir, and those that are only there. dir NULL, or not there: the built-in ones alone. Without this
  * no price is known. ERR_CONFIG names file and what is wrong. */
 enum err cost_prices_load(struct cost *c, const char *dir, struct error *e);
+
+/* What other currencies are worth, from [telemetry] usd_rates; ERR_CONFIG. */
+enum err cost_rates_read(struct cost *c, const struct conf *conf, struct error *e);
+/* Billionths of a US dollar that one unit is worth; 0: unknown. */
+int64_t cost_usd_rate(const struct cost *c, const char *currency);
 
 struct cost_usage {
     int64_t input, cached, cache_write; /* the latter two are part of input */

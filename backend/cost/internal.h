@@ -6,11 +6,23 @@
 
 #define COST__TOKENS_MAX INT64_C(1000000000000)
 
+enum { COST__RATES = 16 };
+struct cost__rate {
+    char currency[8];
+    int64_t nano; /* US dollars a unit, in billionths */
+};
+
 struct cost__prices;
 struct cost {
     struct store *store;
     struct cost__prices *prices; /* or NULL */
+    struct cost__rate rates[COST__RATES];
+    size_t rate_count;
 };
+
+/* rates.c: an amount in another currency, rounded up; false: no rate is known. */
+bool cost__convert(const struct cost *c, int64_t nano, const char *from, const char *to,
+                   int64_t *out);
 
 /* prices.c */
 void cost__prices_free(struct cost__prices *p);

@@ -152,7 +152,7 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     d->trace = t;
     const struct orch_payer payer = {.cost = t->orch->rooms.cost,
                                      .trace_id = t->id,
-                                     .session = t->session,
+                                     .session = prov_session(t->orch->rooms.prov),
                                      .project =
                                          conf_str(t->orch->rooms.conf, "console", "", "project"),
                                      .flow = strcmp(type, "critique") == 0 ? "critique" : "answer",
@@ -264,7 +264,7 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     const char *regions = conf_str(t->orch->rooms.conf, "copilot", "", "regions");
     struct gw_request r = {.task = task,
-                           .session = t->session,
+                           .session = prov_session(t->orch->rooms.prov),
                            .project = conf_str(t->orch->rooms.conf, "console", "", "project"),
                            .trace_id = t->id,
                            .traceparent = traced ? traceparent : NULL,

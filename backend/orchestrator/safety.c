@@ -109,7 +109,7 @@ static int64_t log_action(struct orch_check *k, const char *action, const char *
     d->trace = t;
     const struct orch_payer payer = {.cost = t->orch->rooms.cost,
                                      .trace_id = t->id,
-                                     .session = t->session,
+                                     .session = prov_session(t->orch->rooms.prov),
                                      .project =
                                          conf_str(t->orch->rooms.conf, "console", "", "project"),
                                      .flow = "safety",
@@ -268,7 +268,7 @@ static void on_judge_logged(void *arg, int64_t seq, const struct error *e)
     char traceparent[TEL_TRACEPARENT];
     bool traced = orch__traceparent(t, k->stage, traceparent);
     struct gw_request r = {.task = GW_ANSWER,
-                           .session = t->session,
+                           .session = prov_session(t->orch->rooms.prov),
                            .project = conf_str(t->orch->rooms.conf, "console", "", "project"),
                            .trace_id = t->id,
                            .traceparent = traced ? traceparent : NULL,
