@@ -48,6 +48,8 @@ void gw_free(struct gw *g)
         return;
     while (g->calls)
         gw_cancel(g->calls, NULL);
+    while (g->asks)
+        gw_ask_cancel(g->asks);
     gw__grants_free(g);
     gw__models_free(g);
     gw__count_forget_files(g);
@@ -65,7 +67,7 @@ const struct gw_model *gw_model(const struct gw *g, size_t i)
     return &g->models[i]->pub;
 }
 
-static const struct gw__model *find(const struct gw *g, const char *name)
+const struct gw__model *gw__find(const struct gw *g, const char *name)
 {
     for (size_t i = 0; i < g->count; i++)
         if (strcmp(g->models[i]->pub.name, name) == 0)
@@ -75,7 +77,7 @@ static const struct gw__model *find(const struct gw *g, const char *name)
 
 const struct gw_model *gw_find(const struct gw *g, const char *name)
 {
-    const struct gw__model *m = find(g, name);
+    const struct gw__model *m = gw__find(g, name);
     return m ? &m->pub : NULL;
 }
 
@@ -304,7 +306,7 @@ static bool is_ours(long status)
     return status == 400 || status == 413 || status == 422;
 }
 
-static bool is_passing(enum err code, int64_t status)
+bool gw__is_passing(enum err code, int64_t status)
 {
     if (status >= 400 && status < 500)
         return status == 408 || status == 425 || status == 429;
@@ -324,7 +326,7 @@ static enum next decide(struct gw_call *c, const struct gw__try *t, enum err cod
         return GIVE_UP;
     if (rotated)
         return AGAIN;
-    if (t->m == c->chain[c->at] && is_passing(code, t->http_status) &&
+    if (t->m == c->chain[c->at] && gw__is_passing(code, t->http_status) &&
         c->failures < t->m->policy.retries && now + *pause < c->deadline &&
         !(others && *pause > PATIENCE_MS))
         return PAUSE;
@@ -470,7 +472,7 @@ static enum err refuse_images(const char *model, const struct gw_request *r, str
 struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_request *r,
                          const struct gw_ops *ops, void *arg, struct error *e)
 {
-    const struct gw__model *m = find(g, model);
+    const struct gw__model *m = gw__find(g, model);
     if (!m) {
         err_set(e, ERR_NOT_FOUND, "no model is named \"%s\"", model);
         return NULL;

@@ -211,6 +211,34 @@ struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_reques
 /* Upstream connections are closed at once; no callback runs any more. *spent (may be NULL) gets all
  * tries, those under way as "cancelled" with estimates; the caller releases it. */
 void gw_cancel(struct gw_call *c, struct gw_spent *spent);
+/* What a model's server is asked besides chats. fn runs once, later, unless gw_ask_cancel was
+ * called; what it gets is valid in the callback. NULL with *e (NOT_FOUND, UNSUPPORTED): nothing was
+ * begun. Failures that pass are tried again as those of calls are. */
+struct gw_ask;
+struct gw_asked {
+    struct error error; /* OK, or why */
+    const struct gw_model *model;
+    int64_t elapsed_ms, http_status;
+    json_t
+        *models; /* gw_list_models: [{name, title, context: tokens|null, bytes|null}] (foreign!) */
+    int listed;  /* gw_health: 1 the server lists the model, 0 it does not, -1 it lists none */
+    float *vectors; /* gw_embed: count vectors of so many dimensions, one behind the other */
+    size_t count, dimensions;
+    struct gw_spent *spent; /* gw_embed: one attempt with the usage of all that was sent */
+};
+typedef void gw_asked_fn(void *arg, const struct gw_asked *a);
+/* The models that the server has. */
+struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
+                              struct error *e);
+/* Whether the server answers and has the model; it costs no tokens. */
+struct gw_ask *gw_health(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
+                         struct error *e);
+/* The vectors of texts, some texts a request ([model] embed_batch), one request after the other.
+ * builtin/vector has them of itself. whom: session, project, trace_id and tag, for the admission.
+ */
+struct gw_ask *gw_embed(struct gw *g, const char *model, const char *const *texts, size_t count,
+                        const struct gw_request *whom, gw_asked_fn *fn, void *arg, struct error *e);
+void gw_ask_cancel(struct gw_ask *a);
 /* An estimate of the tokens in a text (bytes by script: about 4 a token for Latin, 2.6 characters
  * for Cyrillic, 1 for ideographs). */
 int64_t gw_estimate_tokens(const char *text);

@@ -71,7 +71,8 @@ struct gw__form {
     const char *header, *scheme, *embed_scheme; /* the kind's */
     char *limit, *chat, *embed, *list, *health; /* own; NULL: none */
     char *folder, *token_url, *scope;           /* own */
-    json_t *extra;                              /* merged into each body, or NULL */
+    size_t embed_batch;
+    json_t *extra; /* merged into each body, or NULL */
 };
 
 enum { GW__KEYS = 8, GW__CHAIN = 8 };
@@ -125,6 +126,7 @@ struct gw {
     struct gw__model **models;
     size_t count;
     struct gw_call *calls;    /* those under way */
+    struct gw_ask *asks;      /* those under way */
     struct gw__grant *grants; /* tokens of models with GW__EXCHANGE */
     char **chosen;            /* names of those that are to answer */
     size_t chosen_len;
@@ -266,6 +268,10 @@ void gw__lane_ended(const struct gw__model *m, const struct gw__try *t, const ch
                     enum err code);
 /* How long to wait before the n-th try again (from 0): min(500 ms x 2^n, 5 s) x 0.8..1.2. */
 uint64_t gw__backoff_ms(unsigned n);
+
+/* call.c */
+const struct gw__model *gw__find(const struct gw *g, const char *name);
+bool gw__is_passing(enum err code, int64_t status);
 
 /* models.c: fills g->models from the configuration and the environment. */
 enum err gw__models_load(struct gw *g, const struct conf *conf, struct error *e);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXTRA_MAX = 64 << 10, EXTRA_DEPTH = 16 };
+enum { EXTRA_MAX = 64 << 10, EXTRA_DEPTH = 16, EMBED_BATCH = 64, BATCH_MAX = 2048 };
 
 #define OPENAI_PATHS .chat = "/chat/completions", .embed = "/embeddings", .list = "/models"
 static const struct gw__kind kinds[] = {
@@ -120,6 +120,7 @@ enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const s
         .json = (enum gw__json)choice(&s, "json", jsons, 4, kind->json),
         .functions = choice(&s, "tools", tools, 2, kind->functions) == 1,
         .counts = kind->counts,
+        .embed_batch = EMBED_BATCH,
         .header = kind->header,
         .scheme = kind->scheme,
         .embed_scheme = kind->embed_scheme,
@@ -134,6 +135,12 @@ enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const s
         read_path(&s, "health_path", kind->health, &f->health) != ERR_OK ||
         read_extra(&s, f) != ERR_OK)
         return ERR_CONFIG;
+    if (conf) {
+        int64_t batch = conf_int(conf, "model", name, "embed_batch");
+        if (batch < 1 || batch > BATCH_MAX)
+            return wrong(&s, "embed_batch", "1 to 2048");
+        f->embed_batch = (size_t)batch;
+    }
     if (f->auth == GW__EXCHANGE &&
         (!f->token_url || (strncasecmp(f->token_url, "https://", 8) != 0 &&
                            strncasecmp(f->token_url, "http://", 7) != 0)))

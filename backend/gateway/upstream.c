@@ -42,15 +42,21 @@ void gw__upstream_complete(struct gw__try *t, const char *reason)
         gw__upstream_fail(t, ERR_PROTOCOL, "JSON was asked for, and the answer is no JSON object");
 }
 
-void gw__upstream_fail(struct gw__try *t, enum err code, const char *text)
+char *gw__clean_words(const char *text, const struct vault_text *secret)
 {
-    struct gw__upstream *u = t->state;
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
-    size_t len = u->secret.len;
-    for (char *at = clean; len && (at = strstr(at, u->secret.text)); at += len)
+    size_t len = secret->len;
+    for (char *at = clean; len && (at = strstr(at, secret->text)); at += len)
         memset(at, '*', len);
     for (char *at = clean; (at = (char *)vault_known_in(at, strlen(at), &len)); at += len)
         memset(at, '*', len);
+    return clean;
+}
+
+void gw__upstream_fail(struct gw__try *t, enum err code, const char *text)
+{
+    const struct gw__upstream *u = t->state;
+    char *clean = gw__clean_words(text, &u->secret);
     struct error e;
     err_set(&e, code, "%s: %s", t->m->pub.name, clean);
     free(clean);

@@ -64,6 +64,8 @@ void gw__upstream_fail(struct gw__try *t, enum err code, const char *text);
  * way. */
 bool gw__quick_delta(struct gw__try *t, const struct gw__quick *table, const char *json,
                      size_t size);
+/* One line that a terminal may show, without the keys. The caller frees. */
+char *gw__clean_words(const char *text, const struct vault_text *secret);
 /* "" if there are none; belongs to answer. */
 const char *gw__error_words(const json_t *answer);
 /* What comes as the answer's text: thinking within <think> at its beginning is kept apart. False

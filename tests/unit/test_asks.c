@@ -1,0 +1,354 @@
+/* What a model's server is asked besides chats: embeddings, its models, its health. Against the
+ * mock (tests/peers/mock_model.c). */
+#include "backend/base/clock.h"
+#include "backend/gateway/gateway.h"
+#include "tests/unit/mock_harness.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct mock_peer peer;
+
+static struct world {
+    struct loop *loop;
+    struct gw *g;
+} w;
+
+struct heard {
+    size_t told;
+    struct error error;
+    int64_t status;
+    int listed;
+    json_t *models;
+    float *vectors;
+    size_t count, dimensions;
+    struct gw_usage usage;
+    char outcome[16];
+};
+
+static void on_told(void *arg, const struct gw_asked *a)
+{
+    struct heard *h = arg;
+    h->told++;
+    h->error = a->error;
+    h->status = a->http_status;
+    h->listed = a->listed;
+    h->models = json_deep_copy(a->models);
+    h->count = a->count;
+    h->dimensions = a->dimensions;
+    if (a->vectors) {
+        h->vectors = xcalloc(a->count * a->dimensions, sizeof *h->vectors);
+        memcpy(h->vectors, a->vectors, a->count * a->dimensions * sizeof *h->vectors);
+    }
+    if (a->spent) {
+        h->usage = gw_spent_usage(a->spent);
+        snprintf(h->outcome, sizeof h->outcome, "%s", a->spent->at[0].outcome);
+    }
+    loop_quit(w.loop);
+}
+
+static void release(struct heard *h)
+{
+    json_decref(h->models);
+    free(h->vectors);
+}
+
+/* One model "m" whose section holds these lines; %s in them is the mock's address. */
+static void open_world(const char *lines)
+{
+    char path[] = "/tmp/mcpc-asks-XXXXXX";
+    struct error e = {0};
+    FILE *f = fdopen(mkstemp(path), "w");
+    fputs("[model \"m\"]\n", f);
+    for (const char *p = lines; *p; p++) {
+        if (strncmp(p, "%s", 2) == 0)
+            fputs((p++, peer.url), f);
+        else
+            fputc(*p, f);
+    }
+    fclose(f);
+    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
+    struct conf *conf = conf_load(path, &e);
+    if (!conf)
+        fail_msg("%s", e.detail);
+    w.loop = loop_new();
+    w.g = gw_new(w.loop, conf, &e);
+    if (!w.g)
+        fail_msg("%s", e.detail);
+    conf_free(conf);
+    unlink(path);
+}
+
+static void close_world(void)
+{
+    gw_free(w.g);
+    loop_free(w.loop);
+}
+
+enum what { LIST, HEALTH, EMBED };
+static const char *const TEXTS[] = {"disk", "диск", "load", "", "disk"};
+
+static struct heard ask(enum what what, const char *model)
+{
+    struct heard h = {0};
+    struct error e = {0};
+    const struct gw_request whom = {.lang = "en", .tag = GW_BATCH, .project = "p"};
+    struct gw_ask *a = what == LIST     ? gw_list_models(w.g, model, on_told, &h, &e)
+                       : what == HEALTH ? gw_health(w.g, model, on_told, &h, &e)
+                                        : gw_embed(w.g, model, TEXTS, 5, &whom, on_told, &h, &e);
+    if (!a) {
+        h.error = e;
+        return h;
+    }
+    assert_int_equal(h.told, 0);
+    loop_run(w.loop);
+    assert_int_equal(h.told, 1);
+    return h;
+}
+
+static struct heard ask_once(enum what what, const char *lines)
+{
+    open_world(lines);
+    struct heard h = ask(what, "m");
+    close_world();
+    return h;
+}
+
+static void fine(const struct heard *h)
+{
+    if (h->error.code)
+        fail_msg("%s: %s", err_name(h->error.code), h->error.detail);
+}
+
+static void failed(struct heard *h, enum err code, const char *words)
+{
+    if (h->error.code != code || !strstr(h->error.detail, words))
+        fail_msg("%s: %s", err_name(h->error.code), h->error.detail);
+    assert_null(h->vectors);
+    release(h);
+}
+
+static void servers_list_their_models(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"kind = openai\nurl = %s/v1\nmodel = mock-small\n",
+                                        "kind = ollama\nurl = %s\nmodel = mock-small\n",
+                                        "kind = anthropic\nurl = %s/v1/\nmodel = mock-small\n",
+                                        "kind = vllm\nurl = %s/v1\nmodel = mock-small\n"};
+    for (size_t i = 0; i < 4; i++) {
+        struct heard h = ask_once(LIST, kinds[i]);
+        fine(&h);
+        assert_int_equal(json_array_size(h.models), 2);
+        const json_t *row = json_array_get(h.models, 1);
+        assert_string_equal(json_str(row, "name", ""), i == 1 ? "mock-small:latest" : "mock-small");
+        assert_string_equal(json_str(row, "title", ""), i == 1   ? "mock 1B Q4_0"
+                                                        : i == 2 ? "Mock Small"
+                                                                 : "mock");
+        assert_int_equal(json_int(row, "bytes", -1), i == 1 ? 500000000 : -1);
+        release(&h);
+        h = ask_once(HEALTH, kinds[i]);
+        fine(&h);
+        assert_int_equal(h.listed, 1);
+        assert_int_equal(h.status, 200);
+        release(&h);
+    }
+    struct heard h = ask_once(HEALTH, "kind = openai\nurl = %s/v1\nmodel = other\n");
+    fine(&h);
+    assert_int_equal(h.listed, 0);
+    open_world("kind = openai\nurl = %s/v1\nmodel = x\n");
+    h = ask(LIST, "builtin/vector");
+    fine(&h);
+    assert_int_equal(json_array_size(h.models), 2);
+    release(&h);
+    h = ask(HEALTH, "builtin/lexical");
+    fine(&h);
+    assert_int_equal(h.listed, 1);
+    h = ask(LIST, "nobody");
+    failed(&h, ERR_NOT_FOUND, "nobody");
+    close_world();
+}
+
+static void a_server_that_is_not_well(void **state)
+{
+    (void)state;
+    struct heard h = ask_once(HEALTH, "kind = openai\nurl = http://127.0.0.1:1/v1\nmodel = x\n"
+                                      "retries = 0\n");
+    assert_int_equal(h.error.code, ERR_UNREACHABLE);
+    h = ask_once(HEALTH, "kind = openai\nurl = %s/@status=401/v1\nmodel = x\n");
+    failed(&h, ERR_UPSTREAM, "HTTP 401: broken in the mock");
+    h = ask_once(HEALTH, "kind = vllm\nurl = %s/v1\nmodel = x\nhealth_path = /@status=503/health\n"
+                         "retries = 0\n");
+    failed(&h, ERR_UPSTREAM, "HTTP 503");
+    h = ask_once(HEALTH, "kind = vllm\nurl = %s/@status=404/v1\nmodel = x\n");
+    fine(&h); /* it lists nothing, and is well */
+    assert_int_equal(h.listed, -1);
+    h = ask_once(LIST, "kind = openai\nurl = %s/@type=html/v1\nmodel = x\n");
+    failed(&h, ERR_PROTOCOL, "no JSON object");
+}
+
+static void texts_get_vectors(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {
+        "kind = openai\nurl = %s/v1\nmodel = in=7,dimensions=12\nembed_batch = 2\n",
+        "kind = ollama\nurl = %s\nmodel = in=7,dimensions=12\nembed_batch = 2\n"};
+    for (size_t i = 0; i < 2; i++) {
+        open_world(kinds[i]);
+        struct heard h = ask(EMBED, "m");
+        fine(&h);
+        assert_int_equal(h.count, 5);
+        assert_int_equal(h.dimensions, 12);
+        assert_memory_equal(h.vectors, h.vectors + 4 * 12, 12 * sizeof(float));
+        double sum = 0;
+        for (size_t k = 0; k < 12; k++)
+            sum += (double)h.vectors[12 + k] * (double)h.vectors[12 + k];
+        assert_true(fabs(sum - 1) < 1e-4);
+        assert_true(memcmp(h.vectors, h.vectors + 12, 12 * sizeof(float)) != 0);
+        assert_int_equal(h.usage.input_tokens, 21); /* three batches */
+        assert_false(h.usage.estimated);
+        assert_string_equal(h.outcome, "ok");
+        release(&h);
+        json_t *count = mock_ask(&peer, "/mock/count", NULL);
+        assert_int_equal(json_int(count, "requests", 0), 3);
+        json_decref(count);
+        close_world();
+    }
+    open_world("kind = anthropic\nurl = %s/v1\nmodel = x\n");
+    struct heard h = ask(EMBED, "m");
+    failed(&h, ERR_UNSUPPORTED, "no embeddings");
+    h = ask(EMBED, "builtin/lexical");
+    failed(&h, ERR_UNSUPPORTED, "builtin/vector does");
+    h = ask(EMBED, "builtin/vector");
+    fine(&h);
+    assert_int_equal(h.dimensions, 256);
+    assert_memory_equal(h.vectors, h.vectors + 4 * 256, 256 * sizeof(float));
+    release(&h);
+    close_world();
+}
+
+/* ---- admission, failures, cancelling */
+
+static struct {
+    size_t reserved, settled;
+    int64_t tokens;
+    bool refuse;
+} admission;
+
+static enum err reserve(void *arg, const struct gw_model *m, const struct gw_request *r,
+                        int64_t input_tokens, int64_t output_tokens, uint64_t *ticket,
+                        struct error *e)
+{
+    (void)arg;
+    (void)m;
+    assert_string_equal(r->project, "p");
+    assert_true(input_tokens > 0 && output_tokens == 0);
+    if (admission.refuse)
+        return err_set(e, ERR_DENIED, "over the budget");
+    *ticket = ++admission.reserved;
+    return ERR_OK;
+}
+
+static void settle(void *arg, uint64_t ticket, const struct gw_attempt *a)
+{
+    (void)arg;
+    assert_int_equal(ticket, ++admission.settled);
+    admission.tokens += a->usage.input_tokens;
+}
+
+static void quit(void *arg)
+{
+    (void)arg;
+    loop_quit(w.loop);
+}
+
+static void embeddings_are_admitted_and_tried_again(void **state)
+{
+    (void)state;
+    const struct gw_admission ops = {.reserve = reserve, .settle = settle};
+    open_world("kind = openai\nurl = %s/v1\nmodel = in=7\nembed_batch = 3\n");
+    gw_set_admission(w.g, &ops, NULL);
+    assert_true(mock_script(&peer, "[\"in=7\",\"status=429,retry=0\",\"in=7\"]"));
+    struct heard h = ask(EMBED, "m");
+    fine(&h);
+    release(&h);
+    assert_int_equal(admission.reserved, 2);
+    assert_int_equal(admission.settled, 2);
+    assert_int_equal(admission.tokens, 14);
+    assert_true(mock_script(&peer, "[\"in=7\",\"status=400\"]"));
+    h = ask(EMBED, "m"); /* what was paid for is told with the failure */
+    assert_int_equal(h.usage.input_tokens, 7);
+    assert_string_equal(h.outcome, "error");
+    failed(&h, ERR_UPSTREAM, "HTTP 400");
+    assert_int_equal(admission.settled, 4);
+    assert_true(mock_script(&peer, "[\"dimensions=0\"]"));
+    h = ask(EMBED, "m");
+    failed(&h, ERR_PROTOCOL, "one vector for each text");
+    assert_true(mock_script(&peer, "[\"dimensions=8\",\"dimensions=9\"]"));
+    h = ask(EMBED, "m");
+    failed(&h, ERR_PROTOCOL, "of the same length");
+    admission.refuse = true;
+    h = ask(EMBED, "m");
+    failed(&h, ERR_DENIED, "over the budget");
+    admission.refuse = false;
+    assert_true(mock_script(&peer, "[\"hang\"]"));
+    struct heard other = {0};
+    struct error e = {0};
+    const struct gw_request whom = {.lang = "en", .project = "p"};
+    gw_ask_cancel(gw_embed(w.g, "m", TEXTS, 5, &whom, on_told, &other, &e));
+    assert_non_null(gw_embed(w.g, "m", TEXTS, 5, &whom, on_told, &other, &e));
+    struct loop_timer *soon = loop_timer_new(w.loop, quit, NULL);
+    loop_timer_start(soon, 100, 0);
+    loop_run(w.loop);
+    loop_timer_free(soon);
+    close_world(); /* ends what is under way */
+    assert_int_equal(other.told, 0);
+    assert_int_equal(admission.reserved, admission.settled);
+}
+
+static void one_place_is_enough(void **state)
+{
+    (void)state;
+    struct heard h[3] = {0};
+    struct error e = {0};
+    open_world("kind = openai\nurl = %s/v1\nmodel = in=7,head=20\nparallel = 1\n");
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(gw_embed(w.g, "m", TEXTS, 5, NULL, on_told, &h[i], &e));
+    for (size_t i = 0; i < 3; i++)
+        loop_run(w.loop);
+    for (size_t i = 0; i < 3; i++) {
+        fine(&h[i]);
+        assert_int_equal(h[i].count, 5);
+        release(&h[i]);
+    }
+    json_t *count = mock_ask(&peer, "/mock/count", NULL);
+    assert_int_equal(json_int(count, "most", 0), 1);
+    json_decref(count);
+    close_world();
+}
+
+static int start_peer(void **state)
+{
+    (void)state;
+    unsetenv("MODEL_BACKENDS");
+    return mock_start(&peer, NULL) ? 0 : -1;
+}
+
+static int stop_peer(void **state)
+{
+    (void)state;
+    return mock_stop(&peer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(servers_list_their_models),
+        cmocka_unit_test(a_server_that_is_not_well),
+        cmocka_unit_test(texts_get_vectors),
+        cmocka_unit_test(embeddings_are_admitted_and_tried_again),
+        cmocka_unit_test(one_place_is_enough),
+    };
+    return cmocka_run_group_tests(tests, start_peer, stop_peer);
+}
