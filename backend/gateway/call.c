@@ -284,6 +284,7 @@ static void finish(struct gw_call *c, const struct gw__try *t, const struct erro
         .reasoning = t->reasoning.data ? t->reasoning.data : "",
         .tool_calls = t->tool_calls,
         .finish_reason = reason,
+        .over_budget = t->over_budget,
         .usage = c->spent.count ? c->spent.at[c->spent.count - 1].usage : (struct gw_usage){0},
         .elapsed_ms = (int64_t)(clock_mono_ms() - c->started),
         .first_token_ms = c->spoke ? (int64_t)(c->spoke - c->started) : -1,

@@ -44,6 +44,13 @@ const struct gw__ranks *gw__count_ranks(const struct gw__model *m);
 double gw__count_text(const struct gw__model *m, const char *text, size_t len);
 /* The relative error to reckon with in a count of the model's, 0.01 (ranks) to 0.15. */
 double gw__count_error(const struct gw__model *m);
+/* budget.c. What a request may take of this model. */
+int64_t gw__budget_of(const struct gw__model *m, const struct gw_request *r);
+/* Sets what the answer may take; ERR_TOO_BIG if that is next to nothing. */
+enum err gw__budget_begin(struct gw__try *t, struct error *e);
+/* After something came: true, and over_budget, if the answer is to end here. */
+bool gw__budget_over(struct gw__try *t);
+
 /* Learns from a try that ended well. */
 void gw__count_learn(const struct gw__try *t);
 

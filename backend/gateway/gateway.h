@@ -82,6 +82,7 @@ struct gw_request { /* everything is copied by gw_start */
     const char *looked_at; /* one line: which tools and documents were consulted, for "I cannot
                               answer that" */
     int64_t max_output_tokens;
+    int64_t token_budget; /* of input and output together; 0, or more than it: the model's */
     uint64_t connect_ms, first_token_ms, silence_ms,
         total_ms;            /* 0: the defaults 3 s, 15 s, 10 s, 60 s */
     const char *traceparent; /* W3C: the span that this is part of, or NULL */
@@ -128,6 +129,7 @@ struct gw_result {                /* valid in the callback */
     const char *reasoning;        /* what the model showed of its thinking, "" (foreign!) */
     const json_t *tool_calls;     /* [{id, name, arguments: object}], or NULL (foreign!) */
     const char *finish_reason;    /* "stop", "length", "tool_calls", "error", "cancelled" */
+    bool over_budget;             /* "length": the token budget ended it, not the limit asked for */
     struct gw_usage usage;        /* of the try that answered */
     int64_t elapsed_ms, first_token_ms; /* since gw_start; first_token_ms -1 if none */
     int64_t http_status;                /* 0: none */

@@ -144,6 +144,11 @@ struct gw {
     bool tells_upstream;
 };
 
+struct gw__tally {  /* of a text that grows */
+    size_t counted; /* bytes */
+    double tokens;
+};
+
 /* One exchange with one model's API (try.c). */
 struct gw__try {
     struct gw *g;
@@ -164,6 +169,9 @@ struct gw__try {
     int64_t hidden_tokens; /* estimate of what was produced but is neither text nor reasoning */
     int64_t max_output;    /* what the model is asked for at most; 0: no limit */
     size_t call_bytes;     /* of the names and arguments of tools' calls */
+    int64_t room;          /* tokens that the budget leaves for the answer; -1: no budget */
+    struct gw__tally text_tally, reasoning_tally;
+    bool over_budget; /* the answer ends where it does for want of room */
     int64_t http_status;
     int64_t retry_after_ms; /* -1: the upstream did not say */
     unsigned key;           /* which of the model's keys */

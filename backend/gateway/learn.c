@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LONG_WORD = 7, SWEEPS = 300, TRUSTING = 10 };
+enum { LONG_WORD = 7, SWEEPS = 30, SWEEPS_LOADED = 300, TRUSTING = 10 };
 static const double KEPT = 0.995; /* of what was learnt, with each new text: about 200 count */
 static const double NOISE = 0.03; /* of a text's tokens, relative */
 static const double GRAIN = 0.2;  /* and per token, as of counts: short texts teach less */
@@ -135,6 +135,14 @@ void gw__features_add(struct gw__features *f, const char *text, size_t len)
 {
     struct walk w = {.count = f->count, .before = BLANK, .cp = ' '};
     for (size_t i = 0; i < len;) {
+        if (w.before == SMALL && text[i] >= 'a' && text[i] <= 'z') { /* most of most texts */
+            size_t from = i;
+            while (i < len && text[i] >= 'a' && text[i] <= 'z')
+                i++;
+            w.word += i - from;
+            f->bytes[GW__SCRIPT_LATIN] += (double)(i - from);
+            continue;
+        }
         uint32_t cp;
         size_t n = text_decode(text + i, len - i, &cp);
         enum kind k = kind_of(cp);
@@ -163,12 +171,12 @@ double gw__learner_tokens(const struct gw__learner *l, const struct gw__features
 }
 
 /* The least squares with priors and without negative worths: each worth in turn is set to its best
- * with the others held, until none moves. The equations are positive definite, so this converges.
- */
-static void solve(struct gw__learner *l)
+ * with the others held, until none moves. The equations are positive definite, so this converges;
+ * it goes on where the text before left it, so a few sweeps a text are enough. */
+static void solve(struct gw__learner *l, int sweeps)
 {
     double moved = 1;
-    for (int sweep = 0; sweep < SWEEPS && moved > 1e-5; sweep++) {
+    for (int sweep = 0; sweep < sweeps && moved > 1e-5; sweep++) {
         moved = 0;
         for (int i = 0; i < GW__FEATURES; i++) {
             double prior = features[i].prior, held = 1 / (WIDTH * WIDTH * prior * prior);
@@ -196,7 +204,7 @@ void gw__learner_learn(struct gw__learner *l, const struct gw__features *f, doub
             l->a[i][j] = KEPT * l->a[i][j] + weight * f->count[i] * f->count[j];
         l->b[i] = KEPT * l->b[i] + weight * f->count[i] * tokens;
     }
-    solve(l);
+    solve(l, SWEEPS);
     for (int s = 0; s < GW__SCRIPTS; s++) {
         l->seen[s] = KEPT * l->seen[s] + f->bytes[s];
         l->tokens[s] *= KEPT;
@@ -303,6 +311,6 @@ bool gw__learner_load(struct gw__learner *l, const json_t *saved)
         gw__learner_init(l);
         return false;
     }
-    solve(l);
+    solve(l, SWEEPS_LOADED);
     return true;
 }

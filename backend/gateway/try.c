@@ -110,6 +110,8 @@ bool gw__delta(struct gw__try *t, const char *text, size_t len)
     }
     buf_add(&t->text, text, len);
     gw__call_delta(t->call, t, text, len);
+    if (!t->over && gw__budget_over(t))
+        gw__finish(t, &(struct error){0}, "length");
     return !t->over;
 }
 
@@ -128,6 +130,8 @@ bool gw__reasoning(struct gw__try *t, const char *text, size_t len)
         free(piece);
     }
     gw__call_reasoning(t->call, t, text, len);
+    if (!t->over && gw__budget_over(t))
+        gw__finish(t, &(struct error){0}, "length");
     return !t->over;
 }
 
@@ -164,6 +168,8 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
     tel_span_list(t->span, "gen_ai.response.finish_reasons", reason);
     if (!copy.code)
         gw__count_learn(t);
+    if (!copy.code && reason && strcmp(reason, "length") == 0 && t->max_output == t->room)
+        t->over_budget = true;
     gw__enter(t);
     end(t);
     gw__call_ended(t->call, t, &copy, reason ? reason : copy.code ? "error" : "stop");
@@ -218,7 +224,7 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
     gw__told_begin(t);
     t->sent = true;
-    if (m->ops->start(t, e) != ERR_OK) {
+    if (gw__budget_begin(t, e) != ERR_OK || m->ops->start(t, e) != ERR_OK) {
         gw__told_unstarted(t, e->code);
         release(t);
         return NULL;

@@ -55,6 +55,7 @@ struct run {
     struct gw *g;
     struct error error;
     struct gw_usage usage;
+    bool over_budget;
     char finish[16];
     struct buf text;
 };
@@ -83,6 +84,7 @@ static void on_done(void *arg, const struct gw_result *r)
     struct run *run = arg;
     run->error = r->error;
     run->usage = r->usage;
+    run->over_budget = r->over_budget;
     snprintf(run->finish, sizeof run->finish, "%s", r->finish_reason);
     buf_clear(&run->text);
     buf_adds(&run->text, r->text);
@@ -91,6 +93,8 @@ static void on_done(void *arg, const struct gw_result *r)
 
 static const struct gw_ops ops = {.done = on_done};
 
+static int64_t budget; /* of the next call; 0: the model's */
+
 static enum err call(struct run *run, const char *text, int64_t limit)
 {
     const struct gw_message message = {.role = "user", .content = text};
@@ -98,7 +102,8 @@ static enum err call(struct run *run, const char *text, int64_t limit)
                                  .lang = "en",
                                  .messages = &message,
                                  .message_count = 1,
-                                 .max_output_tokens = limit};
+                                 .max_output_tokens = limit,
+                                 .token_budget = budget};
     run->error = (struct error){0};
     if (gw_start(run->g, "m", &r, &ops, run, &run->error))
         loop_run(run->loop);
@@ -275,6 +280,81 @@ static void ranks_that_cannot_be_read_are_told(void **state)
     loop_free(l);
 }
 
+/* ---- budgets */
+
+static void an_answer_ends_within_the_budget(void **state)
+{
+    (void)state;
+    write_conf("forever=1,piece=0", "token_budget = 256\n");
+    struct run run = open_run();
+    /* a provider that obeys no limit is stopped, and that is no error */
+    assert_int_equal(call(&run, "Disk?", 0), ERR_OK);
+    assert_string_equal(run.finish, "length");
+    assert_true(run.over_budget && run.usage.estimated);
+    assert_in_range(run.usage.input_tokens + run.usage.output_tokens, 150, 256);
+    close_run(&run);
+
+    /* at a sentence's end, if one is near; the request's own budget counts where it is smaller */
+    write_conf("ok", "token_budget = 256\n");
+    run = open_run();
+    struct buf script = {0};
+    buf_adds(&script, "[\"usage=none,piece=1,say=");
+    for (int i = 0; i < 7; i++)
+        buf_adds(&script, "The disk of this host is full.%0A");
+    buf_adds(&script, "\"]");
+    assert_true(mock_script(&peer, script.data));
+    budget = 60;
+    assert_int_equal(call(&run, "Disk?", 1000), ERR_OK);
+    budget = 0;
+    assert_string_equal(run.finish, "length");
+    assert_true(run.over_budget);
+    assert_in_range(run.usage.input_tokens + run.usage.output_tokens, 40, 60);
+    assert_true(run.text.len && strchr(".\n", run.text.data[run.text.len - 1]));
+    /* the provider was asked for no more than there is */
+    json_t *entry = mock_logged(&peer, "ok");
+    int64_t asked = json_int(json_object_get(entry, "body"), "max_tokens", -1);
+    assert_in_range(asked, 40, 55);
+    json_decref(entry);
+    buf_release(&script);
+
+    /* what fits is not touched */
+    assert_true(mock_script(&peer, "[\"in=10,out=5,say=Disk is full.\"]"));
+    assert_int_equal(call(&run, "Disk?", 50), ERR_OK);
+    assert_string_equal(run.finish, "stop");
+    assert_false(run.over_budget);
+    entry = mock_logged(&peer, "ok");
+    assert_int_equal(json_int(json_object_get(entry, "body"), "max_tokens", -1), 50);
+    json_decref(entry);
+
+    /* a request that is too long by itself is refused with the figures */
+    struct buf text = {0};
+    for (int i = 0; i < 300; i++)
+        buf_adds(&text, "disk ");
+    assert_int_equal(call(&run, text.data, 50), ERR_TOO_BIG);
+    assert_non_null(strstr(run.error.detail, "of the 256 tokens"));
+    buf_release(&text);
+    close_run(&run);
+}
+
+static void forecasts_follow_answers(void **state)
+{
+    (void)state;
+    struct gw__forecast f = {.turns = 0};
+    assert_true(gw__forecast_output(&f, 1000) == 500);
+    assert_true(gw__forecast_margin(&f) == 0.20);
+    for (int i = 0; i < 60; i++)
+        gw__forecast_learn(&f, 1000, 200 + i % 5);
+    assert_true(gw__forecast_output(&f, 1000) > 190 && gw__forecast_output(&f, 1000) < 215);
+    assert_true(gw__forecast_margin(&f) == 0.10);
+    assert_true(gw__forecast_output(&f, 100) <= 100);
+    for (int i = 0; i < 60; i++)
+        gw__forecast_learn(&f, 1000, i % 2 ? 100 : 900);
+    assert_true(gw__forecast_margin(&f) == 0.20);
+    gw__forecast_learn(&f, 0, 100);
+    gw__forecast_learn(&f, 100, 0);
+    assert_int_equal(f.turns, 120);
+}
+
 static void built_in_models_are_estimated(void **state)
 {
     (void)state;
@@ -296,6 +376,8 @@ int main(void)
         cmocka_unit_test(what_is_not_reported_teaches_nothing),
         cmocka_unit_test(ranks_make_counts_exact),
         cmocka_unit_test(ranks_that_cannot_be_read_are_told),
+        cmocka_unit_test(an_answer_ends_within_the_budget),
+        cmocka_unit_test(forecasts_follow_answers),
         cmocka_unit_test(built_in_models_are_estimated),
     };
     return cmocka_run_group_tests(tests, start_peer, stop_peer);
