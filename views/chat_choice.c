@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char FLOW[] = "/flow";
+
 static void row_add(struct tui_text *text, const json_t *row, bool chosen)
 {
     const json_t *state = json_object_get(row, "state"), *price = json_object_get(row, "price");
@@ -44,7 +46,7 @@ static void got_models(void *view, const json_t *result, const struct error *e)
     }
     tui_text_add(text, ROLE_TEXT, 0, false, "");
     json_array_foreach(json_object_get(result, "flows"), i, row)
-        tui_text_addf(text, ROLE_DIM, 0, false, "/flow %s", json_str(row, "name", ""));
+        tui_text_addf(text, ROLE_DIM, 0, false, "%s %s", FLOW, json_str(row, "name", ""));
     tui_overlay(_("Models"), text);
 }
 
