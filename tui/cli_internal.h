@@ -95,4 +95,7 @@ const char *cli__vault_words(struct cli *c, int argc, char **argv); /* NULL, or 
 int cli__keys(struct cli *c, struct busc *bus);
 bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);
 
+/* cli_cost.c */
+int cli__cost(struct cli *c, struct busc *bus);
+
 #endif
