@@ -390,6 +390,15 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, 
     cost_of(c, cost);
     tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
              tokens, cost);
+    const char *other = json_str(c, "answered_by", "");
+    if (*other)
+        tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in, after %lld tries"), other,
+                 (long long)json_int(c, "tries", 1));
+    else if (json_int(c, "tries", 1) > 1)
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("after %lld tries"),
+                 (long long)json_int(c, "tries", 1));
+    if (*json_str(c, "route", ""))
+        tui_put(p->area, p->y++, 2, -1, ROLE_DIM, json_str(c, "route", ""));
     draw_components(p, c, json_object_get(d, "verdict"));
     if (texts && i < v->answer_count)
         view_page_text(p, v->answers[i]);

@@ -354,7 +354,8 @@ static enum err choose_all(struct gw *g, const struct conf *conf, struct error *
         list += len;
     }
     for (size_t i = 0; code == ERR_OK && i < g->chosen_len; i++)
-        if (strcmp(gw_find(g, g->chosen[i])->kind, "moderation") == 0)
+        if (gw_find(g, g->chosen[i]) && /* or a pool */
+            strcmp(gw_find(g, g->chosen[i])->kind, "moderation") == 0)
             code = err_set(e, ERR_CONFIG,
                            "%s: \"%s\" judges texts and answers nothing: it belongs in "
                            "[safety] model",

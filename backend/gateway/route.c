@@ -166,6 +166,8 @@ static const char *keeps_out(const struct gw__pool *p, const struct offer *o,
     for (size_t i = 0; i < need->taken_count; i++)
         if (need->taken[i] == &m->pub)
             return "answers already";
+    if (strcmp(m->pub.kind, "moderation") == 0)
+        return "judges texts and answers nothing";
     if (!gw__region_fits(need->regions, m->pub.region) ||
         !gw__region_fits(p->regions, m->pub.region))
         return "the data may not go to its region";

@@ -144,6 +144,8 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_puti(usage, "reasoning_tokens", u.reasoning_tokens);
     json_put(usage, "estimated", json_boolean(u.estimated));
     json_put(payload, "usage", usage);
+    if (json_object_get(c->doc, "answered_by"))
+        json_puts(payload, "answered_by", json_str(c->doc, "answered_by", ""));
     if (spent->count > 1)
         json_put(payload, "attempts", attempts_json(spent));
     json_puti(payload, "elapsed_ms", elapsed_ms);
@@ -214,7 +216,10 @@ static void on_answer_checked(struct orch_check *k, bool blocked)
         buf_clear(&c->text);
         candidate_end(c, CAND_BLOCKED, k->words);
     } else {
-        candidate_end(c, CAND_DONE, "");
+        const char *other = json_str(c->doc, "answered_by", NULL);
+        char *note = other ? xasprintf("%s stood in", other) : NULL;
+        candidate_end(c, CAND_DONE, note ? note : "");
+        free(note);
     }
     models_ended(c->trace);
 }
@@ -231,6 +236,9 @@ static void on_model_done(void *arg, const struct gw_result *r)
     orch__add_usage(c, r->spent);
     json_puti(c->doc, "elapsed_ms", r->elapsed_ms);
     json_puti(c->doc, "first_token_ms", r->first_token_ms);
+    json_puti(c->doc, "tries", (int64_t)r->spent->count);
+    if (r->model != c->model)
+        json_puts(c->doc, "answered_by", r->model->name);
     bool ok = r->error.code == ERR_OK && r->text[0];
     orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
@@ -423,7 +431,10 @@ static bool choose_models(struct trace *t, struct error *e)
             json_put(why, "features", json_incref(json_object_get(risk, "features")));
         if (m) {
             taken[need.taken_count++] = m;
-            add_candidate(t, m)->route = json_incref(why);
+            struct orch_candidate *c = add_candidate(t, m);
+            c->route = json_incref(why);
+            if (why)
+                json_puts(c->doc, "route", json_str(why, "reason", ""));
         }
         json_decref(why);
     }

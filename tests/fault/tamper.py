@@ -18,7 +18,7 @@ check(SIZE > 20, "a log of some length", SIZE)
 
 def changed(change):
     state = fresh()
-    shutil.copytree(SOURCE, state)
+    shutil.copytree(SOURCE, state, ignore=shutil.ignore_patterns("*.new"))  # such a file is about to be renamed
     db = sqlite3.connect(state + "/console.db")
     db.execute("PRAGMA foreign_keys=OFF")
     if callable(change):
