@@ -190,12 +190,16 @@ static void head_running(struct chat_turn *t)
 static void candidate_part(struct chat_turn *t, const json_t *c)
 {
     const char *state = json_str(c, "state", ""), *name = model_short(json_str(c, "model", "?"));
+    const char *other = json_str(c, "answered_by", "");
     bool chosen = json_flag(c, "chosen", false), done = !strcmp(state, "done");
     char composite[16] = "";
     if (json_is_number(json_object_get(c, "composite")))
         snprintf(composite, sizeof(composite), " %.2f", json_num(c, "composite", 0));
+    if (*other && done) /* who speaks here is not who was asked */
+        part(t, ROLE_WARN, 0, _("%s in place of %s"), model_short(other), name);
     if (chosen)
-        part(t, ROLE_OK, 0, "%s%s %s %s", name, composite, tui_glyph(GLYPH_OK), _("chosen"));
+        part(t, ROLE_OK, 0, "%s%s %s %s", *other ? model_short(other) : name, composite,
+             tui_glyph(GLYPH_OK), _("chosen"));
     else if (!done)
         part(t, ROLE_FAIL, 1, "%s %s %s", name, tui_glyph(GLYPH_FAIL), _(state));
     else

@@ -48,12 +48,9 @@ static char *divergence_words(const struct trace *t)
                      t->verdict.diverges ? "diverge" : "agree", t->first_D, limit);
 }
 
-static char *reason_of(const struct trace *t, size_t answers, const char *route)
+static char *reason_with(const struct trace *t, size_t answers, const char *route, const char *name)
 {
     const struct orch_verdict *v = &t->verdict;
-    if (v->winner < 0)
-        return xstrdup("no model answered");
-    const char *name = t->candidates[v->winner].model->name;
     if (strcmp(route, "unanswered") == 0)
         return xasprintf("no answer cites a source: nothing that was read answers the question "
                          "(%s speaks for it)",
@@ -78,6 +75,19 @@ static char *reason_of(const struct trace *t, size_t answers, const char *route)
         reason = xasprintf("%s has the higher composite, %s; %s", name, figures, apart);
     free(apart);
     free(figures);
+    return reason;
+}
+
+static char *reason_of(const struct trace *t, size_t answers, const char *route)
+{
+    if (t->verdict.winner < 0)
+        return xstrdup("no model answered");
+    const struct orch_candidate *c = &t->candidates[t->verdict.winner];
+    const char *other = json_str(c->doc, "answered_by", NULL);
+    char *name =
+        other ? xasprintf("%s in place of %s", other, c->model->name) : xstrdup(c->model->name);
+    char *reason = reason_with(t, answers, route, name);
+    free(name);
     return reason;
 }
 
