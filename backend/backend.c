@@ -230,6 +230,21 @@ static enum err open_connectors(struct backend *b, struct error *e)
     return backend__plans_start(b, e);
 }
 
+static enum err open_orchestrator(struct backend *b, struct error *e)
+{
+    struct orch_rooms rooms = {.loop = b->loop,
+                               .store = b->store,
+                               .conf = b->conf,
+                               .prov = b->prov,
+                               .gw = b->gw,
+                               .conn = b->conn,
+                               .cost = b->cost,
+                               .tel = b->tel,
+                               .plans = b->plans};
+    b->orch = orch_new(&rooms, on_orch_event, b, e);
+    return b->orch ? ERR_OK : e->code;
+}
+
 static enum err open_rooms(struct backend *b, struct error *e)
 {
     char *path = conf_find(b->config_path);
@@ -252,16 +267,7 @@ static enum err open_rooms(struct backend *b, struct error *e)
         return e->code;
     if (open_connectors(b, e) != ERR_OK)
         return e->code;
-    struct orch_rooms rooms = {.loop = b->loop,
-                               .store = b->store,
-                               .conf = b->conf,
-                               .prov = b->prov,
-                               .gw = b->gw,
-                               .conn = b->conn,
-                               .cost = b->cost,
-                               .tel = b->tel,
-                               .plans = b->plans};
-    if (!(b->orch = orch_new(&rooms, on_orch_event, b, e)))
+    if (open_orchestrator(b, e) != ERR_OK)
         return e->code;
     backend__exports_start(b);
     if (backend__retention_open(b, e) != ERR_OK)
