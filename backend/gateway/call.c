@@ -259,6 +259,7 @@ static bool flush(struct gw_call *c)
     struct buf held = c->held;
     bool gone = false;
     c->held = (struct buf){0};
+    // cppcheck-suppress autoVariables ; reset below
     c->gone = &gone;
     if (held.len && c->ops.delta)
         c->ops.delta(c->arg, held.data, held.len);

@@ -258,7 +258,7 @@ static bool value(struct cursor *c, const struct gw__quick *row, int depth)
 static const struct gw__quick *row_of(const struct gw__quick *table, const char *key, size_t len,
                                       uint32_t *seen)
 {
-    for (unsigned i = 0; table[i].key && i < 32; i++) {
+    for (unsigned i = 0; i < 32 && table[i].key; i++) {
         if (table[i].len != len || memcmp(table[i].key, key, len) != 0)
             continue;
         if (*seen & 1u << i)
@@ -288,7 +288,7 @@ static bool object(struct cursor *c, const struct gw__quick *table, int depth)
         if (!row || c->at == c->end || *c->at++ != '"' || !take(c, ':') || !value(c, row, depth))
             return false;
     } while (take(c, ','));
-    for (unsigned i = 0; table[i].key && i < 32; i++)
+    for (unsigned i = 0; i < 32 && table[i].key; i++)
         if (table[i].take >= GW__QUICK_FALSE && !(seen & 1u << i))
             return false;
     return take(c, '}');

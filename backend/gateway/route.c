@@ -201,7 +201,7 @@ static bool is_better(const struct offer *a, const struct offer *b)
 static int64_t tier_for(const struct gw__pool *p, double risk, const struct offer *offers, size_t n)
 {
     bool has[TIERS] = {false};
-    int64_t tiers[TIERS], count = 0;
+    int64_t tiers[TIERS] = {0}, count = 0;
     for (size_t i = 0; i < n; i++)
         if (!offers[i].verdict)
             has[offers[i].m->pub.tier] = true;
