@@ -100,7 +100,8 @@ static void rank(struct choosing *c)
 {
     float asked[GW__DIM];
     gw__trigrams(c->r->question, asked);
-    bool any = false, *speaks = xcalloc(c->r->source_count + 1, sizeof *speaks);
+    bool *speaks = xcalloc(c->r->source_count + 1, sizeof *speaks);
+    double most = 0; /* the fit of the best tool that speaks of what was asked */
     for (size_t i = 0; i < c->units.len; i++) {
         struct gw__unit *u = &c->units.at[i];
         if (c->vectors) {
@@ -116,16 +117,18 @@ static void rank(struct choosing *c)
         u->score +=
             (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
         u->fits = speaks_of(c, u);
-        any |= u->fits;
         speaks[u->source] |= u->fits;
+        if (u->fits && u->kind == GW__FINDING)
+            most = fmax(most, c->r->sources[u->source].fit);
     }
     /* Whoever picked the tool saw that its description fits: what it says is to the point even when
-     * it uses other words. */
+     * it uses other words. Next to a tool that fits better and uses them it is no answer: what is
+     * over a limit there is told besides. */
     for (size_t i = 0; i < c->units.len; i++) {
         struct gw__unit *u = &c->units.at[i];
         double fit = c->r->sources[u->source].fit;
         if ((u->kind == GW__LINE && fit >= LINE_FIT) ||
-            (u->kind == GW__FINDING && fit >= FINDING_FIT && (!any || !speaks[u->source])))
+            (u->kind == GW__FINDING && fit >= FINDING_FIT && fit >= most && !speaks[u->source]))
             u->fits = true;
     }
     free(speaks);

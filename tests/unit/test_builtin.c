@@ -174,6 +174,42 @@ static void the_worst_that_fits_comes_first(void **state)
     json_decref(memory);
 }
 
+/* On a busy machine too a question about the connectors is answered by what speaks of them. */
+static void what_is_bad_elsewhere_is_told_besides(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"builtin/lexical", "builtin/vector"};
+    json_t *well = findings(
+        finding("ok", "connector", "All 2 connectors are healthy.", "Все коннекторы (2) исправны."),
+        NULL, NULL);
+    json_t *busy =
+        findings(finding("warn", "cpu", "The CPU was 100% busy.", "Процессор был занят на 100%."),
+                 finding("warn", "load", "The load is 7 on 2 cores.", "Нагрузка 7 на 2 ядра."),
+                 finding("fail", "memory", "Memory is short by 40%.", "Память занята на 99%."));
+    struct gw_source sources[] = {
+        {.id = "1", .kind = "tool", .ref = "console/connectors", .data = well, .fit = 0.83},
+        {.id = "2", .kind = "tool", .ref = "host/overview", .data = busy, .fit = 0.65},
+    };
+    struct gw_request r = {
+        .question = "все коннекторы живы?", .lang = "ru", .sources = sources, .source_count = 2};
+    for (size_t i = 0; i < 2; i++) {
+        char *text = ask(models[i], &r);
+        assert_memory_equal(text, "Измерено только что:\n\n- Все коннекторы (2) исправны [1].\n",
+                            strlen("Измерено только что:\n\n- Все коннекторы (2) исправны [1].\n"));
+        const char *besides = strstr(text, "Кроме того, за пределами нормы:");
+        assert_non_null(besides);
+        assert_non_null(strstr(besides, "- Память занята на 99% [2].\n"));
+        free(text);
+    }
+    /* what fits better is the answer, whatever its words are */
+    sources[1].fit = 0.9;
+    char *text = ask(models[0], &r);
+    assert_non_null(strstr(text, "Измерено только что:\n\n- Память занята на 99% [2].\n"));
+    free(text);
+    json_decref(well);
+    json_decref(busy);
+}
+
 static void when_all_is_well_it_says_so(void **state)
 {
     (void)state;
@@ -467,6 +503,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worst_that_fits_comes_first),
+        cmocka_unit_test(what_is_bad_elsewhere_is_told_besides),
         cmocka_unit_test(when_all_is_well_it_says_so),
         cmocka_unit_test(what_it_cannot_answer_it_says),
         cmocka_unit_test(foreign_text_cannot_forge),
