@@ -392,9 +392,8 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, 
              tokens, cost);
     const char *other = json_str(c, "answered_by", "");
     if (*other)
-        tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in, after %lld tries"), other,
-                 (long long)json_int(c, "tries", 1));
-    else if (json_int(c, "tries", 1) > 1)
+        tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
+    if (json_int(c, "tries", 1) > 1)
         tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("after %lld tries"),
                  (long long)json_int(c, "tries", 1));
     if (*json_str(c, "route", ""))
