@@ -125,9 +125,7 @@ static const char *const steps[] = {
      */
     "CREATE TABLE budget_warnings(budget TEXT NOT NULL, subject TEXT NOT NULL,"
     " period TEXT NOT NULL, percent INTEGER NOT NULL, entry INTEGER NOT NULL,"
-    " PRIMARY KEY(budget, subject, period, percent)) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE cost_state(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
-    " STRICT, WITHOUT ROWID;",
+    " PRIMARY KEY(budget, subject, period, percent)) STRICT, WITHOUT ROWID;",
     /* conversations: their first and last turns (rowids of traces), in the order in which they were
      * spoken in last; parent: the one that a fork shares the turns up to `forked` with. */
     "CREATE TABLE conversations(id TEXT PRIMARY KEY, first INTEGER, last INTEGER NOT NULL,"

@@ -325,7 +325,7 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "ALTER TABLE ledger DROP COLUMN queued_ms",
                                        "ALTER TABLE ledger DROP COLUMN energy_mj",
                                        "DROP TABLE budget_warnings",
-                                       "DROP TABLE cost_state",
+                                       "DROP TABLE IF EXISTS conversations",
                                        "DROP TABLE IF EXISTS signing_keys",
                                        "DROP TABLE tree",
                                        "DROP INDEX sessions_first",
