@@ -316,6 +316,7 @@ static void stop(void *arg)
     backend__verify_forget(b);
     backend__keys_forget(b);
     backend__retention_stop(b);
+    backend__models_stop(b);
     bus_close(b->bus);
     backend__samples_stop(b);
     backend__witness_close(b);

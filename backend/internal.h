@@ -87,8 +87,9 @@ struct backend {
     struct prov_verify *rolling; /* methods_verify.c: in the background, or NULL */
     struct loop_timer *rolling_timer;
     int64_t rolling_checked, rolling_size, told_epoch;
-    struct exports *exports; /* methods_export.c */
-    struct sample *samples;  /* sampling.c: under way */
+    struct exports *exports;      /* methods_export.c */
+    struct sample *samples;       /* sampling.c: under way */
+    struct model_ask *model_asks; /* methods_models.c: under way */
     bool score_due, stopping;
     bool stop_indexing; /* read by a worker, atomically */
     int64_t told_size;
@@ -209,6 +210,8 @@ void backend__witness_close(struct backend *b); /* at stop */
 void backend__witness_free(struct backend *b);
 void backend__witness_status(struct backend *b, json_t *status, json_t *alerts);
 
+/* methods_models.c: those who wait for a model's server are told that the console stops. */
+void backend__models_stop(struct backend *b);
 /* methods_mcp.c: what connectors ask and tell */
 extern const struct conn_host backend__mcp_host;
 /* sampling.c: conn_host.sample; and at stop, before connectors and models end */

@@ -271,6 +271,8 @@ static const struct cli_command COMMANDS[] = {
      "[--timeout SECONDS] [NAME "
      "[TOOL [JSON]]]",
      "connectors, their health and tools", cli__connectors},
+    {"models", "models list|check NAME|available NAME [--json]",
+     "models, whether their servers are well, and what those have", cli__models},
     {"cost", "cost [--json] [--days N]", "what models cost, and the budgets", cli__cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
@@ -325,6 +327,10 @@ static const char HELP[] =
     "                             trust the definitions as they are now\n"
     "  connectors login NAME      sign in: shows the address, takes the code that comes back\n"
     "  connectors logout NAME     forget the tokens\n"
+    "  models list [--json]       models that can be asked\n"
+    "  models check [--json] NAME ask its server whether it is well; exit 1 if not\n"
+    "  models available [--json] NAME\n"
+    "                             the models that its server has\n"
     "  cost [--json] [--days N]   what models cost\n"
     "  score [--json]             the compliance scorecard\n"
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
@@ -468,6 +474,15 @@ static int check_bundle_words(const struct cli *c)
     return EXIT_DONE;
 }
 
+/* Those that read what stands after the options themselves. */
+static const struct {
+    int (*run)(struct cli *c, struct busc *bus);
+    const char *(*words)(struct cli *c, int argc, char **argv); /* NULL, or what is wrong */
+} OWN_WORDS[] = {{cli__connectors, cli__connectors_words},
+                 {cli__witness, cli__witness_words},
+                 {cli__models, cli__models_words},
+                 {cli__vault, cli__vault_words}};
+
 /* What stands after the options. */
 static int take_words(struct cli *c, int argc, char **argv)
 {
@@ -480,14 +495,6 @@ static int take_words(struct cli *c, int argc, char **argv)
         c->owned_text = piped ? read_all(stdin) : buf_take(&text);
         c->text = c->owned_text;
         return *c->text ? EXIT_DONE : usage(command, "there is no question");
-    }
-    if (command->run == cli__connectors) {
-        const char *problem = cli__connectors_words(c, argc, argv);
-        return problem ? usage(command, problem) : EXIT_DONE;
-    }
-    if (command->run == cli__witness) {
-        const char *problem = cli__witness_words(c, argc, argv);
-        return problem ? usage(command, problem) : EXIT_DONE;
     }
     if (command->run == cli__evidence) {
         static const char *const ACTIONS[] = {"list",   "verify", "checkpoint", "report",
@@ -517,8 +524,10 @@ static int take_words(struct cli *c, int argc, char **argv)
                                   "--bundle gives");
         return check_bundle_words(c);
     }
-    if (command->run == cli__vault) {
-        const char *wrong = cli__vault_words(c, argc, argv);
+    for (size_t i = 0; i < sizeof OWN_WORDS / sizeof *OWN_WORDS; i++) {
+        if (command->run != OWN_WORDS[i].run)
+            continue;
+        const char *wrong = OWN_WORDS[i].words(c, argc, argv);
         return wrong ? usage(command, wrong) : EXIT_DONE;
     }
     const char *problem;

@@ -95,6 +95,9 @@ const char *cli__vault_words(struct cli *c, int argc, char **argv); /* NULL, or 
 int cli__keys(struct cli *c, struct busc *bus);
 bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);
 
+/* cli_models.c; words: NULL, or what is wrong */
+int cli__models(struct cli *c, struct busc *bus);
+const char *cli__models_words(struct cli *c, int argc, char **argv);
 /* cli_cost.c */
 int cli__cost(struct cli *c, struct busc *bus);
 

@@ -1,6 +1,6 @@
 /* Tokens that a key is exchanged for, as GigaChat does it: POST token_url with the key as Basic
  * authorization, an id of the request (RqUID) and the scope as a form; {access_token, expires_at in
- * ms of the epoch}. docs: developers.sber.ru, "Получить токен доступа".
+ * ms of the epoch}. Not compared with the provider's documentation.
  *
  * 1 A grant lives from its first use until the gateway ends; one exchange of it runs at a time, and
  *   whoever needs the token meanwhile waits for that one.
