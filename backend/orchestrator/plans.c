@@ -395,9 +395,10 @@ void plans_reject(struct plans *p, const char *id, const char *reason, const str
 
 /* ---- running */
 
+/* Where all is done and nothing was undone only the end is missing, which going on writes. */
 static bool may_go_on(const struct plan *plan)
 {
-    bool some = false;
+    bool some = false, undo = false;
     for (size_t i = 0; act__step(plan, i); i++) {
         const json_t *step = act__step(plan, i);
         const char *state = json_str(step, "state", "");
@@ -406,8 +407,9 @@ static bool may_go_on(const struct plan *plan)
             (!failed || json_flag(step, "ran", true)))
             return false;
         some |= strcmp(state, "done") != 0;
+        undo |= json_object_get(step, "undo") != NULL;
     }
-    return some;
+    return some || !undo;
 }
 
 static enum err may_run(struct plan *plan, struct error *e)

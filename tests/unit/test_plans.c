@@ -383,12 +383,12 @@ static void test_changed_definition(void **state)
     world_free(&w);
 }
 
-/* Waits until the server has begun what it was asked for. */
-static void until_called(const struct world *w)
+/* Waits until the server has begun the nth call that it was asked for. */
+static void until_called(const struct world *w, size_t nth)
 {
     for (int i = 0; i < 300; i++) {
         char *calls = read_text(w->values, "calls");
-        bool begun = *calls;
+        bool begun = lines(calls) >= nth;
         free(calls);
         if (begun)
             return;
@@ -407,7 +407,7 @@ static void test_stop_and_resolve(void **state)
                           "b", "2", "") "," GET("b", "2") "," DROP("b") "}"));
     call_plan(&w.c, WIRE_plans_approve, plan, "");
     call_plan(&w.c, WIRE_plans_run, plan, "");
-    until_called(&w);
+    until_called(&w, 1);
     call_plan(&w.c, WIRE_plans_stop, plan, ",\"reason\":\"enough\"");
     json_t *now = until(&w.c, plan, "unknown");
     assert_string_equal(step_str(now, 0, "state"), "unknown"); /* A4 */
@@ -420,7 +420,18 @@ static void test_stop_and_resolve(void **state)
     json_decref(now);
     call_plan(&w.c, WIRE_plans_run, plan, "");
     json_decref(until(&w.c, plan, "done"));
-    expect_calls(&w, "set a 1\nset b 2\n");
+    json_decref(plan);
+    /* where nothing is left to do only the end is written */
+    plan = propose(&w.c, PLAN(SET("c", "3", ",\"ms\":500") "," GET("c", "3") "," DROP("c") "}"));
+    call_plan(&w.c, WIRE_plans_approve, plan, "");
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    until_called(&w, 3);
+    call_plan(&w.c, WIRE_plans_stop, plan, "");
+    json_decref(until(&w.c, plan, "unknown"));
+    call_plan(&w.c, WIRE_plans_resolve, plan, ",\"outcome\":\"done\",\"step\":0");
+    call_plan(&w.c, WIRE_plans_run, plan, "");
+    json_decref(until(&w.c, plan, "done"));
+    expect_calls(&w, "set a 1\nset b 2\nset c 3\n");
     intact(&w.c);
     json_decref(plan);
     console_stop(&w.c, true);
@@ -465,7 +476,7 @@ static json_t *kill_running(struct world *w)
         propose(&w->c, PLAN(SET("a", "1", ",\"ms\":3000") "," GET("a", "1") "," DROP("a") "}"));
     call_plan(&w->c, WIRE_plans_approve, plan, "");
     call_plan(&w->c, WIRE_plans_run, plan, "");
-    until_called(w);
+    until_called(w, 1);
     json_decref(call(&w->c, WIRE_kill_set, "{\"reason\":\"smoke\"}"));
     json_decref(until(&w->c, plan, "unknown"));
     usleep(100000);
