@@ -16,6 +16,28 @@ int64_t gw_count_tokens(const struct gw *g, const char *model, const char *text)
  * built-in one. The caller owns. */
 json_t *gw_tokens_of_model(const struct gw *g, const char *model);
 
+/* What a request has besides its fixed text: sources, and answers to compare. */
+struct gw_fit_part {
+    const char *id, *text;
+    double fit; /* how well it fits the question, 0..1 */
+};
+struct gw_fit_ask {
+    const char *model;
+    const char *fixed;    /* all that is sent as it is: instructions, question, titles */
+    const char *question; /* by whose words the parts are judged */
+    const struct gw_fit_part *parts;
+    size_t part_count;
+    int64_t max_output; /* tokens */
+};
+/* Makes the parts fit beside the fixed text and the answer (spec GW-4; at most half of the budget
+ * is kept for that). texts gets one text for each part, "" if nothing of it has room; the caller
+ * frees each. A shortened part ends in a line that says how many lines are left out. Lines with
+ * errors or measures, and each part's first, go before all others. Returns {budget, forecast,
+ * margin, fixed, before, after: tokens; kept, dropped: lines, both 0 if all had room; parts: [{id,
+ * before, after, dropped}]}, which the caller owns; NULL, and texts untouched, for a built-in or
+ * unknown model. */
+json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts);
+
 /* What was learnt, to be kept over restarts; the caller owns. */
 json_t *gw_learnt(const struct gw *g);
 /* Takes over what was kept of models that are still the same; the rest is left out. */

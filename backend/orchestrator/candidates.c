@@ -259,6 +259,26 @@ static void on_model_done(void *arg, const struct gw_result *r)
 
 static const struct gw_ops MODEL_OPS = {.delta = on_delta, .done = on_model_done};
 
+json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
+                          const char *other)
+{
+    struct gw_source sources[ORCH_SOURCES];
+    json_t *budget = NULL;
+    orch__prompt_release(&c->prompt);
+    if (c->model->builtin)
+        return NULL;
+    size_t n = sources_for(c, task == GW_CRITIQUE, sources);
+    orch__messages(c, sources, n, mine, other, &c->prompt, &budget);
+    return budget;
+}
+
+void orch__prompt_release(struct orch_prompt *p)
+{
+    buf_release(&p->system);
+    buf_release(&p->user);
+    *p = (struct orch_prompt){.count = 0};
+}
+
 /* Starts one gateway call for a candidate; task GW_CRITIQUE with mine and other. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e)
@@ -267,7 +287,6 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     struct gw_source sources[ORCH_SOURCES];
     char traceparent[TEL_TRACEPARENT];
     bool traced = orch__traceparent(t, c->stage, traceparent);
-    struct orch_prompt prompt = {.messages = {{.role = NULL}}};
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
     const char *regions = conf_str(t->orch->rooms.conf, "copilot", "", "regions");
@@ -289,16 +308,15 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
                            .first_token_ms = limit,
                            .silence_ms = limit,
                            .total_ms = limit};
-    if (!c->model->builtin) {
-        r.message_count = orch__messages(c, sources, n, mine, other, &prompt);
-        r.messages = prompt.messages;
+    if (c->prompt.count) {
+        r.message_count = c->prompt.count;
+        r.messages = c->prompt.messages;
     }
-    orch__pace_begin(c, r.messages ? gw_estimate_tokens(prompt.system.data) +
-                                         gw_estimate_tokens(prompt.user.data)
+    orch__pace_begin(c, r.messages ? gw_estimate_tokens(c->prompt.system.data) +
+                                         gw_estimate_tokens(c->prompt.user.data)
                                    : 0);
     struct gw_call *call = gw_start(t->orch->rooms.gw, c->model->name, &r, ops, c, e);
-    buf_release(&prompt.system);
-    buf_release(&prompt.user);
+    orch__prompt_release(&c->prompt);
     return call;
 }
 
@@ -466,6 +484,9 @@ void orch__models_start(struct trace *t)
         if (c->route)
             json_put(payload, "route", json_incref(c->route));
         json_put(payload, "sources", given);
+        json_t *budget = orch__prompt_make(c, GW_ANSWER, NULL, NULL);
+        if (budget)
+            json_put(payload, "budget", budget);
         struct orch_edges from = {.count = 0};
         orch__grounds(c, false, &from);
         t->writes++;

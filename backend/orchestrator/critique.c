@@ -219,6 +219,24 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
     orch__settle(t);
 }
 
+/* Both prompts, and how each was made to fit, by model. */
+static json_t *make_prompts(struct trace *t)
+{
+    struct orch_candidate *two[2];
+    json_t *budgets = json_object();
+    size_t n = 0;
+    for (size_t i = 0; i < t->candidate_count && n < 2; i++)
+        if (t->candidates[i].state == CAND_DONE)
+            two[n++] = &t->candidates[i];
+    for (size_t i = 0; n == 2 && i < 2; i++) {
+        json_t *budget =
+            orch__prompt_make(two[i], GW_CRITIQUE, two[i]->text.data, two[1 - i]->text.data);
+        if (budget)
+            json_put(budgets, two[i]->model->name, budget);
+    }
+    return budgets;
+}
+
 /* The turn in which the two first answers meet: logged once, then both models are asked. */
 static void critique_start(struct trace *t)
 {
@@ -237,6 +255,7 @@ static void critique_start(struct trace *t)
     json_puts(payload, "task", "critique");
     json_puts(payload, "why", "D is above the threshold");
     json_puts(payload, "D", D);
+    json_put(payload, "budgets", make_prompts(t));
     t->phase = TRACE_CRITIQUE;
     t->critiqued = true;
     t->writes++;

@@ -85,6 +85,13 @@ struct orch_money {
     bool unknown; /* a charge is not known, or of another currency */
 };
 
+/* What a real model is sent; the messages live as long as the two buffers. */
+struct orch_prompt {
+    struct buf system, user;
+    struct gw_message messages[2];
+    size_t count; /* of messages; 0: none is made */
+};
+
 struct orch_candidate {
     struct trace *trace;
     const struct gw_model *model;
@@ -100,6 +107,7 @@ struct orch_candidate {
     } pace;
     size_t judged; /* where in it the sentence begins that the safety filter has not passed yet */
     bool held;     /* nothing of it is told any more: the filter found what it blocks */
+    struct orch_prompt prompt; /* of the call that is being logged */
     struct orch_check check;
     struct buf revised;
     int64_t call_entry, output_entry;
@@ -259,13 +267,11 @@ void orch__wish(struct trace *t);
 /* The answer, with what there is to say of that. The caller frees. */
 char *orch__wish_noted(const struct trace *t, const char *answer);
 
-/* messages.c: what a real model is sent; the messages live as long as the two buffers. */
-struct orch_prompt {
-    struct buf system, user;
-    struct gw_message messages[2];
-};
+/* messages.c: makes the prompt, fitted to the model's budget; its count of messages. *budget gets
+ * how it was made to fit (gw_fit), which the caller owns. */
 size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
-                      const char *mine, const char *other, struct orch_prompt *out);
+                      const char *mine, const char *other, struct orch_prompt *out,
+                      json_t **budget);
 /* The finished turns before this one, at most two, oldest first. The caller frees. */
 json_t *orch__earlier(const struct trace *t);
 /* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
@@ -279,7 +285,13 @@ double orch__question_risk(const struct trace *t, json_t **parts);
 const char *orch__state_name(int state); /* of a candidate, as on the wire */
 /* What a candidate's model is given, as parents; whole: what both ways of looking brought. */
 void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges *to);
-/* Starts one gateway call for a candidate; GW_CRITIQUE with mine and other. NULL with *e. */
+/* Makes the prompt of the next call, before that is logged: how it was made to fit, which the
+ * caller owns; NULL for a built-in model. */
+json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
+                          const char *other);
+void orch__prompt_release(struct orch_prompt *p);
+/* Starts one gateway call for a candidate, with the prompt that was made; GW_CRITIQUE with mine and
+ * other. NULL with *e. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e);
 /* Adds a call's usage to the candidate's: a critique is a second call of the same candidate. */

@@ -2,6 +2,7 @@
  * between lines that hold a random word made for this one call, so nothing in it can end its block.
  */
 #include "backend/base/text.h"
+#include "backend/gateway/fit.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,7 @@ enum {
     HISTORY_TURNS = 2,
     HISTORY_QUESTION = 600, /* bytes kept of each */
     HISTORY_ANSWER = 1500,
-    BYTES_PER_TOKEN = 3, /* on the safe side of what tokenizers do with prose */
-    PROMPT_TOKENS = 768, /* kept free for the instructions and the question */
-    LEAST_SOURCE = 400   /* bytes: less of a source says nothing */
+    HISTORY_SHARE = 5 /* at most a byte of each for so many tokens of the budget */
 };
 
 static const char SYSTEM_PROMPT[] =
@@ -79,8 +78,15 @@ int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *
                         json_str(turn, "trace_id", ""), type);
 }
 
-static void add_earlier(struct buf *to, const char *fence, const struct trace *t)
+static size_t at_most(const struct gw_model *m, size_t bytes)
 {
+    size_t share = (size_t)(m->token_budget > 0 ? m->token_budget : 0) / HISTORY_SHARE;
+    return share < bytes ? share : bytes;
+}
+
+static void add_earlier(struct buf *to, const char *fence, const struct orch_candidate *c)
+{
+    const struct trace *t = c->trace;
     json_t *turns = orch__earlier(t), *turn;
     size_t i;
     if (json_array_size(turns))
@@ -89,53 +95,81 @@ static void add_earlier(struct buf *to, const char *fence, const struct trace *t
     {
         char *answer = without_marks(json_str(turn, "answer", ""));
         add_block(to, fence, "The operator asked:", json_str(turn, "question", ""),
-                  HISTORY_QUESTION);
-        add_block(to, fence, "The answer was:", answer, HISTORY_ANSWER);
+                  at_most(c->model, HISTORY_QUESTION));
+        add_block(to, fence, "The answer was:", answer, at_most(c->model, HISTORY_ANSWER));
         free(answer);
     }
     json_decref(turns);
 }
 
-/* Bytes that sources may fill, so that the answer has room in the model's context. */
-static size_t room_for_sources(const struct orch_candidate *c, size_t taken)
+static struct buf fixed_text(const struct trace *t, const char *system, const struct buf *head,
+                             char *const *titles, size_t n)
 {
-    int64_t answer = conf_int(c->trace->orch->rooms.conf, "copilot", "", "max_output_tokens");
-    int64_t tokens = c->model->context - answer - PROMPT_TOKENS;
-    int64_t bytes = tokens * BYTES_PER_TOKEN - (int64_t)taken;
-    return bytes > LEAST_SOURCE ? (size_t)bytes : LEAST_SOURCE;
+    enum { AROUND = 96 }; /* bytes of a block's two fences, and of words between blocks */
+    struct buf fixed = {0};
+    buf_adds(&fixed, system);
+    buf_add(&fixed, head->data ? head->data : "", head->len);
+    buf_adds(&fixed, t->question);
+    for (size_t i = 0; i < n + 2; i++) {
+        if (i < n)
+            buf_adds(&fixed, titles[i]);
+        for (int j = 0; j < AROUND; j += 8)
+            buf_adds(&fixed, "<<<0a1b\n");
+    }
+    return fixed;
 }
 
 size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
-                      const char *mine, const char *other, struct orch_prompt *out)
+                      const char *mine, const char *other, struct orch_prompt *out, json_t **budget)
 {
     const struct trace *t = c->trace;
-    char fence[33];
-    vault_id(fence);
+    char fence[33], *titles[ORCH_SOURCES + 2], *texts[ORCH_SOURCES + 2];
+    struct gw_fit_part parts[ORCH_SOURCES + 2];
     struct buf head = {0}, *user = &out->user;
-    add_earlier(&head, fence, t);
-    if (other) {
-        add_block(&head, fence, "Your answer was:", mine, ORCH_SOURCE_BYTES);
-        add_block(&head, fence, "Another model answered:", other, ORCH_SOURCE_BYTES);
-    }
-    size_t room = room_for_sources(c, head.len + strlen(t->question));
-    buf_adds(user, n ? "Sources:\n" : "There are no sources: say that nothing was found.\n");
-    for (size_t i = 0; i < n && room >= LEAST_SOURCE; i++) {
-        char *title = xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref);
-        add_block(user, fence, title, sources[i].text, room);
-        free(title);
-        size_t len = strlen(sources[i].text);
-        room -= len < room ? len : room;
-    }
-    if (head.len)
-        buf_add(user, head.data, head.len);
-    buf_release(&head);
-    if (other)
-        buf_adds(user, "Compare both answers with the sources. Write the corrected answer only.\n");
-    buf_addf(user, "\nQuestion: %s\n", t->question);
+    size_t all = n;
+    vault_id(fence);
     buf_addf(&out->system, SYSTEM_PROMPT, fence,
              strcmp(t->lang, "ru") == 0 ? "Russian"
                                         : "the language of the question (English if in doubt)");
+    add_earlier(&head, fence, c);
+    for (size_t i = 0; i < n; i++) {
+        titles[i] = xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref);
+        parts[i] = (struct gw_fit_part){sources[i].id, sources[i].text, sources[i].fit};
+    }
+    if (other) {
+        titles[all] = xstrdup("Your answer was:");
+        parts[all++] = (struct gw_fit_part){"mine", mine, 1};
+        titles[all] = xstrdup("Another model answered:");
+        parts[all++] = (struct gw_fit_part){"other", other, 1};
+    }
+    struct buf fixed = fixed_text(t, out->system.data, &head, titles, all);
+    const struct gw_fit_ask ask = {
+        c->model->name,
+        fixed.data,
+        t->question,
+        parts,
+        all,
+        conf_int(t->orch->rooms.conf, "copilot", "", "max_output_tokens")};
+    *budget = gw_fit(t->orch->rooms.gw, &ask, texts);
+    buf_adds(user, n ? "Sources:\n" : "There are no sources: say that nothing was found.\n");
+    for (size_t i = 0; i < all; i++) {
+        if (i == n && head.len)
+            buf_add(user, head.data, head.len);
+        const char *text = *budget ? texts[i] : parts[i].text;
+        if (*text)
+            add_block(user, fence, titles[i], text, SIZE_MAX);
+        free(titles[i]);
+        if (*budget)
+            free(texts[i]);
+    }
+    if (all == n && head.len)
+        buf_add(user, head.data, head.len);
+    buf_release(&head);
+    buf_release(&fixed);
+    if (other)
+        buf_adds(user, "Compare both answers with the sources. Write the corrected answer only.\n");
+    buf_addf(user, "\nQuestion: %s\n", t->question);
     out->messages[0] = (struct gw_message){.role = "system", .content = out->system.data};
     out->messages[1] = (struct gw_message){.role = "user", .content = user->data};
-    return 2;
+    return out->count = 2;
 }

@@ -1,0 +1,343 @@
+/* Sources made to fit a model's token budget (spec GW-4): the pieces that say most are kept whole
+ * and in their order, the others are left out and counted. Deterministic. */
+#include "backend/gateway/fit.h"
+#include "backend/base/text.h"
+#include "backend/gateway/count.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PIECE_MAX = 400, /* bytes; a longer line is cut at a blank */
+    CLUSTERED = 256, /* pieces at most */
+    CLUSTERS = 16,
+    ROUNDS = 4,
+    MARK_TOKENS = 24, /* what the line that tells of left out pieces takes at most */
+    SHRINKS = 40,
+    UNITS_NEAR = 2 /* blanks between a number and its unit, and one */
+};
+static const double SHRINK = 0.9, ANSWER_MOST = 0.5; /* of the budget is kept for the answer */
+
+struct piece {
+    const char *at;
+    size_t len, part;
+    double tokens, score;
+    int rank; /* 0 anchor, 1 speaks for its cluster, 2 any other */
+    bool first, kept;
+};
+
+struct fitting {
+    const struct gw__model *m;
+    const struct gw_fit_ask *ask;
+    struct piece *at;
+    size_t len, cap;
+    struct piece **order;
+};
+
+/* ---- pieces */
+
+static size_t piece_end(const char *p)
+{
+    size_t blank = 0, n = 0;
+    for (; p[n] && p[n] != '\n'; n++) {
+        if (n >= PIECE_MAX && ((unsigned char)p[n] & 0xc0) != 0x80)
+            return blank ? blank : n;
+        if (p[n] != ' ')
+            continue;
+        blank = n + 1;
+        if (n && strchr(".!?", p[n - 1]))
+            return n + 1;
+    }
+    return p[n] ? n + 1 : n;
+}
+
+static bool has_error_word(const char *line)
+{
+    static const char *const words[] = {"error",  "fail",  "fatal",   "panic",   "critical",
+                                        "denied", "warn",  "refused", "timeout", "ошиб",
+                                        "сбой",   "отказ", "предупр", "критич"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(line, words[i]))
+            return true;
+    return false;
+}
+
+static bool has_measure(const char *line)
+{
+    static const char *const units[] = {"%",   "ms",  "s ", "kb", "mb", "gb", "tb", "kib",
+                                        "mib", "gib", "°",  "мс", "кб", "мб", "гб", "тб"};
+    for (const char *p = line; (p = strpbrk(p, "0123456789"));) {
+        p += strspn(p, "0123456789.,");
+        const char *unit = p + strspn(p, " ");
+        for (size_t i = 0; unit - p < UNITS_NEAR && i < sizeof units / sizeof *units; i++)
+            if (strncmp(unit, units[i], strlen(units[i])) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void judge(struct piece *p, const struct gw__lexicon *x, const struct gw__words *asked,
+                  double fit)
+{
+    struct gw__words words = {0};
+    char *line = xstrndup(p->at, p->len);
+    gw__words_of(x, line, &words);
+    double shared = (double)gw__words_common(asked, &words);
+    p->score = fit + (asked->len ? 2 * shared / (double)asked->len : 0);
+    for (char *c = line; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c + 32);
+    bool error = has_error_word(line);
+    p->rank = p->first || error || has_measure(line) ? 0 : 2;
+    p->score += (p->first ? 1 : 0) + (error ? 1 : 0);
+    gw__words_release(&words);
+    free(line);
+}
+
+static void split(struct fitting *f)
+{
+    struct gw__lexicon x;
+    struct gw__words asked = {0};
+    gw__lexicon_init(&x);
+    gw__words_of(&x, f->ask->question, &asked);
+    for (size_t i = 0; i < f->ask->part_count; i++) {
+        const char *text = f->ask->parts[i].text;
+        for (const char *p = text; *p;) {
+            if (f->len == f->cap) {
+                f->cap = f->cap ? f->cap * 2 : 64;
+                f->at = xrealloc(f->at, f->cap * sizeof *f->at);
+            }
+            struct piece *new = &f->at[f->len++];
+            *new = (struct piece){.at = p, .len = piece_end(p), .part = i, .first = p == text};
+            new->tokens = gw__count_text(f->m, p, new->len) + 1; /* a line end, perhaps */
+            judge(new, &x, &asked, f->ask->parts[i].fit);
+            p += new->len;
+        }
+    }
+    gw__words_release(&asked);
+    gw__lexicon_release(&x);
+}
+
+static int by_worth(const void *a, const void *b)
+{
+    const struct piece *x = *(struct piece *const *)a, *y = *(struct piece *const *)b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    if (x->score > y->score || x->score < y->score)
+        return x->score > y->score ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static void sort(struct fitting *f)
+{
+    if (f->len)
+        qsort(f->order, f->len, sizeof(struct piece *), by_worth);
+}
+
+/* ---- clusters */
+
+struct cluster {
+    float center[GW__DIM];
+    double best;
+    size_t of;
+};
+
+static size_t nearest(const struct cluster *c, size_t k, const float *vector, double *how)
+{
+    size_t best = 0;
+    *how = -2;
+    for (size_t i = 0; i < k; i++) {
+        double alike = gw__cosine(c[i].center, vector);
+        if (alike > *how) {
+            *how = alike;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The sums need not be divided: all that is asked is which center is the nearest, by direction. */
+static void normalise(float *v)
+{
+    double sum = gw__cosine(v, v);
+    for (size_t i = 0; sum > 0 && i < GW__DIM; i++)
+        v[i] = (float)((double)v[i] / sqrt(sum));
+}
+
+static void move_centers(struct cluster *c, size_t k, const float (*vectors)[GW__DIM], size_t n)
+{
+    struct cluster *next = xcalloc(k, sizeof *next);
+    double how;
+    for (size_t i = 0; i < n; i++) {
+        float *to = next[nearest(c, k, vectors[i], &how)].center;
+        for (size_t d = 0; d < GW__DIM; d++)
+            to[d] += vectors[i][d];
+    }
+    for (size_t i = 0; i < k; i++) {
+        normalise(next[i].center);
+        if (gw__cosine(next[i].center, next[i].center) > 0)
+            memcpy(c[i].center, next[i].center, sizeof c[i].center);
+    }
+    free(next);
+}
+
+/* Of the best pieces that are no anchors, those nearest to the center of their cluster. */
+static void choose_speakers(struct fitting *f)
+{
+    size_t begin = 0, n, k;
+    while (begin < f->len && f->order[begin]->rank == 0)
+        begin++;
+    n = f->len - begin < CLUSTERED ? f->len - begin : CLUSTERED;
+    k = n / 4 < CLUSTERS ? n / 4 : CLUSTERS;
+    if (!k)
+        return;
+    float(*vectors)[GW__DIM] = xcalloc(n, sizeof *vectors);
+    struct cluster *c = xcalloc(k, sizeof *c);
+    for (size_t i = 0; i < n; i++) {
+        char *line = xstrndup(f->order[begin + i]->at, f->order[begin + i]->len);
+        gw__trigrams(line, vectors[i]);
+        free(line);
+    }
+    for (size_t i = 0; i < k; i++)
+        memcpy(c[i].center, vectors[i * n / k], sizeof c[i].center);
+    for (int round = 0; round < ROUNDS; round++)
+        move_centers(c, k, (const float(*)[GW__DIM])vectors, n);
+    for (size_t i = 0; i < n; i++) {
+        double how;
+        struct cluster *mine = &c[nearest(c, k, vectors[i], &how)];
+        if (how + 2 > mine->best) {
+            mine->best = how + 2; /* above 0: 0 is none yet */
+            mine->of = begin + i;
+        }
+    }
+    for (size_t i = 0; i < k; i++)
+        if (c[i].best > 0)
+            f->order[c[i].of]->rank = 1;
+    free(vectors);
+    free(c);
+}
+
+/* ---- choosing */
+
+static void choose(struct fitting *f, double room)
+{
+    bool *marked = xcalloc(f->ask->part_count + 1, sizeof *marked);
+    for (size_t i = 0; i < f->len; i++) {
+        struct piece *p = f->order[i];
+        double takes = p->tokens + (marked[p->part] ? 0 : MARK_TOKENS);
+        p->kept = takes <= room;
+        if (p->kept) {
+            room -= takes;
+            marked[p->part] = true;
+        }
+    }
+    free(marked);
+}
+
+static double write_parts(const struct fitting *f, char **texts)
+{
+    double tokens = 0;
+    for (size_t part = 0, i = 0; part < f->ask->part_count; part++) {
+        struct buf text = {0};
+        size_t gone = 0, all = 0;
+        for (; i < f->len && f->at[i].part == part; i++, all++) {
+            const struct piece *p = &f->at[i];
+            gone += !p->kept;
+            if (!p->kept)
+                continue;
+            if (text.len && text.data[text.len - 1] != '\n' && !f->at[i - 1].kept)
+                buf_addc(&text, '\n');
+            buf_add(&text, p->at, p->len);
+        }
+        if (gone && text.len)
+            buf_addf(&text, "%s[... %zu of %zu lines left out]",
+                     text.data[text.len - 1] == '\n' ? "" : "\n", gone, all);
+        tokens += gw__count_text(f->m, text.data, text.len);
+        free(texts[part]);
+        texts[part] = text.len ? buf_take(&text) : xstrdup("");
+    }
+    return tokens;
+}
+
+static double shorten(struct fitting *f, double room, char **texts)
+{
+    double after = 0, share = room;
+    split(f);
+    f->order = xcalloc(f->len + 1, sizeof(struct piece *));
+    for (size_t i = 0; i < f->len; i++)
+        f->order[i] = &f->at[i];
+    sort(f);
+    choose_speakers(f);
+    sort(f);
+    for (int i = 0; i < SHRINKS; i++, share *= SHRINK) {
+        choose(f, share);
+        after = write_parts(f, texts);
+        if (after <= room || after <= 0)
+            break;
+    }
+    return after;
+}
+
+static json_t *told(const struct fitting *f, const double *before, char *const *texts)
+{
+    json_t *parts = json_array();
+    for (size_t part = 0, i = 0; part < f->ask->part_count; part++) {
+        int64_t gone = 0;
+        for (; i < f->len && f->at[i].part == part; i++)
+            gone += !f->at[i].kept;
+        json_t *row = json_object();
+        json_puts(row, "id", f->ask->parts[part].id);
+        json_puti(row, "before", (int64_t)ceil(before[part]));
+        json_puti(row, "after",
+                  (int64_t)ceil(gw__count_text(f->m, texts[part], strlen(texts[part]))));
+        json_puti(row, "dropped", gone);
+        json_array_append_new(parts, row);
+    }
+    return parts;
+}
+
+static double around_messages(const struct gw__model *m, size_t messages)
+{
+    struct gw__features f = {.count = {0}};
+    f.count[GW__F_REQUEST] = 1;
+    f.count[GW__F_MESSAGE] = (double)messages;
+    return gw__learner_tokens(gw__count_ranks(m) ? &m->count->template : &m->count->text, &f);
+}
+
+json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
+{
+    const struct gw__model *m = gw__find(g, a->model);
+    if (!m || m->pub.builtin)
+        return NULL;
+    struct fitting f = {.m = m, .ask = a};
+    double *before = xcalloc(a->part_count + 1, sizeof *before), all = 0, after;
+    double budget = (double)m->pub.token_budget, error = gw__count_error(m);
+    double margin = gw__forecast_margin(&m->count->forecast);
+    double forecast = gw__forecast_output(&m->count->forecast, a->max_output);
+    double fixed = gw__count_text(m, a->fixed, strlen(a->fixed)) + around_messages(m, 2);
+    double answer = fmin(forecast * (1 + margin), budget * ANSWER_MOST);
+    double room = fmax(0, (budget - answer) / (1 + error) - fixed);
+    for (size_t i = 0; i < a->part_count; i++) {
+        before[i] = gw__count_text(m, a->parts[i].text, strlen(a->parts[i].text));
+        all += before[i];
+        texts[i] = xstrdup(a->parts[i].text);
+    }
+    after = all > room ? shorten(&f, room, texts) : all;
+    int64_t kept = 0;
+    for (size_t i = 0; i < f.len; i++)
+        kept += f.at[i].kept;
+    json_t *report = json_object();
+    json_puti(report, "budget", m->pub.token_budget);
+    json_puti(report, "forecast", (int64_t)ceil(forecast));
+    json_put(report, "margin", json_real(margin));
+    json_puti(report, "fixed", (int64_t)ceil(fixed));
+    json_puti(report, "before", (int64_t)ceil(all));
+    json_puti(report, "after", (int64_t)ceil(after));
+    json_puti(report, "kept", kept);
+    json_puti(report, "dropped", (int64_t)f.len - kept);
+    json_put(report, "parts", told(&f, before, texts));
+    free(before);
+    free(f.order);
+    free(f.at);
+    return report;
+}

@@ -1,0 +1,180 @@
+/* Sources made to fit a budget: backend/gateway/fit.h. */
+#include "backend/base/clock.h"
+#include "backend/gateway/count.h"
+#include "backend/gateway/fit.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { PARTS = 6, BUDGET = 4096, ROUNDS = 60 };
+static const int64_t output = 1024;
+static struct loop *loop;
+static struct gw *g;
+
+static int open_models(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/mcpc-fit-XXXXXX";
+    struct error e = {0};
+    unsetenv("MODEL_BACKENDS");
+    FILE *f = fdopen(mkstemp(path), "w");
+    fputs("[model \"m\"]\nkind = openai\nurl = http://127.0.0.1:9/v1\nmodel = x\n", f);
+    fclose(f);
+    loop = loop_new();
+    struct conf *conf = conf_load(path, &e);
+    g = conf ? gw_new(loop, conf, &e) : NULL;
+    conf_free(conf);
+    unlink(path);
+    return g ? 0 : -1;
+}
+
+static int close_models(void **state)
+{
+    (void)state;
+    gw_free(g);
+    loop_free(loop);
+    return 0;
+}
+
+static unsigned seed;
+
+static unsigned dice(unsigned sides)
+{
+    seed = seed * 1103515245 + 12345;
+    return (seed >> 16) % sides;
+}
+
+static char *any_source(size_t bytes, const char *anchor)
+{
+    static const char *const words[] = {"disk", "диск", "service", "журнал", "{\"a\": [", "mount",
+                                        "/var", "сеть", "kernel",  "日本",   "queue",     "=="};
+    struct buf text = {0};
+    size_t at = bytes ? dice((unsigned)bytes) : 0;
+    buf_adds(&text, "first line\n");
+    for (int line = 0; text.len < bytes; line++) {
+        if (anchor && text.len >= at) {
+            buf_addf(&text, "%s\n", anchor);
+            anchor = NULL;
+        }
+        buf_addf(&text, "n%d", line);
+        for (unsigned n = 3 + dice(20); n; n--)
+            buf_addf(&text, " %s", words[dice(12)]);
+        buf_addc(&text, '\n');
+    }
+    if (anchor)
+        buf_adds(&text, anchor);
+    return buf_take(&text);
+}
+
+/* The lines that are kept are lines of the source, in its order. */
+static void check_order(const char *kept, const char *source)
+{
+    char *copy = xstrdup(kept), *rest = NULL;
+    const char *at = source;
+    for (char *line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        if (strncmp(line, "[... ", 5) == 0)
+            continue;
+        at = strstr(at, line);
+        assert_non_null(at);
+        at += strlen(line);
+    }
+    free(copy);
+}
+
+static void conversations_fit(void **state)
+{
+    (void)state;
+    static const char anchor[] = "fatal: the disk sda1 is 93.5% full";
+    size_t under = 0, shortened = 0;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct gw_fit_part parts[PARTS];
+        char *texts[PARTS], *again[PARTS];
+        seed = round;
+        for (size_t i = 0; i < PARTS; i++)
+            parts[i] = (struct gw_fit_part){
+                "1", any_source(dice(200 * 1024 / PARTS / (1 + round % 9)), i ? NULL : anchor),
+                dice(100) / 100.0};
+        const struct gw_fit_ask ask = {"m",
+                                       "You are a copilot. Question: is the disk full?",
+                                       "is the disk full?",
+                                       parts,
+                                       PARTS,
+                                       output};
+        json_t *report = gw_fit(g, &ask, texts), *same = gw_fit(g, &ask, again);
+        int64_t tokens = gw_count_tokens(g, "m", ask.fixed);
+        assert_true(json_equal(report, same));
+        assert_non_null(strstr(texts[0], anchor));
+        shortened += json_int(report, "dropped", 0) > 0;
+        for (size_t i = 0; i < PARTS; i++) {
+            assert_string_equal(texts[i], again[i]);
+            check_order(texts[i], parts[i].text);
+            tokens += gw_count_tokens(g, "m", texts[i]);
+            free(texts[i]);
+            free(again[i]);
+            free((char *)parts[i].text);
+        }
+        double answer = (double)output / 2 * 1.2; /* forecast and margin before any answer */
+        under += (double)tokens * 1.15 + answer <= BUDGET;
+        assert_int_equal(json_int(report, "budget", 0), BUDGET);
+        json_decref(report);
+        json_decref(same);
+    }
+    assert_true(under * 100 >= ROUNDS * 98);
+    assert_true(shortened > ROUNDS / 2);
+}
+
+static void what_fits_is_left_alone(void **state)
+{
+    (void)state;
+    const struct gw_fit_part part = {"7", "one\ntwo", 1};
+    struct gw_fit_ask ask = {"m", "", "?", &part, 1, output};
+    char *text;
+    json_t *report = gw_fit(g, &ask, &text);
+    assert_string_equal(text, "one\ntwo");
+    assert_int_equal(json_int(report, "dropped", -1), 0);
+    assert_int_equal(json_int(report, "before", -1), json_int(report, "after", -2));
+    free(text);
+    json_decref(report);
+    ask.model = "builtin/lexical";
+    assert_null(gw_fit(g, &ask, &text));
+}
+
+static void a_mebibyte_is_quick(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    enum { MOST = 1500 };
+#else
+    enum { MOST = 100 };
+#endif
+    const struct gw_fit_part part = {"1", any_source(1 << 20, NULL), 1};
+    const struct gw_fit_ask ask = {"m", "", "disk mount queue?", &part, 1, output};
+    uint64_t best = UINT64_MAX;
+    for (int i = 0; i < 3; i++) { /* the machine may be busy */
+        char *text;
+        uint64_t began = clock_mono_ms();
+        json_t *report = gw_fit(g, &ask, &text);
+        uint64_t took = clock_mono_ms() - began;
+        best = took < best ? took : best;
+        assert_non_null(strstr(text, "lines left out]"));
+        free(text);
+        json_decref(report);
+    }
+    print_message("1 MiB in %llu ms\n", (unsigned long long)best);
+    free((char *)part.text);
+    assert_in_range(best, 0, MOST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conversations_fit),
+        cmocka_unit_test(what_fits_is_left_alone),
+        cmocka_unit_test(a_mebibyte_is_quick),
+    };
+    return cmocka_run_group_tests(tests, open_models, close_models);
+}
