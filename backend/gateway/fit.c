@@ -16,7 +16,7 @@ enum {
     SHRINKS = 40,
     UNITS_NEAR = 2 /* blanks between a number and its unit, and one */
 };
-static const double SHRINK = 0.9, ANSWER_MOST = 0.5; /* of the budget is kept for the answer */
+static const double SHRINK = 0.9, ANSWER_MOST = 0.4; /* of the budget is kept for the answer */
 
 struct piece {
     const char *at;
@@ -32,6 +32,7 @@ struct fitting {
     struct piece *at;
     size_t len, cap;
     struct piece **order;
+    double *frames; /* tokens around each part */
 };
 
 /* ---- pieces */
@@ -224,7 +225,7 @@ static void choose(struct fitting *f, double room)
     bool *marked = xcalloc(f->ask->part_count + 1, sizeof *marked);
     for (size_t i = 0; i < f->len; i++) {
         struct piece *p = f->order[i];
-        double takes = p->tokens + (marked[p->part] ? 0 : MARK_TOKENS);
+        double takes = p->tokens + (marked[p->part] ? 0 : MARK_TOKENS + f->frames[p->part]);
         p->kept = takes <= room;
         if (p->kept) {
             room -= takes;
@@ -252,7 +253,7 @@ static double write_parts(const struct fitting *f, char **texts)
         if (gone && text.len)
             buf_addf(&text, "%s[... %zu of %zu lines left out]",
                      text.data[text.len - 1] == '\n' ? "" : "\n", gone, all);
-        tokens += gw__count_text(f->m, text.data, text.len);
+        tokens += gw__count_text(f->m, text.data, text.len) + (text.len ? f->frames[part] : 0);
         free(texts[part]);
         texts[part] = text.len ? buf_take(&text) : xstrdup("");
     }
@@ -311,6 +312,7 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
         return NULL;
     struct fitting f = {.m = m, .ask = a};
     double *before = xcalloc(a->part_count + 1, sizeof *before), all = 0, after;
+    f.frames = xcalloc(a->part_count + 1, sizeof *f.frames);
     double budget = (double)m->pub.token_budget, error = gw__count_error(m);
     double margin = gw__forecast_margin(&m->count->forecast);
     double forecast = gw__forecast_output(&m->count->forecast, a->max_output);
@@ -319,7 +321,9 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
     double room = fmax(0, (budget - answer) / (1 + error) - fixed);
     for (size_t i = 0; i < a->part_count; i++) {
         before[i] = gw__count_text(m, a->parts[i].text, strlen(a->parts[i].text));
-        all += before[i];
+        const char *frame = a->parts[i].frame ? a->parts[i].frame : "";
+        f.frames[i] = gw__count_text(m, frame, strlen(frame));
+        all += before[i] + f.frames[i];
         texts[i] = xstrdup(a->parts[i].text);
     }
     after = all > room ? shorten(&f, room, texts) : all;
@@ -337,6 +341,7 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
     json_puti(report, "dropped", (int64_t)f.len - kept);
     json_put(report, "parts", told(&f, before, texts));
     free(before);
+    free(f.frames);
     free(f.order);
     free(f.at);
     return report;

@@ -19,17 +19,18 @@ json_t *gw_tokens_of_model(const struct gw *g, const char *model);
 /* What a request has besides its fixed text: sources, and answers to compare. */
 struct gw_fit_part {
     const char *id, *text;
-    double fit; /* how well it fits the question, 0..1 */
+    double fit;        /* how well it fits the question, 0..1 */
+    const char *frame; /* what is sent around it if any of it is; NULL: nothing */
 };
 struct gw_fit_ask {
     const char *model;
-    const char *fixed;    /* all that is sent as it is: instructions, question, titles */
+    const char *fixed;    /* all that is sent as it is: instructions, question */
     const char *question; /* by whose words the parts are judged */
     const struct gw_fit_part *parts;
     size_t part_count;
     int64_t max_output; /* tokens */
 };
-/* Makes the parts fit beside the fixed text and the answer (spec GW-4; at most half of the budget
+/* Makes the parts fit beside the fixed text and the answer (spec GW-4; at most 0.4 of the budget
  * is kept for that). texts gets one text for each part, "" if nothing of it has room; the caller
  * frees each. A shortened part ends in a line that says how many lines are left out. Lines with
  * errors or measures, and each part's first, go before all others. Returns {budget, forecast,

@@ -102,21 +102,25 @@ static void add_earlier(struct buf *to, const char *fence, const struct orch_can
     json_decref(turns);
 }
 
-static struct buf fixed_text(const struct trace *t, const char *system, const struct buf *head,
-                             char *const *titles, size_t n)
+/* What is sent besides the sources and the answers that are compared. */
+static struct buf fixed_text(const struct trace *t, const char *system, const struct buf *head)
 {
-    enum { AROUND = 96 }; /* bytes of a block's two fences, and of words between blocks */
     struct buf fixed = {0};
     buf_adds(&fixed, system);
     buf_add(&fixed, head->data ? head->data : "", head->len);
-    buf_adds(&fixed, t->question);
-    for (size_t i = 0; i < n + 2; i++) {
-        if (i < n)
-            buf_adds(&fixed, titles[i]);
-        for (int j = 0; j < AROUND; j += 8)
-            buf_adds(&fixed, "<<<0a1b\n");
-    }
+    buf_addf(&fixed,
+             "Sources:\nCompare both answers with the sources. Write the corrected answer only.\n"
+             "\nQuestion: %s\n",
+             t->question);
     return fixed;
+}
+
+/* The block of a text that is empty. */
+static char *frame_of(const char *fence, const char *title)
+{
+    struct buf frame = {0};
+    add_block(&frame, fence, title, "", 0);
+    return buf_take(&frame);
 }
 
 size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
@@ -134,15 +138,17 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
     add_earlier(&head, fence, c);
     for (size_t i = 0; i < n; i++) {
         titles[i] = xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref);
-        parts[i] = (struct gw_fit_part){sources[i].id, sources[i].text, sources[i].fit};
+        parts[i] = (struct gw_fit_part){sources[i].id, sources[i].text, sources[i].fit, NULL};
     }
     if (other) {
         titles[all] = xstrdup("Your answer was:");
-        parts[all++] = (struct gw_fit_part){"mine", mine, 1};
+        parts[all++] = (struct gw_fit_part){"mine", mine, 1, NULL};
         titles[all] = xstrdup("Another model answered:");
-        parts[all++] = (struct gw_fit_part){"other", other, 1};
+        parts[all++] = (struct gw_fit_part){"other", other, 1, NULL};
     }
-    struct buf fixed = fixed_text(t, out->system.data, &head, titles, all);
+    for (size_t i = 0; i < all; i++)
+        parts[i].frame = frame_of(fence, titles[i]);
+    struct buf fixed = fixed_text(t, out->system.data, &head);
     const struct gw_fit_ask ask = {
         c->model->name,
         fixed.data,
@@ -158,6 +164,7 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
         const char *text = *budget ? texts[i] : parts[i].text;
         if (*text)
             add_block(user, fence, titles[i], text, SIZE_MAX);
+        free((char *)parts[i].frame);
         free(titles[i]);
         if (*budget)
             free(texts[i]);

@@ -97,7 +97,7 @@ static void conversations_fit(void **state)
         for (size_t i = 0; i < PARTS; i++)
             parts[i] = (struct gw_fit_part){
                 "1", any_source(dice(200 * 1024 / PARTS / (1 + round % 9)), i ? NULL : anchor),
-                dice(100) / 100.0};
+                dice(100) / 100.0, NULL};
         const struct gw_fit_ask ask = {"m",
                                        "You are a copilot. Question: is the disk full?",
                                        "is the disk full?",
@@ -130,7 +130,7 @@ static void conversations_fit(void **state)
 static void what_fits_is_left_alone(void **state)
 {
     (void)state;
-    const struct gw_fit_part part = {"7", "one\ntwo", 1};
+    const struct gw_fit_part part = {"7", "one\ntwo", 1, NULL};
     struct gw_fit_ask ask = {"m", "", "?", &part, 1, output};
     char *text;
     json_t *report = gw_fit(g, &ask, &text);
@@ -151,7 +151,7 @@ static void a_mebibyte_is_quick(void **state)
 #else
     enum { MOST = 100 };
 #endif
-    const struct gw_fit_part part = {"1", any_source(1 << 20, NULL), 1};
+    const struct gw_fit_part part = {"1", any_source(1 << 20, NULL), 1, NULL};
     const struct gw_fit_ask ask = {"m", "", "disk mount queue?", &part, 1, output};
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < 3; i++) { /* the machine may be busy */
