@@ -164,6 +164,8 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
         const char *text = *budget ? texts[i] : parts[i].text;
         if (*text)
             add_block(user, fence, titles[i], text, SIZE_MAX);
+        else
+            buf_addf(user, "[%s left out]\n", parts[i].id);
         free((char *)parts[i].frame);
         free(titles[i]);
         if (*budget)
