@@ -27,7 +27,7 @@ static void add_block(struct buf *to, const char *fence, const char *title, cons
                       size_t most)
 {
     size_t len = strlen(text), keep = len < most ? len : most;
-    while (keep < len && keep > 0 && ((unsigned char)text[keep] & 0xc0) == 0x80)
+    while (keep && ((unsigned char)text[keep] & 0xc0) == 0x80) /* text[len] is no such byte */
         keep--;
     char *line = text_cleaned(title, TEXT_ONE_LINE);
     buf_addf(to, "%s\n<<<%s\n", line, fence);
