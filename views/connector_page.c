@@ -147,11 +147,28 @@ static const json_t *row_of(const struct connectors *c)
     return c->detail;
 }
 
+static bool is_well(const json_t *r)
+{
+    return !strcmp(json_str(r, "state", ""), "ok");
+}
+
+/* Of a connector that is not well its error comes first, whole. */
+static void trouble(struct view_page *p, const json_t *r)
+{
+    if (is_well(r) || !*json_str(r, "last_error", ""))
+        return;
+    struct tui_text *text = tui_text_new();
+    tui_text_add(text, ROLE_FAIL, 0, false, json_str(r, "last_error", ""));
+    view_page_text(p, text);
+    tui_text_free(text);
+}
+
+/* What is over: a line. */
 static void error_line(struct view_page *p, const json_t *r)
 {
     char ago[16];
     int used = 0;
-    if (!*json_str(r, "last_error", ""))
+    if (!is_well(r) || !*json_str(r, "last_error", ""))
         return;
     tui_ago(view_at(r, "last_error_at"), ago);
     tui_put(p->area, p->y, 0, 15, ROLE_DIM, _("last error"));
@@ -228,6 +245,7 @@ static void overview_draw(struct connectors *c, struct view_page *p)
     const json_t *r = row_of(c);
     char ago[16], line[96];
     tui_put_state(p->area, p->y++, 0, json_str(r, "state", "unknown"), true);
+    trouble(p, r);
     if (*json_str(r, "about", ""))
         tui_put(p->area, p->y++, 0, -1, ROLE_DIM, json_str(r, "about", ""));
     p->y++;
