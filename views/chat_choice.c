@@ -1,13 +1,25 @@
 /* Commands of the chat about who answers, and about asking again:
  *   /model [NAME ...]  who answers from the next question on; none: lists them as they are now
- *   /flow NAME         in which way
+ *   /flow NAME         in which way; of both, `usual`: as it is configured
  *   /retry, /edit      the question that is read once more, as it is or into the input line */
 #include "views/chat_commands.h"
 #include "views/common.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const char FLOW[] = "/flow";
+static const char FLOW[] = "/flow", USUAL[] = "usual";
+
+static const char *breaker_words(const json_t *state)
+{
+    static const char *const words[][2] = {{"closed", N_("breaker closed")},
+                                           {"open", N_("breaker open")},
+                                           {"half-open", N_("breaker half-open")}};
+    const char *said = json_str(state, "breaker", "-");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(said, words[i][0]))
+            return _(words[i][1]);
+    return said;
+}
 
 static void row_add(struct tui_text *text, const json_t *row, bool chosen)
 {
@@ -16,11 +28,10 @@ static void row_add(struct tui_text *text, const json_t *row, bool chosen)
     tui_duration(json_num(state, "first_token_p95_ms", -1), first);
     tui_text_addf(text, chosen ? ROLE_OK : ROLE_TEXT, 0, false, "%s %s",
                   chosen ? tui_glyph(GLYPH_OK) : " ", json_str(row, "name", ""));
-    tui_text_addf(text, ROLE_DIM, 4, false, "%s  %s  %s  %lld %s  %s %s  p95 %s",
+    tui_text_addf(text, ROLE_DIM, 4, false, "%s  %s  %s  %lld %s  %s  p95 %s",
                   json_str(row, "kind", ""), json_str(row, "provider", ""),
                   *json_str(row, "region", "") ? json_str(row, "region", "") : "-",
-                  (long long)json_int(row, "context", 0), _("tok"), _("breaker"),
-                  json_str(state, "breaker", "-"), first);
+                  (long long)json_int(row, "context", 0), _("tok"), breaker_words(state), first);
     if (json_is_object(price))
         tui_text_addf(text, ROLE_DIM, 4, false, _("a million tokens: %s in, %s out, %s"),
                       json_str(price, "in", "-"), json_str(price, "out", "-"),
@@ -47,13 +58,16 @@ static void got_models(void *view, const json_t *result, const struct error *e)
     tui_text_add(text, ROLE_TEXT, 0, false, "");
     json_array_foreach(json_object_get(result, "flows"), i, row)
         tui_text_addf(text, ROLE_DIM, 0, false, "%s %s", FLOW, json_str(row, "name", ""));
+    tui_text_add(text, ROLE_DIM, 0, false, _("/model usual, /flow usual: as it is configured"));
     tui_overlay(_("Models"), text);
 }
 
 static void take_models(struct chat_commands *k, const char *words)
 {
     json_decref(k->models);
-    k->models = json_array();
+    k->models = strcmp(words, USUAL) ? json_array() : NULL;
+    if (!k->models)
+        words = "";
     for (size_t n; *(words += strspn(words, " ,\n")); words += n) {
         n = strcspn(words, " ,\n");
         json_array_append_new(k->models, json_text(words, n));
@@ -89,7 +103,7 @@ bool chat_choice_run(void *view, const char *line)
         take_models(k, line + 7);
     else if (!strncmp(line, "/flow ", 6)) {
         free(k->flow);
-        k->flow = xstrdup(line + 6);
+        k->flow = strcmp(line + 6, USUAL) ? xstrdup(line + 6) : NULL;
         tui_say("%s", _("from the next question on; what is being answered goes on as it began"));
     } else if (!strcmp(line, "/retry") || !strcmp(line, "/edit"))
         ask_again(view, !strcmp(line, "/edit"));

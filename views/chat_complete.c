@@ -123,9 +123,14 @@ static bool begins(const char *text, const char *with)
 
 static void commands_list(struct chat_complete *k, const char *typed)
 {
-    static const char *const own[][2] = {{"/answer", N_("the oldest open question of a server")},
-                                         {"/decline", N_("declines that question")},
-                                         {"/prompts", N_("all prompts, with what they are for")}};
+    static const char *const own[][2] = {
+        {"/answer", N_("the oldest open question of a server")},
+        {"/decline", N_("declines that question")},
+        {"/prompts", N_("all prompts, with what they are for")},
+        {"/model", N_("who can answer, and NAME ...: who does from now on")},
+        {"/flow", N_("NAME: how the next questions are answered")},
+        {"/retry", N_("asks the question again")},
+        {"/edit", N_("brings the question back into the input line")}};
     const json_t *one;
     size_t i;
     for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)

@@ -158,9 +158,10 @@ static void commands_and_prompts(void **state)
     (void)state;
     type("/");
     assert_true(tab());
-    assert_items("/answer | /decline | /prompts"); /* P1 */
+    assert_items("/answer | /decline | /prompts | /model | /flow | /retry | /edit"); /* P1 */
     servers();
-    assert_items("/answer | /decline | /prompts | /w:weather | /w:week");
+    assert_items(
+        "/answer | /decline | /prompts | /model | /flow | /retry | /edit | /w:weather | /w:week");
     type("w");
     assert_items("/w:weather | /w:week");
     assert_true(tab());
