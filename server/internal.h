@@ -28,7 +28,6 @@ enum {
     RPC_VERSION = -32022
 };
 enum revision { REV_NONE, REV_2024_11, REV_2025_03, REV_2025_06, REV_2025_11, REV_2026_07 };
-const char *server__revision_name(enum revision r);
 enum revision server__revision_find(const char *name);
 json_t *server__revisions(void); /* newest first */
 

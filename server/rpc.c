@@ -23,11 +23,6 @@ static const char *const NAMES[] = {"",           "2024-11-05", "2025-03-26",
                                     "2025-06-18", "2025-11-25", "2026-07-28"};
 enum { NAME_COUNT = sizeof NAMES / sizeof *NAMES };
 
-const char *server__revision_name(enum revision r)
-{
-    return NAMES[r];
-}
-
 enum revision server__revision_find(const char *name)
 {
     for (int r = NAME_COUNT - 1; r > REV_NONE; r--)

@@ -55,14 +55,6 @@ void evidence_rows_end(struct evidence_rows *r, bool last)
     r->from_start = last;
 }
 
-const struct evidence_row *evidence_rows_find(const struct evidence_rows *r, int64_t seq)
-{
-    for (size_t i = 0; i < r->count; i++)
-        if (r->row[i].seq == seq)
-            return &r->row[i];
-    return NULL;
-}
-
 void evidence_rows_grown(struct evidence_rows *r, int64_t size)
 {
     r->size = size;

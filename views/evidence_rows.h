@@ -47,6 +47,5 @@ void evidence_rows_pump(struct evidence_rows *r);
 void evidence_rows_grown(struct evidence_rows *r, int64_t size);
 /* The user moved beyond the rows. */
 void evidence_rows_beyond(struct evidence_rows *r, long rows);
-const struct evidence_row *evidence_rows_find(const struct evidence_rows *r, int64_t seq);
 
 #endif

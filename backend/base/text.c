@@ -1,5 +1,6 @@
 #include "backend/base/text.h"
 #include "backend/base/errors.h"
+#include <fnmatch.h>
 #include <limits.h>
 #include <string.h>
 #include <wchar.h>
@@ -411,4 +412,21 @@ bool text_decimal(const char *text, int64_t *nano)
         part *= 10;
     *nano = units * 1000000000 + part;
     return true;
+}
+
+bool text_any_fits(const char *patterns, const char *name)
+{
+    char one[256];
+    while (*patterns) {
+        patterns += strspn(patterns, " \t,;");
+        size_t len = strcspn(patterns, " \t,;");
+        if (len && len < sizeof one) {
+            memcpy(one, patterns, len);
+            one[len] = '\0';
+            if (fnmatch(one, name, FNM_NOESCAPE) == 0)
+                return true;
+        }
+        patterns += len;
+    }
+    return false;
 }

@@ -83,5 +83,7 @@ int64_t text_unbase64(const char *text, uint8_t *out, size_t max);
  * on
  * "" too), has a sign, over 9 places, or over 1e9 units. */
 bool text_decimal(const char *text, int64_t *nano);
+/* Whether one of the patterns (* and ?), with spaces, commas or semicolons between, fits a name. */
+bool text_any_fits(const char *patterns, const char *name);
 
 #endif

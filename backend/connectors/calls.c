@@ -158,11 +158,6 @@ const json_t *conn__tool_schema(const struct conn *c, const char *tool, bool out
     return !t ? NULL : output ? t->output_schema : t->schema;
 }
 
-const struct conn_call_options *conn__call_options(const struct conn_call *call)
-{
-    return &call->options;
-}
-
 struct tel_span *conn__call_span(const struct conn_call *call)
 {
     return call->span;

@@ -77,7 +77,6 @@ void conn__call_progress(struct conn_call *call, double progress, double total,
 /* The peer waits for a person: the time limit begins anew (at least 5 s). To be said again while
  * that lasts. */
 void conn__call_waits(struct conn_call *call);
-const struct conn_call_options *conn__call_options(const struct conn_call *call);
 /* Its span, and the traceparent that its peer is told; NULL and false: none. */
 struct tel_span *conn__call_span(const struct conn_call *call);
 bool conn__call_traceparent(const struct conn_call *call, char out[TEL_TRACEPARENT]);

@@ -182,17 +182,6 @@ struct conn_ask *conn_ask(struct conn_registry *r, const char *connector, const 
     return NULL;
 }
 
-void conn_ask_cancel(struct conn_ask *a)
-{
-    if (!a)
-        return;
-    struct mcp_request *r = request_of(a);
-    if (r)
-        mcp__request_cancel(a->mcp, r);
-    unlink_ask(a);
-    free_ask(a);
-}
-
 void mcp__asks_drop(struct mcp *m)
 {
     while (m->asks) { /* their requests ended with the run */

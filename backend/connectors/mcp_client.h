@@ -44,7 +44,6 @@ typedef void conn_asked(void *arg, const json_t *result,
 struct conn_ask *conn_ask(struct conn_registry *r, const char *connector, const char *method,
                           const json_t *params, uint64_t limit_ms, conn_asked *done, void *arg,
                           struct error *e);
-void conn_ask_cancel(struct conn_ask *a); /* done is not called any more */
 
 /* [{id, connector, kind: form|url|sampling, message, schema?, url?, host?, at, expires_at}], oldest
  * first. Caller owns. */

@@ -182,12 +182,6 @@ char *oauth__well_known_below(const char *url, const char *name)
     return out;
 }
 
-bool oauth__has_path(const char *url)
-{
-    struct parts p;
-    return take_apart(url, &p) && path_len(p.path) > 0;
-}
-
 bool oauth__covers(const char *resource, const char *url)
 {
     struct parts a, b;

@@ -24,7 +24,6 @@ char *oauth__url_join(const char *base, const char *ref);
 char *oauth__well_known(const char *url, const char *name, bool with_path);
 /* ORIGIN/PATH/.well-known/NAME (OpenID Connect Discovery). malloc'ed. */
 char *oauth__well_known_below(const char *url, const char *name);
-bool oauth__has_path(const char *url);
 /* Is this what a token for `resource` is good for: the same, or above it at the same origin? */
 bool oauth__covers(const char *resource, const char *url);
 /* One parameter of the query of an address, decoded; malloc'ed, NULL if it has none. */

@@ -19,7 +19,6 @@
  *    an earlier version, which had none, counts; without a vault nothing is authenticated. */
 #include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -365,28 +364,11 @@ void conn__pins_judge(struct conn *c, struct conn__tool *tools, size_t n)
 
 /* ---- lists ---- */
 
-static bool any_fits(const char *patterns, const char *name)
-{
-    char one[256];
-    while (*patterns) {
-        patterns += strspn(patterns, " \t,;");
-        size_t len = strcspn(patterns, " \t,;");
-        if (len && len < sizeof one) {
-            memcpy(one, patterns, len);
-            one[len] = '\0';
-            if (fnmatch(one, name, FNM_NOESCAPE) == 0)
-                return true;
-        }
-        patterns += len;
-    }
-    return false;
-}
-
 bool conn__listed(const struct conn *c, const char *tool)
 {
-    if (any_fits(c->tools_deny, tool))
+    if (text_any_fits(c->tools_deny, tool))
         return false;
-    return !*c->tools_allow || any_fits(c->tools_allow, tool);
+    return !*c->tools_allow || text_any_fits(c->tools_allow, tool);
 }
 
 /* ---- what a person does ---- */

@@ -24,7 +24,7 @@ struct cost_line {
     int64_t amount_nano;                       /* valid if priced */
     const char *currency;                      /* "RUB" */
     const char *price_version; /* "builtin", "config", "openai/2026-07-30", "" unknown */
-    const char *outcome;       /* "ok", "error", "cancelled", "dropped", "hedged", "lost" */
+    const char *outcome;       /* "ok", "error", "cancelled", "dropped", "hedged" */
     const char *error;         /* its name in errors.def, "" none */
     int64_t attempt;           /* which try of its call, from 1 */
     int64_t queued_ms, elapsed_ms, first_token_ms; /* first_token_ms -1: none came */
@@ -38,9 +38,6 @@ struct cost_part {
     int64_t count, nano;
 };
 bool cost_total(const struct cost_part *parts, size_t n, int64_t per, int64_t *nano);
-/* tokens_in * price_in + tokens_out * price_out in nano units per million. Nothing may be negative.
- */
-int64_t cost_amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out);
 /* "41.20", "0.000123": at least two decimals, no trailing zeros after those; out has 32 bytes. */
 void cost_format(int64_t nano, char *out);
 

@@ -24,15 +24,6 @@ bool cost_total(const struct cost_part *parts, size_t n, int64_t per, int64_t *n
     return true;
 }
 
-int64_t cost_amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out)
-{
-    BUG_IF(nano_in < 0 || nano_out < 0);
-    const struct cost_part parts[] = {{in, nano_in}, {out, nano_out}};
-    int64_t nano = 0;
-    BUG_IF(!cost_total(parts, 2, 1000000, &nano));
-    return nano;
-}
-
 void cost_format(int64_t nano, char *out)
 {
     uint64_t n = nano < 0 ? -(uint64_t)nano : (uint64_t)nano;

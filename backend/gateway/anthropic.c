@@ -152,26 +152,16 @@ static bool on_event(void *arg, const char *event, const char *data, size_t len)
 
 static enum err feed(struct gw__try *t, const char *bytes, size_t len)
 {
-    struct gw__upstream *u = t->state;
-    if (!u->json)
-        return sse_feed(&u->sse, bytes, len, on_event, t);
-    if (u->body.len + len > GW__TEXT_MAX)
-        return ERR_TOO_BIG;
-    buf_add(&u->body, bytes, len);
-    return ERR_OK;
+    return gw__upstream_feed(t, bytes, len, on_event);
 }
 
 static void end(struct gw__try *t)
 {
     struct gw__upstream *u = t->state;
     if (u->json) {
-        json_t *message =
-            json_read(u->body.data ? u->body.data : "", u->body.len, GW__TEXT_MAX, DEPTH, NULL);
-        gw__alive(t);
-        if (json_is_object(message))
+        json_t *message = gw__upstream_whole(t);
+        if (message)
             take_whole(t, message);
-        else
-            gw__upstream_fail(t, ERR_PROTOCOL, "the answer is no JSON object");
         json_decref(message);
     } else if (!t->first && u->received) {
         gw__upstream_fail(t, ERR_PROTOCOL, "the response is no stream of events");

@@ -63,12 +63,12 @@ static void clear(struct gw_ask *a)
 static void ask_free(struct gw_ask *a)
 {
     clear(a);
-    loop_timer_free(a->timer);
     *a->link = a->next;
     if (a->next)
         a->next->link = a->link;
     if (a->release)
         a->release(a->state);
+    loop_timer_free(a->timer);
     free(a);
 }
 
@@ -87,11 +87,11 @@ void gw__ask_end(struct gw_ask *a, const struct error *e)
     ask_free(a);
 }
 
-void gw__ask_later(struct gw_ask *a,
+void gw__ask_later(struct gw_ask *a, uint64_t ms,
                    void (*step)(struct gw_ask *a, const json_t *answer, const struct error *e))
 {
     a->step = step;
-    loop_timer_start(a->timer, 0, 0);
+    loop_timer_start(a->timer, ms, 0);
 }
 
 static void failed(struct gw_ask *a, enum err code, const char *text)

@@ -35,8 +35,8 @@ struct gw_ask *gw__ask_new(struct gw *g, const char *model, gw_asked_fn *fn, voi
  * whatever becomes of it. */
 void gw__ask_send(struct gw_ask *a, char *url, json_t *request,
                   void (*step)(struct gw_ask *a, const json_t *answer, const struct error *e));
-/* Has step called in a later turn of the loop, with no answer. */
-void gw__ask_later(struct gw_ask *a,
+/* Has step called in so many ms, in a later turn of the loop, with no answer. */
+void gw__ask_later(struct gw_ask *a, uint64_t ms,
                    void (*step)(struct gw_ask *a, const json_t *answer, const struct error *e));
 /* Tells and frees. */
 void gw__ask_end(struct gw_ask *a, const struct error *e);

@@ -9,7 +9,7 @@
  *   outlive it only as memory on the stack (try.c, 1).
  * 2 A try that ended is in `spent` before anybody hears of it, and settled (G4).
  * 3 Nothing is tried again once a try showed text or reasoning.
- * 4 A call holds places only for its tries under way and, in `place`, for the one it was woken for.
+ * 4 A call holds places only for its tries under way and, in `seat`, for the one it was woken for.
  * 5 Whatever it waits for, it ends at its deadline. */
 #include "backend/base/clock.h"
 #include "backend/gateway/count.h"
@@ -167,15 +167,15 @@ static enum err begin(struct gw_call *c, const struct gw__model *m, struct error
     t->ticket = ticket;
     t->admitted = admission->reserve != NULL;
     c->tries[place] = t;
-    if (c->place == m)
-        c->place = NULL;
+    if (c->seat.kept == m)
+        c->seat.kept = NULL;
     uint64_t hedge = under_way(c) == 1 && !c->r.tools ? gw__lane_hedge_ms(m) : 0;
     if (hedge && c->spent.count + GW__TRIES <= GW_ATTEMPTS)
         loop_timer_start(c->wake, hedge, 0);
     return ERR_OK;
 out:
-    if (c->place == m)
-        c->place = NULL;
+    if (c->seat.kept == m)
+        c->seat.kept = NULL;
     gw__lane_leave(c->g, m);
     return e->code;
 }
@@ -211,18 +211,15 @@ static bool advance(struct gw_call *c)
         if (!breaker_lets(&m->lane->breaker)) {
             err_set(&e, ERR_UNREACHABLE, "%s failed too often: it is left alone for %llu ms more",
                     m->pub.name, (unsigned long long)breaker_wait_ms(&m->lane->breaker));
-        } else if (c->place == m || gw__lane_take(c->g, m)) {
+        } else if (c->seat.kept == m || gw__lane_take(c->g, m)) {
             if (begin(c, m, &e) == ERR_OK)
                 return true;
-        } else if (gw__lane_wait(c, m, &e) == ERR_OK) {
+        } else if (gw__lane_wait(c->g, &c->seat, m, &e) == ERR_OK) {
             uint64_t now = clock_mono_ms();
             loop_timer_start(c->wake, c->deadline > now ? c->deadline - now : 0, 0);
             return true;
         }
-        if (c->place) {
-            gw__lane_leave(c->g, c->place);
-            c->place = NULL;
-        }
+        gw__lane_unwait(c->g, &c->seat);
         note_failure(c, m, &e);
     }
     return false;
@@ -231,11 +228,7 @@ static bool advance(struct gw_call *c)
 static void unlink_call(struct gw_call *c)
 {
     loop_timer_stop(c->wake);
-    if (c->queued)
-        gw__lane_unwait(c);
-    if (c->place)
-        gw__lane_leave(c->g, c->place);
-    c->place = NULL;
+    gw__lane_unwait(c->g, &c->seat);
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
@@ -419,11 +412,6 @@ static void on_wake(void *arg)
     }
 }
 
-void gw__call_wake(struct gw_call *c)
-{
-    loop_timer_start(c->wake, 0, 0);
-}
-
 /* The first sign of an answer decides which try it is. */
 static void speaks(struct gw_call *c, struct gw__try *t)
 {
@@ -488,6 +476,7 @@ struct gw_call *gw_start(struct gw *g, const char *model, const struct gw_reques
         c->started + (m->policy.total_ms && m->policy.total_ms < c->r.total_ms ? m->policy.total_ms
                                                                                : c->r.total_ms);
     c->wake = loop_timer_new(g->loop, on_wake, c);
+    c->seat = (struct gw__seat){.wake = c->wake, .tag = r->tag};
     c->chain_len = gw__chain(g, m, &c->r, c->chain);
     c->next = g->calls;
     c->link = &g->calls;

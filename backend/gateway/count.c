@@ -257,17 +257,9 @@ bool gw_learnt_anew(struct gw *g)
 
 /* ---- for others */
 
-static const struct gw__model *find(const struct gw *g, const char *name)
-{
-    for (size_t i = 0; i < g->count; i++)
-        if (strcmp(g->models[i]->pub.name, name) == 0)
-            return g->models[i];
-    return NULL;
-}
-
 int64_t gw_count_tokens(const struct gw *g, const char *model, const char *text)
 {
-    const struct gw__model *m = find(g, model);
+    const struct gw__model *m = gw__find(g, model);
     if (!m || m->pub.builtin)
         return gw_estimate_tokens(text);
     return (int64_t)ceil(gw__count_text(m, text, text ? strlen(text) : 0));
@@ -293,7 +285,7 @@ static json_t *bytes_per_token(const struct gw__learner *l)
 
 json_t *gw_tokens_of_model(const struct gw *g, const char *model)
 {
-    const struct gw__model *m = find(g, model);
+    const struct gw__model *m = gw__find(g, model);
     if (!m || m->pub.builtin)
         return json_null();
     const struct gw__learner *l = learner_of(m);

@@ -1,7 +1,8 @@
 /* Embeddings, in batches: POST {url}/embeddings {model, input} gets {data: [{index, embedding}],
  * usage} in OpenAI's API, POST /api/embed gets {embeddings, prompt_eval_count} in Ollama's.
  *
- * 1 A batch is sent when the admission let it in and the model has a place, and each that was let
+ * 1 A batch is sent when the admission let it in and the model has a place, for which it stands in
+ * the model's queue, and each that was let
  * in is settled once. 2 Either every text has a vector, all of the same length and of finite
  * numbers, or it is an error. */
 #include "backend/base/clock.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXTS_MAX = 65536, DIMENSIONS_MAX = 16384, BATCH_BYTES = 1 << 20, PLACE_MS = 50 };
+enum { TEXTS_MAX = 65536, DIMENSIONS_MAX = 16384, BATCH_BYTES = 1 << 20 };
 
 struct embedding {
     struct gw_ask *a;
@@ -19,6 +20,7 @@ struct embedding {
     float *vectors;
     size_t dimensions;
     struct gw_request whom;
+    struct gw__seat seat;
     struct gw_spent spent;
     uint64_t ticket;
     bool placed, admitted;
@@ -51,6 +53,7 @@ static void leave(struct embedding *b, const char *outcome, enum err code, int64
 static void release(void *state)
 {
     struct embedding *b = state;
+    gw__lane_unwait(b->a->g, &b->seat);
     if (b->placed || b->admitted)
         leave(b, "cancelled", ERR_CANCELLED, 0, true);
     for (size_t i = 0; i < b->count; i++)
@@ -197,9 +200,14 @@ static void next_batch(struct gw_ask *a, const json_t *answer, const struct erro
     struct embedding *b = a->state;
     struct gw_admission *admission = &a->g->admission;
     struct error why = {0};
+    if (b->seat.kept)
+        b->placed = true;
+    b->seat.kept = NULL;
     if (!b->placed && !(b->placed = gw__lane_take(a->g, a->m))) {
-        a->step = next_batch;
-        loop_timer_start(a->timer, PLACE_MS, 0);
+        b->seat.begun = b->at > 0;
+        a->step = next_batch; /* when a place is kept for it */
+        if (gw__lane_wait(a->g, &b->seat, a->m, &why) != ERR_OK)
+            end(b, &why);
         return;
     }
     size_batch(b);
@@ -235,7 +243,7 @@ static void by_itself(struct gw_ask *a, const json_t *answer, const struct error
     for (size_t i = 0; i < TURN && b->at < b->count; i++, b->at++)
         gw__trigrams(b->texts[b->at], b->vectors + b->at * GW__DIM);
     if (b->at < b->count) {
-        gw__ask_later(a, by_itself);
+        gw__ask_later(a, 0, by_itself);
         return;
     }
     b->spent.at[0].outcome = "ok";
@@ -274,8 +282,9 @@ struct gw_ask *gw_embed(struct gw *g, const char *model, const char *const *text
     gw__request_copy(&b->whom, whom ? whom : &nobody);
     b->spent.at[0] =
         (struct gw_attempt){.model = &a->m->pub, .outcome = "cancelled", .first_token_ms = -1};
+    b->seat = (struct gw__seat){.wake = a->timer, .tag = b->whom.tag};
     a->state = b;
     a->release = release;
-    gw__ask_later(a, a->m->pub.builtin ? by_itself : next_batch);
+    gw__ask_later(a, gw__off_peak_ms(a->m, &b->whom), a->m->pub.builtin ? by_itself : next_batch);
     return a;
 }

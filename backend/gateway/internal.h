@@ -87,10 +87,21 @@ struct gw__policy {
     uint64_t hedge_ms;      /* after so long; 0: after the p95 of the first tokens */
 };
 
+/* One that wants a place of a model: a call, or embeddings. */
+struct gw__seat {
+    const struct gw__model *queued; /* in whose queue it stands, or NULL */
+    const struct gw__model
+        *kept;               /* where a place is kept for it since `wake` was set off, or NULL */
+    struct gw__seat *behind; /* in that queue */
+    struct loop_timer *wake; /* its owner's */
+    enum gw_tag tag;
+    bool begun; /* part of its work is done: it may stand in a full queue too */
+};
+
 /* What is under way with a model, and how it went. */
 struct gw__lane {
     size_t running, waiting;
-    struct gw_call *first[2], *last[2]; /* those that wait, by tag */
+    struct gw__seat *first[2], *last[2]; /* those that wait, by tag */
     struct breaker breaker;
     unsigned key;                   /* that the next try takes */
     uint64_t key_until[GW__KEYS];   /* monotonic ms; before that it is left alone */
@@ -230,9 +241,7 @@ struct gw_call {
     unsigned failures;                 /* of chain[at] */
     uint64_t started, spoke, deadline; /* monotonic ms; spoke 0: no text yet */
     struct loop_timer *wake;           /* of a pause, a place in a queue, or the next hedge */
-    const struct gw__model *queued;    /* whose queue it stands in, or NULL */
-    struct gw_call *behind;            /* in that queue */
-    const struct gw__model *place;     /* where a place is kept for its next try, or NULL */
+    struct gw__seat seat;
     struct gw__try *tries[GW__TRIES], *winner;
     struct gw_spent spent;          /* tries that are over */
     struct error error, later;      /* the first failure, and the last one of another model */
@@ -246,8 +255,6 @@ void gw__call_delta(struct gw_call *c, struct gw__try *t, const char *text, size
 void gw__call_reasoning(struct gw_call *c, struct gw__try *t, const char *text, size_t len);
 void gw__call_ended(struct gw_call *c, struct gw__try *t, const struct error *e,
                     const char *reason);
-/* A place was kept for it: it goes on in a later turn of the loop. */
-void gw__call_wake(struct gw_call *c);
 
 /* lane.c */
 enum err gw__policy_load(struct gw__model *m, const struct conf *conf, const char *name,
@@ -258,13 +265,15 @@ enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct 
  * its length allow. */
 size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_request *r,
                  const struct gw__model *out[GW__CHAIN]);
-/* A place for a try. False: there is none now. */
+/* A place of a model. False: there is none now. */
 bool gw__lane_take(struct gw *g, const struct gw__model *m);
-/* Gives a place back; who waits longest, interactive ones first, gets it. */
+/* Gives a place back; who waits longest, interactive ones first, has it kept and is woken. */
 void gw__lane_leave(struct gw *g, const struct gw__model *m);
 /* OVERLOADED with a time to retry when the queue is full. */
-enum err gw__lane_wait(struct gw_call *c, const struct gw__model *m, struct error *e);
-void gw__lane_unwait(struct gw_call *c);
+enum err gw__lane_wait(struct gw *g, struct gw__seat *s, const struct gw__model *m,
+                       struct error *e);
+/* It waits for nothing any more, and what was kept for it goes back. */
+void gw__lane_unwait(struct gw *g, struct gw__seat *s);
 /* The key of the next try: the present one, or the first that is not left alone. */
 unsigned gw__lane_key(const struct gw__model *m);
 /* A key was refused for its rate; true if another may be tried at once. */

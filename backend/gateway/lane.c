@@ -100,14 +100,6 @@ static char *next_word(const char **list)
     return word;
 }
 
-static const struct gw__model *model_of(const struct gw *g, const char *name)
-{
-    for (size_t i = 0; i < g->count; i++)
-        if (strcmp(g->models[i]->pub.name, name) == 0)
-            return g->models[i];
-    return NULL;
-}
-
 enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct error *e)
 {
     enum err code = ERR_OK;
@@ -118,10 +110,10 @@ enum err gw__policies_check(const struct gw *g, const struct conf *conf, struct 
         for (char *word; code == ERR_OK && (word = next_word(&list)); free(word)) {
             if (++n > GW__CHAIN)
                 code = wrong(e, conf, m->pub.name, "fallback", "more than seven models");
-            else if (model_of(g, word) == m)
+            else if (gw__find(g, word) == m)
                 code =
                     wrong(e, conf, m->pub.name, "fallback", "a model cannot stand in for itself");
-            else if (!model_of(g, word))
+            else if (!gw__find(g, word))
                 code =
                     err_set(e, ERR_CONFIG, "%s: [model \"%s\"]: fallback: no model is named \"%s\"",
                             conf_where(conf, "model", m->pub.name, "fallback"), m->pub.name, word);
@@ -138,7 +130,7 @@ size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_
     if (gw__region_fits(r->regions, m->pub.region))
         out[n++] = m;
     for (char *word; (word = next_word(&list)) && n < GW__CHAIN; free(word)) {
-        const struct gw__model *other = model_of(g, word);
+        const struct gw__model *other = gw__find(g, word);
         bool seen = false;
         for (size_t i = 0; i < n; i++)
             seen |= out[i] == other;
@@ -164,31 +156,31 @@ bool gw__lane_take(struct gw *g, const struct gw__model *m)
     return true;
 }
 
-static struct gw_call *pop(struct gw__lane *lane)
+static struct gw__seat *pop(struct gw__lane *lane)
 {
     for (size_t tag = 0; tag < 2; tag++) {
-        struct gw_call *c = lane->first[tag];
-        if (!c)
+        struct gw__seat *s = lane->first[tag];
+        if (!s)
             continue;
-        lane->first[tag] = c->behind;
-        if (!c->behind)
+        lane->first[tag] = s->behind;
+        if (!s->behind)
             lane->last[tag] = NULL;
-        c->behind = NULL;
-        c->queued = NULL;
+        s->behind = NULL;
+        s->queued = NULL;
         lane->waiting--;
-        return c;
+        return s;
     }
     return NULL;
 }
 
 void gw__lane_leave(struct gw *g, const struct gw__model *m)
 {
-    struct gw_call *c = pop(m->lane);
+    struct gw__seat *s = pop(m->lane);
     BUG_IF(m->lane->running == 0);
     g->load--;
-    if (c) {
-        c->place = m;
-        gw__call_wake(c);
+    if (s) {
+        s->kept = m;
+        loop_timer_start(s->wake, 0, 0);
     } else {
         m->lane->running--;
     }
@@ -204,43 +196,50 @@ static uint64_t expected_wait_ms(const struct gw__model *m)
     return wait < 100 ? 100 : wait > 600000 ? 600000 : (uint64_t)wait;
 }
 
-enum err gw__lane_wait(struct gw_call *c, const struct gw__model *m, struct error *e)
+enum err gw__lane_wait(struct gw *g, struct gw__seat *s, const struct gw__model *m, struct error *e)
 {
     struct gw__lane *lane = m->lane;
-    if (lane->waiting >= m->policy.queue)
+    if (lane->waiting >= m->policy.queue && !s->begun)
         return err_set(
             e, ERR_OVERLOADED, "%s: %zu calls are under way and %zu wait; try again in %llu ms",
             m->pub.name, lane->running, lane->waiting, (unsigned long long)expected_wait_ms(m));
-    size_t tag = c->r.tag == GW_BATCH;
-    c->queued = m;
-    c->behind = NULL;
-    if (lane->last[tag])
-        lane->last[tag]->behind = c;
+    s->queued = m;
+    s->behind = NULL;
+    if (lane->last[s->tag])
+        lane->last[s->tag]->behind = s;
     else
-        lane->first[tag] = c;
-    lane->last[tag] = c;
+        lane->first[s->tag] = s;
+    lane->last[s->tag] = s;
     lane->waiting++;
-    c->g->load++;
+    g->load++;
     return ERR_OK;
 }
 
-void gw__lane_unwait(struct gw_call *c)
+static void out_of_queue(struct gw *g, struct gw__seat *s)
 {
-    struct gw__lane *lane = c->queued->lane;
-    size_t tag = c->r.tag == GW_BATCH;
-    struct gw_call *before = NULL;
-    for (struct gw_call *at = lane->first[tag]; at != c; at = at->behind)
+    struct gw__lane *lane = s->queued->lane;
+    struct gw__seat *before = NULL;
+    for (struct gw__seat *at = lane->first[s->tag]; at != s; at = at->behind)
         before = at;
     if (before)
-        before->behind = c->behind;
+        before->behind = s->behind;
     else
-        lane->first[tag] = c->behind;
-    if (lane->last[tag] == c)
-        lane->last[tag] = before;
-    c->behind = NULL;
-    c->queued = NULL;
+        lane->first[s->tag] = s->behind;
+    if (lane->last[s->tag] == s)
+        lane->last[s->tag] = before;
+    s->behind = NULL;
+    s->queued = NULL;
     lane->waiting--;
-    c->g->load--;
+    g->load--;
+}
+
+void gw__lane_unwait(struct gw *g, struct gw__seat *s)
+{
+    if (s->queued)
+        out_of_queue(g, s);
+    if (s->kept)
+        gw__lane_leave(g, s->kept);
+    s->kept = NULL;
 }
 
 /* ---- keys, hedges, how it went */

@@ -103,7 +103,7 @@ struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, 
     if (!a)
         return NULL;
     if (a->m->pub.builtin) {
-        gw__ask_later(a, listed);
+        gw__ask_later(a, 0, listed);
     } else if (!a->m->form.list) {
         err_set(e, ERR_UNSUPPORTED,
                 "%s: nothing says where its server lists its models (list_path)", model);
@@ -154,7 +154,7 @@ struct gw_ask *gw_health(struct gw *g, const char *model, gw_asked_fn *fn, void 
         return NULL;
     const struct gw__form *form = &a->m->form;
     if (a->m->pub.builtin) {
-        gw__ask_later(a, looked);
+        gw__ask_later(a, 0, looked);
     } else if (form->health) {
         a->plain = true;
         gw__ask_send(a, root_address(a->m, form->health), NULL, alive);

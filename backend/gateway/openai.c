@@ -178,25 +178,16 @@ static bool on_event(void *arg, const char *event, const char *data, size_t len)
 
 static enum err feed(struct gw__try *t, const char *bytes, size_t len)
 {
-    struct gw__upstream *u = t->state;
-    if (!u->json)
-        return sse_feed(&u->sse, bytes, len, on_event, t);
-    if (u->body.len + len > GW__TEXT_MAX)
-        return ERR_TOO_BIG;
-    buf_add(&u->body, bytes, len);
-    return ERR_OK;
+    return gw__upstream_feed(t, bytes, len, on_event);
 }
 
 static void end(struct gw__try *t)
 {
     struct gw__upstream *u = t->state;
     if (u->json) {
-        json_t *answer =
-            json_read(u->body.data ? u->body.data : "", u->body.len, GW__TEXT_MAX, DEPTH, NULL);
-        if (json_is_object(answer))
+        json_t *answer = gw__upstream_whole(t);
+        if (answer)
             take_answer(t, answer, "message");
-        else
-            gw__upstream_fail(t, ERR_PROTOCOL, "the answer is no JSON object");
         json_decref(answer);
     }
     /* Some servers say why they stopped and leave the [DONE] out. */

@@ -6,8 +6,8 @@
  * The tiers that count are those of the models that can: low risk takes any, medium risk the middle
  * one of them and above, high risk the highest. */
 #include "backend/base/clock.h"
+#include "backend/base/text.h"
 #include "backend/gateway/internal.h"
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -66,22 +66,9 @@ const struct gw__pool *gw__pool(const struct gw *g, const char *name)
     return NULL;
 }
 
-static bool any_fits(const char *patterns, const char *name)
-{
-    char one[128];
-    while (*(patterns += strspn(patterns, ", \t"))) {
-        size_t len = strcspn(patterns, ", \t");
-        snprintf(one, sizeof one, "%.*s", (int)len, patterns);
-        if (fnmatch(one, name, FNM_NOESCAPE) == 0)
-            return true;
-        patterns += len;
-    }
-    return false;
-}
-
 bool gw__pool_has(const struct gw__pool *p, const struct gw__model *m)
 {
-    return any_fits(p->patterns, m->pub.name);
+    return text_any_fits(p->patterns, m->pub.name);
 }
 
 bool gw__region_fits(const char *regions, const char *region)

@@ -183,6 +183,30 @@ static void upstream_free(struct gw__upstream *u)
     free(u);
 }
 
+enum err gw__upstream_feed(struct gw__try *t, const char *bytes, size_t len, sse_fn *fn)
+{
+    struct gw__upstream *u = t->state;
+    if (!u->json)
+        return sse_feed(&u->sse, bytes, len, fn, t);
+    if (u->body.len + len > GW__TEXT_MAX)
+        return ERR_TOO_BIG;
+    buf_add(&u->body, bytes, len);
+    return ERR_OK;
+}
+
+json_t *gw__upstream_whole(struct gw__try *t)
+{
+    const struct gw__upstream *u = t->state;
+    json_t *answer =
+        json_read(u->body.data ? u->body.data : "", u->body.len, GW__TEXT_MAX, JSON_DEPTH, NULL);
+    gw__alive(t);
+    if (json_is_object(answer))
+        return answer;
+    json_decref(answer);
+    gw__upstream_fail(t, ERR_PROTOCOL, "the answer is no JSON object");
+    return NULL;
+}
+
 void gw__upstream_stop(struct gw__try *t)
 {
     upstream_free(t->state);

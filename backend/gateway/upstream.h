@@ -55,6 +55,11 @@ struct gw__upstream { /* t->state of such a call */
 enum err gw__upstream_start(struct gw__try *t, const struct gw__dialect *dialect, const char *path,
                             json_t *body, struct error *e);
 void gw__upstream_stop(struct gw__try *t);
+/* Bytes of a response: events of a stream go to fn, what is no stream is kept. */
+enum err gw__upstream_feed(struct gw__try *t, const char *bytes, size_t len, sse_fn *fn);
+/* What was kept, whole. NULL: it is no JSON object, and the try has ended with that. The caller
+ * owns it. */
+json_t *gw__upstream_whole(struct gw__try *t);
 /* The API's end mark came; what follows is ignored. The tools' calls are put together, and what has
  * to be JSON is looked at: that may end the call with an error. */
 void gw__upstream_complete(struct gw__try *t, const char *reason);

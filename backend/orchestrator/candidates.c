@@ -90,26 +90,6 @@ void orch__add_usage(struct orch_candidate *c, const struct gw_spent *spent)
     json_put(c->doc, "cost", orch__money_json(&c->money));
 }
 
-/* The model.output (or critique) entry, with its ledger lines in the same transaction. */
-struct output_done {
-    struct trace *trace;
-    struct orch_spent *spent;
-};
-
-static void on_output_logged(void *arg, int64_t seq, const struct error *e)
-{
-    struct output_done *d = arg;
-    struct trace *t = d->trace;
-    (void)seq;
-    orch_spent_free(d->spent);
-    free(d);
-    t->writes--;
-    if (e->code != ERR_OK && t->phase < TRACE_ENDING)
-        orch__fail(t, e);
-    else
-        orch__settle(t);
-}
-
 static json_t *attempts_json(const struct gw_spent *spent)
 {
     json_t *list = json_array();
@@ -150,8 +130,6 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
         json_put(payload, "attempts", attempts_json(spent));
     json_puti(payload, "elapsed_ms", elapsed_ms);
     json_puti(payload, "first_token_ms", first_token_ms);
-    struct output_done *d = xcalloc(1, sizeof *d);
-    d->trace = t;
     const struct orch_payer payer = {.cost = t->orch->rooms.cost,
                                      .trace_id = t->id,
                                      .session = prov_session(t->orch->rooms.prov),
@@ -160,13 +138,11 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
                                      .flow = strcmp(type, "critique") == 0 ? "critique" : "answer",
                                      .model = c->model,
                                      .entry = c->call_entry};
-    d->spent = orch_spent_new(spent, &payer, outcome);
     char *actor = xasprintf("model:%s", c->model->name);
     struct orch_edges from = {.count = 0};
     orch__edge(&from, c->call_entry, "generate", -1);
-    t->writes++;
     c->output_entry =
-        orch__log(t, type, actor, &from, payload, on_output_logged, d, orch_spent_insert, d->spent);
+        orch__log_spent(t, type, actor, &from, payload, orch_spent_new(spent, &payer, outcome));
     free(actor);
 }
 

@@ -223,6 +223,11 @@ void orch__edge(struct orch_edges *to, int64_t seq, const char *transform, doubl
 int64_t orch__log(struct trace *t, const char *type, const char *actor,
                   const struct orch_edges *parents, json_t *payload, prov_done *done, void *arg,
                   store_op *also, void *also_arg);
+/* The same with the ledger's lines of a call in the same transaction; takes spent (NULL: there are
+ * none). If it cannot be logged the trace fails. */
+int64_t orch__log_spent(struct trace *t, const char *type, const char *actor,
+                        const struct orch_edges *parents, json_t *payload,
+                        struct orch_spent *spent);
 /* The same for a payload that was made ready. */
 int64_t orch__log_ready(struct trace *t, const char *type, const char *actor,
                         const struct orch_edges *parents, const struct orch_ready *ready);

@@ -78,25 +78,6 @@ static json_t *finding_of(const struct orch_check *k, const char *action, const 
     return o;
 }
 
-struct safety_done {
-    struct trace *trace;
-    struct orch_spent *spent;
-};
-
-static void on_safety_logged(void *arg, int64_t seq, const struct error *e)
-{
-    struct safety_done *d = arg;
-    struct trace *t = d->trace;
-    (void)seq;
-    orch_spent_free(d->spent);
-    free(d);
-    t->writes--;
-    if (e->code != ERR_OK && t->phase < TRACE_ENDING)
-        orch__fail(t, e);
-    else
-        orch__settle(t);
-}
-
 static int64_t log_action(struct orch_check *k, const char *action, const char *failure,
                           const struct gw_spent *spent)
 {
@@ -105,8 +86,6 @@ static int64_t log_action(struct orch_check *k, const char *action, const char *
     orch__edge(&from, k->subject, "moderate", -1);
     if (k->judged)
         orch__edge(&from, k->call_entry, "call", -1);
-    struct safety_done *d = xcalloc(1, sizeof *d);
-    d->trace = t;
     const struct orch_payer payer = {.cost = t->orch->rooms.cost,
                                      .trace_id = t->id,
                                      .session = prov_session(t->orch->rooms.prov),
@@ -115,11 +94,8 @@ static int64_t log_action(struct orch_check *k, const char *action, const char *
                                      .flow = "safety",
                                      .model = t->orch->safety.judge,
                                      .entry = k->call_entry};
-    if (spent)
-        d->spent = orch_spent_new(spent, &payer, NULL);
-    t->writes++;
-    return orch__log(t, "safety", "backend", &from, finding_of(k, action, failure),
-                     on_safety_logged, d, d->spent ? orch_spent_insert : NULL, d->spent);
+    return orch__log_spent(t, "safety", "backend", &from, finding_of(k, action, failure),
+                           spent ? orch_spent_new(spent, &payer, NULL) : NULL);
 }
 
 static void note_in_trace(const struct orch_check *k, const char *action, const char *failure)

@@ -185,6 +185,35 @@ static int64_t append(struct trace *t, struct prov_entry *entry, const struct or
     return seq;
 }
 
+struct spending {
+    struct trace *trace;
+    struct orch_spent *spent;
+};
+
+static void on_spent_logged(void *arg, int64_t seq, const struct error *e)
+{
+    struct spending *d = arg;
+    struct trace *t = d->trace;
+    (void)seq;
+    orch_spent_free(d->spent);
+    free(d);
+    t->writes--;
+    if (e->code != ERR_OK && t->phase < TRACE_ENDING)
+        orch__fail(t, e);
+    else
+        orch__settle(t);
+}
+
+int64_t orch__log_spent(struct trace *t, const char *type, const char *actor,
+                        const struct orch_edges *parents, json_t *payload, struct orch_spent *spent)
+{
+    struct spending *d = xcalloc(1, sizeof *d);
+    *d = (struct spending){.trace = t, .spent = spent};
+    t->writes++;
+    return orch__log(t, type, actor, parents, payload, on_spent_logged, d,
+                     spent ? orch_spent_insert : NULL, spent);
+}
+
 int64_t orch__log_ready(struct trace *t, const char *type, const char *actor,
                         const struct orch_edges *parents, const struct orch_ready *ready)
 {

@@ -2,22 +2,9 @@
  * thinking, keys and tokens, forms of providers; and that a new provider is configuration only.
  * Against the mock (tests/peers/mock_model.c). */
 #include "backend/base/clock.h"
-#include "backend/gateway/gateway.h"
-#include "tests/unit/mock_harness.h"
-#include <setjmp.h>
-#include <stdarg.h>
+#include "tests/unit/gateway_harness.h"
 
-#include <cmocka.h>
-
-#define ANSWER "Disk is 93.5% full [1]. Диск."
 #define KEY "k-0123456789abcdef"
-
-static struct mock_peer peer;
-
-static struct world {
-    struct loop *loop;
-    struct gw *g;
-} w;
 
 struct run {
     struct gw_call *call;
@@ -67,36 +54,11 @@ static void release(struct run *run)
 }
 
 /* One model "m" whose section holds these lines; %s in them is the mock's address. */
-static void open_world(const char *lines)
+static void open_model(const char *lines)
 {
-    char path[] = "/tmp/mcpc-adapters-XXXXXX";
-    struct error e = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-    fputs("[model \"m\"]\nretries = 0\n", f);
-    for (const char *p = lines; *p; p++) {
-        if (strncmp(p, "%s", 2) == 0)
-            fputs((p++, peer.url), f);
-        else
-            fputc(*p, f);
-    }
-    fputc('\n', f);
-    fclose(f);
-    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
-    struct conf *conf = conf_load(path, &e);
-    if (!conf)
-        fail_msg("%s", e.detail);
-    w.loop = loop_new();
-    w.g = gw_new(w.loop, conf, &e);
-    if (!w.g)
-        fail_msg("%s", e.detail);
-    conf_free(conf);
-    unlink(path);
-}
-
-static void close_world(void)
-{
-    gw_free(w.g);
-    loop_free(w.loop);
+    char *text = xasprintf("[model \"m\"]\nretries = 0\n%s", lines);
+    open_world(text);
+    free(text);
 }
 
 static struct run ask(const struct gw_request *r)
@@ -116,7 +78,7 @@ static struct run ask(const struct gw_request *r)
 /* The same in a world of its own. */
 static struct run ask_once(const char *lines, const struct gw_request *r)
 {
-    open_world(lines);
+    open_model(lines);
     struct run run = ask(r);
     close_world();
     return run;
@@ -586,7 +548,7 @@ static void tokens_are_got_once(void **state)
     struct run runs[6] = {0};
     struct error e = {0};
     size_t left = 6;
-    open_world(GIGA);
+    open_model(GIGA);
     for (size_t i = 0; i < 6; i++) {
         runs[i].left = &left;
         runs[i].call = gw_start(w.g, "m", &r, &ops, &runs[i], &e);
@@ -618,7 +580,7 @@ static void tokens_end_and_are_renewed(void **state)
     (void)state;
     struct gw_request r = request();
     /* half a minute is near the end already: used, and renewed meanwhile */
-    open_world("kind = gigachat\nurl = %s/v1\ntoken_url = %s/@expires=30/oauth\n"
+    open_model("kind = gigachat\nurl = %s/v1\ntoken_url = %s/@expires=30/oauth\n"
                "key = env:MOCK_KEY\nmodel = oauth=1,first=30\n");
     for (size_t i = 0; i < 2; i++) {
         struct run run = ask(&r);
@@ -633,7 +595,7 @@ static void tokens_that_are_refused(void **state)
 {
     (void)state;
     struct gw_request r = request();
-    open_world(GIGA);
+    open_model(GIGA);
     struct run run = ask(&r);
     fine(&run);
     release(&run);
@@ -651,7 +613,7 @@ static void tokens_that_are_refused(void **state)
     run = ask(&r);
     failed(&run, ERR_UPSTREAM, "no token from");
     close_world();
-    open_world(GIGA);
+    open_model(GIGA);
     assert_true(mock_script(&peer, "[{\"behave\":\"status=401,echo_key=1\",\"path\":\"/oauth\"}]"));
     run = ask(&r);
     assert_null(strstr(run.error.detail, KEY));
@@ -670,22 +632,9 @@ static void tokens_that_are_refused(void **state)
     close_world();
 }
 
-static int start_peer(void **state)
-{
-    (void)state;
-    unsetenv("MODEL_BACKENDS");
-    setenv("MOCK_KEY", KEY, 1);
-    return mock_start(&peer, NULL) ? 0 : -1;
-}
-
-static int stop_peer(void **state)
-{
-    (void)state;
-    return mock_stop(&peer);
-}
-
 int main(void)
 {
+    setenv("MOCK_KEY", KEY, 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tools_are_called),
         cmocka_unit_test(bad_arguments_are_an_error),

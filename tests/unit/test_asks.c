@@ -1,20 +1,9 @@
 /* What a model's server is asked besides chats: embeddings, its models, its health. Against the
  * mock (tests/peers/mock_model.c). */
 #include "backend/base/clock.h"
-#include "backend/gateway/gateway.h"
-#include "tests/unit/mock_harness.h"
+#include "tests/unit/gateway_harness.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-static struct mock_peer peer;
-
-static struct world {
-    struct loop *loop;
-    struct gw *g;
-} w;
+#include <time.h>
 
 struct heard {
     size_t told;
@@ -56,35 +45,11 @@ static void release(struct heard *h)
 }
 
 /* One model "m" whose section holds these lines; %s in them is the mock's address. */
-static void open_world(const char *lines)
+static void open_model(const char *lines)
 {
-    char path[] = "/tmp/mcpc-asks-XXXXXX";
-    struct error e = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-    fputs("[model \"m\"]\n", f);
-    for (const char *p = lines; *p; p++) {
-        if (strncmp(p, "%s", 2) == 0)
-            fputs((p++, peer.url), f);
-        else
-            fputc(*p, f);
-    }
-    fclose(f);
-    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
-    struct conf *conf = conf_load(path, &e);
-    if (!conf)
-        fail_msg("%s", e.detail);
-    w.loop = loop_new();
-    w.g = gw_new(w.loop, conf, &e);
-    if (!w.g)
-        fail_msg("%s", e.detail);
-    conf_free(conf);
-    unlink(path);
-}
-
-static void close_world(void)
-{
-    gw_free(w.g);
-    loop_free(w.loop);
+    char *text = xasprintf("[model \"m\"]\n%s", lines);
+    open_world(text);
+    free(text);
 }
 
 enum what { LIST, HEALTH, EMBED };
@@ -110,7 +75,7 @@ static struct heard ask(enum what what, const char *model)
 
 static struct heard ask_once(enum what what, const char *lines)
 {
-    open_world(lines);
+    open_model(lines);
     struct heard h = ask(what, "m");
     close_world();
     return h;
@@ -157,7 +122,7 @@ static void servers_list_their_models(void **state)
     struct heard h = ask_once(HEALTH, "kind = openai\nurl = %s/v1\nmodel = other\n");
     fine(&h);
     assert_int_equal(h.listed, 0);
-    open_world("kind = openai\nurl = %s/v1\nmodel = x\n");
+    open_model("kind = openai\nurl = %s/v1\nmodel = x\n");
     h = ask(LIST, "builtin/vector");
     fine(&h);
     assert_int_equal(json_array_size(h.models), 2);
@@ -195,7 +160,7 @@ static void texts_get_vectors(void **state)
         "kind = openai\nurl = %s/v1\nmodel = in=7,dimensions=12\nembed_batch = 2\n",
         "kind = ollama\nurl = %s\nmodel = in=7,dimensions=12\nembed_batch = 2\n"};
     for (size_t i = 0; i < 2; i++) {
-        open_world(kinds[i]);
+        open_model(kinds[i]);
         struct heard h = ask(EMBED, "m");
         fine(&h);
         assert_int_equal(h.count, 5);
@@ -215,7 +180,7 @@ static void texts_get_vectors(void **state)
         json_decref(count);
         close_world();
     }
-    open_world("kind = anthropic\nurl = %s/v1\nmodel = x\n");
+    open_model("kind = anthropic\nurl = %s/v1\nmodel = x\n");
     struct heard h = ask(EMBED, "m");
     failed(&h, ERR_UNSUPPORTED, "no embeddings");
     h = ask(EMBED, "builtin/lexical");
@@ -267,7 +232,7 @@ static void embeddings_are_admitted_and_tried_again(void **state)
 {
     (void)state;
     const struct gw_admission ops = {.reserve = reserve, .settle = settle};
-    open_world("kind = openai\nurl = %s/v1\nmodel = in=7\nembed_batch = 3\n");
+    open_model("kind = openai\nurl = %s/v1\nmodel = in=7\nembed_batch = 3\n");
     gw_set_admission(w.g, &ops, NULL);
     assert_true(mock_script(&peer, "[\"in=7\",\"status=429,retry=0\",\"in=7\"]"));
     struct heard h = ask(EMBED, "m");
@@ -312,7 +277,7 @@ static void one_place_is_enough(void **state)
     (void)state;
     struct heard h[3] = {0};
     struct error e = {0};
-    open_world("kind = openai\nurl = %s/v1\nmodel = in=7,head=20\nparallel = 1\n");
+    open_model("kind = openai\nurl = %s/v1\nmodel = in=7,head=20\nparallel = 1\n");
     for (size_t i = 0; i < 3; i++)
         assert_non_null(gw_embed(w.g, "m", TEXTS, 5, NULL, on_told, &h[i], &e));
     for (size_t i = 0; i < 3; i++)
@@ -328,17 +293,48 @@ static void one_place_is_enough(void **state)
     close_world();
 }
 
-static int start_peer(void **state)
+/* Embeddings are calls as others: a full queue refuses them, hours that are not theirs put them
+ * off.
+ */
+static void embeddings_wait_as_calls_do(void **state)
 {
     (void)state;
-    unsetenv("MODEL_BACKENDS");
-    return mock_start(&peer, NULL) ? 0 : -1;
-}
+    struct heard h[3] = {{.told = 0}};
+    struct error e = {0};
+    open_model("kind = openai\nurl = %s/v1\nmodel = in=7,head=20\nparallel = 1\nqueue = 1\n");
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(gw_embed(w.g, "m", TEXTS, 5, NULL, on_told, &h[i], &e));
+    while (h[0].told + h[1].told + h[2].told < 3)
+        loop_run(w.loop);
+    fine(&h[0]);
+    fine(&h[1]);
+    assert_int_equal(h[2].error.code, ERR_OVERLOADED);
+    for (size_t i = 0; i < 3; i++)
+        release(&h[i]);
+    close_world();
 
-static int stop_peer(void **state)
-{
-    (void)state;
-    return mock_stop(&peer);
+    time_t now = time(NULL);
+    struct tm tm;
+    localtime_r(&now, &tm);
+    char *lines = xasprintf("kind = openai\nurl = %%s/v1\nmodel = x\noff_peak = %02d:00-%02d:00\n",
+                            (tm.tm_hour + 2) % 24, (tm.tm_hour + 3) % 24);
+    const struct gw_request batch = {.lang = "en", .tag = GW_BATCH, .off_peak = true},
+                            now_please = {.lang = "en", .off_peak = true};
+    struct heard later = {.told = 0}, soon = {.told = 0};
+    open_model(lines);
+    free(lines);
+    struct gw_ask *waits = gw_embed(w.g, "m", TEXTS, 5, &batch, on_told, &later, &e);
+    assert_non_null(gw_embed(w.g, "m", TEXTS, 5, &now_please, on_told, &soon, &e));
+    loop_run(w.loop);
+    fine(&soon);
+    struct loop_timer *timer = loop_timer_new(w.loop, quit, w.loop);
+    loop_timer_start(timer, 100, 0);
+    loop_run(w.loop);
+    loop_timer_free(timer);
+    assert_int_equal(later.told, 0);
+    gw_ask_cancel(waits);
+    release(&soon);
+    close_world();
 }
 
 int main(void)
@@ -349,6 +345,7 @@ int main(void)
         cmocka_unit_test(texts_get_vectors),
         cmocka_unit_test(embeddings_are_admitted_and_tried_again),
         cmocka_unit_test(one_place_is_enough),
+        cmocka_unit_test(embeddings_wait_as_calls_do),
     };
     return cmocka_run_group_tests(tests, start_peer, stop_peer);
 }

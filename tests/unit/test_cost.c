@@ -9,16 +9,25 @@
 
 #include <cmocka.h>
 
+/* tokens_in * price_in + tokens_out * price_out, prices per million. */
+static int64_t amount(int64_t in, int64_t nano_in, int64_t out, int64_t nano_out)
+{
+    const struct cost_part parts[] = {{in, nano_in}, {out, nano_out}};
+    int64_t nano = -1;
+    assert_true(cost_total(parts, 2, 1000000, &nano));
+    return nano;
+}
+
 static void amounts_are_exact(void **state)
 {
     (void)state;
-    assert_true(cost_amount(1000000, 150000000, 0, 0) == 150000000);
-    assert_true(cost_amount(1, 150000000, 0, 0) == 150);
-    assert_true(cost_amount(1, 499999, 0, 0) == 0);
-    assert_true(cost_amount(1, 500000, 0, 0) == 1); /* half up */
-    assert_true(cost_amount(3, 12500000000, 7, 50000000000) == 387500);
-    assert_true(cost_amount(0, 5, 0, 5) == 0);
-    assert_true(cost_amount(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX) == INT64_MAX);
+    assert_true(amount(1000000, 150000000, 0, 0) == 150000000);
+    assert_true(amount(1, 150000000, 0, 0) == 150);
+    assert_true(amount(1, 499999, 0, 0) == 0);
+    assert_true(amount(1, 500000, 0, 0) == 1); /* half up */
+    assert_true(amount(3, 12500000000, 7, 50000000000) == 387500);
+    assert_true(amount(0, 5, 0, 5) == 0);
+    assert_true(amount(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX) == INT64_MAX);
 }
 
 static void money_is_written_short(void **state)

@@ -1,16 +1,7 @@
 /* Calls of several tries against a real server with exact faults: retries, keys, fallbacks, hedges,
  * queues. The names of invariants are those of backend/gateway/call.c and lane.c. */
 #include "backend/base/clock.h"
-#include "backend/gateway/gateway.h"
-#include "tests/unit/mock_harness.h"
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-#define ANSWER "Disk is 93.5% full [1]. Диск."
-
-static struct mock_peer peer;
+#include "tests/unit/gateway_harness.h"
 
 struct run {
     struct loop *loop;
@@ -25,11 +16,6 @@ struct run {
     unsigned order; /* which of a test's calls ended so-and-so-many-th */
     unsigned *ended;
 };
-
-static struct world {
-    struct loop *loop;
-    struct gw *g;
-} w;
 
 static void on_delta(void *arg, const char *text, size_t len)
 {
@@ -59,37 +45,20 @@ static const struct gw_ops ops = {.delta = on_delta, .done = on_done};
 
 /* Models as `NAME|MODEL AT THE MOCK|MORE LINES`, one a line; `; ` in the last part is a new line.
  */
-static void open_world(const char *gateway, const char *const *models)
+static void open_models(const char *gateway, const char *const *models)
 {
-    char path[] = "/tmp/mcpc-reliable-XXXXXX";
-    struct error e = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-    fprintf(f, "[gateway]\n%s\n", gateway);
+    struct buf text = {0};
+    buf_addf(&text, "[gateway]\n%s\n", gateway);
     for (; *models; models++) {
         char name[64], model[512], more[512] = "";
         assert_true(sscanf(*models, "%63[^|]|%511[^|]|%511[^\n]", name, model, more) >= 2);
         for (char *p = more; (p = strstr(p, "; "));)
             memcpy(p, "\n ", 1);
-        fprintf(f, "[model \"%s\"]\nkind = openai\nurl = %s/v1\nmodel = %s\n%s\n", name, peer.url,
-                model, more);
+        buf_addf(&text, "[model \"%s\"]\nkind = openai\nurl = %%s/v1\nmodel = %s\n%s\n", name,
+                 model, more);
     }
-    fclose(f);
-    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
-    struct conf *conf = conf_load(path, &e);
-    if (!conf)
-        fail_msg("%s", e.detail);
-    w.loop = loop_new();
-    w.g = gw_new(w.loop, conf, &e);
-    if (!w.g)
-        fail_msg("%s", e.detail);
-    conf_free(conf);
-    unlink(path);
-}
-
-static void close_world(void)
-{
-    gw_free(w.g);
-    loop_free(w.loop);
+    open_world(text.data);
+    buf_release(&text);
 }
 
 static struct gw_request request(void)
@@ -146,7 +115,7 @@ static void again_after_a_pause(void **state)
                                          "drop=1", "html",      "silent-head"};
     const char *const models[] = {"m|flaky|first_token_ms = 150", NULL};
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        open_world("", models);
+        open_models("", models);
         char script[128];
         snprintf(script, sizeof script, "[{\"behave\": \"%s\"}, {\"behave\": \"ok\"}]", faults[i]);
         assert_true(mock_script(&peer, script));
@@ -163,7 +132,7 @@ static void never_after_the_first_token(void **state)
 {
     (void)state;
     const char *const models[] = {"m|cut|fallback = b", "b|ok", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_true(run.text.len > 0);
@@ -179,7 +148,7 @@ static void what_is_our_fault_is_not_repeated(void **state)
 {
     (void)state;
     const char *const models[] = {"m|400|fallback = b", "n|401", "b|ok", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_int_equal(run.tries, 1);
@@ -200,7 +169,7 @@ static void retry_after_is_obeyed(void **state)
         int64_t least, most;
     } rows[] = {{"status=429,retry=1", 1000, 3000}, {"status=503,retry_date=2", 900, 4000}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        open_world("", models);
+        open_models("", models);
         char script[128];
         snprintf(script, sizeof script, "[{\"behave\": \"%s\"}]", rows[i].said);
         assert_true(mock_script(&peer, script));
@@ -216,7 +185,7 @@ static void a_wait_beyond_the_limit_is_not_begun(void **state)
 {
     (void)state;
     const char *const models[] = {"m|429|total_ms = 900", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_in_range(run.elapsed_ms, 0, 800);
@@ -230,7 +199,7 @@ static void keys_turn_on_429_only(void **state)
     setenv("KEY_ONE", "sk-one", 1);
     setenv("KEY_TWO", "sk-two", 1);
     const char *const models[] = {"m|limit_key=sk-one|key = env:KEY_ONE env:KEY_TWO", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_in_range(run.elapsed_ms, 0, 390); /* no pause: another key is at hand */
@@ -275,7 +244,7 @@ static void fallbacks_stand_in(void **state)
     (void)state;
     const char *const models[] = {"m|500|retries = 0; fallback = b c; region = RU",
                                   "b|ok|region = US", "c|ok|region = RU", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     answered(&run, "b", 2);
@@ -301,7 +270,7 @@ static void a_late_model_leaves_time_for_another(void **state)
     (void)state;
     const char *const models[] = {"m|hang|retries = 0; fallback = b; total_ms = 1000", "b|ok",
                                   NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_in_range(run.elapsed_ms, 480, 990);
@@ -314,7 +283,7 @@ static void the_breaker_spares_the_dead(void **state)
 {
     (void)state;
     const char *const models[] = {"m|500|retries = 0", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     for (int i = 0; i < 5; i++) {
         struct run run = ask("m", &r);
@@ -339,7 +308,7 @@ static void who_speaks_first_stays(void **state)
 {
     (void)state;
     const char *const models[] = {"m|first=5000|hedge = 100; fallback = b", "b|ok", NULL};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     struct run run = ask("m", &r);
     assert_in_range(run.elapsed_ms, 100, 2000);
@@ -380,7 +349,7 @@ static void interactive_goes_first(void **state)
     (void)state;
     struct many all = {.left = 0};
     const char *const models[] = {"m|first=50|parallel = 1; queue = 3", NULL};
-    open_world("", models);
+    open_models("", models);
     start(&all, 0, "m", GW_BATCH, ERR_OK);
     start(&all, 1, "m", GW_BATCH, ERR_OK);
     start(&all, 2, "m", GW_BATCH, ERR_OK);
@@ -403,7 +372,7 @@ static void waiting_has_an_end(void **state)
     (void)state;
     struct many all = {.left = 0};
     const char *const models[] = {"m|hang|parallel = 1; total_ms = 300; retries = 0", NULL};
-    open_world("", models);
+    open_models("", models);
     start(&all, 0, "m", GW_INTERACTIVE, ERR_OK);
     start(&all, 1, "m", GW_INTERACTIVE, ERR_OK);
     loop_run(w.loop);
@@ -427,7 +396,7 @@ static void cancelled_anywhere(void **state)
     struct many all = {.left = 0};
     const char *const models[] = {"m|first=40|parallel = 1", "p|500",
                                   "h|first=5000|hedge = 20; parallel = 4", NULL};
-    open_world("", models);
+    open_models("", models);
     start(&all, 0, "m", GW_INTERACTIVE, ERR_OK);
     start(&all, 1, "m", GW_INTERACTIVE, ERR_OK); /* waits */
     start(&all, 2, "m", GW_INTERACTIVE, ERR_OK); /* waits behind it */
@@ -465,7 +434,7 @@ static void under_load_tokens_come_together(void **state)
     size_t deltas[2];
     struct buf texts[2];
     for (size_t i = 0; i < 2; i++) {
-        open_world(i ? "watermark = 0\ncoalesce_tokens = 16" : "", models);
+        open_models(i ? "watermark = 0\ncoalesce_tokens = 16" : "", models);
         struct run run = ask("m", &r);
         assert_int_equal(run.error.code, ERR_OK);
         deltas[i] = run.deltas;
@@ -484,7 +453,7 @@ static void images_are_refused(void **state)
     (void)state;
     const char *const models[] = {"m|ok", NULL};
     const struct gw_message messages[] = {{.role = "user", .content = "", .image = "image/png"}};
-    open_world("", models);
+    open_models("", models);
     struct gw_request r = request();
     r.messages = messages;
     r.message_count = 1;
@@ -506,37 +475,15 @@ static void what_is_wrong_is_said(void **state)
                 {"retries = 9", "0 to 7"},
                 {"first_token_ms = 3600001", "milliseconds"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char path[] = "/tmp/mcpc-reliable-XXXXXX";
         struct error e = {0};
-        FILE *f = fdopen(mkstemp(path), "w");
-        fprintf(f, "[model \"m\"]\nkind = openai\nurl = http://127.0.0.1:1/v1\nmodel = x\n%s\n",
-                rows[i].line);
-        fclose(f);
-        struct conf *conf = conf_load(path, &e);
-        assert_non_null(conf);
-        struct loop *l = loop_new();
-        struct gw *g = gw_new(l, conf, &e);
-        assert_null(g);
-        assert_int_equal(e.code, ERR_CONFIG);
+        char *text = xasprintf("[model \"m\"]\nkind = openai\nurl = http://127.0.0.1:1/v1\n"
+                               "model = x\n%s\n",
+                               rows[i].line);
+        refuse_world(text, &e);
         if (!strstr(e.detail, rows[i].words) || !strstr(e.detail, "[model \"m\"]"))
             fail_msg("%s", e.detail);
-        conf_free(conf);
-        loop_free(l);
-        unlink(path);
+        free(text);
     }
-}
-
-static int start_peer(void **state)
-{
-    (void)state;
-    unsetenv("MODEL_BACKENDS");
-    return mock_start(&peer, NULL) ? 0 : -1;
-}
-
-static int stop_peer(void **state)
-{
-    (void)state;
-    return mock_stop(&peer);
 }
 
 int main(void)

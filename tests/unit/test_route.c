@@ -1,39 +1,7 @@
 /* Which model of a pool a question gets, off-peak hours, and models that change while calls are
  * under way (backend/gateway/route.c, models.c). */
 #include "backend/base/clock.h"
-#include "backend/gateway/gateway.h"
-#include "tests/unit/mock_harness.h"
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
-static struct mock_peer peer;
-
-static struct conf *conf_of(const char *text)
-{
-    char path[] = "/tmp/mcpc-route-XXXXXX";
-    struct error e = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-    fputs(text, f);
-    fclose(f);
-    struct conf *conf = conf_load(path, &e);
-    if (!conf)
-        fail_msg("%s", e.detail);
-    unlink(path);
-    return conf;
-}
-
-static struct gw *gateway(struct loop *l, const char *text)
-{
-    struct error e = {0};
-    struct conf *conf = conf_of(text);
-    struct gw *g = gw_new(l, conf, &e);
-    if (!g)
-        fail_msg("%s", e.detail);
-    conf_free(conf);
-    return g;
-}
+#include "tests/unit/gateway_harness.h"
 
 #define MODEL(name, more) \
     "[model \"" name "\"]\nkind = openai\nurl = http://127.0.0.1:1/v1\nmodel = x\n" more "\n"
@@ -71,8 +39,8 @@ static void the_cheapest_that_fits(void **state)
         {"pool:home", "large", {.input_tokens = 10, .output_tokens = 5, .json = true}},
         {"middle", "middle", {.input_tokens = 10, .output_tokens = 5, .risk = 1}},
     };
-    struct loop *l = loop_new();
-    struct gw *g = gateway(l, MODELS);
+    open_world(MODELS);
+    struct gw *g = w.g;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct error e = {0};
         json_t *why;
@@ -86,8 +54,7 @@ static void the_cheapest_that_fits(void **state)
         assert_true((why != NULL) == (strncmp(rows[i].pool, "pool:", 5) == 0));
         json_decref(why);
     }
-    gw_free(g);
-    loop_free(l);
+    close_world();
 }
 
 static const char *verdict_of(const json_t *why, const char *model)
@@ -105,8 +72,8 @@ static const char *verdict_of(const json_t *why, const char *model)
 static void every_choice_says_why(void **state)
 {
     (void)state;
-    struct loop *l = loop_new();
-    struct gw *g = gateway(l, MODELS);
+    open_world(MODELS);
+    struct gw *g = w.g;
     struct error e = {0};
     json_t *why;
     const struct gw_model *taken[] = {gw_find(g, "cheap")};
@@ -125,16 +92,15 @@ static void every_choice_says_why(void **state)
     json_decref(why);
     assert_null(gw_route(g, "pool:none", &need, &why, &e));
     assert_int_equal(e.code, ERR_NOT_FOUND);
-    gw_free(g);
-    loop_free(l);
+    close_world();
 }
 
 static void off_peak_hours(void **state)
 {
     (void)state;
-    struct loop *l = loop_new();
-    struct gw *g = gateway(l, MODEL("night", "off_peak = 23:00-07:00")
-                                  MODEL("noon", "off_peak = 12:00-13:30") MODEL("any", ""));
+    open_world(MODEL("night", "off_peak = 23:00-07:00") MODEL("noon", "off_peak = 12:00-13:30")
+                   MODEL("any", ""));
+    struct gw *g = w.g;
     const struct {
         const char *model;
         unsigned hour, minute;
@@ -152,14 +118,12 @@ static void off_peak_hours(void **state)
         assert_int_equal(gw_off_peak_wait_ms(gw_find(g, rows[i].model),
                                              rows[i].hour * 3600 + rows[i].minute * 60),
                          rows[i].wait_min * 60000);
-    gw_free(g);
-    loop_free(l);
+    close_world();
 }
 
 /* ---- a new configuration */
 
 struct run {
-    struct loop *loop;
     size_t *left;
     char model[32], sent[64];
     bool ok;
@@ -172,7 +136,7 @@ static void on_done(void *arg, const struct gw_result *r)
     snprintf(run->model, sizeof run->model, "%s", r->model->name);
     snprintf(run->sent, sizeof run->sent, "%s", r->model->model);
     if (--*run->left == 0)
-        loop_quit(run->loop);
+        loop_quit(w.loop);
 }
 
 static void ask(struct gw *g, struct run *run, const char *model)
@@ -203,8 +167,9 @@ static void models_change_under_calls(void **state)
     snprintf(before, sizeof before, form, "m", peer.url, peer.url, "first=60,tokens=3");
     snprintf(after, sizeof after, form, "same", peer.url, peer.url, "tokens=5");
     size_t left = 4;
-    struct run old = {.loop = loop_new(), .left = &left}, fresh = old, same = old, queued = old;
-    struct gw *g = gateway(old.loop, before);
+    struct run old = {.left = &left}, fresh = old, same = old, queued = old;
+    open_world(before);
+    struct gw *g = w.g;
     const struct gw_model *stays = gw_find(g, "same");
     ask(g, &old, "m");
     ask(g, &same, "same");
@@ -217,7 +182,7 @@ static void models_change_under_calls(void **state)
     assert_ptr_equal(gw_find(g, "same"), stays);
     assert_true(gw_is_chosen(g, "same") && !gw_is_chosen(g, "m"));
     ask(g, &fresh, "m");
-    loop_run(old.loop);
+    loop_run(w.loop);
     assert_true(old.ok && fresh.ok && same.ok && queued.ok);
     assert_string_equal(old.sent, "first=60,tokens=3"); /* as it began */
     assert_string_equal(fresh.sent, "tokens=5");
@@ -232,8 +197,7 @@ static void models_change_under_calls(void **state)
     assert_non_null(strstr(changes, "same\n"));
     free(changes);
     assert_null(gw_find(g, "m"));
-    gw_free(g);
-    loop_free(old.loop);
+    close_world();
 }
 
 static void what_is_wrong_is_said(void **state)
@@ -248,28 +212,11 @@ static void what_is_wrong_is_said(void **state)
                 {MODEL("m", "tier = 10"), "1 to 9"},
                 {"[copilot]\nmodels = pool:none\n", "no model is named"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct loop *l = loop_new();
-        struct conf *conf = conf_of(rows[i].text);
         struct error e = {0};
-        assert_null(gw_new(l, conf, &e));
-        if (e.code != ERR_CONFIG || !strstr(e.detail, rows[i].words))
+        refuse_world(rows[i].text, &e);
+        if (!strstr(e.detail, rows[i].words))
             fail_msg("%s", e.detail);
-        conf_free(conf);
-        loop_free(l);
     }
-}
-
-static int start_peer(void **state)
-{
-    (void)state;
-    unsetenv("MODEL_BACKENDS");
-    return mock_start(&peer, NULL) ? 0 : -1;
-}
-
-static int stop_peer(void **state)
-{
-    (void)state;
-    return mock_stop(&peer);
 }
 
 int main(void)
