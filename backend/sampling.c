@@ -257,6 +257,8 @@ static void on_request_logged(void *arg, int64_t seq, const struct error *e)
         s->call = gw_start(s->backend->gw, s->model->name, &r, &ops, s, &why);
         if (s->call)
             return;
+        const struct gw_spent none = gw_spent_nothing(s->model, why.code);
+        log_output(s, "", "error", &none, "error");
     }
     answer(s, NULL, "the model cannot be asked now");
     sample_free(s);

@@ -129,9 +129,23 @@ static void settle(void *arg, uint64_t ticket, const struct gw_attempt *a)
     cost_settle(b->budgets, ticket, &charge, a->usage.input_tokens + a->usage.output_tokens);
 }
 
+/* In the console's currency. */
+static bool price(void *arg, const struct gw_model *m, int64_t input_tokens, int64_t output_tokens,
+                  int64_t *nano)
+{
+    const struct backend *b = arg;
+    const struct gw_usage u = {
+        .input_tokens = input_tokens, .output_tokens = output_tokens, .estimated = true};
+    struct cost_charge charge;
+    orch_charge(b->cost, m, &u, NULL, &charge);
+    return charge.priced && cost_convert(b->cost, charge.nano, charge.currency,
+                                         conf_str(b->conf, "console", "", "currency"), nano);
+}
+
 enum err backend__spending_start(struct backend *b, struct error *e)
 {
-    static const struct gw_admission admission = {.reserve = reserve, .settle = settle};
+    static const struct gw_admission admission = {
+        .reserve = reserve, .price = price, .settle = settle};
     if (!(b->budgets = cost_budgets_new(b->cost, b->conf, on_warning, b, e)))
         return e->code;
     gw_set_admission(b->gw, &admission, b);

@@ -137,7 +137,7 @@ static bool add_sum(void *arg, const struct store_row *row)
                                               : units * 1000000000 + store_int(row, 4) % 1000000000;
     k->tokens += store_int(row, 5);
     if (!store_int(row, 1) ||
-        !cost__convert(s->cost, nano, currency ? currency : "", k->of->currency, &nano)) {
+        !cost_convert(s->cost, nano, currency ? currency : "", k->of->currency, &nano)) {
         k->unknown += store_int(row, 2);
         return true;
     }
@@ -324,7 +324,7 @@ static enum err admit(struct cost_budgets *all, struct bucket *k, const struct c
     *nano = 0;
     if (b->limit >= 0 &&
         (!a->charge.priced ||
-         !cost__convert(all->cost, a->charge.nano, a->charge.currency, b->currency, nano))) {
+         !cost_convert(all->cost, a->charge.nano, a->charge.currency, b->currency, nano))) {
         *nano = 0;
         if (b->lets_unpriced)
             return ERR_OK;
@@ -404,8 +404,8 @@ void cost_settle(struct cost_budgets *all, uint64_t ticket, const struct cost_ch
     for (size_t i = 0; i < t->count; i++) {
         struct bucket *k = t->at[i];
         int64_t nano = 0;
-        bool known = charge->priced && cost__convert(all->cost, charge->nano, charge->currency,
-                                                     k->of->currency, &nano);
+        bool known = charge->priced && cost_convert(all->cost, charge->nano, charge->currency,
+                                                    k->of->currency, &nano);
         if (!known) {
             nano = tokens ? t->nano[i] : 0;
             k->unknown += tokens > 0;

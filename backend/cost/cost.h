@@ -53,6 +53,9 @@ enum err cost_prices_load(struct cost *c, const char *dir, struct error *e);
 enum err cost_rates_read(struct cost *c, const struct conf *conf, struct error *e);
 /* Billionths of a US dollar that one unit is worth; 0: unknown. */
 int64_t cost_usd_rate(const struct cost *c, const char *currency);
+/* An amount in another currency by these rates, rounded up; false: a rate is not known. */
+bool cost_convert(const struct cost *c, int64_t nano, const char *from, const char *to,
+                  int64_t *out);
 
 struct cost_usage {
     int64_t input, cached, cache_write; /* the latter two are part of input */

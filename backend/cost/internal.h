@@ -20,10 +20,6 @@ struct cost {
     size_t rate_count;
 };
 
-/* rates.c: an amount in another currency, rounded up; false: no rate is known. */
-bool cost__convert(const struct cost *c, int64_t nano, const char *from, const char *to,
-                   int64_t *out);
-
 /* prices.c */
 void cost__prices_free(struct cost__prices *p);
 /* Token counts come from foreign servers; bounded, so that sums over the ledger cannot overflow. */

@@ -36,8 +36,8 @@ int64_t cost_usd_rate(const struct cost *c, const char *currency)
     return 0;
 }
 
-bool cost__convert(const struct cost *c, int64_t nano, const char *from, const char *to,
-                   int64_t *out)
+bool cost_convert(const struct cost *c, int64_t nano, const char *from, const char *to,
+                  int64_t *out)
 {
     *out = nano;
     if (nano == 0 || strcmp(from, to) == 0)

@@ -88,6 +88,12 @@ void gw_spent_release(struct gw_spent *s)
     *s = (struct gw_spent){0};
 }
 
+struct gw_spent gw_spent_nothing(const struct gw_model *m, enum err code)
+{
+    return (struct gw_spent){
+        .at = {{.model = m, .outcome = "error", .code = code, .first_token_ms = -1}}, .count = 1};
+}
+
 struct gw_usage gw_spent_usage(const struct gw_spent *s)
 {
     struct gw_usage sum = {0};

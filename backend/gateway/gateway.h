@@ -119,6 +119,8 @@ struct gw_spent {
     size_t count;
 };
 void gw_spent_release(struct gw_spent *s);
+/* Of a call that could not be started: one try that cost nothing. */
+struct gw_spent gw_spent_nothing(const struct gw_model *m, enum err code);
 /* Of all tries together. */
 struct gw_usage gw_spent_usage(const struct gw_spent *s);
 
@@ -148,7 +150,8 @@ struct gw_admission {
     enum err (*reserve)(void *arg, const struct gw_model *m, const struct gw_request *r,
                         int64_t input_tokens, int64_t output_tokens, uint64_t *ticket,
                         struct error *e);
-    /* The price of a try, for gw_route; NULL: the models' own prices. False: unknown. */
+    /* The price of a try, for gw_route, in one currency for all; NULL: the models' own prices.
+     * False: unknown. */
     bool (*price)(void *arg, const struct gw_model *m, int64_t input_tokens, int64_t output_tokens,
                   int64_t *nano);
     void (*settle)(void *arg, uint64_t ticket, const struct gw_attempt *a);
@@ -185,7 +188,7 @@ struct gw_need {
  * those that can (context, region, throughput, tools, breaker) and are of the tier that the risk
  * asks for, the cheapest; unknown prices come last, then the shorter queue, then the higher
  * throughput. *why (may be NULL) gets {pool, risk, tier, reason, considered: [{model, tier, cost:
- * number|null, currency, throughput|null, running, waiting, verdict}]} of a pool, else NULL; the
+ * number|null, throughput|null, running, waiting, verdict}]} of a pool, else NULL; the
  * caller owns it, also without a model. NULL with *e: NOT_FOUND, or OVERLOADED: none can. */
 const struct gw_model *gw_route(const struct gw *g, const char *name, const struct gw_need *need,
                                 json_t **why, struct error *e);

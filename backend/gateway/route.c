@@ -210,7 +210,6 @@ static json_t *considered(const struct offer *offers, size_t n)
         json_puts(one, "model", o->m->pub.name);
         json_puti(one, "tier", o->m->pub.tier);
         json_put(one, "cost", o->priced ? json_real((double)o->nano / 1e9) : json_null());
-        json_puts(one, "currency", o->m->pub.currency);
         json_put(one, "throughput", o->rate < 0 ? json_null() : json_real(o->rate));
         json_puti(one, "running", (int64_t)o->m->lane->running);
         json_puti(one, "waiting", (int64_t)o->m->lane->waiting);

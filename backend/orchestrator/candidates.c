@@ -315,9 +315,7 @@ static void on_model_logged(void *arg, int64_t seq, const struct error *e)
     json_puts(c->doc, "state", "running");
     c->call = orch__call_model(c, GW_ANSWER, NULL, NULL, &MODEL_OPS, &why);
     if (!c->call) {
-        const struct gw_spent none = {
-            .at = {{.model = c->model, .outcome = "error", .code = why.code, .first_token_ms = -1}},
-            .count = 1};
+        const struct gw_spent none = gw_spent_nothing(c->model, why.code);
         orch__log_output(c, "model.output", "", &none, "error", "error", 0, -1);
         candidate_end(c, CAND_FAILED, err_words(&why));
         if (all_ended(t))

@@ -211,8 +211,11 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
         two[i]->stage = orch__stage_begin(t, "critique", two[i]->model->name);
         two[i]->critique_call = orch__call_model(two[i], GW_CRITIQUE, two[i]->text.data,
                                                  two[1 - i]->text.data, &CRITIQUE_OPS, &why);
-        if (!two[i]->critique_call)
+        if (!two[i]->critique_call) {
+            const struct gw_spent none = gw_spent_nothing(two[i]->model, why.code);
+            orch__log_output(two[i], "critique", "", &none, "error", "error", 0, -1);
             orch__stage_end(t, two[i]->stage, "failed", err_words(&why));
+        }
     }
     if (critiques_over(t))
         orch__critiques_end(t);
