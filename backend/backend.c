@@ -208,7 +208,9 @@ static enum err open_models(struct backend *b, struct error *e)
     gw_set_vault(b->gw, b->vault);
     gw_set_telemetry(b->gw, b->tel, conf_flag(b->conf, "telemetry", "", "traceparent"));
     backend__learnt_read(b);
-    return backend__spending_start(b, e);
+    if (backend__spending_start(b, e) == ERR_OK)
+        backend__lost_find(b);
+    return e->code;
 }
 
 static enum err open_connectors(struct backend *b, struct error *e)

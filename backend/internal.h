@@ -234,6 +234,8 @@ void backend__conn_told(void *arg, const char *type, const char *name, const jso
 enum err backend__spending_open(struct backend *b, struct error *e);
 enum err backend__spending_start(struct backend *b, struct error *e);
 void backend__spending_status(struct backend *b, json_t *alerts);
+/* lost.c: right after that; calls that a crash cut short get their lines. */
+void backend__lost_find(struct backend *b);
 /* observe.c: metrics and traces for other systems. Close: no port any more; flush: what is left is
  * sent at once, and pending while that is under way. */
 enum err backend__observe_start(struct backend *b, struct error *e);

@@ -287,6 +287,20 @@ static struct bucket *bucket_of(struct cost_budgets *all, const struct budget *b
     return k;
 }
 
+void cost_budgets_sum(struct cost_budgets *all)
+{
+    for (struct bucket *k = all->buckets; k; k = k->next) {
+        struct bucket anew = *k;
+        anew.spent = anew.tokens = anew.unknown = 0;
+        if (k->tickets || load(all, &anew, NULL) != ERR_OK)
+            continue;
+        anew.warned =
+            anew.warned > k->warned ? anew.warned : k->warned; /* B3: told, not yet kept */
+        *k = anew;
+        look(all, k);
+    }
+}
+
 /* ---- holding and settling */
 
 /* Whose budget it is; NULL: the call does not fall under it. */

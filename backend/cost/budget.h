@@ -44,6 +44,9 @@ enum err cost_reserve(struct cost_budgets *b, const struct cost_asked *a, uint64
 void cost_settle(struct cost_budgets *b, uint64_t ticket, const struct cost_charge *charge,
                  int64_t tokens);
 
+/* Sums up anew what nothing is held in: the ledger got lines of calls that no ticket was of. */
+void cost_budgets_sum(struct cost_budgets *b);
+
 /* A store_op's work, for the `also` of the entry that tells of it. */
 enum err cost_warned(struct store_db *db, const char *budget, const char *subject,
                      const char *period, int percent, struct error *e);

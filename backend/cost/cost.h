@@ -24,7 +24,7 @@ struct cost_line {
     int64_t amount_nano;                       /* valid if priced */
     const char *currency;                      /* "RUB" */
     const char *price_version; /* "builtin", "config", "openai/2026-07-30", "" unknown */
-    const char *outcome;       /* "ok", "error", "cancelled", "dropped", "hedged" */
+    const char *outcome;       /* "ok", "error", "cancelled", "dropped", "hedged", "lost" */
     const char *error;         /* its name in errors.def, "" none */
     int64_t attempt;           /* which try of its call, from 1 */
     int64_t queued_ms, elapsed_ms, first_token_ms; /* first_token_ms -1: none came */

@@ -285,6 +285,9 @@ static void ask_judge(struct orch_check *k)
     json_puts(payload, "region", m->region);
     json_puts(payload, "task", "moderate");
     json_puts(payload, "of", k->of);
+    json_puti(payload, "input_tokens",
+              gw_estimate_tokens(t->question) + (k->candidate ? gw_estimate_tokens(k->text) : 0));
+    json_puti(payload, "max_tokens", VERDICT_TOKENS);
     struct orch_edges from = {.count = 0};
     orch__edge(&from, t->question_entry, "ask", -1);
     if (k->candidate)
