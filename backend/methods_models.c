@@ -27,7 +27,7 @@ void backend__models_stop(struct backend *b)
     const struct error closed = {.code = ERR_CLOSED};
     while (b->model_asks) {
         struct model_ask *m = b->model_asks;
-        gw_ask_cancel(m->ask);
+        gw_ask_cancel(m->ask, NULL);
         bus_fail(m->call, &closed);
         forget(m);
     }

@@ -3,7 +3,9 @@
  * 1 An ask is in gw->asks until it is told or cancelled.
  * 2 An exchange that fails in a way that passes is made again, [model] retries times, after a pause
  *   or with another key; Retry-After is obeyed.
- * 3 fn never runs inside the function that began the ask. */
+ * 3 fn never runs inside the function that began the ask.
+ * 4 Each exchange is told to the breaker and to telemetry once. An open breaker keeps embeddings
+ *   back, but nobody from asking whether the server is well again. */
 #include "backend/gateway/ask.h"
 #include "backend/base/clock.h"
 #include <stdlib.h>
@@ -23,8 +25,29 @@ static void on_timer(void *arg)
         a->step(a, NULL, &fine);
 }
 
-struct gw_ask *gw__ask_new(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
-                           struct error *e)
+/* The exchange under way is over, if there is one. */
+static void over(struct gw_ask *a, const char *outcome, enum err code, const json_t *answer)
+{
+    struct gw__lane *lane = a->m->lane;
+    int64_t status = a->out.http_status;
+    bool refused = status >= 400 && status < 500 && status != 408;
+    if (!a->sent)
+        return;
+    a->sent = false;
+    if (strcmp(outcome, "cancelled") != 0)
+        breaker_end(&lane->breaker, code && refused ? ERR_REFUSED : code, a->probe);
+    else if (a->probe)
+        breaker_forget(&lane->breaker);
+    a->probe = false;
+    if (a->operation == GW__EMBED && code == ERR_OK)
+        tel_record(&lane->elapsed, (double)(clock_mono_ms() - a->sent_at));
+    else if (a->operation == GW__EMBED && strcmp(outcome, "error") == 0 && !refused)
+        tel_record_failure(&lane->elapsed);
+    gw__told_asked(a, outcome, code, answer);
+}
+
+struct gw_ask *gw__ask_new(struct gw *g, const char *model, enum gw__operation operation,
+                           gw_asked_fn *fn, void *arg, struct error *e)
 {
     const struct gw__model *m = gw__find(g, model);
     if (!m) {
@@ -32,7 +55,8 @@ struct gw_ask *gw__ask_new(struct gw *g, const char *model, gw_asked_fn *fn, voi
         return NULL;
     }
     struct gw_ask *a = xcalloc(1, sizeof *a);
-    *a = (struct gw_ask){.g = g, .m = m, .fn = fn, .arg = arg, .started = clock_mono_ms()};
+    *a = (struct gw_ask){
+        .g = g, .m = m, .operation = operation, .fn = fn, .arg = arg, .started = clock_mono_ms()};
     a->out.model = &m->pub;
     a->out.listed = -1;
     a->timer = loop_timer_new(g->loop, on_timer, a);
@@ -47,6 +71,7 @@ struct gw_ask *gw__ask_new(struct gw *g, const char *model, gw_asked_fn *fn, voi
 /* What an exchange leaves behind. */
 static void clear(struct gw_ask *a)
 {
+    over(a, "cancelled", ERR_CANCELLED, NULL);
     http_cancel(a->http);
     gw__grant_leave(a->waiter);
     vault_text_wipe(&a->secret);
@@ -60,21 +85,25 @@ static void clear(struct gw_ask *a)
     a->failures = 0;
 }
 
-static void ask_free(struct gw_ask *a)
+static void ask_free(struct gw_ask *a, struct gw_spent *spent)
 {
+    bool sent = a->sent;
     clear(a);
     *a->link = a->next;
     if (a->next)
         a->next->link = a->link;
+    if (spent)
+        *spent = (struct gw_spent){.count = 0};
     if (a->release)
-        a->release(a->state);
+        a->release(a->state, sent, spent);
     loop_timer_free(a->timer);
+    free(a->traceparent);
     free(a);
 }
 
-void gw_ask_cancel(struct gw_ask *a)
+void gw_ask_cancel(struct gw_ask *a, struct gw_spent *spent)
 {
-    ask_free(a);
+    ask_free(a, spent);
 }
 
 void gw__ask_end(struct gw_ask *a, const struct error *e)
@@ -84,7 +113,7 @@ void gw__ask_end(struct gw_ask *a, const struct error *e)
     a->out.elapsed_ms = (int64_t)(clock_mono_ms() - a->started);
     /* fn may begin another ask, but cannot cancel this one any more */
     fn(a->arg, &a->out);
-    ask_free(a);
+    ask_free(a, NULL);
 }
 
 void gw__ask_later(struct gw_ask *a, uint64_t ms,
@@ -143,11 +172,14 @@ static void take_answer(struct gw_ask *a)
     const struct error fine = {0};
     json_t *answer =
         json_read(a->body.data ? a->body.data : "", a->body.len, REPLY_MAX, DEPTH, NULL);
-    if (!a->plain && !json_is_object(answer))
-        failed(a, ERR_PROTOCOL, "the answer is no JSON object");
-    else if (!a->plain && *gw__error_words(answer))
-        failed(a, ERR_UPSTREAM, gw__error_words(answer));
-    else {
+    const char *wrong = a->plain                 ? ""
+                        : json_is_object(answer) ? gw__error_words(answer)
+                                                 : "the answer is no JSON object";
+    enum err code = !*wrong ? ERR_OK : json_is_object(answer) ? ERR_UPSTREAM : ERR_PROTOCOL;
+    over(a, code ? "error" : "ok", code, answer);
+    if (code) {
+        failed(a, code, wrong);
+    } else {
         clear(a);
         a->step(a, answer, &fine);
     }
@@ -166,7 +198,10 @@ static void on_done(void *arg, const struct error *e, long status)
     a->out.http_status = status;
     if (code == ERR_OK) {
         take_answer(a);
-    } else if (!again(a, code, status, retry_after)) {
+        return;
+    }
+    over(a, "error", code, NULL);
+    if (!again(a, code, status, retry_after)) {
         json_t *answer =
             json_read(a->body.data ? a->body.data : "", a->body.len, GW__ERROR_MAX, DEPTH, NULL);
         const char *words = e->code ? e->detail : gw__error_words(answer);
@@ -209,10 +244,17 @@ static bool find_secret(struct gw_ask *a, struct error *e)
 
 static void send_it(struct gw_ask *a)
 {
-    const char *headers[4] = {"Content-Type: application/json"};
+    const char *headers[5] = {"Content-Type: application/json"};
     struct error e = {0};
-    char *auth = NULL;
+    struct breaker *breaker = &a->m->lane->breaker;
+    char *auth = NULL, *trace = NULL;
     size_t n = a->request ? 1 : 0;
+    if (a->operation == GW__EMBED && !breaker_lets(breaker)) {
+        err_set(&e, ERR_UNREACHABLE, "it failed too often: it is left alone for %llu ms more",
+                (unsigned long long)breaker_wait_ms(breaker));
+        failed(a, e.code, e.detail);
+        return;
+    }
     if (!find_secret(a, &e)) {
         if (!a->waiter)
             failed(a, e.code, e.detail);
@@ -224,6 +266,12 @@ static void send_it(struct gw_ask *a)
         headers[n++] = auth;
     if (a->m->form.header)
         headers[n++] = a->m->form.header;
+    a->probe = breaker_lets(breaker) && breaker_begin(breaker);
+    a->sent = true;
+    a->sent_at = clock_mono_ms();
+    a->out.http_status = 0;
+    if ((trace = gw__told_ask(a)))
+        headers[n++] = trace;
     headers[n] = NULL;
     struct http_options o = {.method = a->request ? "POST" : "GET",
                              .url = a->url,
@@ -236,8 +284,11 @@ static void send_it(struct gw_ask *a)
                              .max_bytes = REPLY_MAX,
                              .ca_file = a->m->ca_file};
     a->http = http_start(a->g->loop, &o, &http, a, &e);
+    if (!a->http)
+        over(a, "error", e.code, NULL);
 out:
     gw__wipe(auth);
+    free(trace);
     if (!a->http)
         failed(a, e.code, e.detail);
 }

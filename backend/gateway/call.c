@@ -49,7 +49,7 @@ void gw_free(struct gw *g)
     while (g->calls)
         gw_cancel(g->calls, NULL);
     while (g->asks)
-        gw_ask_cancel(g->asks);
+        gw_ask_cancel(g->asks, NULL);
     gw__grants_free(g);
     gw__models_free(g);
     gw__count_forget_files(g);

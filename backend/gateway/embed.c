@@ -48,21 +48,7 @@ static void leave(struct embedding *b, const char *outcome, enum err code, int64
     all->code = code;
     all->usage.input_tokens += tokens;
     all->usage.estimated |= estimated;
-}
-
-static void release(void *state)
-{
-    struct embedding *b = state;
-    gw__lane_unwait(b->a->g, &b->seat);
-    if (b->placed || b->admitted)
-        leave(b, "cancelled", ERR_CANCELLED, 0, true);
-    for (size_t i = 0; i < b->count; i++)
-        free(b->texts[i]);
-    free(b->texts);
-    free(b->vectors);
-    gw__request_release(&b->whom);
-    gw_spent_release(&b->spent);
-    free(b);
+    gw__told_embedded(b->a->g, &m->pub, &one.usage);
 }
 
 static int64_t estimate(const struct embedding *b)
@@ -71,6 +57,26 @@ static int64_t estimate(const struct embedding *b)
     for (size_t i = 0; i < b->batch; i++)
         n += gw_estimate_tokens(b->texts[b->at + i]);
     return n;
+}
+
+static void release(void *state, bool sent, struct gw_spent *spent)
+{
+    struct embedding *b = state;
+    gw__lane_unwait(b->a->g, &b->seat);
+    if (b->placed || b->admitted)
+        leave(b, "cancelled", ERR_CANCELLED, sent ? estimate(b) : 0, sent);
+    for (size_t i = 0; i < b->count; i++)
+        free(b->texts[i]);
+    free(b->texts);
+    free(b->vectors);
+    gw__request_release(&b->whom);
+    if (spent) {
+        b->spent.at[0].elapsed_ms = (int64_t)(clock_mono_ms() - b->a->started);
+        *spent = b->spent;
+    } else {
+        gw_spent_release(&b->spent);
+    }
+    free(b);
 }
 
 static void end(struct embedding *b, const struct error *e)
@@ -133,7 +139,7 @@ static bool take_vectors(struct embedding *b, const json_t *answer)
 }
 
 /* As reported for all, or for each text (GigaChat); -1: not at all. */
-static int64_t tokens_of(const json_t *answer)
+int64_t gw__embed_tokens(const json_t *answer)
 {
     const json_t *row;
     size_t i;
@@ -158,7 +164,7 @@ static void came(struct gw_ask *a, const json_t *answer, const struct error *e)
 {
     struct embedding *b = a->state;
     struct error why = *e;
-    int64_t tokens = why.code ? -1 : tokens_of(answer);
+    int64_t tokens = why.code ? -1 : gw__embed_tokens(answer);
     bool sent = !why.code || a->out.http_status == 200;
     if (!why.code && !take_vectors(b, answer))
         err_set(&why, ERR_PROTOCOL,
@@ -250,6 +256,12 @@ static void by_itself(struct gw_ask *a, const json_t *answer, const struct error
     end(b, e);
 }
 
+bool gw_can_embed(const struct gw *g, const char *model)
+{
+    const struct gw__model *m = gw__find(g, model);
+    return m && (m->pub.builtin ? m->vectors : m->form.embed != NULL);
+}
+
 static const char *unable(const struct gw__model *m, size_t count)
 {
     if (m->pub.builtin && !m->vectors)
@@ -265,21 +277,28 @@ struct gw_ask *gw_embed(struct gw *g, const char *model, const char *const *text
                         const struct gw_request *whom, gw_asked_fn *fn, void *arg, struct error *e)
 {
     static const struct gw_request nobody = {.lang = "en"};
-    struct gw_ask *a = gw__ask_new(g, model, fn, arg, e);
+    struct gw_ask *a = gw__ask_new(g, model, GW__EMBED, fn, arg, e);
     if (!a)
         return NULL;
     const char *why = unable(a->m, count);
-    if (why) {
-        err_set(e, ERR_UNSUPPORTED, "%s: %s", model, why);
-        gw_ask_cancel(a);
+    whom = whom ? whom : &nobody;
+    enum err code = ERR_OK;
+    if (why)
+        code = err_set(e, ERR_UNSUPPORTED, "%s: %s", model, why);
+    else if (!gw__region_fits(whom->regions, a->m->pub.region))
+        code = err_set(e, ERR_DENIED, "%s is in region \"%s\": texts may go to %s only", model,
+                       a->m->pub.region, whom->regions);
+    if (code) {
+        gw_ask_cancel(a, NULL);
         return NULL;
     }
+    a->traceparent = xstrdup_or_null(whom->traceparent);
     struct embedding *b = xcalloc(1, sizeof *b);
     *b = (struct embedding){.a = a, .count = count, .spent = {.count = 1}};
     b->texts = xcalloc(count, sizeof *b->texts);
     for (size_t i = 0; i < count; i++)
         b->texts[i] = xstrdup(texts[i]);
-    gw__request_copy(&b->whom, whom ? whom : &nobody);
+    gw__request_copy(&b->whom, whom);
     b->spent.at[0] =
         (struct gw_attempt){.model = &a->m->pub, .outcome = "cancelled", .first_token_ms = -1};
     b->seat = (struct gw__seat){.wake = a->timer, .tag = b->whom.tag};

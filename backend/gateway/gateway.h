@@ -239,11 +239,15 @@ struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, 
 struct gw_ask *gw_health(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
                          struct error *e);
 /* The vectors of texts, some texts a request ([model] embed_batch), one request after the other.
- * builtin/vector has them of itself. whom: session, project, trace_id and tag, for the admission.
- */
+ * builtin/vector has them of itself. whom: session, project, trace_id, traceparent and tag, for the
+ * admission; regions (DENIED: the model is in none of them); off_peak. */
 struct gw_ask *gw_embed(struct gw *g, const char *model, const char *const *texts, size_t count,
                         const struct gw_request *whom, gw_asked_fn *fn, void *arg, struct error *e);
-void gw_ask_cancel(struct gw_ask *a);
+/* Whether there is a model of that name whose API has embeddings. */
+bool gw_can_embed(const struct gw *g, const char *model);
+/* fn does not run any more. *spent (may be NULL) gets what embeddings took until now; the caller
+ * releases it. */
+void gw_ask_cancel(struct gw_ask *a, struct gw_spent *spent);
 /* An estimate of the tokens in a text (bytes by script: about 4 a token for Latin, 2.6 characters
  * for Cyrillic, 1 for ideographs). */
 int64_t gw_estimate_tokens(const char *text);

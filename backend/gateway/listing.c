@@ -99,7 +99,7 @@ static void listed(struct gw_ask *a, const json_t *answer, const struct error *e
 struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
                               struct error *e)
 {
-    struct gw_ask *a = gw__ask_new(g, model, fn, arg, e);
+    struct gw_ask *a = gw__ask_new(g, model, GW__LIST, fn, arg, e);
     if (!a)
         return NULL;
     if (a->m->pub.builtin) {
@@ -107,7 +107,7 @@ struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, 
     } else if (!a->m->form.list) {
         err_set(e, ERR_UNSUPPORTED,
                 "%s: nothing says where its server lists its models (list_path)", model);
-        gw_ask_cancel(a);
+        gw_ask_cancel(a, NULL);
         return NULL;
     } else {
         gw__ask_send(a, gw__address(a->m, a->m->form.list), NULL, listed);
@@ -149,7 +149,7 @@ static char *root_address(const struct gw__model *m, const char *path)
 struct gw_ask *gw_health(struct gw *g, const char *model, gw_asked_fn *fn, void *arg,
                          struct error *e)
 {
-    struct gw_ask *a = gw__ask_new(g, model, fn, arg, e);
+    struct gw_ask *a = gw__ask_new(g, model, GW__HEALTH, fn, arg, e);
     if (!a)
         return NULL;
     const struct gw__form *form = &a->m->form;
@@ -164,7 +164,7 @@ struct gw_ask *gw_health(struct gw *g, const char *model, gw_asked_fn *fn, void 
         err_set(e, ERR_UNSUPPORTED,
                 "%s: nothing says where its server tells of its health (health_path, list_path)",
                 model);
-        gw_ask_cancel(a);
+        gw_ask_cancel(a, NULL);
         return NULL;
     }
     return a;

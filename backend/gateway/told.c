@@ -1,5 +1,6 @@
 /* What is told of a try: its span, with OpenTelemetry's GenAI attributes, and its counts. */
-#include "backend/gateway/internal.h"
+#include "backend/base/clock.h"
+#include "backend/gateway/ask.h"
 #include "backend/telemetry/telemetry.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,8 +61,8 @@ char *gw__told_header(const struct gw__try *t)
     return xasprintf("traceparent: %s", text);
 }
 
-static void count_tokens(struct tel *t, const struct gw_model *m, const char *name,
-                         const struct gw_usage *u)
+static void count_tokens(struct tel *t, const char *operation, const struct gw_model *m,
+                         const char *name, const struct gw_usage *u)
 {
     const struct {
         const char *direction;
@@ -69,12 +70,14 @@ static void count_tokens(struct tel *t, const struct gw_model *m, const char *na
     } both[] = {{"input", u->input_tokens}, {"output", u->output_tokens}};
     for (size_t i = 0; i < 2; i++) {
         double n = (double)both[i].tokens;
+        if (i && strcmp(operation, "embeddings") == 0)
+            break; /* which have no output */
         tel_add(t, TEL_model_tokens, n, TEL_LABELS(m->name, both[i].direction));
         if (u->estimated)
             tel_add(t, TEL_model_estimated, n, TEL_LABELS(m->name, both[i].direction));
         else
             tel_observe(t, TEL_gen_ai_tokens, n,
-                        TEL_LABELS("chat", m->provider, name, both[i].direction));
+                        TEL_LABELS(operation, m->provider, name, both[i].direction));
     }
     if (u->cached_tokens > 0)
         tel_add(t, TEL_model_cached, (double)u->cached_tokens, TEL_LABELS(m->name));
@@ -108,7 +111,7 @@ void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
     if (a->first_token_ms >= 0)
         tel_observe(tel, TEL_gen_ai_first, (double)a->first_token_ms / 1000,
                     TEL_LABELS("chat", m->provider, name));
-    count_tokens(tel, m, name, &a->usage);
+    count_tokens(tel, "chat", m, name, &a->usage);
     tell_usage(t->span, &a->usage);
     if (a->first_token_ms >= 0)
         tel_span_num(t->span, "gen_ai.response.time_to_first_chunk",
@@ -135,6 +138,66 @@ void gw__told_unstarted(struct gw__try *t, enum err code)
 void gw__told_again(const struct gw__model *m, struct gw *g, const char *reason)
 {
     tel_add(g->tel, TEL_model_again, 1, TEL_LABELS(m->pub.name, reason));
+}
+
+/* ---- exchanges that are no chats */
+
+static const char *const operations[] = {
+    [GW__LIST] = "list models", [GW__HEALTH] = "check health", [GW__EMBED] = "embeddings"};
+
+char *gw__told_ask(struct gw_ask *a)
+{
+    const struct gw_model *m = &a->m->pub;
+    const char *name = *m->model ? m->model : m->name;
+    struct tel_context parent;
+    char text[TEL_TRACEPARENT];
+    if (!tel_traceparent_read(a->traceparent, &parent))
+        parent = tel_current(a->g->tel);
+    parent.remote = false; /* it is of this process */
+    a->span = tel_span_begin(a->g->tel, &parent, TEL_CLIENT, "%s %s", operations[a->operation],
+                             a->operation == GW__EMBED ? name : m->name);
+    if (a->operation == GW__EMBED)
+        tel_span_text(a->span, "gen_ai.operation.name", operations[GW__EMBED]);
+    tel_span_text(a->span, "gen_ai.provider.name", m->provider);
+    tel_span_text(a->span, "gen_ai.request.model", name);
+    tel_span_text(a->span, "mcp_console.model", m->name);
+    tell_server(a->span, m->url);
+    const struct tel_context *c = tel_span_context(a->span);
+    if (!c)
+        return a->traceparent ? xasprintf("traceparent: %s", a->traceparent) : NULL;
+    if (!a->g->tells_upstream)
+        return NULL;
+    tel_traceparent(c, text);
+    return xasprintf("traceparent: %s", text);
+}
+
+void gw__told_asked(struct gw_ask *a, const char *outcome, enum err code, const json_t *answer)
+{
+    const struct gw_model *m = &a->m->pub;
+    const char *name = *m->model ? m->model : m->name, *failed = code ? err_name(code) : "";
+    int64_t tokens = answer && a->operation == GW__EMBED ? gw__embed_tokens(answer) : -1;
+    if (a->operation == GW__EMBED) {
+        tel_add(a->g->tel, TEL_model_calls, 1, TEL_LABELS(m->name, outcome));
+        tel_observe(a->g->tel, TEL_gen_ai_duration, (double)(clock_mono_ms() - a->sent_at) / 1000,
+                    TEL_LABELS("embeddings", m->provider, name, failed));
+    } else {
+        tel_add(a->g->tel, TEL_model_asks, 1,
+                TEL_LABELS(m->name, a->operation == GW__LIST ? "list" : "health", outcome));
+    }
+    if (tokens >= 0)
+        tel_span_int(a->span, "gen_ai.usage.input_tokens", tokens);
+    if (a->out.http_status)
+        tel_span_int(a->span, "http.response.status_code", a->out.http_status);
+    tel_span_text(a->span, "mcp_console.outcome", outcome);
+    if (code && code != ERR_CANCELLED)
+        tel_span_fail(a->span, failed);
+    tel_span_end(a->span);
+    a->span = NULL;
+}
+
+void gw__told_embedded(struct gw *g, const struct gw_model *m, const struct gw_usage *u)
+{
+    count_tokens(g->tel, "embeddings", m, *m->model ? m->model : m->name, u);
 }
 
 void gw_collect(struct gw *g)

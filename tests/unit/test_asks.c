@@ -1,6 +1,7 @@
 /* What a model's server is asked besides chats: embeddings, its models, its health. Against the
  * mock (tests/peers/mock_model.c). */
 #include "backend/base/clock.h"
+#include "backend/telemetry/telemetry.h"
 #include "tests/unit/gateway_harness.h"
 #include <math.h>
 #include <time.h>
@@ -261,7 +262,7 @@ static void embeddings_are_admitted_and_tried_again(void **state)
     struct heard other = {0};
     struct error e = {0};
     const struct gw_request whom = {.lang = "en", .project = "p"};
-    gw_ask_cancel(gw_embed(w.g, "m", TEXTS, 5, &whom, on_told, &other, &e));
+    gw_ask_cancel(gw_embed(w.g, "m", TEXTS, 5, &whom, on_told, &other, &e), NULL);
     assert_non_null(gw_embed(w.g, "m", TEXTS, 5, &whom, on_told, &other, &e));
     struct loop_timer *soon = loop_timer_new(w.loop, quit, NULL);
     loop_timer_start(soon, 100, 0);
@@ -332,8 +333,72 @@ static void embeddings_wait_as_calls_do(void **state)
     loop_run(w.loop);
     loop_timer_free(timer);
     assert_int_equal(later.told, 0);
-    gw_ask_cancel(waits);
+    gw_ask_cancel(waits, NULL);
     release(&soon);
+    close_world();
+}
+
+/* Exchanges that are no chats open a breaker too; only embeddings are kept back by it, and an
+ * answer to anything closes it. */
+static void the_breaker_hears_of_them(void **state)
+{
+    (void)state;
+    struct tel *tel = tel_new();
+    open_model("kind = openai\nurl = %s/v1\nmodel = in=7\nretries = 4\nregion = RU\n");
+    gw_set_telemetry(w.g, tel, true);
+    assert_true(mock_script(&peer, "[\"status=500,retry=0\",\"status=500,retry=0\","
+                                   "\"status=500,retry=0\",\"status=500,retry=0\","
+                                   "\"status=500,retry=0\"]"));
+    struct heard h = ask(EMBED, "m");
+    failed(&h, ERR_UPSTREAM, "HTTP 500");
+    assert_true(tel_value(tel, TEL_model_calls, TEL_LABELS("m", "error")) == 5);
+    h = ask(EMBED, "m");
+    failed(&h, ERR_UNREACHABLE, "it is left alone");
+    assert_int_equal(h.usage.input_tokens, 0);
+    assert_true(tel_value(tel, TEL_model_calls, TEL_LABELS("m", "error")) == 5);
+    h = ask(HEALTH, "m");
+    fine(&h);
+    assert_true(tel_value(tel, TEL_model_asks, TEL_LABELS("m", "health", "ok")) == 1);
+    h = ask(EMBED, "m");
+    fine(&h);
+    release(&h);
+    assert_true(tel_value(tel, TEL_model_calls, TEL_LABELS("m", "ok")) == 1);
+    assert_true(tel_value(tel, TEL_model_tokens, TEL_LABELS("m", "input")) == 7);
+    h = ask(LIST, "m");
+    fine(&h);
+    release(&h);
+    assert_true(tel_value(tel, TEL_model_asks, TEL_LABELS("m", "list", "ok")) == 1);
+    close_world();
+    tel_free(tel);
+}
+
+/* What was sent is paid for, also when nobody waits for the answer. */
+static void what_was_sent_is_told_at_a_cancel(void **state)
+{
+    (void)state;
+    struct heard h = {.told = 0};
+    struct error e = {0};
+    struct gw_spent spent;
+    const struct gw_request abroad = {.lang = "en", .regions = "DE"};
+    open_model("kind = openai\nurl = %s/v1\nmodel = hang\nregion = RU\n");
+    assert_null(gw_embed(w.g, "m", TEXTS, 5, &abroad, on_told, &h, &e));
+    assert_int_equal(e.code, ERR_DENIED);
+    struct gw_ask *a = gw_embed(w.g, "m", TEXTS, 5, NULL, on_told, &h, &e);
+    gw_ask_cancel(a, &spent);
+    assert_int_equal(spent.count, 1);
+    assert_int_equal(gw_spent_usage(&spent).input_tokens, 0);
+    gw_spent_release(&spent);
+    a = gw_embed(w.g, "m", TEXTS, 5, NULL, on_told, &h, &e);
+    struct loop_timer *soon = loop_timer_new(w.loop, quit, NULL);
+    loop_timer_start(soon, 100, 0);
+    loop_run(w.loop);
+    loop_timer_free(soon);
+    gw_ask_cancel(a, &spent);
+    assert_string_equal(spent.at[0].outcome, "cancelled");
+    assert_true(spent.at[0].usage.estimated);
+    assert_true(spent.at[0].usage.input_tokens > 0);
+    gw_spent_release(&spent);
+    assert_int_equal(h.told, 0);
     close_world();
 }
 
@@ -346,6 +411,8 @@ int main(void)
         cmocka_unit_test(embeddings_are_admitted_and_tried_again),
         cmocka_unit_test(one_place_is_enough),
         cmocka_unit_test(embeddings_wait_as_calls_do),
+        cmocka_unit_test(the_breaker_hears_of_them),
+        cmocka_unit_test(what_was_sent_is_told_at_a_cancel),
     };
     return cmocka_run_group_tests(tests, start_peer, stop_peer);
 }
