@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { INDENT = 1, QUESTION_INDENT = 3, UNKNOWN_LINES = 6, PART_GAP = 2 };
+enum { INDENT = 1, QUESTION_INDENT = 3, UNKNOWN_LINES = 6, PART_GAP = 2, STEADY_MS = 250 };
 
 struct chat_turn *chat_turn_new(const char *trace_id)
 {
@@ -224,6 +224,35 @@ static void usage_parts(struct chat_turn *t)
         part(t, ROLE_DIM, 3, "%s", _("cost unknown"));
 }
 
+/* Whose answer it is; of one that was stopped, who spoke alone. NULL: nobody. */
+static const json_t *speaker(const struct chat_turn *t)
+{
+    const json_t *list = json_object_get(t->trace, "candidates"), *c;
+    size_t i;
+    json_array_foreach(list, i, c)
+    {
+        if (json_flag(c, "chosen", false))
+            return c;
+    }
+    return json_array_size(list) == 1 ? json_array_get(list, 0) : NULL;
+}
+
+/* How fast it came, as it was shown meanwhile: "38 tok/s  first 0.4 s". */
+static void pace_ended(struct chat_turn *t)
+{
+    const json_t *c = speaker(t), *usage = json_object_get(c, "usage");
+    double first = json_num(c, "first_token_ms", -1), all = json_num(c, "elapsed_ms", -1);
+    double tokens = json_num(usage, "output_tokens", 0);
+    char text[16];
+    if (first < 0)
+        return;
+    if (tokens > 0 && all - first >= STEADY_MS)
+        part(t, ROLE_DIM, 5, "%s%.0f %s", json_flag(usage, "estimated", false) ? "~" : "",
+             tokens * 1000 / (all - first), _("tok/s"));
+    tui_duration(first, text);
+    part(t, ROLE_DIM, 8, _("first %s"), text);
+}
+
 static void head_ended(struct chat_turn *t)
 {
     char took[16];
@@ -243,6 +272,7 @@ static void head_ended(struct chat_turn *t)
     buf_release(&flagged);
     if (json_array_size(json_object_get(t->trace, "candidates"))) /* else no model was asked */
         usage_parts(t);
+    pace_ended(t);
     tui_duration(json_num(t->trace, "elapsed_ms", -1), took);
     if (json_is_number(json_object_get(t->trace, "elapsed_ms")))
         part(t, ROLE_DIM, 2, "%s", took);

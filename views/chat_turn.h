@@ -5,7 +5,7 @@
 #include "tui/tui.h"
 #include "views/chat_chart.h"
 
-enum { CHAT_PARTS = 16 };
+enum { CHAT_PARTS = 20 };
 
 /* A word of the line about the answer. */
 struct chat_part {
