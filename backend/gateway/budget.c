@@ -1,8 +1,8 @@
 /* A try and its token budget: what its answer may take, and where it ends when it would take more.
  *
  * The limit that the provider is asked for is what the input leaves; a provider that does not obey,
- * or counts otherwise, is stopped here: at the end of a sentence shortly before the limit, at the
- * limit otherwise. */
+ * or counts otherwise, is stopped here: at the end of a sentence shortly before the limit, else
+ * before the piece that would go beyond it. */
 #include "backend/gateway/count.h"
 #include <string.h>
 
@@ -66,6 +66,8 @@ bool gw__budget_over(struct gw__try *t)
     if (t->reasoning.len)
         said += tally(t->m, &t->reasoning_tally, &t->reasoning);
     double room = (double)t->room, tail = room / TAIL_SHARE < TAIL ? room / TAIL_SHARE : TAIL;
-    t->over_budget = said >= room || (said >= room - tail && ends_sentence(&t->text));
+    double next = said - t->said < tail ? said - t->said : tail; /* what comes is as long again */
+    t->said = said;
+    t->over_budget = said + next > room || (said >= room - tail && ends_sentence(&t->text));
     return t->over_budget;
 }

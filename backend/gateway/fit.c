@@ -12,18 +12,21 @@ enum {
     CLUSTERED = 256, /* pieces at most */
     CLUSTERS = 16,
     ROUNDS = 4,
-    MARK_TOKENS = 24, /* what the line that tells of left out pieces takes at most */
+    LEAST_TOKENS = 8, /* of a piece that is cut; less says nothing */
     SHRINKS = 40,
     UNITS_NEAR = 2 /* blanks between a number and its unit, and one */
 };
+static const char MARK[] = "\n[... 9999 of 9999 lines left out]", CUT[] = " [...]";
 static const double SHRINK = 0.9, ANSWER_MOST = 0.4; /* of the budget is kept for the answer */
 
 struct piece {
     const char *at;
     size_t len, part;
     double tokens, score;
-    int rank; /* 0 anchor, 1 speaks for its cluster, 2 any other */
-    bool first, kept;
+    int rank; /* 0 anchor, 1 speaks for its cluster, 2 any other, 3 of a part that is aside */
+    bool first;
+    size_t kept; /* bytes; below len it is cut */
+    double takes;
 };
 
 struct fitting {
@@ -32,7 +35,13 @@ struct fitting {
     struct piece *at;
     size_t len, cap;
     struct piece **order;
-    double *frames; /* tokens around each part */
+    struct around { /* each part, in tokens */
+        double frame, gone;
+        const struct piece *best;
+        bool marked; /* something of it is kept */
+    } * around;
+    size_t *parts; /* their indices, those that fit best first */
+    double mark;   /* what the line that tells of left out pieces takes */
 };
 
 /* ---- pieces */
@@ -78,18 +87,18 @@ static bool has_measure(const char *line)
 }
 
 static void judge(struct piece *p, const struct gw__lexicon *x, const struct gw__words *asked,
-                  double fit)
+                  const struct gw_fit_part *part)
 {
     struct gw__words words = {0};
     char *line = xstrndup(p->at, p->len);
     gw__words_of(x, line, &words);
     double shared = (double)gw__words_common(asked, &words);
-    p->score = fit + (asked->len ? 2 * shared / (double)asked->len : 0);
+    p->score = part->fit + (asked->len ? 2 * shared / (double)asked->len : 0);
     for (char *c = line; *c; c++)
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c + 32);
     bool error = has_error_word(line);
-    p->rank = p->first || error || has_measure(line) ? 0 : 2;
+    p->rank = part->aside ? 3 : p->first || error || has_measure(line) ? 0 : 2;
     p->score += (p->first ? 1 : 0) + (error ? 1 : 0);
     gw__words_release(&words);
     free(line);
@@ -111,7 +120,7 @@ static void split(struct fitting *f)
             struct piece *new = &f->at[f->len++];
             *new = (struct piece){.at = p, .len = piece_end(p), .part = i, .first = p == text};
             new->tokens = gw__count_text(f->m, p, new->len) + 1; /* a line end, perhaps */
-            judge(new, &x, &asked, f->ask->parts[i].fit);
+            judge(new, &x, &asked, &f->ask->parts[i]);
             p += new->len;
         }
     }
@@ -185,10 +194,12 @@ static void move_centers(struct cluster *c, size_t k, const float (*vectors)[GW_
 /* Of the best pieces that are no anchors, those nearest to the center of their cluster. */
 static void choose_speakers(struct fitting *f)
 {
-    size_t begin = 0, n, k;
+    size_t begin = 0, end, n, k;
     while (begin < f->len && f->order[begin]->rank == 0)
         begin++;
-    n = f->len - begin < CLUSTERED ? f->len - begin : CLUSTERED;
+    for (end = begin; end < f->len && f->order[end]->rank == 2;)
+        end++;
+    n = end - begin < CLUSTERED ? end - begin : CLUSTERED;
     k = n / 4 < CLUSTERS ? n / 4 : CLUSTERS;
     if (!k)
         return;
@@ -220,19 +231,76 @@ static void choose_speakers(struct fitting *f)
 
 /* ---- choosing */
 
+/* What the first piece of a part takes besides itself. */
+static double entry_of(const struct fitting *f, size_t part)
+{
+    return f->around[part].frame - f->around[part].gone + f->mark;
+}
+
+/* Keeps a piece, or of one that is longer as much as has room, up to a blank. */
+static void keep(struct fitting *f, struct piece *p, double room)
+{
+    p->kept = p->len;
+    p->takes = p->tokens;
+    while (p->takes > room && p->kept) {
+        size_t most = (size_t)((double)p->kept * SHRINK), end = most;
+        while (end && p->at[end] != ' ')
+            end--;
+        while (!end && most && ((unsigned char)p->at[most] & 0xc0) == 0x80)
+            most--;
+        p->kept = end ? end : most;
+        p->takes =
+            gw__count_text(f->m, p->at, p->kept) + gw__count_text(f->m, CUT, sizeof CUT - 1) + 1;
+    }
+}
+
+/* The best piece of each part, as many parts as have room for something; returns the room left. */
+static double choose_best(struct fitting *f, double room)
+{
+    size_t k = 0;
+    double least = 0;
+    for (; k < f->ask->part_count; k++) {
+        size_t part = f->parts[k];
+        if (f->ask->parts[part].aside)
+            break;
+        least += f->around[part].best ? entry_of(f, part) + LEAST_TOKENS : 0;
+        if (least > room)
+            break;
+    }
+    for (size_t i = 0; i < k; i++) {
+        struct around *a = &f->around[f->parts[i]];
+        struct piece *best = (struct piece *)a->best;
+        double share = room / (double)(k - i) - entry_of(f, f->parts[i]);
+        if (!best)
+            continue;
+        keep(f, best, fmax(share, LEAST_TOKENS));
+        a->marked = best->kept > 0;
+        room -= a->marked ? best->takes + entry_of(f, f->parts[i]) : 0;
+    }
+    return room;
+}
+
 static void choose(struct fitting *f, double room)
 {
-    bool *marked = xcalloc(f->ask->part_count + 1, sizeof *marked);
+    for (size_t i = 0; i < f->len; i++) {
+        f->at[i].kept = 0;
+        f->at[i].takes = 0;
+    }
+    for (size_t part = 0; part < f->ask->part_count; part++) {
+        f->around[part].marked = false;
+        room -= f->around[part].gone;
+    }
+    room = choose_best(f, room);
     for (size_t i = 0; i < f->len; i++) {
         struct piece *p = f->order[i];
-        double takes = p->tokens + (marked[p->part] ? 0 : MARK_TOKENS + f->frames[p->part]);
-        p->kept = takes <= room;
-        if (p->kept) {
-            room -= takes;
-            marked[p->part] = true;
-        }
+        struct around *a = &f->around[p->part];
+        double more = p->tokens - p->takes + (a->marked ? 0 : entry_of(f, p->part));
+        if (p->kept == p->len || more > room)
+            continue;
+        room -= more;
+        p->kept = p->len;
+        a->marked = true;
     }
-    free(marked);
 }
 
 static double write_parts(const struct fitting *f, char **texts)
@@ -243,21 +311,44 @@ static double write_parts(const struct fitting *f, char **texts)
         size_t gone = 0, all = 0;
         for (; i < f->len && f->at[i].part == part; i++, all++) {
             const struct piece *p = &f->at[i];
-            gone += !p->kept;
+            gone += p->kept < p->len;
             if (!p->kept)
                 continue;
-            if (text.len && text.data[text.len - 1] != '\n' && !f->at[i - 1].kept)
+            if (text.len && text.data[text.len - 1] != '\n' && f->at[i - 1].kept < f->at[i - 1].len)
                 buf_addc(&text, '\n');
-            buf_add(&text, p->at, p->len);
+            buf_add(&text, p->at, p->kept);
+            if (p->kept < p->len)
+                buf_adds(&text, CUT);
         }
         if (gone && text.len)
             buf_addf(&text, "%s[... %zu of %zu lines left out]",
                      text.data[text.len - 1] == '\n' ? "" : "\n", gone, all);
-        tokens += gw__count_text(f->m, text.data, text.len) + (text.len ? f->frames[part] : 0);
+        tokens += gw__count_text(f->m, text.data, text.len) +
+                  (text.len ? f->around[part].frame : f->around[part].gone);
         free(texts[part]);
         texts[part] = text.len ? buf_take(&text) : xstrdup("");
     }
     return tokens;
+}
+
+/* The best piece of each part, and the parts by how well they fit. */
+static void order_parts(struct fitting *f)
+{
+    const struct gw_fit_part *parts = f->ask->parts;
+    for (size_t i = 0; i < f->len; i++) {
+        const struct piece **best = &f->around[f->at[i].part].best;
+        if (!*best || f->at[i].score > (*best)->score)
+            *best = &f->at[i];
+    }
+    for (size_t i = 0; i < f->ask->part_count; i++) {
+        size_t at = i; /* few parts, and equal ones stay in their order */
+        for (; at && (parts[i].aside < parts[f->parts[at - 1]].aside ||
+                      (parts[i].aside == parts[f->parts[at - 1]].aside &&
+                       parts[i].fit > parts[f->parts[at - 1]].fit));
+             at--)
+            f->parts[at] = f->parts[at - 1];
+        f->parts[at] = i;
+    }
 }
 
 static double shorten(struct fitting *f, double room, char **texts)
@@ -270,10 +361,11 @@ static double shorten(struct fitting *f, double room, char **texts)
     sort(f);
     choose_speakers(f);
     sort(f);
+    order_parts(f);
     for (int i = 0; i < SHRINKS; i++, share *= SHRINK) {
         choose(f, share);
         after = write_parts(f, texts);
-        if (after <= room || after <= 0)
+        if (after <= room)
             break;
     }
     return after;
@@ -285,7 +377,7 @@ static json_t *told(const struct fitting *f, const double *before, char *const *
     for (size_t part = 0, i = 0; part < f->ask->part_count; part++) {
         int64_t gone = 0;
         for (; i < f->len && f->at[i].part == part; i++)
-            gone += !f->at[i].kept;
+            gone += f->at[i].kept < f->at[i].len;
         json_t *row = json_object();
         json_puts(row, "id", f->ask->parts[part].id);
         json_puti(row, "before", (int64_t)ceil(before[part]));
@@ -305,6 +397,11 @@ static double around_messages(const struct gw__model *m, size_t messages)
     return gw__learner_tokens(gw__count_ranks(m) ? &m->count->template : &m->count->text, &f);
 }
 
+static double count(const struct gw__model *m, const char *text)
+{
+    return text ? gw__count_text(m, text, strlen(text)) : 0;
+}
+
 json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
 {
     const struct gw__model *m = gw__find(g, a->model);
@@ -312,24 +409,26 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
         return NULL;
     struct fitting f = {.m = m, .ask = a};
     double *before = xcalloc(a->part_count + 1, sizeof *before), all = 0, after;
-    f.frames = xcalloc(a->part_count + 1, sizeof *f.frames);
+    f.around = xcalloc(a->part_count + 1, sizeof *f.around);
+    f.parts = xcalloc(a->part_count + 1, sizeof *f.parts);
+    f.mark = count(m, MARK);
     double budget = (double)m->pub.token_budget, error = gw__count_error(m);
     double margin = gw__forecast_margin(&m->count->forecast);
     double forecast = gw__forecast_output(&m->count->forecast, a->max_output);
-    double fixed = gw__count_text(m, a->fixed, strlen(a->fixed)) + around_messages(m, 2);
+    double fixed = count(m, a->fixed) + around_messages(m, 2);
     double answer = fmin(forecast * (1 + margin), budget * ANSWER_MOST);
     double room = fmax(0, (budget - answer) / (1 + error) - fixed);
     for (size_t i = 0; i < a->part_count; i++) {
-        before[i] = gw__count_text(m, a->parts[i].text, strlen(a->parts[i].text));
-        const char *frame = a->parts[i].frame ? a->parts[i].frame : "";
-        f.frames[i] = gw__count_text(m, frame, strlen(frame));
-        all += before[i] + f.frames[i];
+        before[i] = count(m, a->parts[i].text);
+        f.around[i].frame = count(m, a->parts[i].frame);
+        f.around[i].gone = count(m, a->parts[i].gone);
+        all += *a->parts[i].text ? before[i] + f.around[i].frame : f.around[i].gone;
         texts[i] = xstrdup(a->parts[i].text);
     }
     after = all > room ? shorten(&f, room, texts) : all;
     int64_t kept = 0;
     for (size_t i = 0; i < f.len; i++)
-        kept += f.at[i].kept;
+        kept += f.at[i].kept == f.at[i].len;
     json_t *report = json_object();
     json_puti(report, "budget", m->pub.token_budget);
     json_puti(report, "forecast", (int64_t)ceil(forecast));
@@ -341,7 +440,8 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
     json_puti(report, "dropped", (int64_t)f.len - kept);
     json_put(report, "parts", told(&f, before, texts));
     free(before);
-    free(f.frames);
+    free(f.around);
+    free(f.parts);
     free(f.order);
     free(f.at);
     return report;

@@ -21,6 +21,8 @@ struct gw_fit_part {
     const char *id, *text;
     double fit;        /* how well it fits the question, 0..1 */
     const char *frame; /* what is sent around it if any of it is; NULL: nothing */
+    const char *gone;  /* what is sent in its place if nothing of it is; NULL: nothing */
+    bool aside;        /* none of it has room before all of the others has */
 };
 struct gw_fit_ask {
     const char *model;
@@ -32,11 +34,12 @@ struct gw_fit_ask {
 };
 /* Makes the parts fit beside the fixed text and the answer (spec GW-4; at most 0.4 of the budget
  * is kept for that). texts gets one text for each part, "" if nothing of it has room; the caller
- * frees each. A shortened part ends in a line that says how many lines are left out. Lines with
- * errors or measures, and each part's first, go before all others. Returns {budget, forecast,
- * margin, fixed, before, after: tokens; kept, dropped: lines, both 0 if all had room; parts: [{id,
- * before, after, dropped}]}, which the caller owns; NULL, and texts untouched, for a built-in or
- * unknown model. */
+ * frees each. A shortened part ends in a line that says how many lines are left out; a line that
+ * was cut, in " [...]". The best line of each part goes first, those that fit best before the
+ * others, cut if need be; then lines with errors or measures, and each part's first. Returns
+ * {budget, forecast, margin, fixed, before, after: tokens; kept, dropped: lines, both 0 if all had
+ * room; parts: [{id, before, after, dropped}]}, which the caller owns; NULL, and texts untouched,
+ * for a built-in or unknown model. */
 json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts);
 
 /* What was learnt, to be kept over restarts; the caller owns. */

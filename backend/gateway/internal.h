@@ -182,6 +182,7 @@ struct gw__try {
     size_t call_bytes;     /* of the names and arguments of tools' calls */
     int64_t room;          /* tokens that the budget leaves for the answer; -1: no budget */
     struct gw__tally text_tally, reasoning_tally;
+    double said;      /* tokens, when the budget was looked at last */
     bool over_budget; /* the answer ends where it does for want of room */
     int64_t http_status;
     int64_t retry_after_ms; /* -1: the upstream did not say */
