@@ -22,6 +22,10 @@ struct cost {
 
 /* prices.c */
 void cost__prices_free(struct cost__prices *p);
+/* The prices of one file's text alone, in the place of all others; what cost_prices_load does with
+ * each. */
+enum err cost__prices_read(struct cost *c, const char *name, const char *text, size_t len,
+                           struct error *e);
 /* Token counts come from foreign servers; bounded, so that sums over the ledger cannot overflow. */
 int64_t cost__tokens(int64_t n);
 

@@ -254,6 +254,21 @@ static bool listed(struct dirent *const *names, int n, const char *path)
     return false;
 }
 
+enum err cost__prices_read(struct cost *c, const char *name, const char *text, size_t len,
+                           struct error *e)
+{
+    struct cost__prices *all = xcalloc(1, sizeof *all);
+    enum err code = is_price_name(name) ? read_file(all, name, text, len, e)
+                                        : wrong(e, name, "it is not named NAME.json");
+    if (code != ERR_OK) {
+        cost__prices_free(all);
+        return code;
+    }
+    cost__prices_free(c->prices);
+    c->prices = all;
+    return ERR_OK;
+}
+
 enum err cost_prices_load(struct cost *c, const char *dir, struct error *e)
 {
     struct dirent **names = NULL;

@@ -79,6 +79,39 @@ static void a_price_holds_from_its_day(void **state)
     cost_free(c);
 }
 
+static void roubles_are_priced_by_the_names_that_a_folder_has(void **state)
+{
+    (void)state;
+    struct cost *c;
+    opened(&c, NULL);
+    static const char raw[] = "{\"prompt_tokens\": 1000, \"completion_tokens\": 500}";
+    static const struct {
+        const char *model;
+        int64_t nano; /* -1: unknown */
+    } rows[] = {
+        {"yandexgpt-lite", 300000000},
+        {"yandexgpt-lite/latest", 300000000},
+        {"gpt://b1g/yandexgpt-lite/latest", 300000000},
+        {"gpt://b1g/yandexgpt-lite/latest@tuned", 300000000}, /* as its base, says the provider */
+        {"gpt://b1g/yandexgpt/rc", 1200000000},
+        {"yandexgpt/latest", 1800000000},
+        {"gpt://b1g/aliceai-llm", 1100000000},
+        {"gpt://b1g/yandexgpt-2", -1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct cost_charge got = charge(c, "yandexgpt", rows[i].model, "2026-11-27", 1000, raw);
+        assert_int_equal(got.priced, rows[i].nano >= 0);
+        if (got.priced) {
+            assert_int_equal(got.nano, rows[i].nano);
+            assert_string_equal(got.currency, "RUB");
+            assert_string_equal(got.version, "yandexgpt/2026-03-03");
+        }
+    }
+    assert_false(charge(c, "yandexgpt", "yandexgpt-lite", "2026-03-02", 1000, raw).priced);
+    assert_false(charge(c, "gigachat", "GigaChat-2-Max", "2026-11-27", 1000, raw).priced);
+    cost_free(c);
+}
+
 static void what_is_not_known_is_not_zero(void **state)
 {
     (void)state;
@@ -212,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cached_tokens_are_a_discount),
         cmocka_unit_test(a_price_holds_from_its_day),
+        cmocka_unit_test(roubles_are_priced_by_the_names_that_a_folder_has),
         cmocka_unit_test(what_is_not_known_is_not_zero),
         cmocka_unit_test(an_estimate_is_priced_by_what_it_counts),
         cmocka_unit_test(a_file_of_ones_own_takes_the_place),
