@@ -49,6 +49,19 @@ static void add_answer(struct buf *out, const char *text)
     free(clean);
 }
 
+/* Whether the answer ends before its end. */
+static bool is_cut(const json_t *turn)
+{
+    size_t i;
+    const json_t *c;
+    json_array_foreach(json_object_get(turn, "candidates"), i, c)
+    {
+        if (json_flag(c, "chosen", false) && json_object_get(c, "truncated"))
+            return true;
+    }
+    return false;
+}
+
 static void add_figures(struct buf *out, const json_t *turn)
 {
     const json_t *usage = json_object_get(turn, "usage"), *cost = json_object_get(usage, "cost");
@@ -60,6 +73,8 @@ static void add_figures(struct buf *out, const json_t *turn)
         buf_addf(out, "%s, ", clean);
         free(clean);
     }
+    if (is_cut(turn))
+        buf_adds(out, "cut before its end, ");
     if (json_is_object(usage))
         buf_addf(out, "%s%lld tokens in, %s%lld out, ", about,
                  (long long)json_int(usage, "input_tokens", 0), about,

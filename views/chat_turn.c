@@ -195,6 +195,10 @@ static void candidate_part(struct chat_turn *t, const json_t *c)
     char composite[16] = "";
     if (json_is_number(json_object_get(c, "composite")))
         snprintf(composite, sizeof(composite), " %.2f", json_num(c, "composite", 0));
+    const char *cut = json_str(c, "truncated", "");
+    if (*cut && done)
+        part(t, ROLE_WARN, chosen ? 0 : 3, "%s %s", tui_glyph(GLYPH_WARN),
+             strcmp(cut, "over_budget") == 0 ? _("cut: token budget") : _("cut: length limit"));
     if (*other && done) /* who speaks here is not who was asked */
         part(t, ROLE_WARN, 0, _("%s in place of %s"), model_short(other), name);
     if (chosen)

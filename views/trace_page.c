@@ -393,6 +393,12 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, 
     const char *other = json_str(c, "answered_by", "");
     if (*other)
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
+    const char *cut = json_str(c, "truncated", "");
+    if (*cut)
+        tui_put(p->area, p->y++, 2, -1, ROLE_WARN,
+                strcmp(cut, "over_budget") == 0
+                    ? _("cut before its end: the token budget has no more")
+                    : _("cut before its end: as many tokens as were asked for"));
     if (json_int(c, "tries", 1) > 1)
         tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("after %lld tries"),
                  (long long)json_int(c, "tries", 1));

@@ -211,6 +211,8 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
 /* told.c: what is told of a try. begin before its ops->start, end once with what it came to. */
 void gw__told_begin(struct gw__try *t);
 void gw__told_end(struct gw__try *t, const struct gw_attempt *a);
+/* An answer ended before its end, for want of room. */
+void gw__told_cut(struct gw__try *t);
 void gw__told_unstarted(struct gw__try *t, enum err code);
 /* Another try is made because of one with m, or beside it. */
 void gw__told_again(const struct gw__model *m, struct gw *g, const char *reason);

@@ -127,6 +127,14 @@ void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
     t->span = NULL;
 }
 
+void gw__told_cut(struct gw__try *t)
+{
+    const char *why = t->over_budget ? "over_budget" : "length";
+    tel_add(t->g->tel, TEL_model_cut, 1, TEL_LABELS(t->m->pub.name, why));
+    if (t->over_budget)
+        tel_span_flag(t->span, "mcp_console.over_budget", true);
+}
+
 void gw__told_unstarted(struct gw__try *t, enum err code)
 {
     tel_add(t->g->tel, TEL_model_calls, 1, TEL_LABELS(t->m->pub.name, "error"));

@@ -168,8 +168,10 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
     tel_span_list(t->span, "gen_ai.response.finish_reasons", reason);
     if (!copy.code)
         gw__count_learn(t);
-    if (!copy.code && reason && strcmp(reason, "length") == 0 && t->max_output == t->room)
-        t->over_budget = true;
+    if (!copy.code && reason && strcmp(reason, "length") == 0) {
+        t->over_budget = t->over_budget || t->max_output == t->room;
+        gw__told_cut(t);
+    }
     gw__enter(t);
     end(t);
     gw__call_ended(t->call, t, &copy, reason ? reason : copy.code ? "error" : "stop");

@@ -118,6 +118,8 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_put(payload, "text", json_text(text, strlen(text)));
     json_puts(payload, "outcome", outcome);
     json_puts(payload, "finish_reason", reason);
+    if (c->truncated)
+        json_puts(payload, "truncated", c->truncated);
     json_puti(usage, "input_tokens", u.input_tokens);
     json_puti(usage, "output_tokens", u.output_tokens);
     json_puti(usage, "cached_tokens", u.cached_tokens);
@@ -200,6 +202,12 @@ static void on_answer_checked(struct orch_check *k, bool blocked)
     models_ended(c->trace);
 }
 
+void orch__note_truncated(struct orch_candidate *c, const struct gw_result *r)
+{
+    bool cut = r->error.code == ERR_OK && strcmp(r->finish_reason, "length") == 0;
+    c->truncated = !cut ? NULL : r->over_budget ? "over_budget" : "length";
+}
+
 static void on_model_done(void *arg, const struct gw_result *r)
 {
     struct orch_candidate *c = arg;
@@ -215,6 +223,9 @@ static void on_model_done(void *arg, const struct gw_result *r)
     json_puti(c->doc, "tries", (int64_t)r->spent->count);
     if (r->model != c->model)
         json_puts(c->doc, "answered_by", r->model->name);
+    orch__note_truncated(c, r);
+    if (c->truncated)
+        json_puts(c->doc, "truncated", c->truncated);
     bool ok = r->error.code == ERR_OK && r->text[0];
     orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);

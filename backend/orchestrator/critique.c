@@ -78,6 +78,7 @@ void orch__critiques_end(struct trace *t)
         buf_clear(&c->text);
         buf_add(&c->text, c->revised.data, c->revised.len);
         c->text_entry = c->output_entry;
+        json_object_del(c->doc, "truncated");
         orch__candidate_doc(c, "done");
         t->revised = true;
     }
@@ -165,11 +166,14 @@ static void on_critique_done(void *arg, const struct gw_result *r)
     bool ok = r->error.code == ERR_OK && r->text[0];
     c->critique_call = NULL;
     orch__add_usage(c, r->spent);
+    orch__note_truncated(c, r);
     orch__log_output(c, "critique", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
-    if (!ok) {
-        critique_ended(
-            c, "", r->error.code == ERR_OK ? "the model answered nothing" : err_words(&r->error));
+    if (!ok || c->truncated) { /* part of a correction is none */
+        critique_ended(c, "",
+                       r->error.code  ? err_words(&r->error)
+                       : c->truncated ? "the correction ends before its end"
+                                      : "the model answered nothing");
         return;
     }
     char *scrubbed = pol_scrub_text(r->text);
@@ -208,6 +212,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
     for (size_t i = 0; n == 2 && i < 2; i++) {
         struct error why = {0};
         two[i]->call_entry = seq; /* what its next output comes from */
+        two[i]->truncated = NULL;
         two[i]->stage = orch__stage_begin(t, "critique", two[i]->model->name);
         two[i]->critique_call = orch__call_model(two[i], GW_CRITIQUE, two[i]->text.data,
                                                  two[1 - i]->text.data, &CRITIQUE_OPS, &why);

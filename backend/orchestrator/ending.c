@@ -274,6 +274,8 @@ void orch__conclude(struct trace *t)
     json_put(answer, "text", json_text(text, strlen(text)));
     json_put(answer, "sources", cited);
     json_puts(answer, "model", winner->model->name);
+    if (json_object_get(winner->doc, "truncated"))
+        json_puts(answer, "truncated", json_str(winner->doc, "truncated", ""));
     if (json_object_get(t->doc, "safety"))
         json_put(answer, "safety", json_deep_copy(json_object_get(t->doc, "safety")));
     from.count = 0;

@@ -110,6 +110,7 @@ struct orch_candidate {
     struct orch_prompt prompt; /* of the call that is being logged */
     struct orch_check check;
     struct buf revised;
+    const char *truncated; /* why the last output ends early: "over_budget", "length"; or NULL */
     int64_t call_entry, output_entry;
     int64_t text_entry; /* the output that `text` is */
     size_t stage;
@@ -305,6 +306,8 @@ void orch__add_usage(struct orch_candidate *c, const struct gw_spent *spent);
 void orch__log_output(struct orch_candidate *c, const char *type, const char *text,
                       const struct gw_spent *spent, const char *outcome, const char *reason,
                       int64_t elapsed_ms, int64_t first_token_ms);
+/* Notes whether what came ends before its end. */
+void orch__note_truncated(struct orch_candidate *c, const struct gw_result *r);
 void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
 /* pace.c: a call of the candidate begins, a piece of its text has come. */
