@@ -43,6 +43,9 @@ static bool take_conversation(void *arg, const struct store_row *row)
     json_puts(doc, "state", store_text(row, 8));
     if (*store_text(row, 10))
         json_puts(doc, "parent", store_text(row, 10));
+    json_t *choice = json_loads(store_text(row, 11), 0, NULL);
+    if (choice)
+        json_put(doc, "choice", choice);
     if (r->match)
         json_put(doc, "match", json_text(r->match, strlen(r->match)));
     json_puti(doc, "touched", store_int(row, 6));
@@ -54,7 +57,7 @@ static bool take_conversation(void *arg, const struct store_row *row)
 
 #define ROW                                                                                     \
     "SELECT t.rowid, t.trace_id, t.session, t.sealed, t.at, c.id, c.touched, c.turns, l.state," \
-    " l.at, ifnull(c.parent, '') FROM conversations c"                                          \
+    " l.at, ifnull(c.parent, ''), ifnull(c.choice, '') FROM conversations c"                    \
     " JOIN traces t ON t.rowid = ifnull(c.first, c.last) JOIN traces l ON l.rowid = c.last "
 
 static json_t *page(json_t *rows, int64_t next)
@@ -126,6 +129,15 @@ static bool look_at(void *arg, const struct store_row *row)
     return true;
 }
 
+/* The turns that a conversation (c) is searched in: its own; a fork that has none has those that it
+ * shares. */
+#define OWN_TURNS                                                                   \
+    "WITH RECURSIVE line(id, upto) AS (SELECT c.id, 9223372036854775807 UNION ALL " \
+    "SELECT p.parent, min(p.forked, line.upto) FROM line JOIN conversations p "     \
+    "ON p.id = line.id AND p.parent IS NOT NULL AND c.turns = 0 LIMIT 64) "         \
+    "SELECT x.rowid FROM line JOIN traces x ON x.conversation = line.id "           \
+    "AND x.rowid <= line.upto"
+
 static json_t *search(struct orch *o, int64_t before, size_t limit, const char *text,
                       struct error *e)
 {
@@ -140,7 +152,7 @@ static json_t *search(struct orch *o, int64_t before, size_t limit, const char *
     enum err code =
         store_query(db, e, look_at, &s,
                     "SELECT t.rowid, t.trace_id, t.session, t.sealed, t.at, c.id, c.touched "
-                    "FROM conversations c JOIN traces t ON t.conversation = c.id "
+                    "FROM conversations c JOIN traces t ON t.rowid IN (" OWN_TURNS ") "
                     "WHERE c.touched < ? ORDER BY c.touched DESC, t.rowid DESC",
                     "i", before < 0 ? INT64_MAX : before);
     size_t i;
@@ -185,6 +197,7 @@ json_t *orch_conversations(struct orch *o, int64_t before, size_t limit, const c
 struct fork {
     char id[33], parent[33];
     int64_t rowid; /* of the last turn that is shared */
+    char *choice;  /* that turn's, or NULL */
     orch_forked *done;
     void *arg;
 };
@@ -194,15 +207,16 @@ static enum err insert_fork(struct store_db *db, void *arg, struct error *e)
     const struct fork *f = arg;
     return store_exec(
         db, e,
-        "INSERT INTO conversations(id, last, turns, touched, parent, forked) VALUES"
-        "(?1, ?2, 0, (SELECT ifnull(max(touched), 0) + 1 FROM conversations), ?3, ?2)",
-        "sis", f->id, f->rowid, f->parent);
+        "INSERT INTO conversations(id, last, turns, touched, parent, forked, choice) VALUES"
+        "(?1, ?2, 0, (SELECT ifnull(max(touched), 0) + 1 FROM conversations), ?3, ?2, ?4)",
+        "siss", f->id, f->rowid, f->parent, f->choice);
 }
 
 static void on_fork_logged(void *arg, int64_t seq, const struct error *e)
 {
     struct fork *f = arg;
     f->done(f->arg, f->id, seq, e);
+    free(f->choice);
     free(f);
 }
 
@@ -221,6 +235,7 @@ enum err orch_fork(struct orch *o, const char *conversation, const char *trace_i
                        trace_id);
     json_t *turn = orch_trace(o, trace_id, e);
     bool running = strcmp(json_str(turn, "state", ""), "running") == 0;
+    char *choice = running ? NULL : orch__choice_text(turn);
     json_decref(turn);
     if (!turn)
         return e->code;
@@ -230,6 +245,7 @@ enum err orch_fork(struct orch *o, const char *conversation, const char *trace_i
     vault_id(f->id);
     snprintf(f->parent, sizeof f->parent, "%s", conversation);
     f->rowid = rowid;
+    f->choice = choice;
     f->done = done;
     f->arg = arg;
     const struct prov_edge edge = {

@@ -211,6 +211,8 @@ struct orch {
 json_t *orch__stored(struct orch *o, const struct store_row *row);
 
 /* trace.c: the document, stages, entries, storing */
+/* A turn's `choice` as JSON text, NULL: it has none. The caller frees. */
+char *orch__choice_text(const json_t *turn);
 struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
 void orch__trace_free(struct trace *t);
 size_t orch__stage_begin(struct trace *t, const char *name, const char *label);

@@ -222,6 +222,8 @@ static void log_question(struct trace *t, int64_t repeats)
         json_array_append_new(models, json_string(t->chosen[i]));
     json_put(payload, "models", models);
     json_puts(payload, "flow", t->flow->name);
+    if (json_object_get(t->doc, "choice"))
+        json_put(payload, "choice", json_deep_copy(json_object_get(t->doc, "choice")));
     if (repeats >= 0)
         json_puti(payload, "again", repeats);
     t->writes++;

@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who was asked to answer, and how, where the question said so: {models?, flow?}; else NULL. */
+static json_t *choice_of(const struct orch_ask *ask)
+{
+    json_t *choice = ask->model_count || ask->flow ? json_object() : NULL, *models = json_array();
+    for (size_t i = 0; i < ask->model_count; i++)
+        json_array_append_new(models, json_text(ask->models[i], strlen(ask->models[i])));
+    if (ask->model_count)
+        json_put(choice, "models", json_incref(models));
+    if (ask->flow)
+        json_puts(choice, "flow", ask->flow);
+    json_decref(models);
+    return choice;
+}
+
 struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
 {
     struct trace *t = xcalloc(1, sizeof *t);
@@ -46,6 +60,9 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
     json_puti(t->doc, "elapsed_ms", 0);
     if (ask->again)
         json_puts(t->doc, "again", ask->again);
+    json_t *choice = choice_of(ask);
+    if (choice)
+        json_put(t->doc, "choice", choice);
     t->question_entry = t->recalled = -1;
     return t;
 }
@@ -240,6 +257,7 @@ struct stored_trace {
     char id[33], conversation[33], session[33];
     const char *state;
     int64_t at;
+    char *choice;       /* as JSON, or NULL */
     bool claims, cites; /* an answer that says something of the world; it cites a source */
     struct buf sealed;
 };
@@ -251,6 +269,7 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     memcpy(s->conversation, t->conversation, sizeof s->conversation);
     memcpy(s->session, prov_session(t->orch->rooms.prov), sizeof s->session);
     s->state = state;
+    s->choice = orch__choice_text(t->doc);
     if (strcmp(state, "done") == 0 && t->verdict.winner >= 0) {
         /* a built-in model that cites nothing says that it has no answer */
         s->cites = t->verdict.answered;
@@ -266,17 +285,24 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     return s;
 }
 
-/* A turn more of its conversation, which is the one spoken in last. */
+char *orch__choice_text(const json_t *turn)
+{
+    const json_t *choice = json_object_get(turn, "choice");
+    return choice ? json_write(choice) : NULL;
+}
+
+/* A turn more of its conversation, which is the one spoken in last; what it chose is what the next
+ * one is asked with. */
 static enum err count_turn(struct store_db *db, const struct stored_trace *s, struct error *e)
 {
     return store_exec(db, e,
-                      "INSERT INTO conversations(id, first, last, turns, touched) "
+                      "INSERT INTO conversations(id, first, last, turns, touched, choice) "
                       "SELECT conversation, rowid, rowid, 1,"
-                      " (SELECT ifnull(max(touched), 0) + 1 FROM conversations) "
-                      "FROM traces WHERE trace_id = ? ON CONFLICT(id) DO UPDATE SET "
+                      " (SELECT ifnull(max(touched), 0) + 1 FROM conversations), ?2 "
+                      "FROM traces WHERE trace_id = ?1 ON CONFLICT(id) DO UPDATE SET "
                       "first = ifnull(first, excluded.first), last = excluded.last, "
-                      "turns = turns + 1, touched = excluded.touched",
-                      "s", s->id);
+                      "turns = turns + 1, touched = excluded.touched, choice = excluded.choice",
+                      "ss", s->id, s->choice);
 }
 
 enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
@@ -303,8 +329,10 @@ enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
 void orch__store_trace_free(void *arg)
 {
     struct stored_trace *s = arg;
-    if (s)
-        buf_release(&s->sealed);
+    if (!s)
+        return;
+    buf_release(&s->sealed);
+    free(s->choice);
     free(s);
 }
 

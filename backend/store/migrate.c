@@ -134,6 +134,8 @@ static const char *const steps[] = {
     "CREATE INDEX conversations_touched ON conversations(touched);"
     "INSERT INTO conversations(id, first, last, turns, touched) SELECT conversation, min(rowid),"
     " max(rowid), count(*), max(rowid) FROM traces WHERE conversation IS NOT NULL GROUP BY 1;",
+    /* choice: the models and the flow that its last question named, as JSON. */
+    "ALTER TABLE conversations ADD COLUMN choice TEXT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

@@ -247,6 +247,96 @@ static void a_fork_shares_the_turns_up_to_where_it_was_made(void **state)
     console_stop(&c, false);
 }
 
+static void a_fork_without_turns_of_its_own_is_found(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_t *one = ask(&c, "is the disk filling up?");
+    const char *root = json_str(one, "conversation", "");
+    json_t *two = ask_in(&c, root, "which process eats memory?");
+    json_t *early = fork_at(&c, root, json_str(one, "trace_id", "")),
+           *late = fork_at(&c, root, json_str(two, "trace_id", ""));
+    json_t *deep = fork_at(&c, json_str(late, "conversation", ""), json_str(one, "trace_id", ""));
+    json_t *page = conversations(&c, "Disk Filling"); /* all four begin with it */
+    assert_int_equal(json_array_size(json_object_get(page, "conversations")), 4);
+    assert_string_equal(row_str(page, 0, "conversation"), json_str(deep, "conversation", ""));
+    assert_string_equal(row_str(page, 0, "match"), "is the disk filling up?");
+    json_decref(page);
+    page = conversations(&c, "eats memory"); /* the early one ends before that */
+    assert_int_equal(json_array_size(json_object_get(page, "conversations")), 2);
+    assert_string_equal(row_str(page, 0, "conversation"), json_str(late, "conversation", ""));
+    assert_string_equal(row_str(page, 1, "conversation"), root);
+    json_decref(page);
+    json_decref(ask_in(&c, json_str(late, "conversation", ""), "what did today cost?"));
+    page = conversations(&c, "eats memory"); /* now it has its own */
+    assert_int_equal(json_array_size(json_object_get(page, "conversations")), 1);
+    json_decref(page);
+    json_decref(deep);
+    json_decref(late);
+    json_decref(early);
+    json_decref(two);
+    json_decref(one);
+    console_stop(&c, false);
+}
+
+/* The choice that something carries; want NULL: none. */
+static void assert_choice(const json_t *holder, const char *want)
+{
+    json_t *expected = want ? json_loads(want, 0, NULL) : NULL;
+    if (want)
+        assert_true(json_equal(json_object_get(holder, "choice"), expected));
+    else
+        assert_null(json_object_get(holder, "choice"));
+    json_decref(expected);
+}
+
+/* The one of the conversation that was spoken in last. */
+static void assert_listed(struct console *c, const char *want)
+{
+    json_t *page = conversations(c, NULL);
+    assert_choice(json_array_get(json_object_get(page, "conversations"), 0), want);
+    json_decref(page);
+}
+
+static void what_was_chosen_is_kept_with_its_conversation(void **state)
+{
+    static const char BOTH[] = "{\"flow\":\"single\",\"models\":[\"builtin/vector\"]}";
+    (void)state;
+    char *dir = new_dir();
+    struct console c = console_start(dir, NULL, "operator");
+    json_t *one = ask_with(&c, json_pack("{s:s,s:[s],s:s}", "text", "is the disk filling up?",
+                                         "models", "builtin/vector", "flow", "single"));
+    char *root = xstrdup(json_str(one, "conversation", "")),
+         *first = xstrdup(json_str(one, "trace_id", ""));
+    assert_listed(&c, BOTH);
+    json_t *entry =
+        busc_wait(c.bus, WIRE_evidence_get,
+                  json_pack("{s:O,s:b}", "seq", json_array_get(json_object_get(one, "entries"), 0),
+                            "payload", 1),
+                  WAIT_MS, NULL);
+    assert_choice(json_object_get(entry, "payload"), BOTH);
+    json_decref(entry);
+    json_decref(one);
+    console_stop(&c, true);
+    c = console_start(dir, NULL, "operator");
+    assert_listed(&c, BOTH);
+    json_t *turns = history(&c, root);
+    assert_choice(json_array_get(json_object_get(turns, "turns"), 0), BOTH);
+    json_decref(turns);
+    /* a question that names nothing goes back to what is configured; a fork takes its turn's */
+    json_t *two = ask_in(&c, root, "which process eats memory?");
+    assert_choice(two, NULL);
+    assert_listed(&c, NULL);
+    json_decref(fork_at(&c, root, first));
+    assert_listed(&c, BOTH);
+    json_decref(fork_at(&c, root, json_str(two, "trace_id", "")));
+    assert_listed(&c, NULL);
+    json_decref(two);
+    free(first);
+    free(root);
+    console_stop(&c, false);
+}
+
 static void an_export_is_logged_and_whole(void **state)
 {
     (void)state;
@@ -355,6 +445,8 @@ int main(void)
         cmocka_unit_test(asking_once_more_says_so),
         cmocka_unit_test(conversations_are_listed_and_searched),
         cmocka_unit_test(a_fork_shares_the_turns_up_to_where_it_was_made),
+        cmocka_unit_test(a_fork_without_turns_of_its_own_is_found),
+        cmocka_unit_test(what_was_chosen_is_kept_with_its_conversation),
         cmocka_unit_test(an_export_is_logged_and_whole),
         cmocka_unit_test(the_pace_of_an_answer_is_told_twice_a_second),
     };
