@@ -239,6 +239,11 @@ void backend__lost_find(struct backend *b);
 /* observe.c: metrics and traces for other systems. Close: no port any more; flush: what is left is
  * sent at once, and pending while that is under way. */
 enum err backend__observe_start(struct backend *b, struct error *e);
+/* Another [telemetry]; fresh must live until the next one. apply: else it is only looked at.
+ * *changed: it is another one than before. ERR_CONFIG and what a token may have: nothing changed.
+ */
+enum err backend__observe_reload(struct backend *b, const struct conf *fresh, bool apply,
+                                 bool *changed, struct error *e);
 void backend__observe_close(struct backend *b);
 void backend__observe_flush(struct backend *b);
 bool backend__observe_pending(const struct backend *b);

@@ -206,21 +206,27 @@ static enum err run_reload(struct change *h, json_t *result, struct error *e)
     struct backend *b = h->backend;
     const char *path = conf_path(b->conf);
     char *changes = NULL, *models = NULL;
+    bool telemetry = false;
     struct conf *fresh = *path ? conf_load(path, e) : NULL;
     if (!*path)
         return err_set(e, ERR_NOT_FOUND, "this console runs without a configuration file");
     if (!fresh)
         return e->code;
     if (gw_reload(b->gw, fresh, NULL, e) != ERR_OK ||
+        backend__observe_reload(b, fresh, false, &telemetry, e) != ERR_OK ||
         conn_reload(b->conn, fresh, &changes, e) != ERR_OK) {
         conf_free(fresh);
         return e->code;
     }
     enum err code = gw_reload(b->gw, fresh, &models, e);
+    struct error why = {0}; /* the one before is let go of in any case */
+    if (backend__observe_reload(b, fresh, true, &telemetry, &why) != ERR_OK && code == ERR_OK)
+        code = err_set(e, why.code, "%s", why.detail);
     conf_free(b->conn_conf); /* nobody holds what was in it: kinds copy what they need */
     b->conn_conf = fresh;
     json_put(result, "changed", lines_json(changes));
     json_put(result, "models", lines_json(models));
+    json_put(result, "telemetry", json_boolean(telemetry));
     free(models);
     free(changes);
     return code;

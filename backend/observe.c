@@ -3,7 +3,8 @@
  *
  * Invariants
  * W1 What is told has no text of a question, an answer, a tool or a document in it (T2).
- * W2 A port that is taken, or a collector that is away, stops nothing: it is an alert. */
+ * W2 A port that is taken, or a collector that is away, stops nothing: it is an alert.
+ * W3 A configuration that is read again takes the place of the one before whole or not at all. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/methods.h"
@@ -20,7 +21,9 @@ enum { LAG_MS = 1000 };
 
 struct observe {
     struct backend *backend;
-    struct httpd *server; /* NULL: it does not listen */
+    const struct conf *conf; /* whose [telemetry] counts */
+    char *ca_file;           /* of it, or NULL */
+    struct httpd *server;    /* NULL: it does not listen */
     struct backend_token *token;
     struct otlp *otlp;
     struct error listen_error;
@@ -282,9 +285,10 @@ static void on_request(void *arg, struct httpd_request *r)
 static void listen_at(struct observe *w)
 {
     struct backend *b = w->backend;
-    struct httpd_options o = {.address = conf_str(b->conf, "telemetry", "", "listen"),
-                              .remote = conf_flag(b->conf, "telemetry", "", "remote"),
+    struct httpd_options o = {.address = conf_str(w->conf, "telemetry", "", "listen"),
+                              .remote = conf_flag(w->conf, "telemetry", "", "remote"),
                               .body_max = 0};
+    w->listen_error = (struct error){.code = ERR_OK};
     if (*o.address)
         w->server = httpd_new(b->loop, &o, on_request, w, &w->listen_error);
 }
@@ -326,7 +330,7 @@ static enum err header_line(struct backend *b, const char *text, size_t len, cha
 static enum err headers_make(void *arg, char *lines[OTLP_HEADERS], size_t *count, struct error *e)
 {
     struct backend *b = arg;
-    const char *text = conf_str(b->conf, "telemetry", "", "otlp_headers");
+    const char *text = conf_str(b->observe->conf, "telemetry", "", "otlp_headers");
     enum err code = ERR_OK;
     *count = 0;
     while (code == ERR_OK && *(text += strspn(text, "; "))) {
@@ -341,11 +345,11 @@ static enum err headers_make(void *arg, char *lines[OTLP_HEADERS], size_t *count
     return code;
 }
 
-static enum err start_otlp(struct observe *w, struct error *e)
+/* What a wrong setting would only show when it is used. */
+static enum err check_otlp(struct observe *w, struct error *e)
 {
-    struct backend *b = w->backend;
-    const struct conf *c = b->conf;
-    char *lines[OTLP_HEADERS], instance[33];
+    const struct conf *c = w->conf;
+    char *lines[OTLP_HEADERS];
     size_t count = 0;
     int64_t seconds = conf_int(c, "telemetry", "", "metrics_seconds");
     if (!*conf_str(c, "telemetry", "", "otlp"))
@@ -353,19 +357,30 @@ static enum err start_otlp(struct observe *w, struct error *e)
     if (seconds < 1 || seconds > 86400)
         return err_set(e, ERR_CONFIG, "%s: metrics_seconds is from 1 to 86400",
                        conf_where(c, "telemetry", "", "metrics_seconds"));
-    enum err code = headers_make(b, lines, &count, e); /* a slip is told at once */
-    headers_wipe(b, lines, count);
-    if (code == ERR_CONFIG)
-        return code;
+    enum err code = headers_make(w->backend, lines, &count, e);
+    headers_wipe(w->backend, lines, count);
+    return code == ERR_CONFIG ? code : ERR_OK;
+}
+
+static enum err start_otlp(struct observe *w, struct error *e)
+{
+    struct backend *b = w->backend;
+    const struct conf *c = w->conf;
+    char instance[33];
+    int64_t seconds = conf_int(c, "telemetry", "", "metrics_seconds");
+    if (check_otlp(w, e) != ERR_OK || !*conf_str(c, "telemetry", "", "otlp"))
+        return e->code;
     vault_id(instance);
+    free(w->ca_file);
+    w->ca_file = xstrdup(conf_str(c, "telemetry", "", "ca_file"));
     struct otlp_options o = {.url = conf_str(c, "telemetry", "", "otlp"),
-                             .ca_file = conf_str(c, "telemetry", "", "ca_file"),
+                             .ca_file = w->ca_file,
                              .traces = conf_flag(c, "telemetry", "", "traces"),
                              .metrics = conf_flag(c, "telemetry", "", "metrics"),
                              .share = conf_num(c, "telemetry", "", "trace_share"),
                              .metrics_ms = (uint64_t)seconds * 1000,
                              .version = MCPC_VERSION,
-                             .environment = conf_str(c, "console", "", "environment"),
+                             .environment = conf_str(b->conf, "console", "", "environment"),
                              .instance = instance,
                              .headers = headers_make,
                              .wipe = headers_wipe,
@@ -376,18 +391,15 @@ static enum err start_otlp(struct observe *w, struct error *e)
 
 /* ---- start and stop */
 
-enum err backend__observe_start(struct backend *b, struct error *e)
+/* What w->conf wants. */
+static enum err begin(struct observe *w, struct error *e)
 {
-    struct observe *w = b->observe = xcalloc(1, sizeof *w);
-    const char *token = conf_str(b->conf, "telemetry", "", "token");
-    w->backend = b;
-    w->spent = cost_since(b->cost, -1, NULL, NULL);
-    w->alerts = json_array();
+    struct backend *b = w->backend;
+    const char *token = conf_str(w->conf, "telemetry", "", "token");
     if (start_otlp(w, e) != ERR_OK)
         return e->code;
     if (*token && !(w->token = backend__token_make(b, token, e)))
         return e->code;
-    tel_on_collect(b->tel, collect, w);
     listen_at(w);
     if (!w->server && !w->otlp)
         return ERR_OK;
@@ -395,6 +407,80 @@ enum err backend__observe_start(struct backend *b, struct error *e)
     w->lag_due_ns = clock_mono_ns() + LAG_MS * UINT64_C(1000000);
     loop_timer_start(w->lag, LAG_MS, 0);
     return ERR_OK;
+}
+
+enum err backend__observe_start(struct backend *b, struct error *e)
+{
+    struct observe *w = b->observe = xcalloc(1, sizeof *w);
+    w->backend = b;
+    w->conf = b->conf;
+    w->spent = cost_since(b->cost, -1, NULL, NULL);
+    w->alerts = json_array();
+    tel_on_collect(b->tel, collect, w);
+    return begin(w, e);
+}
+
+/* ---- another configuration */
+
+/* W3: all that can be wrong with it is found before anything is let go of. */
+static enum err check_fresh(struct observe *w, const struct conf *fresh, struct error *e)
+{
+    const struct conf *before = w->conf;
+    const char *token = conf_str(fresh, "telemetry", "", "token");
+    const char *url = conf_str(fresh, "telemetry", "", "otlp");
+    double share = conf_num(fresh, "telemetry", "", "trace_share");
+    struct cost *rates = cost_new(NULL);
+    enum err code = cost_rates_read(rates, fresh, e);
+    cost_free(rates);
+    if (code == ERR_OK && *url && strncmp(url, "http://", 7) != 0 &&
+        strncmp(url, "https://", 8) != 0)
+        code = err_set(e, ERR_CONFIG, "%s: otlp is an http or https address",
+                       conf_where(fresh, "telemetry", "", "otlp"));
+    if (code == ERR_OK && !(share >= 0 && share <= 1))
+        code = err_set(e, ERR_CONFIG, "%s: trace_share is from 0 to 1",
+                       conf_where(fresh, "telemetry", "", "trace_share"));
+    if (code == ERR_OK && *token) {
+        struct backend_token *made = backend__token_make(w->backend, token, e);
+        code = made ? ERR_OK : e->code;
+        backend_token_free(made);
+    }
+    w->conf = fresh;
+    if (code == ERR_OK)
+        code = check_otlp(w, e);
+    w->conf = before;
+    return code;
+}
+
+static bool is_same(const struct conf *a, const struct conf *b)
+{
+    char *x = conf_section_text(a, "telemetry", ""), *y = conf_section_text(b, "telemetry", "");
+    bool same = strcmp(x, y) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+enum err backend__observe_reload(struct backend *b, const struct conf *fresh, bool apply,
+                                 bool *changed, struct error *e)
+{
+    struct observe *w = b->observe;
+    *changed = !is_same(w->conf, fresh);
+    if (!*changed || !apply) {
+        w->conf = apply ? fresh : w->conf;
+        return *changed ? check_fresh(w, fresh, e) : ERR_OK;
+    }
+    bool traceparent = conf_flag(fresh, "telemetry", "", "traceparent");
+    backend__observe_close(b);
+    otlp_close(w->otlp);
+    otlp_free(w->otlp);
+    backend_token_free(w->token);
+    w->otlp = NULL;
+    w->token = NULL;
+    w->conf = fresh;
+    gw_set_telemetry(b->gw, b->tel, traceparent);
+    conn_tell_peers(b->conn, traceparent);
+    enum err code = cost_rates_read(b->cost, fresh, e);
+    return code == ERR_OK ? begin(w, e) : code;
 }
 
 void backend__observe_close(struct backend *b)
@@ -428,6 +514,7 @@ void backend__observe_free(struct backend *b)
     otlp_free(w->otlp);
     backend_token_free(w->token);
     json_decref(w->alerts);
+    free(w->ca_file);
     free(w);
     b->observe = NULL;
 }

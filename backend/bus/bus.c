@@ -109,9 +109,11 @@ static void call_count(struct bus_call *c)
     const char *method = known ? wire_row(c->request.method)->name : "unknown";
     const char *failed = c->failed ? err_name(c->failed) : "";
     tel_add(t, TEL_bus_requests, 1, TEL_LABELS(method, failed));
+    struct tel_context before = tel_enter(t, tel_span_context(c->span)); /* for the exemplar */
     if (c->request.method != WIRE_events_next)
         tel_observe(t, TEL_bus_duration, (double)(clock_mono_ns() - c->came_ns) / 1e9,
                     TEL_LABELS(method));
+    tel_enter(t, &before);
     if (c->failed)
         tel_span_fail(c->span, failed);
 }

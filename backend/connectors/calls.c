@@ -72,8 +72,10 @@ static void tell(struct conn_call *call, const char *failed)
 {
     struct tel *t = conn__tel(call->conn);
     double took = (double)(clock_mono_ns() - call->started_ns) / 1e9;
+    struct tel_context before = tel_enter(t, tel_span_context(call->span)); /* for the exemplar */
     tel_add(t, TEL_connector_calls, 1, TEL_LABELS(call->conn->name, failed));
     tel_observe(t, TEL_gen_ai_tool, took, TEL_LABELS(call->tool, failed));
+    tel_enter(t, &before);
     if (*failed)
         tel_span_fail(call->span, failed);
     tel_span_end(call->span);

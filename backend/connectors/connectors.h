@@ -172,6 +172,7 @@ json_t *conn_tools_json(struct conn_registry *r, const char *connector);
  * changes: names, a line each; NULL: none; the caller frees. */
 enum err conn_reload(struct conn_registry *r, const struct conf *conf, char **changes,
                      struct error *e);
+void conn_tell_peers(struct conn_registry *r, bool tells); /* as in conn_setup */
 /* What is wrong with the registry's own files, for an alert: the i-th; NULL: no more. */
 const char *conn_trouble(const struct conn_registry *r, unsigned i);
 /* True once every enabled connector has left CONN_STARTING. */

@@ -207,6 +207,11 @@ struct tel *conn__tel(const struct conn *c)
     return c->registry->setup.tel;
 }
 
+void conn_tell_peers(struct conn_registry *r, bool tells)
+{
+    r->setup.tells_peers = tells;
+}
+
 bool conn__tells_peers(const struct conn *c)
 {
     return c->registry->setup.tells_peers;

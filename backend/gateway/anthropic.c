@@ -96,6 +96,7 @@ static void take_event(struct gw__try *t, const json_t *event)
     int64_t index = json_int(event, "index", 0);
     gw__alive(t);
     if (strcmp(type, "message_start") == 0) {
+        gw__told_response(t, json_object_get(event, "message"));
         take_usage(t, json_object_get(json_object_get(event, "message"), "usage"), false);
     } else if (strcmp(type, "content_block_start") == 0) {
         take_block(t, index, json_object_get(event, "content_block"), false);
@@ -120,6 +121,7 @@ static void take_whole(struct gw__try *t, const json_t *message)
         take_error(t, message);
         return;
     }
+    gw__told_response(t, message);
     take_usage(t, json_object_get(message, "usage"), true);
     json_array_foreach(json_object_get(message, "content"), i, block)
     {

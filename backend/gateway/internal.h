@@ -160,6 +160,7 @@ struct gw__tally {  /* of a text that grows */
     double tokens;
 };
 
+enum { GW__NAME_MAX = 128 };
 /* One exchange with one model's API (try.c). */
 struct gw__try {
     struct gw *g;
@@ -172,7 +173,8 @@ struct gw__try {
     uint64_t first, last; /* event that shows life, also one that brings no text */
     uint64_t spoke;       /* first text */
     struct loop_timer *limit;
-    struct tel_span *span; /* or NULL */
+    struct tel_span *span;                                        /* or NULL */
+    char response_id[GW__NAME_MAX], response_model[GW__NAME_MAX]; /* as the answer says, or "" */
     /* as reported; -1: not reported */
     int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
     json_t *raw_usage;     /* the provider's own, or NULL */
@@ -210,6 +212,8 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason);
 
 /* told.c: what is told of a try. begin before its ops->start, end once with what it came to. */
 void gw__told_begin(struct gw__try *t);
+/* What an answer, or a part of one, says of itself in its members id and model. */
+void gw__told_response(struct gw__try *t, const json_t *answer);
 void gw__told_end(struct gw__try *t, const struct gw_attempt *a);
 /* An answer ended before its end, for want of room. */
 void gw__told_cut(struct gw__try *t);

@@ -41,6 +41,7 @@ static void take_line(struct gw__try *t, const json_t *answer)
         !take_calls(t, json_object_get(message, "tool_calls")) || !json_flag(answer, "done", false))
         return;
     const char *reason = json_str(answer, "done_reason", "stop");
+    gw__told_response(t, answer);
     t->raw_usage = numbers_of(answer);
     t->input_tokens = gw__count(answer, "prompt_eval_count");
     t->output_tokens = gw__count(answer, "eval_count");

@@ -141,6 +141,7 @@ static void take_answer(struct gw__try *t, const json_t *answer, const char *par
         return;
     }
     gw__alive(t);
+    gw__told_response(t, answer);
     take_usage(t, answer);
     const json_t *choice = json_array_get(json_object_get(answer, "choices"), 0);
     const json_t *message = json_object_get(choice, part);

@@ -99,12 +99,31 @@ static void tell_usage(struct tel_span *s, const struct gw_usage *u)
         tel_span_flag(s, "mcp_console.usage.estimated", true);
 }
 
+/* A name as far as it is one: foreign text that is no short word of ASCII is left out. */
+static void take_name(char out[GW__NAME_MAX], const char *text)
+{
+    size_t len = strlen(text);
+    if (*out || len >= GW__NAME_MAX || !len)
+        return;
+    for (size_t i = 0; i < len; i++)
+        if (text[i] <= ' ' || text[i] > '~')
+            return;
+    memcpy(out, text, len + 1);
+}
+
+void gw__told_response(struct gw__try *t, const json_t *answer)
+{
+    take_name(t->response_id, json_str(answer, "id", ""));
+    take_name(t->response_model, json_str(answer, "model", ""));
+}
+
 void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
 {
     const struct gw_model *m = a->model;
     const char *name = *m->model ? m->model : m->name;
     const char *failed = a->code ? err_name(a->code) : "";
     struct tel *tel = t->g->tel;
+    struct tel_context before = tel_enter(tel, tel_span_context(t->span)); /* for the exemplars */
     tel_add(tel, TEL_model_calls, 1, TEL_LABELS(m->name, a->outcome));
     tel_observe(tel, TEL_gen_ai_duration, (double)a->elapsed_ms / 1000,
                 TEL_LABELS("chat", m->provider, name, failed));
@@ -112,10 +131,13 @@ void gw__told_end(struct gw__try *t, const struct gw_attempt *a)
         tel_observe(tel, TEL_gen_ai_first, (double)a->first_token_ms / 1000,
                     TEL_LABELS("chat", m->provider, name));
     count_tokens(tel, "chat", m, name, &a->usage);
+    tel_enter(tel, &before);
     tell_usage(t->span, &a->usage);
     if (a->first_token_ms >= 0)
         tel_span_num(t->span, "gen_ai.response.time_to_first_chunk",
                      (double)a->first_token_ms / 1000);
+    tel_span_text(t->span, "gen_ai.response.id", *t->response_id ? t->response_id : NULL);
+    tel_span_text(t->span, "gen_ai.response.model", *t->response_model ? t->response_model : NULL);
     if (a->http_status)
         tel_span_int(t->span, "http.response.status_code", a->http_status);
     tel_span_text(t->span, "mcp_console.outcome", a->outcome);

@@ -28,6 +28,7 @@ struct plan {
     size_t approval_count;
     bool deciding; /* an entry of a decision is being written: no other one now */
     /* of a run */
+    struct tel_span *span;                     /* of the run under way, or NULL */
     struct tel_context context;                /* the span that its calls are part of */
     bool running, undoing, wanted_stop, alive; /* alive: a call or a timer will go on */
     bool previewing;                           /* that call is a preview */
@@ -101,6 +102,9 @@ json_t *act__value(const struct conn_result *r);
 
 /* act_run.c */
 void act__run_next(struct plan *plan);
+/* The span of a run: below what asked for it, above its calls. failed: a code, or NULL. */
+void act__span_begin(struct plan *plan, bool undo);
+void act__span_end(struct plan *plan, const char *failed);
 void act__previews(struct plan *plan);     /* of all steps that have one */
 void act__previews_end(struct plan *plan); /* those that are under way: nobody waits for them */
 void act__undo(struct plan *plan);

@@ -362,6 +362,7 @@ struct plan *act__new(struct plans *p, const char *id)
 void act__free(struct plan *plan)
 {
     loop_timer_free(plan->timer);
+    act__span_end(plan, "_OTHER");
     json_decref(plan->doc);
     free(plan->stop_why);
     free(plan);

@@ -72,9 +72,34 @@ static void put_text(json_t *payload, const char *key, const char *text)
 
 /* ---- the end of a run */
 
+void act__span_begin(struct plan *plan, bool undo)
+{
+    struct tel *t = plan->owner->rooms.tel;
+    struct tel_context current = tel_current(t);
+    act__span_end(plan, "_OTHER"); /* of a run that nobody ended */
+    plan->span = tel_span_begin(t, &current, TEL_INTERNAL, undo ? "undo plan" : "run plan");
+    tel_span_text(plan->span, "mcp_console.plan", plan->id);
+    tel_span_int(plan->span, "mcp_console.plan.steps", (int64_t)step_count(plan));
+    tel_span_text(plan->span, "mcp_console.plan.risk", json_str(plan->doc, "risk", NULL));
+    plan->context = plan->span ? *tel_span_context(plan->span) : current;
+}
+
+void act__span_end(struct plan *plan, const char *failed)
+{
+    if (!plan->span)
+        return;
+    tel_span_text(plan->span, "mcp_console.outcome", act__state(plan));
+    if (failed)
+        tel_span_fail(plan->span, failed);
+    tel_span_end(plan->span);
+    plan->span = NULL;
+}
+
 static void ended(struct plan *plan, int64_t seq, const struct error *e, void *arg)
 {
-    (void)seq, (void)e, (void)arg;
+    (void)seq, (void)arg;
+    bool well = act__state_is(plan, "done");
+    act__span_end(plan, e->code ? err_name(e->code) : well ? NULL : "_OTHER");
     plan->running = plan->undoing = plan->wanted_stop = false;
     free(plan->stop_why);
     plan->stop_why = NULL;
@@ -100,6 +125,7 @@ static void end_run(struct plan *plan, const char *state, const char *why)
 static void give_up(struct plan *plan, const struct error *e)
 {
     plan->alive = plan->running = plan->undoing = false;
+    act__span_end(plan, err_name(e->code));
     json_puts(plan->doc, "why", err_words(e));
     act__tell(plan);
 }
@@ -471,6 +497,8 @@ static void undo_next(struct plan *plan)
         step = NULL;
     }
     if (!step) {
+        if (!plan->stop_why) /* which is what was asked for */
+            act__span_end(plan, NULL);
         end_run(plan, "failed", plan->stop_why ? plan->stop_why : "it was undone");
         return;
     }

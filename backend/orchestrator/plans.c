@@ -443,12 +443,14 @@ static void run_logged(struct plan *plan, int64_t seq, const struct error *e, vo
 {
     bool undo = plan->undoing;
     answer(plan, seq, e, arg);
-    if (e->code != ERR_OK)
+    if (e->code != ERR_OK) {
         plan->running = plan->alive = plan->undoing = false;
-    else if (undo)
+        act__span_end(plan, err_name(e->code));
+    } else if (undo) {
         act__undo(plan);
-    else
+    } else {
         act__run_next(plan);
+    }
 }
 
 static void begin(struct plan *plan, const struct plans_who *who, bool undo, struct asked *asked)
@@ -464,7 +466,7 @@ static void begin(struct plan *plan, const struct plans_who *who, bool undo, str
     json_put(run, "undo", json_boolean(undo));
     json_puts(payload, "what", "run");
     json_put(payload, "run", run);
-    plan->context = tel_current(plan->owner->rooms.tel);
+    act__span_begin(plan, undo);
     plan->deciding = plan->running = plan->alive = true;
     plan->undoing = undo;
     plan->wanted_stop = plan->again_now = false;

@@ -72,8 +72,10 @@ void orch__told_end(struct trace *t)
                                    : "_OTHER";
     tel_add(tel, TEL_copilot_questions, 1,
             TEL_LABELS(done || stopped || blocked ? state : "failed"));
+    struct tel_context before = tel_enter(tel, tel_span_context(t->span)); /* for the exemplar */
     tel_observe(tel, TEL_gen_ai_agent, (double)(clock_mono_ms() - t->started_ms) / 1000,
                 TEL_LABELS(agent, failed));
+    tel_enter(tel, &before);
     tel_span_text(t->span, "gen_ai.conversation.id", t->conversation);
     tel_span_text(t->span, "mcp_console.route",
                   json_str(json_object_get(t->doc, "verdict"), "route", NULL));

@@ -34,8 +34,19 @@ static void add_label(const char *name, const char *value, bool *any, struct buf
     buf_addc(out, '"');
 }
 
+/* " # {trace_id="...",span_id="..."} value seconds", OpenMetrics only. */
+static void add_exemplar(const struct tel__exemplar *x, struct buf *out)
+{
+    if (!x || !*x->trace_id)
+        return;
+    buf_addf(out, " # {trace_id=\"%s\",span_id=\"%s\"} ", x->trace_id, x->span_id);
+    tel__number(x->value, out);
+    buf_addf(out, " %lld.%03d", (long long)(x->at / 1000), (int)(x->at % 1000));
+}
+
 static void add_line(const struct tel__row *row, const struct tel__series *s, const char *suffix,
-                     const char *le, double value, struct buf *out)
+                     const char *le, double value, const struct tel__exemplar *exemplar,
+                     struct buf *out)
 {
     bool any = false;
     buf_adds(out, row->name);
@@ -47,6 +58,7 @@ static void add_line(const struct tel__row *row, const struct tel__series *s, co
         add_label("le", le, &any, out);
     buf_adds(out, any ? "} " : " ");
     tel__number(value, out);
+    add_exemplar(exemplar, out);
     buf_addc(out, '\n');
 }
 
@@ -64,11 +76,12 @@ static void add_histogram(const struct tel__row *row, const struct tel__series *
         if (openmetrics && i < row->bound_count && !strpbrk(bound.data, ".e"))
             buf_adds(&bound, ".0");
         below += s->bucket[i];
-        add_line(row, s, "_bucket", bound.data, (double)below, out);
+        add_line(row, s, "_bucket", bound.data, (double)below,
+                 openmetrics && s->exemplar ? &s->exemplar[i] : NULL, out);
         buf_release(&bound);
     }
-    add_line(row, s, "_sum", NULL, s->number, out);
-    add_line(row, s, "_count", NULL, (double)s->count, out);
+    add_line(row, s, "_sum", NULL, s->number, NULL, out);
+    add_line(row, s, "_count", NULL, (double)s->count, NULL, out);
 }
 
 static bool ends_in(const char *name, size_t len, const char *end)
@@ -107,7 +120,7 @@ void tel_exposition(struct tel *t, bool openmetrics, struct buf *out)
             if (row->kind == TEL_HISTOGRAM)
                 add_histogram(row, m->series[j], openmetrics, out);
             else
-                add_line(row, m->series[j], "", NULL, m->series[j]->number, out);
+                add_line(row, m->series[j], "", NULL, m->series[j]->number, NULL, out);
         }
     }
     if (openmetrics)

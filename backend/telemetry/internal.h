@@ -14,11 +14,18 @@ struct tel__row { /* of metrics.def */
     char text[128]; /* that the labels point into */
 };
 
+/* The last measurement in a bucket whose trace is kept. */
+struct tel__exemplar {
+    char trace_id[33], span_id[17]; /* "": none */
+    double value;
+    int64_t at; /* real ms */
+};
 struct tel__series {
     uint64_t hash;
     char *value[TEL_LABELS_MAX]; /* clean, at most TEL_VALUE_BYTES; "" is left out */
     double number;               /* the value; of a histogram the sum */
     uint64_t count, *bucket; /* of a histogram; bucket: bound_count + 1 of them, not cumulated */
+    struct tel__exemplar *exemplar; /* as many, or NULL: there is none yet */
 };
 struct tel__metric {
     struct tel__series **series;

@@ -87,6 +87,7 @@ static void series_free(struct tel__series *s)
     for (size_t i = 0; i < TEL_LABELS_MAX; i++)
         free(s->value[i]);
     free(s->bucket);
+    free(s->exemplar);
     free(s);
 }
 
@@ -265,6 +266,18 @@ void tel_set(struct tel *t, enum tel_metric m, double value, const char *const *
         s->number = value;
 }
 
+static void keep_exemplar(struct tel__series *s, const struct tel__row *row, size_t bucket,
+                          double value, const struct tel_context *span)
+{
+    if (!s->exemplar)
+        s->exemplar = xcalloc(row->bound_count + 1, sizeof *s->exemplar);
+    struct tel__exemplar *x = &s->exemplar[bucket];
+    memcpy(x->trace_id, span->trace_id, sizeof x->trace_id);
+    memcpy(x->span_id, span->span_id, sizeof x->span_id);
+    x->value = value;
+    x->at = clock_real_ms();
+}
+
 void tel_observe(struct tel *t, enum tel_metric m, double value, const char *const *labels)
 {
     BUG_IF(!isfinite(value));
@@ -278,6 +291,8 @@ void tel_observe(struct tel *t, enum tel_metric m, double value, const char *con
     s->bucket[at]++;
     s->count++;
     s->number += value;
+    if (t->keeps && t->current.sampled && *t->current.span_id)
+        keep_exemplar(s, row, at, value, &t->current);
 }
 
 void tel_clear(struct tel *t, enum tel_metric m)

@@ -308,6 +308,7 @@ bool otlp_pending(const struct otlp *o)
 static void signal_release(struct signal *s)
 {
     http_cancel(s->http);
+    count_spans(s, s->spans, "expired");
     free(s->url);
     buf_release(&s->body);
     buf_release(&s->answer);

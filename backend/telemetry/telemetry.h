@@ -59,6 +59,7 @@ void tel_add(struct tel *t, enum tel_metric m, double more, const char *const *l
 /* A counter that somebody else counts: where it stands. Does not fall either. */
 void tel_total(struct tel *t, enum tel_metric m, double total, const char *const *labels);
 void tel_set(struct tel *t, enum tel_metric m, double value, const char *const *labels);
+/* While a span is current whose trace is kept, the measurement is its bucket's exemplar. */
 void tel_observe(struct tel *t, enum tel_metric m, double value, const char *const *labels);
 /* Forgets all series of a gauge: before what may have gone is set anew. */
 void tel_clear(struct tel *t, enum tel_metric m);
@@ -67,7 +68,9 @@ double tel_value(const struct tel *t, enum tel_metric m, const char *const *labe
 /* fn(arg) runs before the metrics are read, to set gauges. One at most. */
 void tel_on_collect(struct tel *t, void (*fn)(void *arg), void *arg);
 
-/* The metrics as Prometheus reads them: its text format 0.0.4, or OpenMetrics 1.0. Collects. */
+/* The metrics as Prometheus reads them: its text format 0.0.4, or OpenMetrics 1.0 with exemplars.
+ * Collects.
+ */
 void tel_exposition(struct tel *t, bool openmetrics, struct buf *out);
 /* True if the value of a header Accept (NULL: none) asks for OpenMetrics. */
 bool tel_wants_openmetrics(const char *accept);

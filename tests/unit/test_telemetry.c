@@ -116,6 +116,50 @@ static void a_metric_counts_and_is_told(void **state)
     tel_free(NULL);
 }
 
+static void measurements_of_a_kept_trace_are_exemplars(void **state)
+{
+    (void)state;
+    struct tel *t = tel_new();
+    tel_observe(t, TEL_loop_lag, 0.3, TEL_NO_LABELS);
+    struct tel_span *s = tel_span_begin(t, NULL, TEL_INTERNAL, "a");
+    tel_enter(t, tel_span_context(s));
+    tel_observe(t, TEL_loop_lag, 0.3, TEL_NO_LABELS); /* nobody exports spans */
+    char *text = text_of(t, true);
+    assert_null(strstr(text, " # {"));
+    free(text);
+    tel_span_end(s);
+    t->keeps = true;
+    s = tel_span_begin(t, NULL, TEL_INTERNAL, "b");
+    tel_enter(t, tel_span_context(s));
+    tel_observe(t, TEL_loop_lag, 0.4, TEL_NO_LABELS);
+    tel_observe(t, TEL_loop_lag, 99, TEL_NO_LABELS);
+    tel_enter(t, NULL);
+    tel_observe(t, TEL_loop_lag, 0.35, TEL_NO_LABELS); /* of no span: what is there stays */
+    const struct tel_context *c = tel_span_context(s);
+    char *want = xasprintf("loop_lag_seconds_bucket{le=\"0.5\"} 4 # {trace_id=\"%s\",span_id=\"%s"
+                           "\"} 0.4 ",
+                           c->trace_id, c->span_id);
+    text = text_of(t, true);
+    has(text, want);
+    has(text, "le=\"+Inf\"} 5 # {trace_id=\"");
+    has(text, "loop_lag_seconds_bucket{le=\"1.0\"} 4\n");
+    free(text);
+    text = text_of(t, false); /* the older format has none */
+    assert_null(strstr(text, " # {"));
+    free(text);
+    free(want);
+    tel_span_end(s);
+    t->share = 0; /* a trace that is not kept */
+    s = tel_span_begin(t, NULL, TEL_INTERNAL, "c");
+    tel_enter(t, tel_span_context(s));
+    tel_observe(t, TEL_loop_lag, 0.0001, TEL_NO_LABELS);
+    text = text_of(t, true);
+    has(text, "loop_lag_seconds_bucket{le=\"0.0001\"} 1\n");
+    free(text);
+    tel_span_end(s);
+    tel_free(t);
+}
+
 /* T1: bounded, and no count is lost. */
 static void labels_are_bounded(void **state)
 {
@@ -352,11 +396,17 @@ static void current_spans_nest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_was_measured),    cmocka_unit_test(quantiles_are_measured_values),
-        cmocka_unit_test(the_ring_keeps_the_last), cmocka_unit_test(a_metric_counts_and_is_told),
-        cmocka_unit_test(labels_are_bounded),      cmocka_unit_test(labels_are_cleaned),
-        cmocka_unit_test(accept_is_read),          cmocka_unit_test(traceparents),
-        cmocka_unit_test(a_span_and_its_child),    cmocka_unit_test(what_is_not_kept),
+        cmocka_unit_test(nothing_was_measured),
+        cmocka_unit_test(quantiles_are_measured_values),
+        cmocka_unit_test(the_ring_keeps_the_last),
+        cmocka_unit_test(a_metric_counts_and_is_told),
+        cmocka_unit_test(measurements_of_a_kept_trace_are_exemplars),
+        cmocka_unit_test(labels_are_bounded),
+        cmocka_unit_test(labels_are_cleaned),
+        cmocka_unit_test(accept_is_read),
+        cmocka_unit_test(traceparents),
+        cmocka_unit_test(a_span_and_its_child),
+        cmocka_unit_test(what_is_not_kept),
         cmocka_unit_test(current_spans_nest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
