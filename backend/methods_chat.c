@@ -1,6 +1,7 @@
 /* The methods of the chat: asking, conversations, their export, who can answer, traces. */
 #include "backend/base/text.h"
 #include "backend/methods.h"
+#include "backend/orchestrator/flow.h"
 #include "backend/provenance/search.h"
 #include "backend/transcript.h"
 #include <stdlib.h>
@@ -314,12 +315,13 @@ void on_chat_models(struct bus_call *c, void *arg)
     json_t *result = json_object(), *models = json_array(), *flows = json_array();
     for (size_t i = 0; i < gw_count(b->gw); i++)
         json_array_append_new(models, model_row(b, i));
-    for (const struct orch_flow *f = orch_flows; f->name; f++) {
+    for (size_t i = 0; i < orch_flows(b->orch)->count; i++) {
+        const struct flow *f = orch_flows(b->orch)->at[i];
         json_t *row = json_object();
         json_puts(row, "name", f->name);
         json_puts(row, "about", f->about);
         json_puti(row, "models", (int64_t)f->models);
-        json_put(row, "usual", json_boolean(f == orch_flow_find(NULL)));
+        json_put(row, "usual", json_boolean(strcmp(f->name, orch_flow_usual(b->orch)) == 0));
         json_array_append_new(flows, row);
     }
     json_put(result, "models", models);

@@ -273,6 +273,8 @@ static const struct cli_command COMMANDS[] = {
      "connectors, their health and tools", cli__connectors},
     {"models", "models list|check NAME|available NAME [--json]",
      "models, whether their servers are well, and what those have", cli__models},
+    {"flows", "flows list|show NAME|check FILE [--json] [--dot]",
+     "the ways in which questions can be answered", cli__flows},
     {"cost", "cost [--json] [--days N]", "what models cost, and the budgets", cli__cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
@@ -331,6 +333,10 @@ static const char HELP[] =
     "  models check [--json] NAME ask its server whether it is well; exit 1 if not\n"
     "  models available [--json] NAME\n"
     "                             the models that its server has\n"
+    "  flows list [--json]        the ways in which questions can be answered\n"
+    "  flows show [--json|--dot] NAME\n"
+    "                             one of them, its nodes and edges\n"
+    "  flows check [--json] FILE  is this file a flow? if not: which node, and why\n"
     "  cost [--json] [--days N]   what models cost\n"
     "  score [--json]             the compliance scorecard\n"
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
@@ -481,6 +487,7 @@ static const struct {
 } OWN_WORDS[] = {{cli__connectors, cli__connectors_words},
                  {cli__witness, cli__witness_words},
                  {cli__models, cli__models_words},
+                 {cli__flows, cli__flows_words},
                  {cli__vault, cli__vault_words}};
 
 /* What stands after the options. */

@@ -98,6 +98,9 @@ bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem)
 /* cli_models.c; words: NULL, or what is wrong */
 int cli__models(struct cli *c, struct busc *bus);
 const char *cli__models_words(struct cli *c, int argc, char **argv);
+/* cli_flows.c; words: NULL, or what is wrong */
+int cli__flows(struct cli *c, struct busc *bus);
+const char *cli__flows_words(struct cli *c, int argc, char **argv);
 /* cli_cost.c */
 int cli__cost(struct cli *c, struct busc *bus);
 

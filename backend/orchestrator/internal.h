@@ -172,7 +172,7 @@ struct trace {
     } retrievals[ORCH_RETRIEVALS];
     size_t retrieval_count;
     struct buf looked_at;
-    const struct orch_flow *flow;
+    const struct flow *flow;
     char *chosen[ORCH_CANDIDATES]; /* who is to answer: models and pools */
     size_t chosen_count;
     uint64_t paced_ms; /* when its pace was told last, monotonic */
@@ -199,6 +199,8 @@ struct orch {
     struct orch_limits limits;
     struct orch_safety safety;
     struct orch_preparer preparer; /* large results */
+    struct flows *flows;
+    char flow_why[256]; /* of the last name that a flow could not name */
 };
 
 /* A conversation (?1) and those it was forked from, each up to the turn where it was. */
@@ -209,6 +211,12 @@ struct orch {
 /* orch.c: the document of a stored or running trace, with its rowid; columns: rowid, trace_id,
  * session, sealed, at. Caller owns. */
 json_t *orch__stored(struct orch *o, const struct store_row *row);
+
+/* choice.c: reads the flows that there are. */
+enum err orch__flows_read(struct orch *o, struct error *e);
+/* Who answers and by which flow, as asked for or configured, each once; the names are borrowed. */
+enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const struct flow **flow,
+                      const char *chosen[ORCH_MODELS], size_t *count, struct error *e);
 
 /* trace.c: the document, stages, entries, storing */
 /* A turn's `choice` as JSON text, NULL: it has none. The caller frees. */

@@ -1,5 +1,6 @@
 /* The orchestrator's door: questions in, traces out. See orchestrator.h for the invariants. */
 #include "backend/base/clock.h"
+#include "backend/orchestrator/flow.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
                              .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
                              .w_safety = conf_num(c, "arbitration", "", "w_safety"),
                              .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
-    if (orch__safety_read(o, e) != ERR_OK) {
+    if (orch__safety_read(o, e) != ERR_OK || orch__flows_read(o, e) != ERR_OK) {
+        pol_filter_free(o->safety.filter);
         free(o);
         return NULL;
     }
@@ -139,64 +141,7 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
     orch__check(&t->check, t->question);
 }
 
-/* ---- who answers, and how */
-
-const struct orch_flow orch_flows[] = {
-#define FLOW(name, models, about) {name, about, models},
-#include "backend/orchestrator/flows.def"
-#undef FLOW
-    {NULL, NULL, 0}};
-
-const struct orch_flow *orch_flow_find(const char *name)
-{
-    const struct orch_flow *last = NULL;
-    for (const struct orch_flow *f = orch_flows; f->name; last = f++) {
-        if (name && strcmp(f->name, name) == 0)
-            return f;
-    }
-    return name ? NULL : last;
-}
-
-/* Is there a model, or a pool, of that name? */
-static enum err known(const struct orch *o, const char *name, struct error *e)
-{
-    const struct gw_need nothing = {.risk = 0};
-    struct error why = {0};
-    if (gw_find(o->rooms.gw, name))
-        return ERR_OK;
-    if (strncmp(name, "pool:", 5) == 0) {
-        gw_route(o->rooms.gw, name, &nothing, NULL, &why);
-        if (why.code != ERR_NOT_FOUND)
-            return ERR_OK;
-    }
-    return err_set(e, ERR_NOT_FOUND, "no model is named \"%.64s\"", name);
-}
-
-/* Who answers, as asked for or configured, each once; the names are borrowed. */
-static enum err choose(const struct orch *o, const struct orch_ask *ask,
-                       const char *chosen[ORCH_CANDIDATES], size_t *count, struct error *e)
-{
-    const char *usual[ORCH_CANDIDATES], *const *names = ask->model_count ? ask->models : usual;
-    size_t n = ask->model_count;
-    const struct orch_flow *flow = orch_flow_find(ask->flow);
-    if (!n)
-        n = gw_chosen(o->rooms.gw, o->rooms.conf, usual, ORCH_CANDIDATES);
-    if (!flow)
-        return err_set(e, ERR_NOT_FOUND, "there is no flow \"%.64s\"", ask->flow);
-    if (n > ORCH_CANDIDATES)
-        return err_set(e, ERR_INVALID, "at most %d models answer a question", ORCH_CANDIDATES);
-    *count = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool twice = false;
-        if (known(o, names[i], e) != ERR_OK)
-            return e->code;
-        for (size_t j = 0; j < *count; j++) /* a pool gives another model each time */
-            twice = twice || (strcmp(chosen[j], names[i]) == 0 && gw_find(o->rooms.gw, names[i]));
-        if (!twice && *count < flow->models)
-            chosen[(*count)++] = names[i];
-    }
-    return ERR_OK;
-}
+/* ---- asking */
 
 static bool is_id(const char *text)
 {
@@ -243,9 +188,10 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     int64_t repeats = ask->again ? question_of(o, ask->again) : -1;
     if (ask->again && repeats < 0)
         return err_set(e, ERR_NOT_FOUND, "no question %.64s", ask->again);
-    const char *chosen[ORCH_CANDIDATES];
+    const char *chosen[ORCH_MODELS];
+    const struct flow *flow;
     size_t chosen_count = 0;
-    if (choose(o, ask, chosen, &chosen_count, e) != ERR_OK)
+    if (orch__choose(o, ask, &flow, chosen, &chosen_count, e) != ERR_OK)
         return e->code;
     if (o->closed)
         return err_set(e, ERR_CLOSED, "the console is stopping");
@@ -259,7 +205,7 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     struct orch_accepting *a = xcalloc(1, sizeof *a);
     a->fn = accepted;
     a->arg = arg;
-    t->flow = orch_flow_find(ask->flow);
+    t->flow = flow;
     for (size_t i = 0; i < chosen_count; i++)
         t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
     json_puts(t->doc, "flow", t->flow->name);
@@ -312,6 +258,7 @@ void orch_free(struct orch *o)
     while (o->traces)
         unlink_trace(o->traces);
     pol_filter_free(o->safety.filter);
+    flows_free(o->flows);
     free(o);
 }
 

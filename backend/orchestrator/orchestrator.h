@@ -66,14 +66,15 @@ void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 
 enum { ORCH_MODELS = 4 }; /* that answer one question */
-/* A way to an answer: a row of flows.def. */
-struct orch_flow {
-    const char *name, *about;
-    size_t models; /* that it asks at most */
-};
-extern const struct orch_flow orch_flows[]; /* ends with a NULL name */
-/* NULL: what is done where nobody says otherwise. NULL if there is none of that name. */
-const struct orch_flow *orch_flow_find(const char *name);
+/* The flows that there are (flow.h), as read at the start; they live as long as o. usual: the name
+ * of the one that is taken where nobody says otherwise. */
+struct flows;
+struct flow;
+const struct flows *orch_flows(const struct orch *o);
+const char *orch_flow_usual(const struct orch *o);
+/* Reads a flow that is not taken in: NULL with *e (CONFIG). The caller frees it (flow_free). */
+struct flow *orch_flow_check(struct orch *o, const char *file, const char *text, size_t len,
+                             struct error *e);
 
 struct orch_ask {
     const char *text;          /* 1..16384 bytes */

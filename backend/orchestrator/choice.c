@@ -1,0 +1,122 @@
+/* Who answers a question, and by which flow. */
+#include "backend/orchestrator/flow.h"
+#include "backend/orchestrator/internal.h"
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Is there a model, or a pool, of that name? */
+static enum err known(const struct orch *o, const char *name, struct error *e)
+{
+    const struct gw_need nothing = {.risk = 0};
+    struct error why = {0};
+    if (gw_find(o->rooms.gw, name))
+        return ERR_OK;
+    if (strncmp(name, "pool:", 5) == 0) {
+        gw_route(o->rooms.gw, name, &nothing, NULL, &why);
+        if (why.code != ERR_NOT_FOUND)
+            return ERR_OK;
+    }
+    return err_set(e, ERR_NOT_FOUND, "no model is named \"%.64s\"", name);
+}
+
+enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const struct flow **flow,
+                      const char *chosen[ORCH_MODELS], size_t *count, struct error *e)
+{
+    const char *usual[ORCH_MODELS], *const *names = ask->model_count ? ask->models : usual;
+    size_t n = ask->model_count;
+    *flow = flows_find(o->flows, ask->flow ? ask->flow : orch_flow_usual(o), e);
+    if (!*flow)
+        return e->code;
+    if (!n)
+        n = gw_chosen(o->rooms.gw, o->rooms.conf, usual, ORCH_MODELS);
+    if (n > ORCH_MODELS)
+        return err_set(e, ERR_INVALID, "at most %d models answer a question", ORCH_MODELS);
+    *count = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool twice = false;
+        if (known(o, names[i], e) != ERR_OK)
+            return e->code;
+        for (size_t j = 0; j < *count; j++) /* a pool gives another model each time */
+            twice = twice || (strcmp(chosen[j], names[i]) == 0 && gw_find(o->rooms.gw, names[i]));
+        if (!twice && *count < (*flow)->models)
+            chosen[(*count)++] = names[i];
+    }
+    return ERR_OK;
+}
+
+/* ---- the flows that there are */
+
+const struct flows *orch_flows(const struct orch *o)
+{
+    return o->flows;
+}
+
+const char *orch_flow_usual(const struct orch *o)
+{
+    return conf_str(o->rooms.conf, "arbitration", "", "flow");
+}
+
+static const char *unknown_model(void *arg, const char *name)
+{
+    struct orch *o = arg;
+    struct error e = {0};
+    if (known(o, name, &e) == ERR_OK)
+        return NULL;
+    memcpy(o->flow_why, e.detail, sizeof o->flow_why);
+    return o->flow_why;
+}
+
+/* A connector that is not up has tools that nobody knows yet. */
+static const char *unknown_tool(void *arg, const char *pattern)
+{
+    enum { MOST = 512 };
+    struct orch *o = arg;
+    size_t len = strcspn(pattern, "/"), i, n = 0;
+    json_t *rows = conn_list(o->rooms.conn), *row;
+    bool there = false, up = false, found = false;
+    json_array_foreach(rows, i, row)
+    {
+        const char *name = json_str(row, "name", ""), *state = json_str(row, "state", "");
+        if (strlen(name) != len || strncmp(name, pattern, len) != 0)
+            continue;
+        there = true;
+        up = strcmp(state, "ok") == 0 || strcmp(state, "warn") == 0;
+    }
+    json_decref(rows);
+    struct conn_tool *tools = up ? xcalloc(MOST, sizeof *tools) : NULL;
+    n = up ? conn_tools(o->rooms.conn, tools, MOST) : 0;
+    for (i = 0; i < n && !found; i++)
+        found = strlen(tools[i].connector) == len &&
+                strncmp(tools[i].connector, pattern, len) == 0 &&
+                fnmatch(pattern + len + 1, tools[i].name, FNM_NOESCAPE) == 0;
+    free(tools);
+    if (there && (found || !up))
+        return NULL;
+    snprintf(o->flow_why, sizeof o->flow_why,
+             there ? "the connector has no tool %.100s" : "no connector is there for %.100s",
+             pattern);
+    return o->flow_why;
+}
+
+static struct flow_known known_to(struct orch *o)
+{
+    return (struct flow_known){unknown_model, unknown_tool, o};
+}
+
+enum err orch__flows_read(struct orch *o, struct error *e)
+{
+    const struct flow_known all = known_to(o);
+    char *config = conf_dir(), *dir = xasprintf("%s/flows", config);
+    o->flows = flows_load(dir, &all, e);
+    free(config);
+    free(dir);
+    return o->flows ? ERR_OK : e->code;
+}
+
+struct flow *orch_flow_check(struct orch *o, const char *file, const char *text, size_t len,
+                             struct error *e)
+{
+    const struct flow_known all = known_to(o);
+    return flow_read(file, text, len, &all, e);
+}
