@@ -24,7 +24,9 @@ enum err gw__budget_begin(struct gw__try *t, struct error *e)
     t->room = budget - (int64_t)input;
     if (t->room < LEAST_ANSWER)
         return err_set(e, ERR_TOO_BIG,
-                       "%s: the request takes about %lld of the %lld tokens of its budget",
+                       "%s: the question with its instructions and sources takes about %lld of the "
+                       "%lld tokens that a request may take, so no answer has room; ask in fewer "
+                       "words, or raise token_budget of this model",
                        t->m->pub.name, (long long)input, (long long)budget);
     if (t->max_output <= 0 || t->room < t->max_output)
         t->max_output = t->room;

@@ -155,9 +155,10 @@ static enum err begin(struct gw_call *c, const struct gw__model *m, struct error
     size_t place = 0;
     while (c->tries[place])
         BUG_IF(++place == GW__TRIES);
+    const struct gw_request own = gw__request_for(&c->r, m);
     if (admission->reserve &&
-        admission->reserve(c->g->admission_arg, &m->pub, &c->r, gw__input_estimate(m, &c->r),
-                           c->r.max_output_tokens, &ticket, e) != ERR_OK)
+        admission->reserve(c->g->admission_arg, &m->pub, &own, gw__input_estimate(m, &own),
+                           own.max_output_tokens, &ticket, e) != ERR_OK)
         goto out;
     bool probe = breaker_begin(&m->lane->breaker);
     t = gw__try_start(c, m, gw__lane_key(m), c->deadline > now ? c->deadline - now : 1, e);

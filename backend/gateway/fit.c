@@ -402,6 +402,29 @@ static double count(const struct gw__model *m, const char *text)
     return text ? gw__count_text(m, text, strlen(text)) : 0;
 }
 
+/* What the input may take beside the answer. */
+struct room {
+    double forecast, margin, input;
+};
+
+static struct room room_of(const struct gw__model *m, int64_t max_output)
+{
+    int64_t limit = max_output > 0 ? max_output : m->pub.token_budget;
+    struct room r = {.forecast = gw__forecast_output(&m->count->forecast, limit),
+                     .margin = gw__forecast_margin(&m->count->forecast)};
+    double budget = (double)m->pub.token_budget;
+    double answer = fmin(r.forecast * (1 + r.margin), budget * ANSWER_MOST);
+    r.input = (budget - answer) / (1 + gw__count_error(m));
+    return r;
+}
+
+bool gw_has_room(const struct gw *g, const char *model, const struct gw_request *r)
+{
+    const struct gw__model *m = gw__find(g, model);
+    return !m || m->pub.builtin ||
+           (double)gw__input_estimate(m, r) <= room_of(m, r->max_output_tokens).input;
+}
+
 json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
 {
     const struct gw__model *m = gw__find(g, a->model);
@@ -412,12 +435,9 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
     f.around = xcalloc(a->part_count + 1, sizeof *f.around);
     f.parts = xcalloc(a->part_count + 1, sizeof *f.parts);
     f.mark = count(m, MARK);
-    double budget = (double)m->pub.token_budget, error = gw__count_error(m);
-    double margin = gw__forecast_margin(&m->count->forecast);
-    double forecast = gw__forecast_output(&m->count->forecast, a->max_output);
+    const struct room whole = room_of(m, a->max_output);
     double fixed = count(m, a->fixed) + around_messages(m, 2);
-    double answer = fmin(forecast * (1 + margin), budget * ANSWER_MOST);
-    double room = fmax(0, (budget - answer) / (1 + error) - fixed);
+    double room = fmax(0, whole.input - fixed);
     for (size_t i = 0; i < a->part_count; i++) {
         before[i] = count(m, a->parts[i].text);
         f.around[i].frame = count(m, a->parts[i].frame);
@@ -431,8 +451,8 @@ json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts)
         kept += f.at[i].kept == f.at[i].len;
     json_t *report = json_object();
     json_puti(report, "budget", m->pub.token_budget);
-    json_puti(report, "forecast", (int64_t)ceil(forecast));
-    json_put(report, "margin", json_real(margin));
+    json_puti(report, "forecast", (int64_t)ceil(whole.forecast));
+    json_put(report, "margin", json_real(whole.margin));
     json_puti(report, "fixed", (int64_t)ceil(fixed));
     json_puti(report, "before", (int64_t)ceil(all));
     json_puti(report, "after", (int64_t)ceil(after));

@@ -30,7 +30,7 @@ struct gw_fit_ask {
     const char *question; /* by whose words the parts are judged */
     const struct gw_fit_part *parts;
     size_t part_count;
-    int64_t max_output; /* tokens */
+    int64_t max_output; /* tokens; 0: as many as there is room for */
 };
 /* Makes the parts fit beside the fixed text and the answer (spec GW-4; at most 0.4 of the budget
  * is kept for that). texts gets one text for each part, "" if nothing of it has room; the caller
@@ -41,6 +41,10 @@ struct gw_fit_ask {
  * room; parts: [{id, before, after, dropped}]}, which the caller owns; NULL, and texts untouched,
  * for a built-in or unknown model. */
 json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts);
+
+/* Whether a request has room beside an answer as gw_fit would reckon with it; true for a built-in
+ * model. */
+bool gw_has_room(const struct gw *g, const char *model, const struct gw_request *r);
 
 /* What was learnt, to be kept over restarts; the caller owns. */
 json_t *gw_learnt(const struct gw *g);

@@ -65,6 +65,14 @@ struct gw_message {
                                  takes one, so the call is refused */
 };
 
+/* What a model that stands in is sent instead of a request's own messages: its budget may be
+ * smaller. */
+struct gw_refit {
+    const char *model;
+    const struct gw_message *messages;
+    size_t message_count;
+};
+
 enum gw_task { GW_ANSWER, GW_CRITIQUE };
 enum gw_tag { GW_INTERACTIVE, GW_BATCH }; /* who waits; interactive goes first */
 
@@ -75,6 +83,8 @@ struct gw_request { /* everything is copied by gw_start */
     const struct gw_message
         *messages; /* what a real model is sent; the built-in ones use the fields above */
     size_t message_count;
+    const struct gw_refit *refits; /* a row for each such model */
+    size_t refit_count;
     const struct gw_source *sources;
     size_t source_count;
     const char *mine,
@@ -208,6 +218,10 @@ uint64_t gw_off_peak_wait_ms(const struct gw_model *m, unsigned second_of_day);
 size_t gw_chosen(const struct gw *g, const struct conf *c, const char **names, size_t max);
 /* Whether a model is one of these, or in one of these pools. */
 bool gw_is_chosen(const struct gw *g, const char *name);
+/* The models behind APIs that may stand in for a model, as configured, in their order; returns how
+ * many there are, at most max. */
+enum { GW_STAND_INS = 7 };
+size_t gw_stand_ins(const struct gw *g, const char *model, const struct gw_model **out, size_t max);
 /* NULL with *e if it cannot be started; then no callback runs: NOT_FOUND, UNSUPPORTED (an image),
  * DENIED (no region that the data may go to), OVERLOADED (with a time to retry), or what kept the
  * model and all its fallbacks from being asked. The whole call, waiting included, has total_ms. */

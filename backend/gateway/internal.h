@@ -166,7 +166,8 @@ struct gw__try {
     struct gw *g;
     const struct gw__model *m;
     struct gw_call *call;
-    const struct gw_request *r;                                /* the call's */
+    struct gw_request own;                                     /* the call's, as m gets it */
+    const struct gw_request *r;                                /* that */
     uint64_t connect_ms, first_token_ms, silence_ms, total_ms; /* its limits */
     struct buf text, reasoning;
     uint64_t started;     /* monotonic ms, like the next three, which are 0 before they happen */
@@ -324,6 +325,8 @@ char *gw__model_name(const struct gw__model *m, const char *scheme);
 /* request.c */
 void gw__request_copy(struct gw_request *to, const struct gw_request *from);
 void gw__request_release(struct gw_request *r);
+/* The request as that model gets it; what it points to is r's. */
+struct gw_request gw__request_for(const struct gw_request *r, const struct gw__model *m);
 
 /* stream.c: bytes in any cutting to lines. Zero-initialise. data has no NUL behind it. fn answers
  * false to stop: then feed returns ERR_CANCELLED without touching the parser again, so fn may have

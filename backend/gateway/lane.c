@@ -136,10 +136,24 @@ size_t gw__chain(const struct gw *g, const struct gw__model *m, const struct gw_
             seen |= out[i] == other;
         /* A built-in model calls no tools and promises no JSON. */
         bool able = !other->pub.builtin || (!r->tools && !r->json_mode);
-        int64_t length = gw__input_estimate(other, r) + r->max_output_tokens;
+        const struct gw_request own = gw__request_for(r, other);
+        int64_t length = gw__input_estimate(other, &own) + r->max_output_tokens;
         if (!seen && able && gw__region_fits(r->regions, other->pub.region) &&
             (other->pub.builtin || length <= other->pub.context))
             out[n++] = other;
+    }
+    return n;
+}
+
+size_t gw_stand_ins(const struct gw *g, const char *model, const struct gw_model **out, size_t max)
+{
+    const struct gw__model *m = gw__find(g, model);
+    const char *list = m && m->policy.fallback ? m->policy.fallback : "";
+    size_t n = 0;
+    for (char *word; (word = next_word(&list)); free(word)) {
+        const struct gw__model *other = gw__find(g, word);
+        if (n < max && !other->pub.builtin)
+            out[n++] = &other->pub;
     }
     return n;
 }

@@ -212,7 +212,7 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
     *t = (struct gw__try){.g = c->g,
                           .m = m,
                           .call = c,
-                          .r = &c->r,
+                          .own = gw__request_for(&c->r, m),
                           .started = clock_mono_ms(),
                           .input_tokens = -1,
                           .cached_tokens = -1,
@@ -222,6 +222,7 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
                           .retry_after_ms = -1,
                           .key = key,
                           .max_output = c->r.max_output_tokens};
+    t->r = &t->own;
     set_limits(t, left_ms);
     t->limit = loop_timer_new(t->g->loop, on_limit, t);
     gw__told_begin(t);

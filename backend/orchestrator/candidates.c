@@ -3,6 +3,7 @@
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
+#include "backend/gateway/fit.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -246,24 +247,55 @@ static void on_model_done(void *arg, const struct gw_result *r)
 
 static const struct gw_ops MODEL_OPS = {.delta = on_delta, .done = on_model_done};
 
+/* A stand-in for whose budget the prompt is too much gets its own. */
+static json_t *fit_stand_ins(struct orch_candidate *c, const struct gw_source *sources, size_t n,
+                             const char *mine, const char *other)
+{
+    const struct orch_rooms *rooms = &c->trace->orch->rooms;
+    const struct gw_model *all[GW_STAND_INS];
+    const struct gw_request r = {.messages = c->prompt.messages,
+                                 .message_count = c->prompt.count,
+                                 .max_output_tokens =
+                                     conf_int(rooms->conf, "copilot", "", "max_output_tokens")};
+    json_t *budgets = json_object();
+    size_t count = gw_stand_ins(rooms->gw, c->model->name, all, GW_STAND_INS);
+    for (size_t i = 0; i < count; i++) {
+        if (!gw_has_room(rooms->gw, all[i]->name, &r))
+            json_put(
+                budgets, all[i]->name,
+                orch__messages(c, all[i], sources, n, mine, other, &c->stand_in[c->stand_ins++]));
+    }
+    return budgets;
+}
+
 json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
                           const char *other)
 {
     struct gw_source sources[ORCH_SOURCES];
-    json_t *budget = NULL;
-    orch__prompt_release(&c->prompt);
+    orch__prompts_release(c);
     if (c->model->builtin)
         return NULL;
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
-    orch__messages(c, sources, n, mine, other, &c->prompt, &budget);
+    json_t *budget = orch__messages(c, c->model, sources, n, mine, other, &c->prompt);
+    json_t *others = fit_stand_ins(c, sources, n, mine, other);
+    if (budget && json_object_size(others))
+        json_put(budget, "stand_ins", json_incref(others));
+    json_decref(others);
     return budget;
 }
 
-void orch__prompt_release(struct orch_prompt *p)
+static void prompt_release(struct orch_prompt *p)
 {
     buf_release(&p->system);
     buf_release(&p->user);
     *p = (struct orch_prompt){.count = 0};
+}
+
+void orch__prompts_release(struct orch_candidate *c)
+{
+    prompt_release(&c->prompt);
+    while (c->stand_ins)
+        prompt_release(&c->stand_in[--c->stand_ins]);
 }
 
 /* Starts one gateway call for a candidate; task GW_CRITIQUE with mine and other. */
@@ -295,15 +327,21 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
                            .first_token_ms = limit,
                            .silence_ms = limit,
                            .total_ms = limit};
+    struct gw_refit refits[GW_STAND_INS];
+    for (size_t i = 0; i < c->stand_ins; i++)
+        refits[i] = (struct gw_refit){c->stand_in[i].model->name, c->stand_in[i].messages,
+                                      c->stand_in[i].count};
     if (c->prompt.count) {
         r.message_count = c->prompt.count;
         r.messages = c->prompt.messages;
+        r.refit_count = c->stand_ins;
+        r.refits = refits;
     }
     orch__pace_begin(c, r.messages ? gw_estimate_tokens(c->prompt.system.data) +
                                          gw_estimate_tokens(c->prompt.user.data)
                                    : 0);
     struct gw_call *call = gw_start(t->orch->rooms.gw, c->model->name, &r, ops, c, e);
-    orch__prompt_release(&c->prompt);
+    orch__prompts_release(c);
     return call;
 }
 

@@ -89,7 +89,8 @@ struct orch_money {
 struct orch_prompt {
     struct buf system, user;
     struct gw_message messages[2];
-    size_t count; /* of messages; 0: none is made */
+    size_t count;                 /* of messages; 0: none is made */
+    const struct gw_model *model; /* that it was fitted for */
 };
 
 struct orch_candidate {
@@ -107,7 +108,9 @@ struct orch_candidate {
     } pace;
     size_t judged; /* where in it the sentence begins that the safety filter has not passed yet */
     bool held;     /* nothing of it is told any more: the filter found what it blocks */
-    struct orch_prompt prompt; /* of the call that is being logged */
+    struct orch_prompt prompt;                 /* of the call that is being logged */
+    struct orch_prompt stand_in[GW_STAND_INS]; /* of models for whose budget that is too much */
+    size_t stand_ins;
     struct orch_check check;
     struct buf revised;
     const char *truncated; /* why the last output ends early: "over_budget", "length"; or NULL */
@@ -283,11 +286,11 @@ void orch__wish(struct trace *t);
 /* The answer, with what there is to say of that. The caller frees. */
 char *orch__wish_noted(const struct trace *t, const char *answer);
 
-/* messages.c: makes the prompt, fitted to the model's budget; its count of messages. *budget gets
- * how it was made to fit (gw_fit), which the caller owns. */
-size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
-                      const char *mine, const char *other, struct orch_prompt *out,
-                      json_t **budget);
+/* messages.c: makes the prompt, fitted to the budget of a model: the candidate's, or one that may
+ * stand in. How it was made to fit (gw_fit), which the caller owns. */
+json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
+                       const struct gw_source *sources, size_t n, const char *mine,
+                       const char *other, struct orch_prompt *out);
 /* The finished turns before this one, at most two, oldest first. The caller frees. */
 json_t *orch__earlier(const struct trace *t);
 /* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
@@ -305,7 +308,7 @@ void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges
  * caller owns; NULL for a built-in model. */
 json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
                           const char *other);
-void orch__prompt_release(struct orch_prompt *p);
+void orch__prompts_release(struct orch_candidate *c);
 /* Starts one gateway call for a candidate, with the prompt that was made; GW_CRITIQUE with mine and
  * other. NULL with *e. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,

@@ -143,8 +143,9 @@ static struct buf fixed_text(const struct trace *t, const char *system)
     return fixed;
 }
 
-size_t orch__messages(const struct orch_candidate *c, const struct gw_source *sources, size_t n,
-                      const char *mine, const char *other, struct orch_prompt *out, json_t **budget)
+json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
+                       const struct gw_source *sources, size_t n, const char *mine,
+                       const char *other, struct orch_prompt *out)
 {
     const struct trace *t = c->trace;
     char fence[33], *texts[PARTS];
@@ -167,20 +168,19 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
     }
     struct buf fixed = fixed_text(t, out->system.data);
     const struct gw_fit_ask ask = {
-        c->model->name, fixed.data,
-        t->question,    parts.at,
-        parts.count,    conf_int(t->orch->rooms.conf, "copilot", "", "max_output_tokens")};
-    *budget = gw_fit(t->orch->rooms.gw, &ask, texts);
+        m->name,  fixed.data,  t->question,
+        parts.at, parts.count, conf_int(t->orch->rooms.conf, "copilot", "", "max_output_tokens")};
+    json_t *budget = gw_fit(t->orch->rooms.gw, &ask, texts);
     buf_adds(user, n ? "Sources:\n" : "There are no sources: say that nothing was found.\n");
     for (size_t i = 0; i < parts.count; i++) {
         if (i == n && answers > n)
             buf_adds(user, EARLIER);
-        const char *text = *budget ? texts[i] : parts.at[i].text;
+        const char *text = budget ? texts[i] : parts.at[i].text;
         if (*text)
             add_block(user, fence, parts.title[i], text);
         else
             buf_adds(user, parts.at[i].gone);
-        if (*budget)
+        if (budget)
             free(texts[i]);
     }
     parts_release(&parts);
@@ -188,5 +188,7 @@ size_t orch__messages(const struct orch_candidate *c, const struct gw_source *so
     buf_addf(user, "%s\nQuestion: %s\n", other ? COMPARE : "", t->question);
     out->messages[0] = (struct gw_message){.role = "system", .content = out->system.data};
     out->messages[1] = (struct gw_message){.role = "user", .content = user->data};
-    return out->count = 2;
+    out->count = 2;
+    out->model = m;
+    return budget;
 }

@@ -86,7 +86,7 @@ void orch__trace_free(struct trace *t)
     for (size_t i = 0; i < t->candidate_count; i++) {
         buf_release(&t->candidates[i].text);
         buf_release(&t->candidates[i].revised);
-        orch__prompt_release(&t->candidates[i].prompt);
+        orch__prompts_release(&t->candidates[i]);
         buf_release(&t->candidates[i].told);
         orch__check_release(&t->candidates[i].check);
         json_decref(t->candidates[i].route);

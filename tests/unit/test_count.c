@@ -336,6 +336,58 @@ static void an_answer_ends_within_the_budget(void **state)
     close_run(&run);
 }
 
+/* A model that stands in is asked with what was made for it, and its budget is held to that. */
+static void a_stand_in_gets_its_own(void **state)
+{
+    (void)state;
+    FILE *f = fopen(conf_file, "w");
+    fprintf(f,
+            "[model \"m\"]\nkind = openai\nurl = %s/v1\nmodel = 500\nretries = 0\n"
+            "fallback = builtin/lexical small\n"
+            "[model \"small\"]\nkind = openai\nurl = %s/v1\nmodel = ok\ntoken_budget = 256\n",
+            peer.url, peer.url);
+    fclose(f);
+    struct run run = open_run();
+    const struct gw_model *others[GW_STAND_INS];
+    assert_int_equal(gw_stand_ins(run.g, "m", others, GW_STAND_INS), 1);
+    assert_string_equal(others[0]->name, "small");
+    assert_int_equal(gw_stand_ins(run.g, "small", others, GW_STAND_INS), 0);
+    assert_int_equal(gw_stand_ins(run.g, "nobody", others, GW_STAND_INS), 0);
+    struct buf text = {0};
+    for (int i = 0; i < 300; i++)
+        buf_adds(&text, "disk ");
+    const struct gw_message whole = {.role = "user", .content = text.data},
+                            little = {.role = "user", .content = "disk, in short"};
+    const struct gw_refit refit = {"small", &little, 1};
+    struct gw_request r = {.question = "?",
+                           .messages = &whole,
+                           .message_count = 1,
+                           .max_output_tokens = 100,
+                           .tools = json_array()}; /* so that no built-in model stands in */
+    assert_true(gw_has_room(run.g, "m", &r));
+    assert_false(gw_has_room(run.g, "small", &r));
+    assert_true(gw_has_room(run.g, "builtin/lexical", &r));
+    assert_non_null(gw_start(run.g, "m", &r, &ops, &run, &run.error));
+    loop_run(run.loop);
+    assert_int_equal(run.error.code,
+                     ERR_UPSTREAM); /* without: it is passed over, with the reason */
+    assert_non_null(strstr(run.error.detail, "raise token_budget"));
+    r.refits = &refit;
+    r.refit_count = 1;
+    run.error = (struct error){0};
+    assert_non_null(gw_start(run.g, "m", &r, &ops, &run, &run.error));
+    loop_run(run.loop);
+    assert_int_equal(run.error.code, ERR_OK);
+    json_t *entry = mock_logged(&peer, "ok");
+    const json_t *sent =
+        json_array_get(json_object_get(json_object_get(entry, "body"), "messages"), 0);
+    assert_string_equal(json_str(sent, "content", ""), "disk, in short");
+    json_decref(entry);
+    json_decref((json_t *)r.tools);
+    buf_release(&text);
+    close_run(&run);
+}
+
 static void forecasts_follow_answers(void **state)
 {
     (void)state;
@@ -377,6 +429,7 @@ int main(void)
         cmocka_unit_test(ranks_make_counts_exact),
         cmocka_unit_test(ranks_that_cannot_be_read_are_told),
         cmocka_unit_test(an_answer_ends_within_the_budget),
+        cmocka_unit_test(a_stand_in_gets_its_own),
         cmocka_unit_test(forecasts_follow_answers),
         cmocka_unit_test(built_in_models_are_estimated),
     };
