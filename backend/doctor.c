@@ -118,6 +118,17 @@ static void check_telemetry(struct backend *b, json_t *checks)
                                      clear ? ", its headers in clear" : ""));
 }
 
+static void check_vectors(struct backend *b, json_t *checks)
+{
+    struct orch_vectors_state s;
+    if (!orch_vectors(b->orch, &s))
+        return;
+    bool failed = s.last.code != ERR_OK;
+    add(checks, "runbook vectors", failed ? "warn" : "ok", "see [knowledge] embedding",
+        xasprintf("%zu of %zu passages have one by %s%s%s", s.passages - s.missing, s.passages,
+                  s.model, failed ? "; " : "", failed ? err_words(&s.last) : ""));
+}
+
 json_t *backend__doctor(struct backend *b)
 {
     json_t *checks = json_array();
@@ -136,6 +147,7 @@ json_t *backend__doctor(struct backend *b)
             xasprintf("%zu documents, %zu passages%s%s", know_documents(b->know),
                       know_chunks(b->know), *b->know_warning.detail ? "; " : "",
                       b->know_warning.detail));
+    check_vectors(b, checks);
     if (b->served_address || b->served_error.code)
         add(checks, "MCP server", b->served_address ? "ok" : "warn",
             "see [mcp_server] listen and token",

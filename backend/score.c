@@ -67,7 +67,8 @@ static bool tally_move(struct backend *b)
                     "i", t->seq) == ERR_OK &&
         store_query(db, NULL, take_lines, t,
                     "SELECT count(*), sum(EXISTS(SELECT 1 FROM entries WHERE seq = l.entry AND "
-                    "type = 'model.call')), max(id) FROM ledger AS l WHERE id > ? AND attempt = 1",
+                    "type IN ('model.call', 'sample', 'embedding'))), max(id) FROM ledger AS l "
+                    "WHERE id > ? AND attempt = 1",
                     "i", t->line) == ERR_OK)
         return true;
     backend__score_recount(b);

@@ -13,10 +13,10 @@ struct cost;
 
 struct cost_line {
     const char *trace_id, *model, *provider, *connector; /* connector "" */
-    const char *session, *project;       /* the log's session, and whom it is for; "" nobody */
-    const char *flow;                    /* "answer", "critique", "safety", "sampling" */
-    int64_t at;                          /* real ms */
-    int64_t input_tokens, output_tokens; /* >= 0 */
+    const char *session, *project; /* the log's session, and whom it is for; "" nobody */
+    const char *flow;              /* "answer", "critique", "safety", "sampling", "embedding" */
+    int64_t at;                    /* real ms */
+    int64_t input_tokens, output_tokens;       /* >= 0 */
     int64_t cached_tokens, cache_write_tokens; /* parts of the input */
     int64_t reasoning_tokens;                  /* part of the output */
     bool estimated;                            /* the token counts are ours, not the provider's */

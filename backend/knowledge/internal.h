@@ -134,6 +134,9 @@ void know__lexical(const struct know *k, const char *question, double *scores);
 void know__vector_scores(const struct know *k, const char *question, double *scores);
 void know__vector_build(struct know *k);
 float know__idf(const struct know *k, const char *stem, size_t len); /* of the rarest if unknown */
+/* know.c: the passages whose score is over the floor, as know_search has them. */
+size_t know__best(const struct know *k, const double *scores, double floor, const char *lang,
+                  struct know_passage *out, size_t max);
 /* know_fit by vectors. */
 void know__fit_vector(const struct know *k, const struct know__ideas *ideas,
                       struct know__stemmer *stemmer, const char *question,

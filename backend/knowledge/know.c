@@ -96,19 +96,14 @@ static struct know_passage passage_of(const struct know *k, uint32_t chunk, doub
                                  .score = score};
 }
 
-size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
-                   struct know_passage *out, size_t max)
+size_t know__best(const struct know *k, const double *scores, double floor, const char *lang,
+                  struct know_passage *out, size_t max)
 {
-    double *scores = xcalloc(k->chunk_count + 1, sizeof *scores);
     struct hit *hits = xcalloc(k->chunk_count + 1, sizeof *hits);
     size_t n = 0;
-    if (way == KNOW_LEXICAL)
-        know__lexical(k, question, scores);
-    else
-        know__vector_scores(k, question, scores);
     for (uint32_t c = 0; c < k->chunk_count; c++) {
         double factor = k->chunks[c].commands ? COMMANDS_FACTOR : 1;
-        if (scores[c] > (way == KNOW_LEXICAL ? 0 : COSINE_FLOOR))
+        if (scores[c] > floor)
             hits[n++] = (struct hit){scores[c] * factor, c};
     }
     if (lang != NULL)
@@ -118,8 +113,20 @@ size_t know_search(const struct know *k, enum know_way way, const char *question
         n = max;
     for (size_t i = 0; i < n; i++)
         out[i] = passage_of(k, hits[i].chunk, hits[i].score);
-    free(scores);
     free(hits);
+    return n;
+}
+
+size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
+                   struct know_passage *out, size_t max)
+{
+    double *scores = xcalloc(k->chunk_count + 1, sizeof *scores);
+    if (way == KNOW_LEXICAL)
+        know__lexical(k, question, scores);
+    else
+        know__vector_scores(k, question, scores);
+    size_t n = know__best(k, scores, way == KNOW_LEXICAL ? 0 : COSINE_FLOOR, lang, out, max);
+    free(scores);
     return n;
 }
 

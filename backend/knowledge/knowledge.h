@@ -15,6 +15,7 @@
 #include "backend/base/errors.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { KNOW_DIM = 2048 };
 enum know_way { KNOW_LEXICAL, KNOW_VECTOR };
@@ -47,6 +48,28 @@ size_t know_chunks(const struct know *k);
  * when nothing of that language fits), NULL: any. Returns how many (<= max). Thread-safe. */
 size_t know_search(const struct know *k, enum know_way way, const char *question, const char *lang,
                    struct know_passage *out, size_t max);
+
+/* Vectors of the passages that a model made elsewhere, to search by in the place of the built-in
+ * ones, once every passage has one. For one thread. k has to outlive it. */
+struct know_dense;
+struct know_dense *know_dense_new(const struct know *k);
+void know_dense_free(struct know_dense *d); /* NULL is fine */
+/* What a model is to be given of a passage: heading and text, its first so many bytes at most. The
+ * caller frees. Thread-safe. */
+char *know_dense_text(const struct know *k, unsigned id, size_t bytes);
+/* A vector in eight bits a cell, as know_dense_put takes it and as it can be kept. */
+void know_dense_quantise(const float *v, size_t dimensions, int8_t *out);
+/* False: it is zero, or of another length than those before it. */
+bool know_dense_put(struct know_dense *d, unsigned id, const int8_t *cells, size_t dimensions);
+bool know_dense_has(const struct know_dense *d, unsigned id);
+size_t know_dense_missing(const struct know_dense *d); /* passages without a vector */
+size_t know_dense_length(const struct know_dense *d);  /* of each; 0: there is none yet */
+/* The best passages as know_search has them, for the vector of a question by the same model. The
+ * score is the cosine without what all passages have in common, 0.4 of the document's mixed in,
+ * times 1.3 for sections of commands; those count that stand two standard deviations over the mean.
+ * 0 also if vectors are missing; the question's is of their length. */
+size_t know_dense_search(struct know_dense *d, const float *question, const char *lang,
+                         struct know_passage *out, size_t max);
 
 /* How much of a question a document speaks of, 0..1: the share of the question's stems, weighted by
  * IDF, that it has, those of the same idea counting 0.8. id is of one of its passages. Thread-safe.

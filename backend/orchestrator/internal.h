@@ -8,6 +8,7 @@
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/orchestrator/prepare.h"
+#include "backend/orchestrator/vectors.h"
 #include "backend/telemetry/telemetry.h"
 
 enum {
@@ -184,8 +185,10 @@ struct trace {
     struct loop_timer *timer; /* the phase's time limit */
     unsigned writes;          /* log appends whose done has not come */
     bool critiqued;
-    bool late;           /* the time limit passed: no critique is begun any more (O4) */
-    const char *stopped; /* who stopped it before its question was durable, or NULL */
+    bool late;                /* the time limit passed: no critique is begun any more (O4) */
+    struct orch_embed vector; /* of the question, for searching the runbooks */
+    unsigned embeddings;      /* under way, that and others */
+    const char *stopped;      /* who stopped it before its question was durable, or NULL */
     struct orch_verdict verdict;
     double first_D, first_S; /* of the first answers; verdict's are those after a critique */
     bool revised;            /* the critique turn changed an answer and they were compared anew */
@@ -203,7 +206,8 @@ struct orch {
     struct orch_safety safety;
     struct orch_preparer preparer; /* large results */
     struct flows *flows;
-    char flow_why[256]; /* of the last name that a flow could not name */
+    char flow_why[256];             /* of the last name that a flow could not name */
+    struct orch_passages *passages; /* vectors of runbooks by a model, or NULL */
 };
 
 /* A conversation (?1) and those it was forked from, each up to the turn where it was. */
@@ -281,6 +285,16 @@ bool orch__fill_arguments(const struct orch *o, const char *question, const json
  * tools: all. */
 void orch__after(const struct orch *o, const struct conn_tool *tools, size_t n,
                  const struct conn_tool *tool, json_t *step);
+/* passages.c: makes the passages' vectors where a model is named for it, once the index is there.
+ */
+void orch__passages_start(struct orch *o);
+void orch__passages_close(struct orch *o);
+void orch__passages_free(struct orch *o);
+/* NULL: the built-in vectors are to be used; *why says why not the model that is named, NULL: none
+ * is. */
+struct know_dense *orch__passages(struct orch *o, const char **why);
+bool orch__passages_reading(const struct orch *o); /* those that are kept: soon they are there */
+
 /* wish.c: proposes a plan if the question asks for a change and a tool fits. */
 void orch__wish(struct trace *t);
 /* The answer, with what there is to say of that. The caller frees. */

@@ -24,7 +24,8 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
                              .w_semantic = conf_num(c, "arbitration", "", "w_semantic"),
                              .w_safety = conf_num(c, "arbitration", "", "w_safety"),
                              .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
-    if (orch__safety_read(o, e) != ERR_OK || orch__flows_read(o, e) != ERR_OK) {
+    if (orch__safety_read(o, e) != ERR_OK || orch__embedder_read(o, e) != ERR_OK ||
+        orch__flows_read(o, e) != ERR_OK) {
         pol_filter_free(o->safety.filter);
         free(o);
         return NULL;
@@ -43,7 +44,7 @@ static struct trace *find(struct orch *o, const char *id)
 
 static bool under_way(const struct trace *t)
 {
-    if (t->phase != TRACE_ENDED || t->writes || t->check.under_way)
+    if (t->phase != TRACE_ENDED || t->writes || t->check.under_way || t->embeddings)
         return true;
     for (size_t i = 0; i < t->candidate_count; i++) {
         if (t->candidates[i].call || t->candidates[i].critique_call ||
@@ -90,7 +91,7 @@ static void plan_when_ready(void *arg)
     if (t->phase != TRACE_PLANNING)
         return;
     bool settled = conn_settled(o->rooms.conn) || clock_mono_ms() - o->born_ms > SETTLE_MS;
-    if (o->rooms.know && settled) {
+    if (o->rooms.know && settled && !orch__passages_reading(o)) {
         loop_timer_free(t->timer);
         t->timer = NULL;
         orch__plan(t);
@@ -219,6 +220,7 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
 void orch_set_knowledge(struct orch *o, const struct know *k)
 {
     o->rooms.know = k;
+    orch__passages_start(o);
 }
 
 size_t orch_running(const struct orch *o)
@@ -247,6 +249,7 @@ void orch_close(struct orch *o)
     for (struct trace *t = o->traces; t; t = t->next)
         orch__stop(t, "backend");
     o->closed = true;
+    orch__passages_close(o);
 }
 
 void orch_free(struct orch *o)
@@ -255,6 +258,7 @@ void orch_free(struct orch *o)
         return;
     o->closed = true;
     orch__prepare_drop(&o->preparer);
+    orch__passages_free(o);
     while (o->traces)
         unlink_trace(o->traces);
     pol_filter_free(o->safety.filter);

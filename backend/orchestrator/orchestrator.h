@@ -134,7 +134,7 @@ int64_t orch_energy_mj(const struct gw_model *m, const struct gw_usage *u);
 struct orch_payer {
     const struct cost *cost;
     const char *trace_id, *connector, *session, *project;
-    const char *flow;             /* "answer", "critique", "safety", "sampling" */
+    const char *flow;             /* "answer", "critique", "safety", "sampling", "embedding" */
     const struct gw_model *model; /* that was asked */
     int64_t entry;                /* the model.call */
 };
@@ -145,6 +145,15 @@ struct orch_spent *orch_spent_new(const struct gw_spent *spent, const struct orc
                                   const char *outcome);
 enum err orch_spent_insert(struct store_db *db, void *arg, struct error *e);
 void orch_spent_free(struct orch_spent *s);
+
+/* The runbooks' vectors by the model of [knowledge] embedding; false: none is named, or there is no
+ * index yet. */
+struct orch_vectors_state {
+    const char *model;
+    size_t passages, missing; /* those that have none yet */
+    struct error last;        /* why the last batch failed; OK: it did not */
+};
+bool orch_vectors(const struct orch *o, struct orch_vectors_state *out);
 
 /* What the safety filter did since the start. */
 enum { ORCH_SAFETY_ENTRIES = 8 };

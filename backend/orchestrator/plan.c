@@ -328,17 +328,38 @@ static bool of_other_product(const char *document, const char *question)
     return false;
 }
 
-static size_t find_passages(const struct orch *o, enum know_way way, const struct trace *t,
-                            const char *query, struct know_passage *found)
+/* What is searched by: words, and vectors of the built-in kind or (by, in dense) of a model. */
+struct search {
+    enum know_way way;
+    const char *query;
+    bool from_tools; /* the query is made of what they found */
+    struct know_dense *dense;
+    const struct orch_embed *by;
+};
+
+/* What a model finds near the question need not share its words, if it stands out. */
+static const double NEAR = 0.35;
+
+static bool speaks_of(const struct orch *o, const struct search *s, const struct know_passage *p)
 {
+    if (s->dense && p->score >= NEAR)
+        return true;
+    return know_cover(o->rooms.know, s->query, p->id) >= COVER_FLOOR;
+}
+
+static size_t find_passages(const struct trace *t, const struct search *s,
+                            struct know_passage *found)
+{
+    const struct orch *o = t->orch;
     /* a section of steps counts a little less than the passage that led to it */
     static const double STEPS_SHARE = 0.9;
     size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "passages");
     max = max > ORCH_PASSAGES ? ORCH_PASSAGES : max;
-    size_t hits = know_search(o->rooms.know, way, query, t->lang, found, max), n = 0;
+    size_t n = 0, hits = s->dense
+                             ? know_dense_search(s->dense, s->by->vectors, t->lang, found, max)
+                             : know_search(o->rooms.know, s->way, s->query, t->lang, found, max);
     for (size_t i = 0; i < hits; i++) {
-        if (know_cover(o->rooms.know, query, found[i].id) >= COVER_FLOOR &&
-            !of_other_product(found[i].document, query))
+        if (speaks_of(o, s, &found[i]) && !of_other_product(found[i].document, s->query))
             found[n++] = found[i];
     }
     if (!n)
@@ -371,22 +392,26 @@ static json_t *passage_doc(const struct know_passage *p, const char *ref)
 }
 
 /* What a search comes from: the question, the one before it that it leans on, what tools found. */
-static void search_parents(const struct trace *t, bool from_tools, double fit,
+static void search_parents(const struct trace *t, const struct search *s, double fit,
                            struct orch_edges *to)
 {
     orch__edge(to, t->question_entry, "retrieve", fit);
     orch__edge(to, t->recalled, "recall", -1);
-    for (size_t i = 0; from_tools && i < t->tool_count; i++)
+    if (s->dense)
+        orch__edge(to, s->by->entry, "call", -1);
+    for (size_t i = 0; s->from_tools && i < t->tool_count; i++)
         if (t->tools[i].source)
             orch__edge(to, t->tools[i].source->entry, "retrieve", fit);
 }
 
-/* from_tools: the query is made of what they found. */
-static void retrieve(struct trace *t, enum know_way way, const char *query, bool from_tools)
+/* instead: why it is the built-in vectors and not the model's; or NULL. */
+static void retrieve(struct trace *t, const struct search *s, const char *instead)
 {
-    size_t stage = orch__stage_begin(t, "retrieve", way == KNOW_LEXICAL ? "bm25" : "vectors");
+    enum know_way way = s->way;
+    const char *by = way == KNOW_LEXICAL ? "bm25" : s->dense ? s->by->by : "vectors";
+    size_t stage = orch__stage_begin(t, "retrieve", by);
     struct know_passage found[ORCH_PASSAGES];
-    size_t n = find_passages(t->orch, way, t, query, found);
+    size_t n = find_passages(t, s, found);
     json_t *payload = json_object(), *passages = json_array();
     char *refs[ORCH_PASSAGES];
     for (size_t i = 0; i < n; i++) {
@@ -394,30 +419,34 @@ static void retrieve(struct trace *t, enum know_way way, const char *query, bool
         json_array_append_new(passages, passage_doc(&found[i], refs[i]));
     }
     json_puts(payload, "way", way == KNOW_LEXICAL ? "lexical" : "vector");
-    json_puts(payload, "query", query);
+    json_puts(payload, "by", s->dense ? s->by->by : "builtin");
+    if (instead)
+        json_puts(payload, "instead", instead);
+    json_puts(payload, "query", s->query);
     json_put(payload, "passages", passages);
     double fit = n ? fit_of(way, found[0].score) : -1;
     struct orch_edges from = {.count = 0};
-    search_parents(t, from_tools, fit, &from);
+    search_parents(t, s, fit, &from);
     int64_t entry = orch__log(t, "retrieval", "backend", &from, payload, NULL, NULL, NULL, NULL);
     t->retrievals[t->retrieval_count].entry = entry;
     t->retrievals[t->retrieval_count].way = way;
     t->retrievals[t->retrieval_count++].fit = fit;
     for (size_t i = 0; i < n; i++) {
-        struct orch_source *s = find_passage(t, refs[i]);
-        if (s) {
+        struct orch_source *source = find_passage(t, refs[i]);
+        if (source) {
             free(refs[i]);
         } else {
-            s = new_source(t, "runbook", refs[i]);
-            if (s)
-                fill_source(t, s, found[i].text, 0, NULL, entry);
+            source = new_source(t, "runbook", refs[i]);
+            if (source)
+                fill_source(t, source, found[i].text, 0, NULL, entry);
         }
-        if (s && fit_of(way, found[i].score) > s->fit[way])
-            s->fit[way] = fit_of(way, found[i].score);
+        if (source && fit_of(way, found[i].score) > source->fit[way])
+            source->fit[way] = fit_of(way, found[i].score);
     }
-    char note[64];
-    snprintf(note, sizeof note, "%zu passages", n);
+    char *note = xasprintf("%zu passages%s%.200s", n, instead ? "; built-in vectors: " : "",
+                           instead ? instead : "");
     orch__stage_end(t, stage, "done", note);
+    free(note);
 }
 
 /* ---- running tools */
@@ -454,8 +483,8 @@ static void answer_models(struct trace *t)
         return;
     char *bad = complaints(t);
     if (*bad) {
-        retrieve(t, KNOW_LEXICAL, bad, true);
-        retrieve(t, KNOW_VECTOR, bad, true);
+        retrieve(t, &(struct search){.way = KNOW_LEXICAL, .query = bad, .from_tools = true}, NULL);
+        retrieve(t, &(struct search){.way = KNOW_VECTOR, .query = bad, .from_tools = true}, NULL);
     }
     free(bad);
     orch__models_start(t);
@@ -467,7 +496,8 @@ static void tools_over(struct trace *t)
         if (!t->tools[i].ended)
             return;
     }
-    answer_models(t);
+    if (!t->vector.under_way)
+        answer_models(t);
 }
 
 static void step_failed(struct orch_tool_step *s, const char *why)
@@ -604,6 +634,7 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
 
 void orch__tools_cancel(struct trace *t)
 {
+    orch__embed_cancel(&t->vector);
     for (size_t i = 0; i < t->tool_count; i++) {
         struct orch_tool_step *s = &t->tools[i];
         if (s->call)
@@ -667,6 +698,38 @@ static void follow_up(struct trace *t)
     json_decref(turns);
 }
 
+static void on_question_vector(struct orch_embed *m)
+{
+    struct trace *t = m->trace;
+    struct search s = {.way = KNOW_VECTOR, .query = t->asked, .by = m};
+    const char *why = m->failure;
+    if (t->phase != TRACE_TOOLS)
+        return;
+    if (!why)
+        s.dense = orch__passages(t->orch, &why);
+    if (s.dense && know_dense_length(s.dense) != m->dimensions) {
+        s.dense = NULL;
+        why = "the question's vector is of another length than the passages'";
+    }
+    retrieve(t, &s, why);
+    tools_over(t);
+}
+
+/* By words at once; by vectors too, unless a model is to make the question's. */
+static void search_runbooks(struct trace *t)
+{
+    const char *why, *asked = t->asked;
+    retrieve(t, &(struct search){.way = KNOW_LEXICAL, .query = asked}, NULL);
+    if (orch__passages(t->orch, &why)) {
+        t->vector.trace = t;
+        t->vector.then = on_question_vector;
+        orch__embed_texts(&t->vector, &asked, 1, 0);
+    } else {
+        retrieve(t, &(struct search){.way = KNOW_VECTOR, .query = asked}, why);
+        tools_over(t);
+    }
+}
+
 void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
@@ -707,7 +770,5 @@ void orch__plan(struct trace *t)
         s->call_entry =
             orch__log(t, "tool.call", t->actor, &from, payload, on_call_logged, s, NULL, NULL);
     }
-    retrieve(t, KNOW_LEXICAL, t->asked, false);
-    retrieve(t, KNOW_VECTOR, t->asked, false);
-    tools_over(t);
+    search_runbooks(t);
 }

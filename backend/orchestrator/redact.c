@@ -44,7 +44,7 @@ static void blank_steps(const struct redaction *r)
     json_array_foreach(json_object_get(r->doc, "stages"), i, stage)
     {
         const char *name = json_str(stage, "name", "");
-        if (strcmp(name, "plan") == 0 || strcmp(name, "tools") == 0 ||
+        if (strcmp(name, "plan") == 0 || strcmp(name, "tools") == 0 || strcmp(name, "embed") == 0 ||
             strcmp(name, "retrieve") == 0) {
             blank(r, stage, "label");
             blank(r, stage, "note");

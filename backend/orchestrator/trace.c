@@ -97,6 +97,7 @@ void orch__trace_free(struct trace *t)
         orch__store_trace_free(t->accepting->projection);
     free(t->accepting);
     orch__check_release(&t->check);
+    orch__embed_release(&t->vector);
     buf_release(&t->looked_at);
     json_decref(t->verdict.disputed);
     json_decref(t->doc);

@@ -136,6 +136,10 @@ static const char *const steps[] = {
     " max(rowid), count(*), max(rowid) FROM traces WHERE conversation IS NOT NULL GROUP BY 1;",
     /* choice: the models and the flow that its last question named, as JSON. */
     "ALTER TABLE conversations ADD COLUMN choice TEXT;",
+    /* vectors of runbooks' passages: of which text, by which model; eight bits a cell. */
+    "CREATE TABLE passage_vectors(maker TEXT NOT NULL, sha256 BLOB NOT NULL,"
+    " vector BLOB NOT NULL,"
+    " PRIMARY KEY(maker, sha256)) STRICT;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };

@@ -115,20 +115,37 @@ static inline const char *mock_next(struct conn *c, size_t *len)
     return from;
 }
 
-/* A vector of length 1 that depends on the text alone. */
-static inline void other__vector(struct buf *b, const char *text, int64_t dimensions)
+/* Adds the direction of a word, times weight. A glorp is an inode: models know what words mean. */
+static inline void other__word(const char *word, size_t len, double weight, double *v,
+                               int64_t dimensions)
 {
     uint64_t x = 0xcbf29ce484222325u; /* FNV-1a, then xorshift */
-    for (; *text; text++)
-        x = (x ^ (unsigned char)*text) * 0x100000001b3u;
-    double *v = xcalloc((size_t)dimensions + 1, sizeof *v), sum = 0;
+    if (len == 5 && strncasecmp(word, "glorp", 5) == 0)
+        word = "inode";
+    for (size_t i = 0; i < len; i++)
+        x = (x ^ (unsigned char)(word[i] | 0x20)) * 0x100000001b3u;
     for (int64_t i = 0; i < dimensions; i++) {
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
-        v[i] = (double)(x % 2001) / 1000 - 1;
-        sum += v[i] * v[i];
+        v[i] += weight * ((double)(x % 2001) / 1000 - 1);
     }
+}
+
+/* A vector of length 1: the sum of the text's words, and of much that all texts have in common. */
+static inline void other__vector(struct buf *b, const char *text, int64_t dimensions)
+{
+    double *v = xcalloc((size_t)dimensions + 1, sizeof *v), sum = 0, words = 1;
+    for (const char *p = text; *p; words++) {
+        size_t len = strcspn(p, " \t\r\n.,:;`/()-*#");
+        if (len > 3)
+            other__word(p, len < 5 ? len : 5, 1, v, dimensions); /* a crude stem */
+        p += len;
+        p += strspn(p, " \t\r\n.,:;`/()-*#");
+    }
+    other__word("common", 6, sqrt(words), v, dimensions);
+    for (int64_t i = 0; i < dimensions; i++)
+        sum += v[i] * v[i];
     buf_addc(b, '[');
     for (int64_t i = 0; i < dimensions; i++)
         buf_addf(b, "%s%.8f", i ? "," : "", v[i] / (sum > 0 ? sqrt(sum) : 1));
