@@ -132,8 +132,8 @@ static void put_words(struct buf *out, const json_t *report)
 
 static bool write_file(const char *path, const char *bytes, size_t len)
 {
-    char *fresh = xasprintf("%s.new", path);
-    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    char *fresh = xasprintf("%s-XXXXXX.new", path); /* one each: a reader may write it anew */
+    int fd = mkostemps(fresh, 4, O_CLOEXEC);
     bool ok = fd >= 0;
     while (ok && len) {
         ssize_t n = write(fd, bytes, len);
@@ -188,16 +188,22 @@ static char *state_dir(const struct prov *p)
     return slash ? xstrndup(path, (size_t)(slash - path)) : xstrdup(".");
 }
 
-void prov__forensics_write(struct prov *p, int64_t epoch, int64_t seq, const json_t *payload)
+static struct job *job_new(const struct prov *p, int64_t epoch, int64_t seq, const json_t *payload,
+                           const char *at)
 {
     struct job *job = xcalloc(1, sizeof *job);
-    char at[CLOCK_TEXT];
-    clock_format(clock_real_ms(), at);
     job->state = state_dir(p);
     job->name = xasprintf("%lld-%lld", (long long)epoch, (long long)seq);
     job->report = json_deep_copy(payload);
     json_puts(job->report, "at", at);
-    loop_work(p->loop, write_report, report_written, job);
+    return job;
+}
+
+void prov__forensics_write(struct prov *p, int64_t epoch, int64_t seq, const json_t *payload)
+{
+    char at[CLOCK_TEXT];
+    clock_format(clock_real_ms(), at);
+    loop_work(p->loop, write_report, report_written, job_new(p, epoch, seq, payload, at));
 }
 
 /* ---- reading ---- */
@@ -223,6 +229,22 @@ static char *read_whole(const char *path, size_t *len)
     return buf_take(&text);
 }
 
+/* The report made of its entry, and its files: they are gone, or the console ended before it wrote
+ * them. */
+static json_t *report_anew(struct prov *p, int64_t epoch, int64_t seq, struct error *e)
+{
+    json_t *payload = prov_payload(p, seq, e), *entry = NULL, *report = NULL;
+    if (payload && (entry = prov_get(p, seq, false, e))) {
+        struct job *job = job_new(p, epoch, seq, payload, json_str(entry, "ts", ""));
+        write_report(job);
+        report = json_incref(job->report);
+        report_written(job, false);
+    }
+    json_decref(payload);
+    json_decref(entry);
+    return report;
+}
+
 json_t *prov_forensics(const struct prov *p, struct error *e)
 {
     const struct prov__epoch *last = &p->epochs.at[p->epochs.count - 1];
@@ -237,8 +259,9 @@ json_t *prov_forensics(const struct prov *p, struct error *e)
                            (long long)last->base);
     char *text = read_whole(path, &len);
     json_t *report = json_read(text, len, LARGEST, 64, NULL);
-    if (!report) { /* the file is gone: the entry says what was found */
-        report = prov_payload((struct prov *)p, last->base, e);
+    if (!report)
+        report = report_anew((struct prov *)p, last->epoch, last->base, e);
+    if (access(path, R_OK) != 0) { /* a full disk, perhaps */
         free(path);
         path = NULL;
     }
