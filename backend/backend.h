@@ -67,4 +67,12 @@ void backend_served(struct backend *b, const char *address, const struct error *
 json_t *backend_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
                               const char *witnesses);
 
+/* Compares texts by what they claim, without a console (backend/orchestrator/claims.h): {verdict,
+ * score, claims: [{a, b, verdict, score, why}]}, which is the caller's. For one thread. */
+struct backend_comparer;
+struct backend_comparer *backend_comparer_new(void);
+json_t *backend_compare(struct backend_comparer *c, const char *a, size_t a_len, const char *b,
+                        size_t b_len);
+void backend_comparer_free(struct backend_comparer *c); /* NULL is fine */
+
 #endif

@@ -35,14 +35,24 @@ static void put_escaped(const char *text, FILE *out)
     fwrite(text + from, 1, len - from, out);
 }
 
-void cli__print_json(const json_t *value)
+static void print_json(const json_t *value, size_t flags)
 {
-    size_t flags = JSON_INDENT(2) | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY;
+    flags |= JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY;
     char *text = json_dumps(value, isatty(STDOUT_FILENO) ? flags | JSON_ENSURE_ASCII : flags);
     BUG_IF(!text);
     put_escaped(text, stdout);
     putchar('\n');
     free(text);
+}
+
+void cli__print_json(const json_t *value)
+{
+    print_json(value, JSON_INDENT(2));
+}
+
+void cli__print_json_line(const json_t *value)
+{
+    print_json(value, JSON_COMPACT);
 }
 
 /* A terminal that does not read UTF-8 would take the bytes 80..9F of its sequences for C1. */
@@ -275,6 +285,8 @@ static const struct cli_command COMMANDS[] = {
      "models, whether their servers are well, and what those have", cli__models},
     {"flows", "flows list|show NAME|check FILE [--json] [--dot]",
      "the ways in which questions can be answered", cli__flows},
+    {"compare", "compare [--json] FILE|-", "what pairs of texts claim: agree or contradict",
+     cli__compare},
     {"cost", "cost [--json] [--days N]", "what models cost, and the budgets", cli__cost},
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
@@ -337,6 +349,8 @@ static const char HELP[] =
     "  flows show [--json|--dot] NAME\n"
     "                             one of them, its nodes and edges\n"
     "  flows check [--json] FILE  is this file a flow? if not: which node, and why\n"
+    "  compare [--json] FILE|-    what pairs of texts claim (lines of ID, A, B with tabs, or "
+    "JSON)\n"
     "  cost [--json] [--days N]   what models cost\n"
     "  score [--json]             the compliance scorecard\n"
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
@@ -484,11 +498,9 @@ static int check_bundle_words(const struct cli *c)
 static const struct {
     int (*run)(struct cli *c, struct busc *bus);
     const char *(*words)(struct cli *c, int argc, char **argv); /* NULL, or what is wrong */
-} OWN_WORDS[] = {{cli__connectors, cli__connectors_words},
-                 {cli__witness, cli__witness_words},
-                 {cli__models, cli__models_words},
-                 {cli__flows, cli__flows_words},
-                 {cli__vault, cli__vault_words}};
+} OWN_WORDS[] = {{cli__connectors, cli__connectors_words}, {cli__witness, cli__witness_words},
+                 {cli__models, cli__models_words},         {cli__flows, cli__flows_words},
+                 {cli__compare, cli__compare_words},       {cli__vault, cli__vault_words}};
 
 /* What stands after the options. */
 static int take_words(struct cli *c, int argc, char **argv)

@@ -26,6 +26,16 @@ typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key
  * done, *status set. state: --state, or NULL. */
 bool cli_kill_file(struct cli *c, const char *state, int *status);
 int cli_bundle_run(struct cli *c, cli_bundle_verify *verify);
+/* `compare` needs no console either: true for it, and then cli_compare_run is to be called. */
+bool cli_wants_compare(const struct cli *c);
+struct backend_comparer;
+struct cli_comparer { /* as backend.h has them */
+    struct backend_comparer *(*begin)(void);
+    json_t *(*compare)(struct backend_comparer *c, const char *a, size_t a_len, const char *b,
+                       size_t b_len);
+    void (*end)(struct backend_comparer *c);
+};
+int cli_compare_run(struct cli *c, const struct cli_comparer *with);
 /* `mcp` serves until its peer goes; the caller has the configuration and the token: true for it,
  * and then these are to be called instead of cli_run. */
 bool cli_wants_mcp(const struct cli *c);

@@ -51,6 +51,8 @@ struct cli_command {
 /* Prints a value as JSON and a new line: ASCII only where a terminal reads it, UTF-8 otherwise;
  * what could act on a terminal is escaped in both, because a pipe may end at one. */
 void cli__print_json(const json_t *value);
+/* The same on one line. */
+void cli__print_json_line(const json_t *value);
 /* Prints foreign text, cleaned; keep_lines: its new lines stay. */
 void cli__put(const char *text, bool keep_lines);
 /* The same, padded or cut (with a mark) to a width; negative: right-aligned. */
@@ -91,6 +93,8 @@ int cli__connectors(struct cli *c, struct busc *bus); /* cli_connectors.c */
 const char *cli__connectors_words(struct cli *c, int argc, char **argv);
 int cli__vault(struct cli *c, struct busc *bus);                    /* cli_vault.c */
 const char *cli__vault_words(struct cli *c, int argc, char **argv); /* NULL, or what is wrong */
+int cli__compare(struct cli *c, struct busc *bus);                  /* cli_compare.c */
+const char *cli__compare_words(struct cli *c, int argc, char **argv);
 /* cli_keys.c. Words: takes the action; false, and what is wrong. */
 int cli__keys(struct cli *c, struct busc *bus);
 bool cli__keys_words(struct cli *c, int argc, char **argv, const char **problem);

@@ -258,18 +258,27 @@ static int ended(bool whole, int status)
     return status;
 }
 
+/* What needs no console: true when it was done. */
+static bool run_alone(struct cli *cli, const struct arguments *a, int *status)
+{
+    static const struct cli_comparer WITH = {backend_comparer_new, backend_compare,
+                                             backend_comparer_free};
+    if (cli_wants_bundle(cli))
+        *status = cli_bundle_run(cli, backend_bundle_verify);
+    else if (cli_wants_compare(cli))
+        *status = cli_compare_run(cli, &WITH);
+    else
+        return cli_kill_file(cli, a->state, status);
+    return true;
+}
+
 static int command_run(int argc, char **argv, const struct arguments *a)
 {
     int status = EXIT_DONE;
     struct cli *cli = cli_parse(argc, argv, &status);
     if (!cli)
         return status;
-    if (cli_wants_bundle(cli)) {
-        status = cli_bundle_run(cli, backend_bundle_verify);
-        cli_free(cli);
-        return status;
-    }
-    if (cli_kill_file(cli, a->state, &status)) {
+    if (run_alone(cli, a, &status)) {
         cli_free(cli);
         return status;
     }

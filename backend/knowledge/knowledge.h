@@ -104,4 +104,18 @@ void know_sentences(const char *text, know_sentence_fn *fn, void *arg);
  * caller frees. For comparing claims. */
 char *know_stems(const char *text);
 
+/* Words one by one, for who compares texts by their words: what this takes to make is made once.
+ * Not thread-safe: one for each thread. */
+struct know_words;
+struct know_words *know_words_new(void);
+void know_words_free(struct know_words *w);
+/* The stem of a word in lower case (Latin or Cyrillic letters; anything else is its own stem) of at
+ * most 64 bytes; valid until the next call. */
+const char *know_words_stem(struct know_words *w, const char *word, size_t len, size_t *stem_len);
+/* Whether two stems stand for one idea of operations work, in either language. */
+bool know_words_alike(const struct know_words *w, const char *a, size_t a_len, const char *b,
+                      size_t b_len);
+/* A word that carries no subject. */
+bool know_words_stop(const char *word, size_t len);
+
 #endif

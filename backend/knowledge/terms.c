@@ -295,3 +295,57 @@ char *know_stems(const char *text)
     know__stemmer_release(&j.stemmer);
     return buf_take(&j.out);
 }
+
+struct know_words {
+    struct know__stemmer stemmer;
+    struct know__ideas ideas;
+};
+
+struct know_words *know_words_new(void)
+{
+    struct know_words *w = xcalloc(1, sizeof *w);
+    know__stemmer_init(&w->stemmer);
+    know__ideas_init(&w->ideas, &w->stemmer);
+    return w;
+}
+
+void know_words_free(struct know_words *w)
+{
+    if (w == NULL)
+        return;
+    know__ideas_release(&w->ideas);
+    know__stemmer_release(&w->stemmer);
+    free(w);
+}
+
+const char *know_words_stem(struct know_words *w, const char *word, size_t len, size_t *stem_len)
+{
+    bool latin = len > 0 && len <= KNOW__WORD_MAX, cyrillic = latin;
+    for (size_t i = 0; i < len && (latin || cyrillic); i++) {
+        bool high = (unsigned char)word[i] >= 0x80;
+        latin = latin && word[i] >= 'a' && word[i] <= 'z';
+        cyrillic = cyrillic && high;
+    }
+    return know__stem(&w->stemmer, word, len,
+                      latin      ? KNOW__LATIN
+                      : cyrillic ? KNOW__CYRILLIC
+                                 : KNOW__OTHER,
+                      stem_len);
+}
+
+bool know_words_alike(const struct know_words *w, const char *a, size_t a_len, const char *b,
+                      size_t b_len)
+{
+    const int16_t *x = know__ideas_of(&w->ideas, a, a_len);
+    const int16_t *y = know__ideas_of(&w->ideas, b, b_len);
+    for (size_t i = 0; x != NULL && y != NULL && i < KNOW__IDEAS_PER_STEM && x[i] >= 0; i++)
+        for (size_t j = 0; j < KNOW__IDEAS_PER_STEM && y[j] >= 0; j++)
+            if (x[i] == y[j])
+                return true;
+    return false;
+}
+
+bool know_words_stop(const char *word, size_t len)
+{
+    return know__is_stop(word, len);
+}

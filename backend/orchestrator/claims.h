@@ -1,0 +1,75 @@
+/* Texts compared by what they claim (AR-2, AR-3). Pure: texts in, pairs of claims with a verdict
+ * out; no neural net, no clock, no state but what claims_reader_new makes of its tables.
+ *
+ * A claim is a sentence, a list item, a row of a table, a field (`key: value`), a line of code, or
+ * one side of a sentence whose sides are set against each other ("..., but ..."). Two claims
+ *   contradict  if they speak of the same thing and differ in a number (units brought together, as
+ *               exact as it was written), a date, a time, a name, a field's value, in negation, or
+ *               by words of which only one can hold (claims.def)
+ *   agree       if the words of one are met by the other and nothing of that stands against it
+ *   else        it is undetermined: most pairs of claims are
+ * English and Russian; across the two languages only numbers, names and the words of claims.def
+ * meet. Bounds: of a text the first 64 KiB, 96 claims, 96 words a claim. */
+#ifndef ORCH_CLAIMS_H
+#define ORCH_CLAIMS_H
+
+#include "backend/base/json.h"
+#include "backend/knowledge/knowledge.h"
+
+enum claims_verdict {
+    CLAIMS_AGREES,
+    CLAIMS_CONTRADICTS,
+    CLAIMS_ONLY_A,
+    CLAIMS_ONLY_B,
+    CLAIMS_UNDETERMINED
+};
+extern const char *const claims_verdict_names[]; /* "agrees", ..., "only A", "only B", ... */
+
+struct claims_reader; /* the tables and a stemmer; not thread-safe: one for each thread */
+struct claims_reader *claims_reader_new(void);
+void claims_reader_free(struct claims_reader *r);
+
+struct claims; /* a text, read */
+/* The text is copied. Bytes may be anything. */
+struct claims *claims_read(struct claims_reader *r, const char *text, size_t len);
+void claims_free(struct claims *c);
+size_t claims_count(const struct claims *c);
+/* A claim as it was written, without list marks; no NUL behind it. */
+const char *claims_text(const struct claims *c, size_t i, size_t *len);
+/* Whether it cites source id as [id]. */
+bool claims_cites(const struct claims *c, size_t i, const char *id);
+
+enum { CLAIMS_WHY = 120 };
+struct claims_pair {
+    int a, b; /* claims, -1: only the other side says it */
+    enum claims_verdict verdict;
+    double score; /* how sure, 0..1: from 0.5 on it may be said, from 0.7 on it may be acted on */
+    char why[CLAIMS_WHY]; /* the words that decided it, UTF-8: "number: 87% / 88%"; "" none */
+};
+struct claims_result {
+    enum claims_verdict verdict; /* of the whole: agrees, contradicts or undetermined */
+    double score;
+    struct claims_pair *pairs; /* in the order of a, then what only b has */
+    size_t count;
+};
+/* k (or NULL) gives vectors for claims that share few words. */
+void claims_compare(struct claims_reader *r, const struct know *k, const struct claims *a,
+                    const struct claims *b, struct claims_result *out);
+void claims_result_release(struct claims_result *r);
+/* {verdict, score, claims: [{a, b, verdict, why}]} with the texts of the claims, null where a side
+ * has none. The caller owns. */
+json_t *claims_result_json(const struct claims *a, const struct claims *b,
+                           const struct claims_result *r);
+
+/* How much of claim i a source says: the share of its words that stand together in the source, and
+ * whether each of its numbers and names stands there too, in whatever unit. */
+struct claims_support {
+    double covered;      /* 0..1 */
+    size_t numbers, met; /* of the claim, and of those the source has */
+    bool contradicted;   /* the source says otherwise, by at least 0.7 */
+    char why[CLAIMS_WHY];
+};
+void claims_support(struct claims_reader *r, const struct claims *c, size_t i,
+                    const struct claims *source, struct claims_support *out);
+
+#endif

@@ -1,0 +1,615 @@
+/* One claim against another: what stands against, how much is met. */
+#include "backend/orchestrator/claims_internal.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* From here on two words are taken for the same thing; from here on a claim is met. */
+static const double SAME_THING = 0.8, MET = 0.6, SURE = 0.5;
+
+/* A claim with what was read of it. */
+struct side {
+    const struct claims *c;
+    const struct claims__claim *k;
+    const struct claims__token *t;
+    const struct claims__number *numbers;
+    double best[CLAIMS__TOKENS];  /* by token: how well the other side has it */
+    bool opposed[CLAIMS__TOKENS]; /* the other side has what only one of them can be */
+};
+
+struct pair {
+    const struct claims_reader *r;
+    struct side a, b;
+    struct claims__judged *out;
+    bool doubt; /* something is denied, if not surely the same */
+};
+
+static struct side side_of(const struct claims *c, size_t i)
+{
+    const struct claims__claim *k = &c->claims[i];
+    struct side s = {.c = c, .k = k, .t = c->tokens + k->token, .numbers = c->numbers + k->number};
+    return s;
+}
+
+double claims__weight(const struct claims__token *t)
+{
+    if (t->kind == CLAIMS__NAME)
+        return 1.5;
+    if (t->kind != CLAIMS__WORD)
+        return 0;
+    return t->light ? 0.25 : 1;
+}
+
+static enum claims__relation relate(const struct pair *p, uint32_t i, uint32_t j)
+{
+    return claims__relation(p->r, p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
+}
+
+static void match_words(struct pair *p)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        p->a.best[i] = 0;
+    for (uint32_t j = 0; j < p->b.k->tokens; j++)
+        p->b.best[j] = 0;
+    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
+        if (!claims__content(&p->a.t[i]))
+            continue;
+        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+            if (!claims__content(&p->b.t[j]))
+                continue;
+            enum claims__relation relation = relate(p, i, j);
+            double grade = claims__grade(relation);
+            if (relation == CLAIMS__OPPOSED) {
+                p->a.opposed[i] = p->b.opposed[j] = true;
+                if (p->a.t[i].denied != p->b.t[j].denied)
+                    grade = claims__grade(CLAIMS__NEAR); /* not up is down */
+            }
+            if (grade > p->a.best[i])
+                p->a.best[i] = grade;
+            if (grade > p->b.best[j])
+                p->b.best[j] = grade;
+        }
+    }
+}
+
+/* The share of a side's words that the other has; but for those at `except`. */
+static double cover_but(const struct side *s, int except)
+{
+    double have = 0, all = 0;
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        double weight = (int)i == except ? 0 : claims__weight(&s->t[i]);
+        have += weight * s->best[i];
+        all += weight;
+    }
+    return all > 0 ? have / all : 1;
+}
+
+/* Keeps the surest of what was found against. */
+static void against(struct pair *p, double score, const char *what, const char *x, int x_len,
+                    const char *y, int y_len)
+{
+    if (p->a.k->hedged || p->b.k->hedged)
+        score *= 0.8;
+    if (score <= p->out->score && p->out->verdict == CLAIMS_CONTRADICTS)
+        return;
+    p->out->verdict = CLAIMS_CONTRADICTS;
+    p->out->score = score;
+    int most = 40;
+    snprintf(p->out->why, sizeof p->out->why, "%s: %.*s / %.*s", what, x_len < most ? x_len : most,
+             x, y_len < most ? y_len : most, y);
+}
+
+static void against_tokens(struct pair *p, double score, const char *what, uint32_t i, uint32_t j)
+{
+    const struct claims__token *x = &p->a.t[i], *y = &p->b.t[j];
+    against(p, score, what, p->a.c->text + x->at, x->len, p->b.c->text + y->at, y->len);
+}
+
+/* ---- what a word is said of */
+
+/* How well what stands beside word i of one side fits what stands beside word j of the other:
+ * 0..1. Beside it is its phrase, and, where it stands alone, the phrases before it in its clause.
+ */
+static bool beside(const struct side *s, uint32_t i, uint32_t k)
+{
+    if (i == k || !claims__content(&s->t[k]) || s->t[k].clause != s->t[i].clause)
+        return false;
+    return s->t[k].phrase == s->t[i].phrase;
+}
+
+static bool stands_alone(const struct side *s, uint32_t i)
+{
+    for (uint32_t k = 0; k < s->k->tokens; k++)
+        if (beside(s, i, k) && !s->t[k].light)
+            return false;
+    return true;
+}
+
+/* What the word may be said of: its phrase; standing alone, the nearest phrases around it. */
+static bool in_reach(const struct side *s, uint32_t i, uint32_t k, bool alone)
+{
+    if (beside(s, i, k))
+        return true;
+    if (!alone || i == k || !claims__content(&s->t[k]))
+        return false;
+    int apart = (int)s->t[i].phrase - (int)s->t[k].phrase;
+    if (s->t[k].clause != s->t[i].clause)
+        return apart == 1; /* "status: ok" */
+    return apart > 0 || apart == -1;
+}
+
+/* Whether a word before word k in its phrase says which of them it is, and the other side does not
+ * have it. */
+static bool told_apart(const struct side *s, uint32_t k, uint32_t but)
+{
+    for (uint32_t i = k; i > 0 && s->t[i - 1].phrase == s->t[k].phrase; i--) {
+        const struct claims__token *t = &s->t[i - 1];
+        if (i - 1 != but && t->kind == CLAIMS__WORD && !t->light && s->best[i - 1] < MET &&
+            !s->opposed[i - 1])
+            return true;
+    }
+    return false;
+}
+
+/* The checkout service and the search service are two. */
+static bool two_things(const struct pair *p, uint32_t k, uint32_t l, uint32_t i, uint32_t j)
+{
+    return told_apart(&p->a, k, i) && told_apart(&p->b, l, j);
+}
+
+static double same_beside(const struct pair *p, uint32_t i, uint32_t j)
+{
+    bool alone_i = stands_alone(&p->a, i), alone_j = stands_alone(&p->b, j);
+    double found = 0;
+    for (uint32_t k = 0; k < p->a.k->tokens; k++) {
+        if (!in_reach(&p->a, i, k, alone_i))
+            continue;
+        for (uint32_t l = 0; l < p->b.k->tokens; l++) {
+            if (!in_reach(&p->b, j, l, alone_j))
+                continue;
+            double grade = claims__grade(relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
+            if (grade > found && two_things(p, k, l, i, j))
+                grade *= 0.5;
+            found = grade > found ? grade : found;
+        }
+    }
+    return found;
+}
+
+/* Whether side a says word j of b itself, of the same thing. */
+static bool said_itself(const struct pair *p, uint32_t j, double beside_other)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
+        if (claims__content(&p->a.t[i]) && claims__grade(relate(p, i, j)) >= SAME_THING &&
+            same_beside(p, i, j) >= beside_other)
+            return true;
+    }
+    return false;
+}
+
+static bool said_back(const struct pair *p, uint32_t i, double beside_other)
+{
+    for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+        if (claims__content(&p->b.t[j]) && claims__grade(relate(p, i, j)) >= SAME_THING &&
+            same_beside(p, i, j) >= beside_other)
+            return true;
+    }
+    return false;
+}
+
+/* ---- words of which only one can hold */
+
+static void find_opposites(struct pair *p)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
+        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+            if (!claims__content(&p->a.t[i]) || !claims__content(&p->b.t[j]) ||
+                relate(p, i, j) != CLAIMS__OPPOSED || p->a.t[i].denied != p->b.t[j].denied)
+                continue;
+            double fits = same_beside(p, i, j);
+            double rest_a = cover_but(&p->a, (int)i), rest_b = cover_but(&p->b, (int)j);
+            double rest = rest_a > rest_b ? rest_a : rest_b;
+            if (said_itself(p, j, fits) || said_back(p, i, fits))
+                continue;
+            if (fits >= MET)
+                against_tokens(p, 0.6 + 0.35 * rest, "opposite", i, j);
+            else if (rest >= 0.5)
+                against_tokens(p, 0.3 + 0.4 * rest, "opposite", i, j);
+        }
+    }
+}
+
+/* ---- negation */
+
+/* Whether an opposite of what is denied here is said there: then both say the same. */
+static bool denied_opposite(const struct pair *p, const struct claims__negator *n, bool of_a)
+{
+    const struct side *there = of_a ? &p->b : &p->a;
+    for (uint32_t x = n->from; x < n->upto; x++) {
+        for (uint32_t y = 0; y < there->k->tokens; y++) {
+            const struct claims__token *t = of_a ? &p->a.t[x] : &p->b.t[x];
+            if (!claims__content(t) || !claims__content(&there->t[y]) || there->t[y].denied)
+                continue;
+            uint32_t i = of_a ? x : y, j = of_a ? y : x;
+            if (relate(p, i, j) == CLAIMS__OPPOSED && same_beside(p, i, j) >= MET)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* How much of the words from..upto the other side says without denying it; *first: whether it says
+ * the first of weight; *last gets one of them. */
+static double said_plainly(const struct pair *p, bool of_a, uint32_t from, uint32_t upto,
+                           bool *first, uint32_t *last)
+{
+    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    double have = 0, all = 0;
+    bool seen = false;
+    *first = false;
+    for (uint32_t x = from; x < upto; x++) {
+        double weight = claims__weight(&here->t[x]), best = 0;
+        for (uint32_t y = 0; y < there->k->tokens && weight > 0; y++) {
+            if (!claims__content(&there->t[y]) || there->t[y].denied == here->t[x].denied)
+                continue;
+            double grade = claims__grade(relate(p, of_a ? x : y, of_a ? y : x));
+            if (grade > best)
+                best = grade, *last = y;
+        }
+        if (weight >= 1 && !seen) {
+            seen = true;
+            *first = best >= MET;
+        }
+        have += weight * best;
+        all += weight;
+    }
+    return all > 0 ? have / all : 0;
+}
+
+/* How much of what stands before a negation the other side has: -1: nothing stands there. */
+static double subject_met(const struct side *s, const struct claims__negator *n)
+{
+    double have = 0, all = 0;
+    uint32_t from = n->token;
+    while (from > 0 && s->t[from - 1].kind != CLAIMS__BREAK)
+        from--;
+    for (uint32_t i = from; i < n->token; i++) {
+        if (i >= n->from && i < n->upto)
+            continue;
+        double weight = claims__weight(&s->t[i]);
+        have += weight * s->best[i];
+        all += weight;
+    }
+    return all > 0 ? have / all : -1;
+}
+
+static bool denied_alike(const struct pair *p, bool of_a, const struct claims__negator *n)
+{
+    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    for (uint32_t x = n->from; x < n->upto; x++) {
+        if (!claims__content(&here->t[x]) || here->t[x].light)
+            continue;
+        for (uint32_t y = 0; y < there->k->tokens; y++)
+            if (claims__content(&there->t[y]) && there->t[y].denied == here->t[x].denied &&
+                there->t[y].denied && claims__grade(relate(p, of_a ? x : y, of_a ? y : x)) >= MET)
+                return true;
+    }
+    return false;
+}
+
+static void against_negation(struct pair *p, bool of_a, const struct claims__negator *n,
+                             double score, uint32_t other)
+{
+    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    for (uint32_t i = 0; i < n->token && other == UINT32_MAX; i++)
+        for (uint32_t k = 0; k < there->k->tokens && other == UINT32_MAX; k++)
+            if (claims__content(&here->t[i]) && claims__content(&there->t[k]) &&
+                claims__grade(relate(p, of_a ? i : k, of_a ? k : i)) >= MET)
+                other = k;
+    other = other == UINT32_MAX ? 0 : other;
+    const struct claims__token *no = &here->t[n->token], *end = &here->t[n->upto - 1],
+                               *y = &there->t[other];
+    const char *said = here->c->text + no->at;
+    int len = (int)(end->at + end->len > no->at ? end->at + end->len - no->at : no->len);
+    const char *o = there->c->text + y->at;
+    if (of_a)
+        against(p, score, "negation", said, len, o, y->len);
+    else
+        against(p, score, "negation", o, y->len, said, len);
+}
+
+static void find_denied(struct pair *p, bool of_a)
+{
+    const struct side *here = of_a ? &p->a : &p->b;
+    for (size_t i = 0; i < here->k->negator_count; i++) {
+        const struct claims__negator *n = &here->k->negators[i];
+        uint32_t other = UINT32_MAX;
+        bool first;
+        double said = said_plainly(p, of_a, n->from, n->upto, &first, &other);
+        double subject = subject_met(here, n);
+        if (denied_alike(p, of_a, n) || denied_opposite(p, n, of_a))
+            continue;
+        double score = 0;
+        if (n->absence) /* "no big errors" is said where there are errors */
+            score = first || said >= 0.75 ? 0.5 + 0.4 * said : 0;
+        else if (said >= 0.5 && (first || said >= MET))
+            score = 0.6 + 0.35 * said;
+        else if (said > 0.2)
+            score = 0.55;
+        else if (subject >= 0.5 && cover_but(of_a ? &p->b : &p->a, -1) < 0.9)
+            score = CLAIMS__GUESS; /* of the same thing it is denied that it does something else */
+        if (subject >= 0 && subject < 0.3)
+            score *= n->absence ? 0.8 : 0.5;
+        p->doubt = p->doubt || score > 0.3;
+        /* What a says beyond b is no matter: b only leaves it out. */
+        if (score < SURE || (of_a && said < MET))
+            continue;
+        against_negation(p, of_a, n, score, other);
+    }
+}
+
+/* ---- numbers */
+
+/* Whether what is counted stands behind the number. */
+static bool counts_something(const struct side *s, uint32_t i)
+{
+    return i + 1 < s->k->tokens && claims__content(&s->t[i + 1]) &&
+           s->t[i + 1].phrase == s->t[i].phrase;
+}
+
+/* How well two numbers are of the same thing. */
+static double of_one_thing(const struct pair *p, const struct claims__number *x,
+                           const struct claims__number *y)
+{
+    uint32_t i = x->token, j = y->token;
+    double found = 0, head = 0;
+    bool wider = false; /* two women are among three people */
+    for (uint32_t k = 0; k < p->a.k->tokens; k++) {
+        if (!claims__content(&p->a.t[k]))
+            continue;
+        int off_a = abs((int)p->a.t[k].phrase - (int)p->a.t[i].phrase);
+        if (off_a > 1 && p->a.t[k].clause != p->a.t[i].clause)
+            continue;
+        for (uint32_t l = 0; l < p->b.k->tokens; l++) {
+            int off_b = abs((int)p->b.t[l].phrase - (int)p->b.t[j].phrase);
+            if (!claims__content(&p->b.t[l]) || (off_b > 1 && p->b.t[l].clause != p->b.t[j].clause))
+                continue;
+            enum claims__relation relation = relate(p, k, l);
+            double grade = claims__grade(relation);
+            if (k > i && l > j && off_a == 0 && off_b == 0 && grade > head) {
+                head = grade;
+                wider = relation == CLAIMS__WIDER;
+            }
+            grade *= p->a.t[k].light ? 0.5 : 1;
+            grade *= off_a > 1 || off_b > 1 ? 0.7 : 1;
+            if (grade > found && two_things(p, k, l, i, j))
+                grade *= 0.5;
+            found = grade > found ? grade : found;
+        }
+    }
+    if (x->unit != CLAIMS__COUNT || head > 0)
+        return x->unit != CLAIMS__COUNT ? found : wider ? 0 : head;
+    bool counts_a = counts_something(&p->a, i), counts_b = counts_something(&p->b, j);
+    return found * (counts_a && counts_b ? 0.5 : counts_a || counts_b ? 0.8 : 1);
+}
+
+static bool stated(const struct side *s, const struct claims__number *n)
+{
+    return s->t[n->token].kind == CLAIMS__NUMBER;
+}
+
+static void find_numbers(struct pair *p)
+{
+    bool taken_a[CLAIMS__NUMBERS] = {false}, taken_b[CLAIMS__NUMBERS] = {false};
+    /* What is equal first; what is left of the same thing differs. */
+    for (uint32_t i = 0; i < p->a.k->numbers; i++) {
+        for (uint32_t j = 0; j < p->b.k->numbers && !taken_a[i]; j++) {
+            const struct claims__number *x = &p->a.numbers[i], *y = &p->b.numbers[j];
+            if (stated(&p->a, x) && stated(&p->b, y) && !taken_b[j] &&
+                claims__numbers_comparable(x, y) && claims__numbers_equal(x, y))
+                taken_a[i] = taken_b[j] = true;
+        }
+    }
+    double rest = fmax(cover_but(&p->a, -1), cover_but(&p->b, -1));
+    for (uint32_t j = 0; j < p->b.k->numbers; j++) {
+        const struct claims__number *y = &p->b.numbers[j];
+        double best = 0;
+        uint32_t at = 0;
+        for (uint32_t i = 0; i < p->a.k->numbers && !taken_b[j] && stated(&p->b, y); i++) {
+            const struct claims__number *x = &p->a.numbers[i];
+            if (taken_a[i] || !stated(&p->a, x) || !claims__numbers_comparable(x, y))
+                continue;
+            double fits = of_one_thing(p, x, y);
+            if (fits > best)
+                best = fits, at = i;
+        }
+        const struct claims__token *s = &p->b.t[y->token];
+        if (best < MET || rest < 0.4)
+            continue;
+        bool denied = p->a.t[p->a.numbers[at].token].denied != s->denied;
+        if (!denied)
+            against_tokens(p, 0.45 + 0.25 * best + 0.25 * rest, "number", p->a.numbers[at].token,
+                           y->token);
+    }
+}
+
+/* ---- names */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Names of one make: both addresses, both paths, both versions, or otherwise alike in their
+ * beginning. */
+static bool same_make(const struct side *s, const struct claims__token *x, const struct side *o,
+                      const struct claims__token *y)
+{
+    const char *a = s->c->text + x->at, *b = o->c->text + y->at;
+    bool path_a = *a == '/', path_b = *b == '/';
+    if (path_a || path_b)
+        return path_a && path_b;
+    return is_digit(*a) == is_digit(*b);
+}
+
+/* A host that something happens on is no statement about it: "on web-1", "на web-1". */
+static bool is_where(const struct side *s, uint32_t i)
+{
+    static const char *const WORDS[] = {"on", "in", "at", "for", "of", "from", "with",
+                                        "на", "в",  "у",  "для", "из", "от"};
+    if (i == 0 || s->t[i - 1].kind != CLAIMS__STOP || s->c->text[s->t[i].at] == '/')
+        return false;
+    const struct claims__token *t = &s->t[i - 1];
+    for (size_t k = 0; k < sizeof WORDS / sizeof *WORDS; k++)
+        if (strlen(WORDS[k]) == t->word_len &&
+            memcmp(WORDS[k], s->c->stems.data + t->word, t->word_len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the name stands where something is said of the subject: behind it, or, as an address or a
+ * version, behind the word for that. */
+static bool is_said(const struct side *s, uint32_t i)
+{
+    if (is_where(s, i))
+        return false;
+    bool figure = is_digit(s->c->text[s->t[i].at]);
+    for (uint32_t k = 0; k < i; k++)
+        if (claims__content(&s->t[k]) && (figure || s->t[k].phrase != s->t[i].phrase))
+            return true;
+    return false;
+}
+
+static void find_names(struct pair *p)
+{
+    uint32_t x = UINT32_MAX, y = UINT32_MAX;
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        if (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1)
+            x = x == UINT32_MAX ? i : UINT32_MAX - 1;
+    for (uint32_t j = 0; j < p->b.k->tokens; j++)
+        if (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1)
+            y = y == UINT32_MAX ? j : UINT32_MAX - 1;
+    if (x >= UINT32_MAX - 1 || y >= UINT32_MAX - 1 ||
+        !same_make(&p->a, &p->a.t[x], &p->b, &p->b.t[y]) || p->a.t[x].denied || p->b.t[y].denied)
+        return;
+    double rest = fmin(cover_but(&p->a, (int)x), cover_but(&p->b, (int)y));
+    if (rest >= 0.75 && is_said(&p->a, x) && is_said(&p->b, y))
+        against_tokens(p, 0.5 + 0.3 * rest, "name", x, y);
+}
+
+/* One speaks of the disk, the other of the memory, and neither of both. */
+static bool other_topics(const struct pair *p)
+{
+    bool other = false;
+    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
+        if (!claims__is_topic(p->a.t[i].sense))
+            continue;
+        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+            if (!claims__is_topic(p->b.t[j].sense))
+                continue;
+            if (claims__grade(relate(p, i, j)) >= SAME_THING)
+                return false;
+            other = other || claims__other_topic(p->a.t[i].sense, p->b.t[j].sense);
+        }
+    }
+    return other;
+}
+
+/* A name that only one side's subject has: they speak of different things. */
+static bool other_subject(const struct pair *p)
+{
+    bool a = false, b = false;
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        a = a || (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1 && !is_said(&p->a, i));
+    for (uint32_t j = 0; j < p->b.k->tokens; j++)
+        b = b || (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1 && !is_said(&p->b, j));
+    return (a && b) || other_topics(p);
+}
+
+/* ---- fields */
+
+static double cover_part(const struct side *s, uint32_t from, uint32_t upto, size_t *words)
+{
+    double have = 0, all = 0;
+    *words = 0;
+    for (uint32_t i = from; i < upto; i++) {
+        double weight = claims__weight(&s->t[i]);
+        *words += weight > 0;
+        have += weight * s->best[i];
+        all += weight;
+    }
+    return all > 0 ? have / all : 1;
+}
+
+/* Two fields of one key with values that share nothing. */
+static void find_fields(struct pair *p)
+{
+    enum { FEW = 3 };
+    const struct side *a = &p->a, *b = &p->b;
+    size_t key_a, key_b, words_a, words_b;
+    if (!a->k->key || !b->k->key || cover_part(a, 0, a->k->key, &key_a) < SAME_THING ||
+        cover_part(b, 0, b->k->key, &key_b) < SAME_THING)
+        return;
+    double met_a = cover_part(a, a->k->key, a->k->tokens, &words_a);
+    double met_b = cover_part(b, b->k->key, b->k->tokens, &words_b);
+    if (!words_a || !words_b || words_a > FEW || words_b > FEW || met_a > 0.3 || met_b > 0.3)
+        return;
+    const struct claims__token *x = &a->t[a->k->key + 1], *y = &b->t[b->k->key + 1];
+    against(p, 0.8, "field", a->c->text + x->at, (int)(a->k->at + a->k->len - x->at),
+            b->c->text + y->at, (int)(b->k->at + b->k->len - y->at));
+}
+
+/* ---- the whole */
+
+static bool numbers_met(const struct side *a, const struct side *b)
+{
+    for (uint32_t i = 0; i < a->k->numbers; i++) {
+        bool met = !stated(a, &a->numbers[i]);
+        for (uint32_t j = 0; j < b->k->numbers && !met; j++)
+            met = stated(b, &b->numbers[j]) &&
+                  claims__numbers_comparable(&a->numbers[i], &b->numbers[j]) &&
+                  claims__numbers_equal(&a->numbers[i], &b->numbers[j]);
+        if (!met)
+            return false;
+    }
+    return true;
+}
+
+void claims__judge(const struct claims_reader *r, const struct claims *a, size_t i,
+                   const struct claims *b, size_t j, struct claims__judged *out)
+{
+    struct pair p = {.r = r, .a = side_of(a, i), .b = side_of(b, j), .out = out};
+    *out = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED};
+    match_words(&p);
+    double met_a = cover_but(&p.a, -1), met_b = cover_but(&p.b, -1);
+    out->near = fmax(met_a, met_b);
+    if (p.a.k->open || p.b.k->open)
+        return;
+    if (!other_subject(&p)) {
+        find_opposites(&p);
+        find_denied(&p, false);
+        find_denied(&p, true);
+        find_numbers(&p);
+        find_names(&p);
+        find_fields(&p);
+    }
+    if (out->verdict == CLAIMS_CONTRADICTS && out->score >= SURE)
+        return;
+    bool numbers = met_b >= met_a ? numbers_met(&p.b, &p.a) : numbers_met(&p.a, &p.b);
+    /* What only one side denies is left out by the other, or the other speaks of something else. */
+    bool alike = (p.a.k->negator_count > 0) == (p.b.k->negator_count > 0);
+    bool agree =
+        !p.doubt && out->near >= (alike ? MET : SAME_THING) && numbers && !other_subject(&p);
+    *out = (struct claims__judged){.verdict = agree ? CLAIMS_AGREES : CLAIMS_UNDETERMINED,
+                                   .score = agree ? out->near : 1 - out->near,
+                                   .near = out->near};
+}
+
+double claims__cover(const struct claims_reader *r, const struct claims *a, size_t i,
+                     const struct claims *b, size_t j)
+{
+    struct pair p = {.r = r, .a = side_of(a, i), .b = side_of(b, j)};
+    match_words(&p);
+    return cover_but(&p.a, -1);
+}

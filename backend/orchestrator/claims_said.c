@@ -1,0 +1,363 @@
+/* What tokens say together: numbers with units, bounds and dates, and what a negation reaches. */
+#include "backend/orchestrator/claims_internal.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A claim's tokens and numbers. */
+struct saying {
+    struct claims_reader *r;
+    struct claims *c;
+    struct claims__claim *k;
+    struct claims__token *t; /* k->tokens of them */
+};
+
+/* The token in lower case; what is no word, as it was written. */
+static const char *word_of(const struct saying *s, uint32_t i, size_t *len)
+{
+    const struct claims__token *t = &s->t[i];
+    *len = t->word_len ? t->word_len : t->len;
+    return t->word_len ? s->c->stems.data + t->word : s->c->text + t->at;
+}
+
+/* The token is one of these words. */
+static bool says(const struct saying *s, uint32_t i, const char *words)
+{
+    if (i >= s->k->tokens)
+        return false;
+    size_t len;
+    const char *w = word_of(s, i, &len);
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " ");
+        if (n == len && memcmp(p, w, n) == 0)
+            return true;
+        p += n + (p[n] == ' ');
+    }
+    return false;
+}
+
+static struct claims__number *number_at(const struct saying *s, uint32_t i)
+{
+    if (i >= s->k->tokens || s->t[i].kind != CLAIMS__NUMBER || s->t[i].number < 0)
+        return NULL;
+    return &s->c->numbers[s->k->number + (uint32_t)s->t[i].number];
+}
+
+/* ---- numbers */
+
+/* "three": a word becomes a number if what is counted follows. */
+static void number_words(struct saying *s)
+{
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        struct claims__token *t = &s->t[i];
+        if ((t->kind != CLAIMS__WORD && t->kind != CLAIMS__STOP) ||
+            s->k->numbers == CLAIMS__NUMBERS)
+            continue;
+        size_t len;
+        const char *word = word_of(s, i, &len);
+        int value = claims__number_word(word, len);
+        bool after = i > 0 && ((claims__content(&s->t[i - 1]) && !s->t[i - 1].light) ||
+                               s->t[i - 1].kind == CLAIMS__NEGATE ||
+                               says(s, i - 1, "another this that the each every any these"));
+        bool counts = i + 1 < s->k->tokens &&
+                      (s->t[i + 1].kind == CLAIMS__WORD || s->t[i + 1].kind == CLAIMS__NAME);
+        if (value < 0 || (value == 1 && (after || !counts)))
+            continue;
+        struct claims *c = s->c;
+        if (c->number_count == c->number_cap) {
+            c->number_cap *= 2;
+            c->numbers = xrealloc(c->numbers, c->number_cap * sizeof *c->numbers);
+        }
+        c->numbers[c->number_count++] = (struct claims__number){
+            .low = value, .high = value, .slack = 0.5, .factor = 1, .token = (uint16_t)i};
+        t->kind = CLAIMS__NUMBER;
+        if (counts)
+            t->phrase = s->t[i + 1].phrase;
+        t->number = (int16_t)s->k->numbers++;
+    }
+}
+
+/* A unit that stands behind a space: not the letters that are words of their own. */
+static bool unit_behind(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    if (i >= s->k->tokens || (!claims__content(&s->t[i]) && s->t[i].kind != CLAIMS__STOP) ||
+        says(s, i, "с m d w k y р б д c b p"))
+        return false;
+    size_t len;
+    const char *word = word_of(s, i, &len);
+    if (!claims__number_unit(word, len, n))
+        return false;
+    s->t[i].kind = CLAIMS__STOP;
+    return true;
+}
+
+/* "requests per second", "запросов в секунду" within the next words. */
+static void take_rate(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    enum { AHEAD = 4 };
+    if (n->unit != CLAIMS__COUNT && n->unit != CLAIMS__BYTES)
+        return;
+    for (uint32_t k = i + 1; k < i + AHEAD; k++) {
+        bool second = says(s, k + 1, "second sec секунду сек");
+        bool minute = says(s, k + 1, "minute min минуту мин");
+        if (!says(s, k, "per a в a") || (!second && !minute))
+            continue;
+        double by = (n->unit == CLAIMS__BYTES ? 8.0 : 1.0) / (minute ? 60 : 1);
+        n->unit = CLAIMS__PER_SECOND;
+        n->low *= by, n->high *= by, n->slack *= by;
+        s->t[k + 1].kind = CLAIMS__STOP;
+        return;
+    }
+}
+
+/* 3 March 2024, March 3, 3 марта; true if the number is a day. */
+static bool take_date(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    if (n->unit != CLAIMS__COUNT || n->low < 1 || n->low > 31 || n->low != floor(n->low))
+        return false;
+    int month = 0;
+    uint32_t at = i;
+    for (uint32_t k = i ? i - 1 : 1; k <= i + 1 && k < s->k->tokens && !month; k += 2) {
+        size_t len;
+        const char *word = word_of(s, k, &len);
+        month = claims__month(word, len);
+        at = k;
+    }
+    if (!month)
+        return false;
+    int day = (int)n->low, year = 0;
+    uint32_t last = at > i ? at : i;
+    for (uint32_t k = last + 1; k <= last + 2 && !year; k++) {
+        struct claims__number *y = number_at(s, k);
+        if (y && y->unit == CLAIMS__COUNT && y->low >= 1900 && y->low < 2200) {
+            year = (int)y->low;
+            s->t[k].kind = CLAIMS__STOP;
+        }
+    }
+    *n = (struct claims__number){.unit = CLAIMS__DATE,
+                                 .yearless = !year,
+                                 .month_day = (int16_t)(month * 100 + day),
+                                 .factor = 1,
+                                 .token = n->token};
+    n->low = n->high = claims__days(year ? year : 2000, month, day);
+    s->t[at].kind = CLAIMS__STOP;
+    return true;
+}
+
+static void take_afternoon(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    bool pm = says(s, i + 1, "pm p.m"), am = says(s, i + 1, "am a.m");
+    if (!pm && !am)
+        return;
+    if (n->unit == CLAIMS__COUNT)
+        n->low *= 3600, n->high = n->low, n->slack = 0;
+    else if (n->unit != CLAIMS__CLOCK)
+        return;
+    n->unit = CLAIMS__CLOCK;
+    double by = pm && n->low < 43200 ? 43200 : am && n->low >= 43200 ? -43200 : 0;
+    n->low += by, n->high += by;
+    s->t[i + 1].kind = CLAIMS__STOP;
+}
+
+enum bound { BOUND_NONE, BOUND_LEAST, BOUND_MOST, BOUND_ABOUT };
+
+static enum bound bound_of(const struct saying *s, uint32_t i)
+{
+    if (says(s, i,
+             "over above exceeds exceeding exceeded least больше более свыше выше превышает "
+             "минимум > ≥ more greater beyond"))
+        return BOUND_LEAST;
+    if (says(s, i, "under below most fewer less меньше менее ниже максимум < ≤ до within"))
+        return BOUND_MOST;
+    if (says(s, i,
+             "about approximately around roughly nearly almost ~ ≈ около примерно почти "
+             "порядка приблизительно circa approx"))
+        return BOUND_ABOUT;
+    return BOUND_NONE;
+}
+
+/* "more than", "не менее", "up to", "около" before a number. */
+static void take_bound(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    enum bound found = BOUND_NONE;
+    bool flipped = false;
+    uint32_t at = i, least = i > 3 ? i - 3 : 0;
+    while (at > least && s->t[at - 1].kind != CLAIMS__BREAK &&
+           s->t[at - 1].kind != CLAIMS__NUMBER) {
+        enum bound b = bound_of(s, at - 1);
+        if (b != BOUND_NONE && found == BOUND_NONE)
+            found = b;
+        else if (says(s, at - 1, "up") && says(s, at, "to"))
+            found = BOUND_MOST;
+        else if (found != BOUND_NONE && s->t[at - 1].kind == CLAIMS__NEGATE &&
+                 says(s, at - 1, "no not не"))
+            flipped = true;
+        else if (!says(s, at - 1, "than to at чем а in"))
+            break;
+        at--;
+        if (flipped)
+            break;
+    }
+    if (found == BOUND_NONE)
+        return;
+    for (uint32_t k = at; k < i; k++)
+        s->t[k].kind = CLAIMS__STOP;
+    if (flipped)
+        found = found == BOUND_LEAST ? BOUND_MOST : found == BOUND_MOST ? BOUND_LEAST : found;
+    if (found == BOUND_LEAST)
+        n->high = INFINITY;
+    else if (found == BOUND_MOST)
+        n->low = -INFINITY;
+    else
+        n->loose = true;
+}
+
+/* 10-20 ms, between 10 and 20 */
+static void take_range(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    uint32_t next = i + 1;
+    bool between = i > 0 && says(s, i - 1, "between от");
+    if (between && says(s, next, "and до to"))
+        next++;
+    else if (next < s->k->tokens && s->t[next].kind == CLAIMS__BREAK && says(s, next, "– —"))
+        next++;
+    else if (next >= s->k->tokens || s->t[next].at != s->t[i].at + s->t[i].len + 1 ||
+             s->c->text[s->t[next].at - 1] != '-')
+        return;
+    struct claims__number *other = number_at(s, next);
+    if (!other || (other->unit != n->unit && n->unit != CLAIMS__COUNT))
+        return;
+    double by = n->unit == other->unit ? 1 : other->factor;
+    if (n->low * by > other->high)
+        return;
+    other->low = n->low * by;
+    *n = *other;
+    n->token = (uint16_t)i;
+    s->t[next].kind = CLAIMS__STOP;
+}
+
+static void join_numbers(struct saying *s)
+{
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        struct claims__number *n = number_at(s, i);
+        if (!n || take_date(s, i, n))
+            continue;
+        take_afternoon(s, i, n);
+        for (uint32_t k = 0; k < 2 && n->unit == CLAIMS__COUNT; k++)
+            if (!unit_behind(s, i + 1 + k, n))
+                break;
+        take_rate(s, i, n);
+    }
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        struct claims__number *n = number_at(s, i);
+        if (n)
+            take_range(s, i, n);
+    }
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        struct claims__number *n = number_at(s, i);
+        if (n)
+            take_bound(s, i, n);
+    }
+}
+
+/* ---- negation */
+
+bool claims__content(const struct claims__token *t)
+{
+    return t->kind == CLAIMS__WORD || t->kind == CLAIMS__NAME;
+}
+
+/* "failed to", "unable to", "refuses to", "not able to": what follows was not. */
+static void negating_verbs(struct saying *s)
+{
+    for (uint32_t i = 0; i + 1 < s->k->tokens; i++) {
+        if (s->t[i].kind == CLAIMS__WORD && says(s, i + 1, "to") &&
+            says(s, i, "failed fails fail failing unable refuses refused refuse"))
+            s->t[i].kind = CLAIMS__NEGATE;
+        if (s->t[i].kind == CLAIMS__WORD && says(s, i + 1, "of") && says(s, i, "free devoid"))
+            s->t[i].kind = CLAIMS__NEGATE;
+        if (s->t[i].kind == CLAIMS__NEGATE && says(s, i, "not не") &&
+            says(s, i + 1, "only just just только лишь"))
+            s->t[i].kind = CLAIMS__STOP;
+    }
+}
+
+static bool is_absence(const struct saying *s, uint32_t i)
+{
+    return says(
+        s, i,
+        "no without none neither lacks lack lacking absence free devoid absent missing нет без "
+        "никаких никакой отсутствие отсутствует отсутствуют отсутствовал");
+}
+
+/* The thing that is absent: the run of words behind, or before where nothing follows. */
+static void reach_thing(const struct saying *s, uint32_t i, struct claims__negator *n)
+{
+    uint32_t from = i + 1;
+    while (from < s->k->tokens && s->t[from].kind == CLAIMS__STOP)
+        from++;
+    uint32_t upto = from;
+    while (upto < s->k->tokens &&
+           (claims__content(&s->t[upto]) || s->t[upto].kind == CLAIMS__NUMBER))
+        upto++;
+    if (upto == from) {
+        upto = i;
+        while (upto > 0 && !claims__content(&s->t[upto - 1]) &&
+               s->t[upto - 1].kind != CLAIMS__BREAK)
+            upto--;
+        from = upto;
+        while (from > 0 && claims__content(&s->t[from - 1]))
+            from--;
+    }
+    n->from = (uint16_t)from;
+    n->upto = (uint16_t)upto;
+}
+
+static void find_negators(struct saying *s)
+{
+    struct claims__claim *k = s->k;
+    for (uint32_t i = 0; i < k->tokens && k->negator_count < CLAIMS__NEGATORS; i++) {
+        if (s->t[i].kind != CLAIMS__NEGATE)
+            continue;
+        struct claims__negator n = {.token = (uint16_t)i};
+        bool longer = says(s, i, "no") && says(s, i + 1, "longer more one");
+        n.absence = is_absence(s, i) && !longer;
+        if (longer)
+            s->t[i + 1].kind = CLAIMS__STOP;
+        if (n.absence) {
+            reach_thing(s, i, &n);
+        } else {
+            n.from = (uint16_t)(i + 1);
+            n.upto = n.from;
+            while (n.upto < k->tokens && s->t[n.upto].kind != CLAIMS__BREAK)
+                n.upto++;
+        }
+        bool any = false;
+        for (uint32_t t = n.from; t < n.upto; t++) {
+            s->t[t].denied ^= 1;
+            any = any || claims__content(&s->t[t]) || s->t[t].kind == CLAIMS__NUMBER;
+        }
+        if (any)
+            k->negators[k->negator_count++] = n;
+    }
+}
+
+static bool is_hedge(const struct saying *s, uint32_t i)
+{
+    return says(s, i,
+                "may might could perhaps maybe possibly probably likely seems appears "
+                "возможно вероятно может похоже кажется видимо предположительно if unless если");
+}
+
+void claims__said(struct claims_reader *r, struct claims *c, struct claims__claim *k)
+{
+    if (!k->tokens)
+        return;
+    struct saying s = {r, c, k, c->tokens + k->token};
+    number_words(&s);
+    join_numbers(&s);
+    negating_verbs(&s);
+    find_negators(&s);
+    for (uint32_t i = 0; i < k->tokens; i++)
+        k->hedged = k->hedged || is_hedge(&s, i);
+}

@@ -1,0 +1,312 @@
+/* The tables of claims.def by stem, and how two words stand to each other. */
+#include "backend/base/text.h"
+#include "backend/orchestrator/claims_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_ONE_OF, ROW_TOPICS };
+struct row {
+    enum row_kind kind;
+    const char *words[4]; /* left, right, and what implies them */
+};
+#define SAME(words) {ROW_SAME, {words, "", "", ""}},
+#define KIND(kind, members) {ROW_KIND, {kind, "", members, ""}},
+#define OPPOSITE(words, opposites) {ROW_OPPOSITE, {words, opposites, "", ""}},
+#define IMPLIED(words, opposites, imply, other) {ROW_OPPOSITE, {words, opposites, imply, other}},
+#define ONE_OF(values) {ROW_ONE_OF, {values, "", "", ""}},
+#define TOPICS(values) {ROW_TOPICS, {values, "", "", ""}},
+static const struct row ROWS[] = {
+#include "backend/orchestrator/claims.def"
+};
+#undef SAME
+#undef KIND
+#undef OPPOSITE
+#undef IMPLIED
+#undef ONE_OF
+#undef TOPICS
+enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS };
+
+uint64_t claims__hash(const char *s, size_t len)
+{
+    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)s[i]) * 0x100000001B3u;
+    h ^= h >> 32;
+    return h ? h : 1;
+}
+
+static struct claims__sense *slot_of(struct claims__sense *senses, size_t slots, uint64_t hash)
+{
+    size_t i = hash & (slots - 1);
+    while (senses[i].count && senses[i].hash != hash)
+        i = (i + 1) & (slots - 1);
+    return &senses[i];
+}
+
+const struct claims__sense *claims__sense(const struct claims_reader *r, uint64_t hash)
+{
+    const struct claims__sense *s = slot_of(r->senses, r->slots, hash);
+    return s->count ? s : NULL;
+}
+
+static void put_place(struct claims_reader *r, uint64_t hash, struct claims__place place)
+{
+    struct claims__sense *s = slot_of(r->senses, r->slots, hash);
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->at[i].row == place.row && s->at[i].side == place.side) {
+            s->at[i].implied = s->at[i].implied && place.implied;
+            return;
+        }
+    }
+    if (s->count == CLAIMS__ROWS_EACH)
+        return;
+    if (!s->count)
+        r->used++;
+    s->hash = hash;
+    s->at[s->count++] = place;
+    BUG_IF(r->used * 2 > r->slots);
+}
+
+/* Lower case of Latin and Cyrillic letters, whatever the locale. */
+static uint32_t lower(uint32_t cp)
+{
+    if ((cp >= 'A' && cp <= 'Z') || (cp >= 0xC0 && cp <= 0xDE && cp != 0xD7) ||
+        (cp >= 0x410 && cp <= 0x42F))
+        return cp + 32;
+    if (cp == 0x401 || cp == 0x451)
+        return 0x435; /* both write е for ё */
+    return cp >= 0x400 && cp <= 0x40F ? cp + 0x50 : cp == 0x2019 ? '\'' : cp;
+}
+
+size_t claims__fold(const char *s, size_t len, char out[CLAIMS__FOLDED])
+{
+    size_t used = 0;
+    for (size_t i = 0, n; i < len && used + 4 < CLAIMS__FOLDED; i += n) {
+        uint32_t cp;
+        n = text_decode(s + i, len - i, &cp);
+        if (!n)
+            break;
+        if (cp != 0x301 && cp < TEXT_BAD) /* a stress mark is no letter */
+            used += text_encode(lower(cp), out + used);
+    }
+    return used;
+}
+
+/* ошибок and ошибки, узел and узлы: the vowel that comes and goes is left out of all stems. */
+static size_t without_fleeting(const char *stem, size_t len, char out[64])
+{
+    memcpy(out, stem, len);
+    if (len < 8 || len > 60)
+        return len;
+    const char *vowel = stem + len - 4, *last = stem + len - 2;
+    bool fleeting = memcmp(vowel, "о", 2) == 0 || memcmp(vowel, "е", 2) == 0;
+    bool ends = memcmp(last, "к", 2) == 0 || memcmp(last, "н", 2) == 0 ||
+                memcmp(last, "л", 2) == 0 || memcmp(last, "ц", 2) == 0;
+    if (!fleeting || !ends)
+        return len;
+    memcpy(out + len - 4, last, 2);
+    return len - 2;
+}
+
+/* The stem that is compared. */
+static size_t stem_of(struct claims_reader *r, const char *folded, size_t len, char out[64])
+{
+    size_t n;
+    const char *stem = know_words_stem(r->words, folded, len, &n);
+    return without_fleeting(stem, n, out);
+}
+
+/* Words of a list between spaces; a bar goes on to the next side. */
+static void put_words(struct claims_reader *r, size_t row, const char *list, size_t side,
+                      bool implied)
+{
+    for (const char *p = list; *p;) {
+        size_t n = strcspn(p, " |");
+        if (n) {
+            char folded[CLAIMS__FOLDED], stem[64];
+            size_t len = claims__fold(p, n, folded);
+            size_t stem_len = stem_of(r, folded, len, stem);
+            put_place(r, claims__hash(stem, stem_len),
+                      (struct claims__place){(uint16_t)row, (uint8_t)side, implied});
+        }
+        p += n;
+        side += *p == '|';
+        p += *p != 0;
+    }
+}
+
+struct claims_reader *claims_reader_new(void)
+{
+    struct claims_reader *r = xcalloc(1, sizeof *r);
+    r->words = know_words_new();
+    r->slots = 8192;
+    r->senses = xcalloc(r->slots, sizeof *r->senses);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        const struct row *row = &ROWS[i];
+        put_words(r, i, row->words[0], 0, false);
+        put_words(r, i, row->words[1], 1, false);
+        put_words(r, i, row->words[2], 0, true);
+        put_words(r, i, row->words[3], 1, true);
+    }
+    return r;
+}
+
+void claims_reader_free(struct claims_reader *r)
+{
+    if (!r)
+        return;
+    know_words_free(r->words);
+    free(r->senses);
+    free(r);
+}
+
+/* Words that say little by themselves. */
+static bool is_light(const char *w, size_t len)
+{
+    static const char *const WORDS[] = {
+        "have",  "get",     "wear",   "make",   "do",     "go",   "take",    "show",  "use",
+        "there", "group",   "thing",  "way",    "side",   "lot",  "number",  "bunch", "some",
+        "sever", "other",   "anoth",  "variou", "two",    "one",  "current", "now",   "still",
+        "also",  "then",    "see",    "seem",   "appear", "look", "come",    "time",  "veri",
+        "just",  "onli",    "сейчас", "уж",     "так",    "очен", "эт",      "котор", "имеет",
+        "есть",  "находит", "мог",    "момент"};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (strlen(WORDS[i]) == len && memcmp(WORDS[i], w, len) == 0)
+            return true;
+    return false;
+}
+
+void claims__word_meaning(struct claims_reader *r, struct claims *c, struct claims__token *t,
+                          const char *folded, size_t len)
+{
+    char shortened[64];
+    size_t n = len;
+    const char *stem = folded;
+    if (t->kind != CLAIMS__NAME && len <= 60) {
+        n = stem_of(r, folded, len, shortened);
+        stem = shortened;
+    }
+    t->word = (uint32_t)c->stems.len;
+    t->word_len = (uint16_t)len;
+    buf_add(&c->stems, folded, len);
+    t->stem = (uint32_t)c->stems.len;
+    t->stem_len = (uint16_t)n;
+    buf_add(&c->stems, stem, n);
+    t->hash = claims__hash(stem, n);
+    t->sense = claims__sense(r, t->hash);
+    t->light = is_light(stem, n);
+}
+
+/* What claims.def says of two words. */
+static enum claims__relation by_rows(const struct claims__sense *x, const struct claims__sense *y)
+{
+    enum claims__relation found = CLAIMS__NONE;
+    for (size_t i = 0; i < x->count; i++) {
+        for (size_t j = 0; j < y->count; j++) {
+            const struct claims__place *p = &x->at[i], *q = &y->at[j];
+            if (p->row != q->row)
+                continue;
+            enum row_kind kind = ROWS[p->row].kind;
+            if (p->implied && q->implied)
+                continue; /* two things of a kind, or two hints */
+            if (p->side == q->side && kind == ROW_KIND && p->implied != q->implied)
+                found = CLAIMS__WIDER;
+            else if (p->side == q->side)
+                return CLAIMS__NEAR;
+            else if (found == CLAIMS__NONE && (kind == ROW_OPPOSITE || kind == ROW_ONE_OF))
+                found = CLAIMS__OPPOSED;
+        }
+    }
+    return found;
+}
+
+/* un-, in-, dis-, non-, не-: the same word denied. */
+static bool denied_by_prefix(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    static const char *const PREFIXES[] = {"un",  "in",  "im", "ir", "dis",
+                                           "non", "mis", "не", "без"};
+    if (a_len < b_len) {
+        const char *s = a;
+        a = b, b = s;
+        size_t n = a_len;
+        a_len = b_len, b_len = n;
+    }
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES && b_len >= 3; i++) {
+        size_t n = strlen(PREFIXES[i]);
+        size_t least_base = i >= 1 && i <= 3 ? 6 : i == 6 ? 5 : 3; /* in-, im-, ir-, mis- */
+        if (b_len >= least_base && a_len > n && memcmp(a, PREFIXES[i], n) == 0) {
+            size_t rest = a_len - n, least = rest < b_len ? rest : b_len;
+            /* the stemmer may have cut one of them deeper */
+            size_t apart = rest > b_len ? rest - b_len : b_len - rest;
+            if (least >= 3 && apart <= (least > 5 ? 2 : 0) && memcmp(a + n, b, least) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* -less against -ful and the bare word. */
+static bool denied_by_ending(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    size_t n = 0;
+    while (n < a_len && n < b_len && a[n] == b[n])
+        n++;
+    if (n < 4)
+        return false;
+    bool less_a = a_len - n == 4 && memcmp(a + n, "less", 4) == 0;
+    bool less_b = b_len - n == 4 && memcmp(b + n, "less", 4) == 0;
+    size_t rest = less_a ? b_len - n : a_len - n;
+    return less_a != less_b && rest <= 3;
+}
+
+bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y)
+{
+    for (size_t i = 0; x && y && i < x->count; i++)
+        for (size_t j = 0; j < y->count; j++)
+            if (x->at[i].row == y->at[j].row && x->at[i].side != y->at[j].side &&
+                ROWS[x->at[i].row].kind == ROW_TOPICS)
+                return true;
+    return false;
+}
+
+bool claims__is_topic(const struct claims__sense *s)
+{
+    for (size_t i = 0; s && i < s->count; i++)
+        if (ROWS[s->at[i].row].kind == ROW_TOPICS)
+            return true;
+    return false;
+}
+
+enum claims__relation claims__relation(const struct claims_reader *r, const struct claims *a,
+                                       const struct claims__token *x, const struct claims *b,
+                                       const struct claims__token *y)
+{
+    if (x->hash == y->hash)
+        return CLAIMS__SAME;
+    if (x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME)
+        return CLAIMS__NONE;
+    enum claims__relation found = x->sense && y->sense ? by_rows(x->sense, y->sense) : CLAIMS__NONE;
+    if (found != CLAIMS__NONE)
+        return found;
+    const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;
+    if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
+        denied_by_ending(s, x->stem_len, t, y->stem_len))
+        return CLAIMS__OPPOSED;
+    return know_words_alike(r->words, s, x->stem_len, t, y->stem_len) ? CLAIMS__ALIKE
+                                                                      : CLAIMS__NONE;
+}
+
+double claims__grade(enum claims__relation r)
+{
+    switch (r) {
+    case CLAIMS__SAME:
+        return 1;
+    case CLAIMS__NEAR:
+    case CLAIMS__WIDER:
+        return 0.85;
+    case CLAIMS__ALIKE:
+        return 0.6;
+    default:
+        return 0;
+    }
+}
