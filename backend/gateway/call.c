@@ -28,6 +28,7 @@ struct gw *gw_new(struct loop *l, const struct conf *conf, struct error *e)
         gw_free(g);
         return NULL;
     }
+    gw__meter_open(&g->meter, conf_str(conf, "telemetry", "", "powercap"));
     return g;
 }
 
@@ -53,6 +54,7 @@ void gw_free(struct gw *g)
     gw__grants_free(g);
     gw__models_free(g);
     gw__count_forget_files(g);
+    gw__meter_close(&g->meter);
     free(g);
 }
 

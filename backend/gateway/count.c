@@ -93,6 +93,8 @@ void gw__count_inherit(struct gw__model *m, const struct gw__model *from)
     const struct gw__rank_file *file = m->count->file;
     *m->count = *from->count;
     m->count->file = file;
+    if (strcmp(m->pub.url, from->pub.url) != 0)
+        m->count->energy = (struct gw__energy){.tries = 0}; /* perhaps another machine's */
 }
 
 enum err gw__count_configure(struct gw *g, struct gw__model *m, const char *ranks,
@@ -325,7 +327,8 @@ json_t *gw_learnt(const struct gw *g)
     json_t *kept = json_object(), *models = json_object();
     for (size_t i = 0; i < g->count; i++) {
         const struct gw__model *m = g->models[i];
-        if (m->pub.builtin || !(m->count->text.turns + m->count->template.turns))
+        if (m->pub.builtin ||
+            !(m->count->text.turns + m->count->template.turns + m->count->energy.tries))
             continue;
         json_t *one = json_object();
         json_puts(one, "model", m->pub.model);
@@ -333,6 +336,7 @@ json_t *gw_learnt(const struct gw *g)
         json_put(one, "text", gw__learner_save(&m->count->text));
         json_put(one, "template", gw__learner_save(&m->count->template));
         json_put(one, "forecast", forecast_save(&m->count->forecast));
+        json_put(one, "energy", gw__energy_save(&m->count->energy));
         json_put(models, m->pub.name, one);
     }
     json_puti(kept, "version", 1);
@@ -352,5 +356,6 @@ void gw_learn_from(struct gw *g, const json_t *kept)
         gw__learner_load(&m->count->text, json_object_get(one, "text"));
         gw__learner_load(&m->count->template, json_object_get(one, "template"));
         forecast_load(&m->count->forecast, json_object_get(one, "forecast"));
+        gw__energy_load(&m->count->energy, json_object_get(one, "energy"));
     }
 }

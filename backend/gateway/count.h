@@ -2,6 +2,7 @@
 #ifndef GATEWAY_COUNT_H
 #define GATEWAY_COUNT_H
 
+#include "backend/gateway/energy.h"
 #include "backend/gateway/internal.h"
 #include "backend/gateway/learn.h"
 #include "backend/gateway/tokens.h"
@@ -27,7 +28,8 @@ struct gw__count {               /* of one model */
     struct gw__learner template; /* with them: what the provider puts around texts */
     struct gw__forecast forecast;
     const struct gw__rank_file *file; /* NULL: none is configured */
-    bool changed;                     /* since gw_learnt_anew */
+    struct gw__energy energy;
+    bool changed; /* since gw_learnt_anew */
 };
 struct gw__count *gw__count_new(void);
 /* What was learnt of the same model under an older configuration. */

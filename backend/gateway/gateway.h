@@ -39,7 +39,7 @@ struct gw_model {         /* what a model is; belongs to the gateway */
     int64_t price_in, price_out; /* nano units per 1,000,000 tokens */
     int64_t price_cached,
         price_reasoning; /* of the parts that are priced apart; -1: they are not */
-    int64_t energy;      /* nanojoules per 1,000 tokens of input and output; -1: unknown */
+    int64_t energy;      /* as configured: see gw_energy; -1: not configured */
     bool builtin;
     bool keyed;        /* a key goes with each request */
     const char *about; /* one sentence for people: what it is and is not */
@@ -178,11 +178,15 @@ struct tel;
 void gw_set_telemetry(struct gw *g, struct tel *t, bool upstream);
 void gw_collect(struct gw *g); /* sets the gauges of models */
 void gw_free(struct gw *g);
+/* Nanojoules that 1,000 tokens of input and output take: as configured, else as learnt of a model
+ * on this machine; -1: unknown. *source: "configured", "learnt", "unknown". */
+int64_t gw_energy(const struct gw_model *m, const char **source);
 size_t gw_count(const struct gw *g);
 const struct gw_model *gw_model(const struct gw *g, size_t i);
 /* How it goes with a model: {breaker: closed|open|half-open, breaker_wait_ms, running, waiting,
  * keys, keys_resting: left alone after a 429, first_token_p50_ms, first_token_p95_ms, tokens_per_s,
- * error_rate}, of the last 60 tries; null what is not known. Caller owns. */
+ * energy_j_per_1k: joules per 1,000 tokens, energy_source: configured|learnt|unknown, error_rate},
+ * of the last 60 tries; null what is not known. Caller owns. */
 json_t *gw_state(const struct gw *g, size_t i);
 const struct gw_model *gw_find(const struct gw *g, const char *name); /* NULL: none */
 /* What a question needs of a model. */

@@ -4,6 +4,7 @@
 
 #include "backend/base/breaker.h"
 #include "backend/base/buf.h"
+#include "backend/gateway/energy.h"
 #include "backend/gateway/gateway.h"
 #include "backend/telemetry/telemetry.h"
 
@@ -153,6 +154,7 @@ struct gw {
     size_t watermark, coalesce; /* above so much load, deltas come so many tokens at a time */
     struct tel *tel;            /* or NULL */
     bool tells_upstream;
+    struct gw__meter meter;
 };
 
 struct gw__tally {  /* of a text that grows */
@@ -174,7 +176,8 @@ struct gw__try {
     uint64_t first, last; /* event that shows life, also one that brings no text */
     uint64_t spoke;       /* first text */
     struct loop_timer *limit;
-    struct tel_span *span;                                        /* or NULL */
+    struct tel_span *span; /* or NULL */
+    struct gw__energy_mark energy;
     char response_id[GW__NAME_MAX], response_model[GW__NAME_MAX]; /* as the answer says, or "" */
     /* as reported; -1: not reported */
     int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;

@@ -347,6 +347,10 @@ json_t *gw_state(const struct gw *g, size_t i)
         double value = tel_quantile(figures[j].of, figures[j].quantile);
         json_put(out, figures[j].name, value < 0 ? json_null() : json_real(value));
     }
+    const char *source;
+    int64_t energy = gw_energy(&m->pub, &source);
+    json_put(out, "energy_j_per_1k", energy < 0 ? json_null() : json_real((double)energy / 1e9));
+    json_puts(out, "energy_source", source);
     json_put(out, "error_rate",
              lane->elapsed.count ? json_real(tel_error_rate(&lane->elapsed)) : json_null());
     return out;

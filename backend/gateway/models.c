@@ -463,6 +463,7 @@ enum err gw_reload(struct gw *g, const struct conf *conf, char **changes, struct
     gw__pools_free(g);
     g->pools = fresh.pools;
     g->pool_count = fresh.pool_count;
+    gw__meter_open(&g->meter, conf_str(conf, "telemetry", "", "powercap"));
     *changes = buf_take(&names);
     return ERR_OK;
 }

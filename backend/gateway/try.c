@@ -26,6 +26,7 @@ static void release(struct gw__try *t)
 static void end(struct gw__try *t)
 {
     t->over = true;
+    gw__energy_end(t);
     loop_timer_stop(t->limit);
     t->m->ops->stop(t);
 }
@@ -166,8 +167,10 @@ void gw__finish(struct gw__try *t, const struct error *e, const char *reason)
         return;
     struct error copy = *e;
     tel_span_list(t->span, "gen_ai.response.finish_reasons", reason);
-    if (!copy.code)
+    if (!copy.code) {
         gw__count_learn(t);
+        gw__energy_measured(t);
+    }
     if (!copy.code && reason && strcmp(reason, "length") == 0) {
         t->over_budget = t->over_budget || t->max_output == t->room;
         gw__told_cut(t);
@@ -232,6 +235,7 @@ struct gw__try *gw__try_start(struct gw_call *c, const struct gw__model *m, unsi
         release(t);
         return NULL;
     }
+    gw__energy_begin(t);
     watch(t);
     return t;
 }

@@ -91,10 +91,12 @@ void orch__spent_money(const struct cost *c, const struct gw_spent *spent, struc
 
 int64_t orch_energy_mj(const struct gw_model *m, const struct gw_usage *u)
 {
-    if (m->energy < 0)
+    const char *source;
+    int64_t energy = gw_energy(m, &source);
+    if (energy < 0)
         return -1;
     /* joules a thousand tokens are millijoules a token */
-    const struct cost_part part = {u->input_tokens + u->output_tokens, m->energy};
+    const struct cost_part part = {u->input_tokens + u->output_tokens, energy};
     int64_t mj = 0;
     return cost_total(&part, 1, 1000000000, &mj) ? mj : -1;
 }
