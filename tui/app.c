@@ -91,6 +91,13 @@ static bool takes(const struct view_ops *ops, enum tui_action action)
     return false;
 }
 
+/* Of a VIEW action: does the focused view take it as it is now? */
+static bool takes_now(const struct tui__app *app, enum tui_action action)
+{
+    const struct view_ops *ops = tui__app_ops(app);
+    return takes(ops, action) && (!ops->offers || ops->offers(focused_self(app), action));
+}
+
 int tui__app_pane(enum tui_action action)
 {
     return action >= ACTION_PANE_1 && action <= ACTION_PANE_9 ? (int)(action - ACTION_PANE_1) : -1;
@@ -125,7 +132,7 @@ bool tui__app_offers(const struct tui__app *app, enum tui_action action)
             return false;
         return tui__app_list(app) != NULL || app->overlay || (!typing && takes(ops, action));
     case SCOPE_VIEW:
-        return takes(ops, action);
+        return takes_now(app, action);
     }
     return false;
 }
@@ -385,8 +392,7 @@ static enum tui_action key_action(const struct tui__app *app, uint32_t key, bool
         for (int a = 1; a < ACTION_COUNT; a++)
             if (tui__action((enum tui_action)a)->scope == scope &&
                 tui__action_has_key((enum tui_action)a, key) &&
-                (scope != SCOPE_VIEW ||
-                 (!app->overlay && takes(tui__app_ops(app), (enum tui_action)a))))
+                (scope != SCOPE_VIEW || (!app->overlay && takes_now(app, (enum tui_action)a))))
                 return (enum tui_action)a;
     }
     return ACTION_NONE;

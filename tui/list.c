@@ -250,11 +250,18 @@ static void mark_toggle(struct tui_list *l)
     long at = mark_find(l, id);
     if (at >= 0) {
         free(l->marks[at]);
-        l->marks[at] = l->marks[--l->mark_count];
+        l->mark_count--;
+        memmove(l->marks + at, l->marks + at + 1, (l->mark_count - (size_t)at) * sizeof(*l->marks));
         return;
     }
     l->marks = xrealloc(l->marks, (l->mark_count + 1) * sizeof(*l->marks));
     l->marks[l->mark_count++] = xstrdup(id);
+}
+
+size_t tui_list_marks(const struct tui_list *l, const char *const **ids)
+{
+    *ids = (const char *const *)l->marks;
+    return l->mark_count;
 }
 
 static void copy_rows(struct tui_list *l)

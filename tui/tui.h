@@ -148,6 +148,9 @@ void tui_list_select(struct tui_list *l, const char *id); /* nothing where no su
 void tui_list_set_filter(struct tui_list *l, const char *text); /* "" shows all */
 const char *tui_list_filter(const struct tui_list *l);
 bool tui_list_sorts(const struct tui_list *l);
+/* The ids of the marked rows in the order in which they were marked; the list's own, until it
+ * changes. */
+size_t tui_list_marks(const struct tui_list *l, const char *const **ids);
 /* Moves the selection as keys do. */
 void tui_list_move(struct tui_list *l, long rows);
 /* Selects the first row and stays at the top when rows come, or the last one. */

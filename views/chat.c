@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INPUT_ROWS_MAX = 6, TICK_MS = 1000, ROOMY = 24, TIGHT = 12 };
+enum { INPUT_ROWS_MAX = 6, TICK_MS = 1000, ROOMY = 24, TIGHT = 12, CHOICE_MIN = 12 };
 
 static const enum tui_action actions[] = {ACTION_WRITE,     ACTION_SOURCES,   ACTION_TRACE,
                                           ACTION_FILTER,    ACTION_COPY,      ACTION_COPY_CODE,
-                                          ACTION_TURN_NEXT, ACTION_TURN_PREV, ACTION_NONE};
+                                          ACTION_TURN_NEXT, ACTION_TURN_PREV, ACTION_MODELS,
+                                          ACTION_NEXT_PART, ACTION_PREV_PART, ACTION_NONE};
 
 /* ---- asking */
 
@@ -140,10 +141,16 @@ static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
 {
     tui_fill(a, y, 0, a.width, ROLE_RULE, GLYPH_RULE);
     int x = 1;
-    if (focused && !c->writing)
-        x += tui_putf(a, y, x, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
-    long top, all = chat_history_lines(c, &top), below = all - top - c->height;
     struct buf b = {0};
+    if (focused && !c->writing && !c->panel)
+        x += tui_putf(a, y, x, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
+    chat_models_words(c, &b);
+    if (b.len && a.width - x > CHOICE_MIN)
+        x += tui_putf(a, y, x, (a.width - x) / 2, ROLE_ACCENT, " %s ", b.data);
+    buf_clear(&b);
+    long top, all = chat_history_lines(c, &top), below = all - top - c->height;
+    if (c->panel)
+        top = below = 0; /* they are not what is shown */
     if (top > 0 && !c->follow)
         buf_addf(&b, " %s %ld%s ", tui_glyph(GLYPH_MORE_UP), top, c->more ? "+" : "");
     if (below > 0)
@@ -156,11 +163,30 @@ static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
     buf_release(&b);
 }
 
+static void read_draw(struct chat *c, struct tui_area text, bool reading)
+{
+    if (c->count == 0) {
+        if (c->opened)
+            empty_draw(text);
+        else
+            tui_put(text, 1, 1, -1, ROLE_DIM,
+                    _("The history comes when the backend is ready; write meanwhile."));
+        return;
+    }
+    if (c->follow)
+        chat_history_follow(c);
+    else if (c->top < c->count && c->top_line >= chat_turn_lines(c->turns[c->top], c->width))
+        c->top_line = c->turns[c->top]->lines - 1;
+    turns_draw(c, text, reading ? chat_history_read(c) : NULL);
+    chat_history_trim(c);
+}
+
 static void chat_draw(void *self, struct tui_area a, bool focused)
 {
     struct chat *c = self;
     int most = a.height / 3 < INPUT_ROWS_MAX ? a.height / 3 : INPUT_ROWS_MAX;
     int rows = tui_input_rows(&c->input, a.width - 1);
+    bool writing = focused && c->writing && !c->panel;
     if (rows > most)
         rows = most < 1 ? 1 : most;
     c->height = a.height - rows - 1;
@@ -170,26 +196,70 @@ static void chat_draw(void *self, struct tui_area a, bool focused)
     int level = a.height >= ROOMY ? 0 : a.height >= TIGHT ? 1 : 2;
     for (size_t i = 0; i < c->count; i++)
         chat_turn_tighten(c->turns[i], level);
-    if (c->count == 0) {
-        if (c->opened)
-            empty_draw(text);
-        else
-            tui_put(text, 1, 1, -1, ROLE_DIM,
-                    _("The history comes when the backend is ready; write meanwhile."));
-    } else {
-        if (c->follow)
-            chat_history_follow(c);
-        else if (c->top < c->count && c->top_line >= chat_turn_lines(c->turns[c->top], c->width))
-            c->top_line = c->turns[c->top]->lines - 1;
-        turns_draw(c, text, focused && !c->writing ? chat_history_read(c) : NULL);
-        chat_history_trim(c);
-    }
+    if (c->panel)
+        c->panel->draw(c, text, focused);
+    else
+        read_draw(c, text, focused && !c->writing);
     rule_draw(c, a, c->height, focused);
-    if (focused && c->writing)
+    if (writing)
         chat_complete_draw(c, text);
-    tui_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), focused && c->writing);
-    if (focused && !c->writing)
+    tui_input_draw(&c->input, tui_sub(a, c->input_y, 0, rows, a.width - 1), writing);
+    if (focused && !c->writing && !c->panel)
         tui_cursor(text, c->height - 1, 0);
+}
+
+/* ---- what lies over the turns */
+
+void chat_panel_close(struct chat *c)
+{
+    c->panel = NULL;
+    tui_dirty();
+}
+
+static bool among(const enum tui_action *list, enum tui_action action)
+{
+    while (*list != ACTION_NONE && *list != action)
+        list++;
+    return *list == action;
+}
+
+static bool chat_offers(void *self, enum tui_action action)
+{
+    const struct chat *c = self;
+    if (c->panel)
+        return among(c->panel->takes, action);
+    return action != ACTION_NEXT_PART && action != ACTION_PREV_PART; /* of panels only */
+}
+
+static struct tui_list *chat_list(void *self)
+{
+    struct chat *c = self;
+    return c->panel && c->panel->list ? c->panel->list(c) : NULL;
+}
+
+/* True: the panel took it. What is the chat's own closes it first. */
+static bool panel_action(struct chat *c, enum tui_action action)
+{
+    struct tui_list *list = chat_list(c);
+    if (c->panel->action(c, action) || (list && tui_list_action(list, action)))
+        return true;
+    if (action == ACTION_BACK || action == ACTION_QUIT) {
+        chat_panel_close(c);
+        return true;
+    }
+    if (among(actions, action) && action != ACTION_FILTER)
+        chat_panel_close(c);
+    return false;
+}
+
+static bool panel_click(struct chat *c, int y, int x, bool twice)
+{
+    struct tui_list *list = chat_list(c);
+    if (y < c->height && list && tui_list_click(list, y - 1, x, twice) && twice)
+        c->panel->action(c, ACTION_OPEN);
+    else if (y >= c->height)
+        chat_panel_close(c);
+    return true;
 }
 
 /* ---- keys */
@@ -297,6 +367,9 @@ static bool act(struct chat *c, enum tui_action action)
     case ACTION_TRACE:
         trace_open(c);
         return true;
+    case ACTION_MODELS:
+        chat_models_open(c, false);
+        return true;
     case ACTION_TURN_NEXT:
     case ACTION_TURN_PREV:
         chat_history_step(c, action == ACTION_TURN_NEXT ? 1 : -1);
@@ -322,6 +395,10 @@ static bool act(struct chat *c, enum tui_action action)
 static bool chat_action(void *self, enum tui_action action)
 {
     struct chat *c = self;
+    if (c->panel && panel_action(c, action))
+        return true;
+    if (c->panel) /* Tab, Help and the like */
+        return false;
     if (c->writing && chat_complete_action(c, action))
         return true;
     bool took = act(c, action);
@@ -340,12 +417,15 @@ static bool chat_text(void *self, const char *bytes, size_t len)
 
 static bool chat_typing(void *self)
 {
-    return ((struct chat *)self)->writing;
+    const struct chat *c = self;
+    return c->writing && !c->panel;
 }
 
 static bool chat_click(void *self, int y, int x, bool twice)
 {
     struct chat *c = self;
+    if (c->panel)
+        return panel_click(c, y, x, twice);
     c->writing = true;
     if (chat_complete_click(c, y))
         return true;
@@ -364,7 +444,13 @@ static bool chat_find(void *self, const char *text, int step)
 
 static void chat_wheel(void *self, int rows)
 {
-    chat_history_scroll(self, rows);
+    struct chat *c = self;
+    if (!c->panel)
+        chat_history_scroll(c, rows);
+    else if (c->panel->wheel)
+        c->panel->wheel(c, rows);
+    else if (chat_list(c))
+        tui_list_wheel(chat_list(c), rows);
 }
 
 /* ---- events */
@@ -417,6 +503,7 @@ static void chat_close(void *self)
     struct chat *c = self;
     chat_history_release(c);
     tui_form_drop(c);
+    chat_models_release(&c->models);
     chat_commands_release(&c->commands);
     tui_input_release(&c->input);
 }
@@ -440,6 +527,7 @@ const struct view_ops view_chat_ops = {
     .name = "chat",
     .size = sizeof(struct chat),
     .actions = actions,
+    .offers = chat_offers,
     .open = chat_open,
     .close = chat_close,
     .draw = chat_draw,
@@ -449,6 +537,7 @@ const struct view_ops view_chat_ops = {
     .click = chat_click,
     .wheel = chat_wheel,
     .find = chat_find,
+    .list = chat_list,
     .event = chat_event,
     .resync = chat_resync,
     .badge = chat_badge,

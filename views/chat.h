@@ -12,9 +12,30 @@
 
 #include "views/chat_commands.h"
 #include "views/chat_turn.h"
+#include "views/common.h"
+
+struct chat;
+
+/* What lies over the turns until Esc: a list, or a text that scrolls. */
+struct chat_panel {
+    const enum tui_action *takes; /* VIEW actions, ends with ACTION_NONE */
+    void (*draw)(struct chat *c, struct tui_area a, bool focused);
+    bool (*action)(struct chat *c, enum tui_action action); /* before its list; false: not taken */
+    struct tui_list *(*list)(struct chat *c);               /* NULL: it has none */
+    void (*wheel)(struct chat *c, int rows);                /* NULL: the list's */
+};
+
+struct chat_models { /* chat_models.c; zeroed: never opened */
+    struct tui_list *list;
+    bool flows;     /* else models */
+    json_t *result; /* of chat.models, or NULL */
+    struct view_ask asked;
+};
 
 struct chat {
     struct chat_commands commands;
+    const struct chat_panel *panel; /* NULL: none is open */
+    struct chat_models models;
     struct tui_input input;
     bool writing; /* characters go to the input line */
     bool opened, more, asking_older;
@@ -30,6 +51,19 @@ struct chat {
     int height, width; /* of the text at the last draw */
     int input_y;       /* row of the area where the input begins */
 };
+
+void chat_panel_close(struct chat *c);
+
+/* ---- chat_models.c: who answers, and how */
+void chat_models_open(struct chat *c, bool flows);
+/* From the next question on; NULL: as configured. Takes models. */
+void chat_models_set(struct chat *c, json_t *models);
+void chat_models_flow(struct chat *c, const char *flow);
+/* What a conversation was asked with last ({models?, flow?}, or NULL); what is not configured any
+ * more is left out, and that is said. */
+void chat_models_take(struct chat *c, const json_t *choice);
+void chat_models_words(const struct chat *c, struct buf *out); /* nothing: as configured */
+void chat_models_release(struct chat_models *m);
 
 /* ---- chat_history.c: the turns */
 /* A page of turns before that cursor (0: the newest). */

@@ -15,8 +15,10 @@ struct view_ops {
     size_t size;                    /* of its private data */
     const enum tui_action *actions; /* ends with ACTION_NONE: VIEW actions it takes, and which LIST
                                        or INPUT ones the footer is to show */
-    void (*open)(void *self);       /* ask for a snapshot */
-    void (*close)(void *self);      /* release; no reply arrives afterwards (see tui_call) */
+    /* Is this one of `actions` of use as the view is now? NULL: each always is. */
+    bool (*offers)(void *self, enum tui_action action);
+    void (*open)(void *self);  /* ask for a snapshot */
+    void (*close)(void *self); /* release; no reply arrives afterwards (see tui_call) */
     /* Draws into a; focused: also tui_cursor. Called only when something changed. */
     void (*draw)(void *self, struct tui_area a, bool focused);
     /* A key's action in the view's scope. False: not taken. */

@@ -268,10 +268,10 @@ int main(int argc, char **argv)
 {
     static bus_handler *handlers[WIRE_COUNT];
     static const enum wire_method canned[] = {
-        WIRE_status_get,      WIRE_chat_history,       WIRE_traces_list, WIRE_traces_get,
-        WIRE_connectors_list, WIRE_cost_summary,       WIRE_cost_ledger, WIRE_score_get,
-        WIRE_connectors_get,  WIRE_connectors_settled, WIRE_plans_list,  WIRE_plans_get,
-        WIRE_prompts_complete};
+        WIRE_status_get,       WIRE_chat_history,       WIRE_traces_list, WIRE_traces_get,
+        WIRE_connectors_list,  WIRE_cost_summary,       WIRE_cost_ledger, WIRE_score_get,
+        WIRE_connectors_get,   WIRE_connectors_settled, WIRE_plans_list,  WIRE_plans_get,
+        WIRE_prompts_complete, WIRE_chat_models};
     static const enum wire_method of_log[] = {WIRE_evidence_list, WIRE_evidence_search,
                                               WIRE_evidence_get, WIRE_evidence_proof,
                                               WIRE_evidence_lineage};

@@ -160,8 +160,18 @@ static void marks_and_copies(void **state)
     assert_string_equal(copied, "delta\nbeta");
     show(l, 8, 40);
     assert_row(1, "▌ delta                              10");
+    /* their ids come in the order in which they were marked, also when one before them is gone */
+    const char *const *ids;
+    tui_list_action(l, ACTION_TOP);
+    tui_list_action(l, ACTION_MARK);
+    tui_list_action(l, ACTION_TOP);
+    tui_list_action(l, ACTION_MARK);
+    assert_int_equal(tui_list_marks(l, &ids), 2);
+    assert_string_equal(ids[0], "beta");
+    assert_string_equal(ids[1], "delta");
     assert_true(tui_list_action(l, ACTION_BACK));
     assert_false(tui_list_action(l, ACTION_BACK));
+    assert_int_equal(tui_list_marks(l, &ids), 0);
     tui_list_free(l);
 }
 
