@@ -74,5 +74,8 @@ struct backend_comparer *backend_comparer_new(void);
 json_t *backend_compare(struct backend_comparer *c, const char *a, size_t a_len, const char *b,
                         size_t b_len);
 void backend_comparer_free(struct backend_comparer *c); /* NULL is fine */
+/* What may steer a model in a text (backend/compliance/inject.h): {injection, score, findings:
+ * [{class, severity, weight, from, to, words}]}. Nothing is started. The caller owns. */
+json_t *backend_scan(const char *text, size_t len);
 
 #endif

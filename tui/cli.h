@@ -22,6 +22,10 @@ int cli_run(struct cli *c, struct busc *bus);
 bool cli_wants_bundle(const struct cli *c);
 typedef json_t *cli_bundle_verify(const void *bytes, size_t len, const char *key, const char *notes,
                                   const char *witnesses);
+/* `scan` needs none either: it answers each line of a file by the function. */
+bool cli_wants_scan(const struct cli *c);
+typedef json_t *cli_scan(const char *text, size_t len);
+int cli_scan_run(struct cli *c, cli_scan *scan);
 /* `kill on` and, while the switch is on, `kill status` need no console either: true when it was
  * done, *status set. state: --state, or NULL. */
 bool cli_kill_file(struct cli *c, const char *state, int *status);

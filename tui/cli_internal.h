@@ -105,6 +105,9 @@ const char *cli__models_words(struct cli *c, int argc, char **argv);
 /* cli_flows.c; words: NULL, or what is wrong */
 int cli__flows(struct cli *c, struct busc *bus);
 const char *cli__flows_words(struct cli *c, int argc, char **argv);
+/* cli_scan.c */
+int cli__scan(struct cli *c, struct busc *bus);
+const char *cli__scan_words(struct cli *c, int argc, char **argv);
 /* cli_cost.c */
 int cli__cost(struct cli *c, struct busc *bus);
 

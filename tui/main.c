@@ -267,6 +267,8 @@ static bool run_alone(struct cli *cli, const struct arguments *a, int *status)
         *status = cli_bundle_run(cli, backend_bundle_verify);
     else if (cli_wants_compare(cli))
         *status = cli_compare_run(cli, &WITH);
+    else if (cli_wants_scan(cli))
+        *status = cli_scan_run(cli, backend_scan);
     else
         return cli_kill_file(cli, a->state, status);
     return true;

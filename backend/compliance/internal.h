@@ -2,6 +2,7 @@
 #ifndef COMPLIANCE_INTERNAL_H
 #define COMPLIANCE_INTERNAL_H
 
+#include "backend/base/buf.h"
 #include "backend/compliance/compliance.h"
 
 /* Text that is searched: lower holds the same bytes with ASCII and Cyrillic letters in lower case,
@@ -18,6 +19,38 @@ bool pol__is_word(char c);
 /* True if one of the words stands in lower[from, to): whole, or as a beginning if it ends in "*".
  * The list ends with NULL. */
 bool pol__has_word(const struct pol_text *t, size_t from, size_t to, const char *const *words);
+
+/* ---- wording.c: a text as words, for rules; a word is a run of letters and digits, in one form
+ * whatever its case, width, or the look-alikes it is written with */
+enum {
+    POL_WORD_OPENS = 1, /* a sign stands before it, or nothing does */
+    POL_WORD_MIXED = 2, /* letters of another alphabet were read as those they look like */
+    POL_WORD_HIDDEN = 4 /* characters that nobody sees stood in it */
+};
+struct pol_word {
+    size_t from, to; /* bytes of the text */
+    unsigned flags;
+};
+struct pol_words {   /* zero-initialise, but for places */
+    struct buf text; /* words with a blank behind each, and a new line behind a sentence */
+    bool places;     /* `at` is wanted: a row for each word */
+    struct pol_word *at;
+    size_t count, cap;
+    unsigned opens; /* of the word to come */
+};
+void pol__words(struct pol_words *w, const char *text, size_t len);
+void pol__words_release(struct pol_words *w);
+
+/* Lists of terms with bars between, as hazards.def says; at most 64, which must outlive it. */
+struct pol_terms;
+struct pol_terms *pol__terms_new(const char *const *lists, size_t n);
+void pol__terms_free(struct pol_terms *t);
+/* The lists that have a term at p, where a word of pol_words begins: a set of 1 << list; *longest:
+ * bytes of the longest. */
+uint64_t pol__terms_at(const struct pol_terms *t, const char *p, size_t *longest);
+/* The same term by term. */
+typedef void pol_term_found(void *arg, size_t list, size_t len);
+void pol__terms_each(const struct pol_terms *t, const char *p, pol_term_found *fn, void *arg);
 
 /* True if the text shows a password, key or token. */
 bool pol__has_secret(const struct pol_text *t);

@@ -1,11 +1,7 @@
 /* Hazards in a text: the rules of hazards.def, sentence by sentence.
  *
- * A text becomes words in lower case with one blank between them and a new line behind a sentence;
- * a term is then the beginning of a place where a word begins. Terms stand in a table by their
- * first three bytes, so that a word costs a look or two. A sentence keeps which lists have a term
- * at which word, and each rule looks at those. */
-#include "backend/base/buf.h"
-#include "backend/base/text.h"
+ * The text becomes words, which are looked up in a table of terms (wording.c). A sentence keeps
+ * which lists have a term at which word, and each rule looks at those. */
 #include "backend/compliance/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -56,22 +52,12 @@ static const struct pol_hazard hazards[] = {
 };
 
 enum {
-    SLOTS = 1024,
-    EXCUSE = 8,       /* so many words around a match may excuse it */
-    SENTENCE = 400,   /* words; a longer sentence is taken as several */
-    WORD_LETTERS = 64 /* of a word that is looked at for look-alikes */
-};
-
-struct term {
-    const char *text; /* borrowed from list_terms, up to a bar or the end */
-    size_t len;
-    enum list list;
-    struct term *next;
+    EXCUSE = 8,    /* so many words around a match may excuse it */
+    SENTENCE = 400 /* words; a longer sentence is taken as several */
 };
 
 struct pol_filter {
-    struct term *slots[SLOTS];
-    struct term *terms;
+    struct pol_terms *terms;
 };
 
 const struct pol_hazard *pol_hazard(enum pol_hazard_id id)
@@ -86,190 +72,18 @@ const char *pol_severity_name(enum pol_severity s)
     return names[s];
 }
 
-static size_t slot_of(const char *three)
-{
-    const unsigned char *u = (const unsigned char *)three;
-    return (u[0] * 31u + u[1] * 131u + u[2] * 17u) % SLOTS;
-}
-
 struct pol_filter *pol_filter_new(void)
 {
     struct pol_filter *f = xcalloc(1, sizeof *f);
-    size_t count = 0, at = 0;
-    for (size_t l = 0; l < LISTS; l++)
-        for (const char *p = list_terms[l]; p; p = strchr(p + 1, '|'))
-            count++;
-    f->terms = xcalloc(count, sizeof *f->terms);
-    for (size_t l = 0; l < LISTS; l++)
-        for (const char *p = list_terms[l]; *p; p += *p == '|') {
-            struct term *t = &f->terms[at++];
-            *t = (struct term){.text = p, .len = strcspn(p, "|"), .list = (enum list)l};
-            /* a word of two letters ends in the blank behind it */
-            char three[3] = {p[0], p[1], t->len > 2 ? p[2] : ' '};
-            BUG_IF(t->len < 2 || memchr(three, '*', 3));
-            struct term **slot = &f->slots[slot_of(three)];
-            t->next = *slot;
-            *slot = t;
-            p += t->len;
-        }
-    BUG_IF(at != count);
+    f->terms = pol__terms_new(list_terms, LISTS);
     return f;
 }
 
 void pol_filter_free(struct pol_filter *f)
 {
     if (f)
-        free(f->terms);
+        pol__terms_free(f->terms);
     free(f);
-}
-
-/* ---- the text as words */
-
-/* One letter for all its forms: case, full width, `ё`. 0: it is not there at all. */
-static uint32_t folded(uint32_t cp)
-{
-    if (cp >= 0xff01 && cp <= 0xff5e) /* full width forms of ASCII */
-        cp -= 0xff01 - 0x21;
-    if (cp >= 'A' && cp <= 'Z')
-        return cp + 32;
-    if (cp >= 0x410 && cp <= 0x42f)
-        return cp + 32;
-    if (cp == 0x401 || cp == 0x451)
-        return 0x435;
-    if (cp == '\'' || cp == 0x2019 || cp == 0xad || (cp > 0x7f && text_is_hidden(cp)) ||
-        (cp >= 0x300 && cp <= 0x36f))
-        return 0;
-    return cp;
-}
-
-static bool is_letter(uint32_t cp)
-{
-    if (cp & TEXT_BAD)
-        return false;
-    return (cp >= 'a' && cp <= 'z') || (cp >= '0' && cp <= '9') ||
-           (cp >= 0x80 && (cp < 0x2000 || cp > 0x206f) && cp != 0xa0 && cp != 0xab && cp != 0xbb);
-}
-
-/* Cyrillic letters that look like Latin ones, in the order of both. */
-static const uint32_t look_cyrillic[] = {0x430, 0x435, 0x43e, 0x440, 0x441, 0x443,
-                                         0x445, 0x456, 0x458, 0x455, 0x43a, 0x43c};
-static const char look_latin[] = "aeopcyxijskm";
-
-static uint32_t alike(uint32_t cp, bool to_latin)
-{
-    for (size_t i = 0; look_latin[i]; i++)
-        if (to_latin ? look_cyrillic[i] == cp : (uint32_t)look_latin[i] == cp)
-            return to_latin ? (uint32_t)look_latin[i] : look_cyrillic[i];
-    return cp;
-}
-
-/* Digits and signs in the place of letters, as in `b0mb`. */
-static uint32_t unmasked(uint32_t cp)
-{
-    static const char digits[] = "013457", letters[] = "oieast";
-    const char *at = cp < 0x80 && cp ? strchr(digits, (int)cp) : NULL;
-    return at ? (uint32_t)letters[at - digits] : cp;
-}
-
-struct word {
-    uint32_t letter[WORD_LETTERS];
-    size_t count;
-};
-
-/* A word of two alphabets is read in the one that most of it is in, and digits between letters as
- * the letters they look like. */
-static void word_end(struct word *w, struct buf *out)
-{
-    size_t latin = 0, cyrillic = 0, digits = 0;
-    for (size_t i = 0; i < w->count; i++) {
-        uint32_t cp = w->letter[i];
-        latin += cp >= 'a' && cp <= 'z';
-        cyrillic += cp >= 0x400 && cp <= 0x4ff;
-        digits += cp >= '0' && cp <= '9';
-    }
-    bool mixed = latin && cyrillic;
-    bool masked = digits && digits < latin && w->count >= 4 && w->letter[0] > '9' &&
-                  w->letter[w->count - 1] > '9';
-    for (size_t i = 0; i < w->count; i++) {
-        uint32_t cp = mixed ? alike(w->letter[i], latin >= cyrillic) : w->letter[i];
-        char bytes[4];
-        buf_add(out, bytes, text_encode(masked ? unmasked(cp) : cp, bytes));
-    }
-    if (w->count)
-        buf_addc(out, ' ');
-    w->count = 0;
-}
-
-/* True where a sentence ends at s[at]: a full stop or the like before a blank, an empty line. */
-static bool breaks(const char *s, size_t len, size_t at)
-{
-    char c = s[at], next = at + 1 < len ? s[at + 1] : '\n';
-    if (c == '.' || c == '!' || c == '?')
-        return next == ' ' || next == '\n' || next == '\r' || next == '\t';
-    return c == ';' || (c == '\n' && (next == '\n' || next == '-' || next == '*' || next == '#'));
-}
-
-size_t pol_sentence_start(const char *text, size_t len)
-{
-    size_t at = 0;
-    /* the last sign may end a sentence or not: what follows says so */
-    for (size_t i = len < 2 ? 0 : len - 1; i-- > 0 && at == 0;)
-        if (breaks(text, len, i))
-            at = i + 1;
-    return at;
-}
-
-static void end_sentence(struct buf *out)
-{
-    if (out->len && out->data[out->len - 1] != '\n')
-        buf_addc(out, '\n');
-}
-
-/* A word of ASCII letters alone, as nearly all are: taken at once. Its length, or 0: look closer.
- */
-static size_t plain_word(const char *s, size_t len, struct buf *out)
-{
-    size_t n = 0;
-    while (n < len && n < WORD_LETTERS && (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z')
-        n++;
-    if (n == 0 || n == WORD_LETTERS ||
-        (n < len && (s[n] & 0x80 || is_letter((uint32_t)s[n]) || !folded((uint32_t)s[n]))))
-        return 0;
-    buf_reserve(out, n + 1);
-    for (size_t i = 0; i < n; i++)
-        out->data[out->len++] = (char)(s[i] | 0x20);
-    out->data[out->len++] = ' ';
-    out->data[out->len] = '\0';
-    return n;
-}
-
-/* Words, each with a blank behind it, and a new line behind each sentence. The caller frees. */
-static char *as_words(const char *text)
-{
-    struct buf out = {0};
-    struct word w = {.count = 0};
-    size_t len = strlen(text), step;
-    for (size_t i = 0; i < len; i += step) {
-        uint32_t cp;
-        step = w.count ? 0 : plain_word(text + i, len - i, &out);
-        if (step)
-            continue;
-        step = text_decode(text + i, len - i, &cp);
-        uint32_t letter = folded(cp);
-        if (!letter)
-            continue;
-        if (is_letter(letter)) {
-            if (w.count < WORD_LETTERS)
-                w.letter[w.count++] = letter;
-            continue;
-        }
-        word_end(&w, &out);
-        if (step == 1 && breaks(text, len, i))
-            end_sentence(&out);
-    }
-    word_end(&w, &out);
-    end_sentence(&out);
-    return buf_take(&out);
 }
 
 /* ---- a sentence */
@@ -286,29 +100,10 @@ struct sentence {
     size_t count, cap;
 };
 
-/* Bytes that the term takes at p; 0: it is not there. */
-static size_t matches(const char *p, const struct term *t)
-{
-    const char *from = p;
-    for (size_t i = 0; i < t->len; i++) {
-        if (t->text[i] == '*')
-            p += strcspn(p, " ");
-        else if (*p++ != t->text[i])
-            return 0;
-    }
-    return *p == ' ' ? (size_t)(p - from) : 0;
-}
-
 static void look_at(const struct pol_filter *f, const char *p, size_t word, struct sentence *s)
 {
     struct hit hit = {.word = word, .text = p};
-    for (const struct term *t = f->slots[slot_of(p)]; t; t = t->next) {
-        size_t len = matches(p, t);
-        if (!len)
-            continue;
-        hit.lists |= UINT64_C(1) << t->list;
-        hit.len = len > hit.len ? len : hit.len;
-    }
+    hit.lists = pol__terms_at(f->terms, p, &hit.len);
     if (!hit.lists)
         return;
     if (s->count == s->cap) {
@@ -384,10 +179,11 @@ void pol_moderate(const struct pol_filter *f, const char *text, enum pol_directi
                   struct pol_moderation *out)
 {
     memset(out, 0, sizeof *out);
-    char *words = as_words(text);
+    struct pol_words words = {.places = false};
+    pol__words(&words, text, strlen(text));
     struct sentence s = {.hits = NULL};
     size_t word = 0;
-    for (const char *p = words; *p; p++) {
+    for (const char *p = words.text.data ? words.text.data : ""; *p; p++) {
         look_at(f, p, word++, &s);
         p = strchr(p, ' ');
         if (p[1] != '\n' && word < SENTENCE)
@@ -399,7 +195,7 @@ void pol_moderate(const struct pol_filter *f, const char *text, enum pol_directi
         p += p[1] == '\n';
     }
     free(s.hits);
-    free(words);
+    pol__words_release(&words);
 }
 
 void pol__hazard_add(struct pol_moderation *out, enum pol_hazard_id id, enum pol_severity severity,

@@ -1,0 +1,388 @@
+/* Prompt injection by words: the rules of inject.def, sentence by sentence. What is found by
+ * structure and in decoded text is found in inject_marks.c. */
+#include "backend/compliance/inject.h"
+#include "backend/compliance/inject_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum list {
+#define WORDS(name, terms) LIST_##name,
+#include "backend/compliance/inject.def"
+    LISTS
+};
+_Static_assert(LISTS <= 64, "a set of lists is one word");
+
+#define SET(name) (UINT64_C(1) << LIST_##name)
+#define ALL0 0
+#define ALL1(a) SET(a)
+#define ALL2(a, b) (SET(a) | SET(b))
+#define BUT0 0
+#define BUT1(a) SET(a)
+#define BUT2(a, b) (SET(a) | SET(b))
+
+static const char *const list_terms[] = {
+#define WORDS(name, terms) [LIST_##name] = (terms),
+#include "backend/compliance/inject.def"
+};
+
+enum how { PLAIN, ANY, ORDER, YOURS, BEHIND };
+
+static const struct rule {
+    enum pol_inject_class cls;
+    unsigned weight; /* percent */
+    size_t window;   /* words */
+    enum how how;
+    uint64_t head, with, unless;
+} rules[] = {
+#define RULE(class, weight, window, how, head, with, unless) \
+    {POL_INJECT_##class, weight, window, how, SET(head), with, unless},
+#include "backend/compliance/inject.def"
+};
+enum { RULES = sizeof rules / sizeof *rules };
+/* Every list that is some rule's head, and those that say something of the text as a whole. */
+static const uint64_t heads = 0
+#define RULE(class, weight, window, how, head, with, unless) | SET(head)
+#include "backend/compliance/inject.def"
+                              | SET(rot13) | SET(backwards);
+
+static const char *const class_names[] = {
+#define CLASS(id, name) [POL_INJECT_##id] = (name),
+#include "backend/compliance/inject.def"
+};
+
+enum {
+    EXCUSE = 6,     /* words in front of a head, and behind it, that may excuse it */
+    SENTENCE = 400, /* words; a longer sentence is taken as several */
+    LED = 8         /* words that a term of `lead` has at most */
+};
+
+struct pol_injector {
+    struct pol_terms *terms;
+};
+
+const char *pol_inject_class_name(enum pol_inject_class c)
+{
+    BUG_IF((unsigned)c >= POL_INJECT_CLASSES);
+    return class_names[c];
+}
+
+const char *pol_inject_severity(double weight)
+{
+    return weight >= 0.8 ? "severe" : weight >= 0.5 ? "moderate" : "low";
+}
+
+struct pol_injector *pol_injector_new(void)
+{
+    struct pol_injector *f = xcalloc(1, sizeof *f);
+    f->terms = pol__terms_new(list_terms, LISTS);
+    return f;
+}
+
+void pol_injector_free(struct pol_injector *f)
+{
+    if (f)
+        pol__terms_free(f->terms);
+    free(f);
+}
+
+/* ---- a sentence */
+
+struct hit { /* a word where terms begin */
+    size_t word;
+    uint64_t lists;
+    const char *text; /* of the longest term there */
+    size_t len;
+    bool opens, led, led_you; /* first in a clause, behind a term of `lead`, of `lead_you` */
+};
+
+struct sentence {
+    struct hit hits[SENTENCE];
+    size_t count;
+    uint64_t led[SENTENCE + LED]; /* of `lead` and `lead_you`: has a term that ends before it */
+    size_t first;                 /* of its words among all of the text */
+};
+
+struct search {
+    const struct pol_injector *f;
+    const struct pol_words *words;
+    struct pol__inject_found *out;
+    struct sentence s;
+};
+
+static size_t blanks(const char *text, size_t len)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < len; i++)
+        n += text[i] == ' ';
+    return n;
+}
+
+struct look {
+    struct search *search;
+    struct hit hit;
+};
+
+static void found_term(void *arg, size_t list, size_t len)
+{
+    struct look *l = arg;
+    struct hit *h = &l->hit;
+    h->lists |= UINT64_C(1) << list;
+    h->len = len > h->len ? len : h->len;
+    if (list != LIST_lead && list != LIST_lead_you)
+        return;
+    size_t n = blanks(h->text, len);
+    if (n <= LED)
+        l->search->s.led[h->word + n] |= UINT64_C(1) << list;
+}
+
+static void look_at(struct search *k, const char *p, size_t word)
+{
+    struct sentence *s = &k->s;
+    struct look l = {k, {.word = word, .text = p}};
+    pol__terms_each(k->f->terms, p, found_term, &l);
+    if (!l.hit.lists)
+        return;
+    l.hit.opens = word == 0 || (k->words->at[s->first + word].flags & POL_WORD_OPENS);
+    l.hit.led = s->led[word] & SET(lead);
+    l.hit.led_you = s->led[word] & SET(lead_you);
+    s->hits[s->count++] = l.hit;
+}
+
+static bool is_excused(const struct sentence *s, const struct rule *r, size_t head)
+{
+    size_t word = s->hits[head].word;
+    for (size_t i = head + 1; i-- > 0 && s->hits[i].word + EXCUSE >= word;)
+        if (s->hits[i].lists & r->unless)
+            return true;
+    /* a question comes before what it asks about, other excuses on either side */
+    for (size_t i = head + 1; i < s->count && s->hits[i].word <= word + EXCUSE; i++)
+        if (s->hits[i].lists & r->unless & ~SET(asks))
+            return true;
+    return false;
+}
+
+/* Stands the head where the rule wants it? */
+static bool in_place(const struct hit *h, enum how how)
+{
+    switch (how) {
+    case ORDER:
+        return h->opens || h->led || h->led_you;
+    case YOURS:
+        return h->opens || h->led_you;
+    case BEHIND:
+        return h->led_you;
+    default:
+        return true;
+    }
+}
+
+/* The words from a hit to another: their first and last, "ignore ... instructions". */
+static void report(struct search *k, const struct rule *r, const struct hit *from,
+                   const struct hit *to)
+{
+    const struct pol_word *at = k->words->at + k->s.first;
+    char what[POL_WHAT];
+    size_t ends = to->word + blanks(to->text, to->len) - 1, first = from->word;
+    size_t head_ends = from->word + blanks(from->text, from->len) - 1;
+    ends = ends > head_ends ? ends : head_ends;
+    int n = snprintf(what, sizeof what, "%.*s", (int)(from->len < 40 ? from->len : 40), from->text);
+    if (to != from && n > 0 && (size_t)n < sizeof what)
+        snprintf(what + n, sizeof what - (size_t)n, "%s%.*s",
+                 to->word > head_ends + 1 ? " ... " : " ", (int)(to->len < 40 ? to->len : 40),
+                 to->text);
+    pol__inject_add(k->out, r->cls, r->weight / 100.0, at[first].from, at[ends].to, what);
+    for (size_t i = first; i <= ends; i++) {
+        if (at[i].flags & POL_WORD_HIDDEN)
+            pol__inject_add(k->out, POL_INJECT_HIDDEN, 0.6, at[i].from, at[i].to,
+                            "characters that nobody sees in the words of a command");
+        if (at[i].flags & POL_WORD_MIXED)
+            pol__inject_add(k->out, POL_INJECT_LOOKALIKE, 0.6, at[i].from, at[i].to,
+                            "letters of another alphabet in the words of a command");
+    }
+}
+
+/* Where the rule is met, if its head is hits[head]. */
+static void try_rule(struct search *k, const struct rule *r, size_t head)
+{
+    const struct sentence *s = &k->s;
+    const struct hit *h = &s->hits[head];
+    const struct hit *first = h, *last = h;
+    uint64_t left = r->with;
+    if (!(h->lists & r->head) || !in_place(h, r->how))
+        return;
+    for (size_t i = head + 1; left && i < s->count && s->hits[i].word <= h->word + r->window; i++)
+        if (s->hits[i].lists & left) {
+            left &= ~s->hits[i].lists;
+            last = &s->hits[i];
+        }
+    left &= r->how == ANY ? ~h->lists : UINT64_MAX;
+    for (size_t i = head; r->how == ANY && left && i-- > 0;) {
+        if (s->hits[i].word + r->window < h->word)
+            break;
+        if (s->hits[i].lists & left) {
+            left &= ~s->hits[i].lists;
+            first = &s->hits[i];
+        }
+    }
+    if (left || is_excused(s, r, head))
+        return;
+    report(k, r, first, last);
+}
+
+static void judge_sentence(struct search *k)
+{
+    struct sentence *s = &k->s;
+    for (size_t h = 0; h < s->count; h++) {
+        if (!(s->hits[h].lists & heads))
+            continue;
+        if (s->hits[h].lists & SET(rot13))
+            k->out->turned[POL__ROT13]++;
+        if (s->hits[h].lists & SET(backwards))
+            k->out->turned[POL__BACKWARDS]++;
+        for (size_t i = 0; i < RULES; i++)
+            if (s->hits[h].lists & rules[i].head)
+                try_rule(k, &rules[i], h);
+    }
+}
+
+void pol__inject_words(const struct pol_injector *f, const char *text, size_t len,
+                       struct pol__inject_found *out)
+{
+    struct pol_words words = {.places = true};
+    pol__words(&words, text, len);
+    struct search *k = xcalloc(1, sizeof *k);
+    *k = (struct search){.f = f, .words = &words, .out = out};
+    size_t word = 0;
+    for (const char *p = words.text.data ? words.text.data : ""; *p; p++) {
+        look_at(k, p, word++);
+        p = strchr(p, ' ');
+        if (p[1] != '\n' && word < SENTENCE)
+            continue;
+        if (k->s.count)
+            judge_sentence(k);
+        memset(k->s.led, 0, sizeof k->s.led);
+        k->s.first += word;
+        word = k->s.count = 0;
+        p += p[1] == '\n';
+    }
+    if (k->s.count)
+        judge_sentence(k);
+    free(k);
+    pol__words_release(&words);
+}
+
+/* ---- what was found */
+
+/* The weights by place, of which those near each other are added up. */
+static void weigh(struct pol__inject_found *out, enum pol_inject_class cls, double weight,
+                  size_t from)
+{
+    if (out->weighed == INJECT_WEIGHED)
+        return;
+    if (out->weighed == out->cap) {
+        out->cap = out->cap ? 2 * out->cap : 32;
+        out->weights = xrealloc(out->weights, out->cap * sizeof *out->weights);
+    }
+    out->weights[out->weighed++] = (struct pol__weight){from, weight, cls};
+}
+
+/* Where a finding has its place: one of the class that overlaps it, a free one, else the lightest.
+ */
+static struct pol_injection *slot_for(struct pol_injections *all, enum pol_inject_class cls,
+                                      size_t from, size_t to)
+{
+    struct pol_injection *lightest = &all->at[0];
+    for (size_t i = 0; i < all->count; i++) {
+        struct pol_injection *at = &all->at[i];
+        if (at->cls == cls && from < at->to && to > at->from)
+            return at;
+        lightest = at->weight < lightest->weight ? at : lightest;
+    }
+    if (all->count == INJECT_FOUND)
+        return lightest;
+    all->at[all->count].weight = 0;
+    return &all->at[all->count++];
+}
+
+void pol__inject_add(struct pol__inject_found *out, enum pol_inject_class cls, double weight,
+                     size_t from, size_t to, const char *what)
+{
+    if (out->shift.on) { /* of decoded text: where its code stands */
+        from = out->shift.from;
+        to = out->shift.to;
+    }
+    out->by_class[cls] = weight > out->by_class[cls] ? weight : out->by_class[cls];
+    weigh(out, cls, weight, from);
+    struct pol_injection *at = slot_for(&out->all, cls, from, to);
+    if (at->weight >= weight)
+        return;
+    *at = (struct pol_injection){.cls = cls, .weight = weight, .from = from, .to = to};
+    size_t keep = strnlen(what, sizeof at->what - 1);
+    while (keep && ((unsigned char)what[keep] & 0xc0) == 0x80)
+        keep--;
+    memcpy(at->what, what, keep);
+}
+
+static int by_weight_place(const void *a, const void *b)
+{
+    const struct pol__weight *one = a, *two = b;
+    return one->from < two->from ? -1 : one->from > two->from;
+}
+
+/* The highest score of any INJECT_NEAR bytes. */
+static double highest(struct pol__inject_found *found)
+{
+    double best = 0;
+    if (found->weighed)
+        qsort(found->weights, found->weighed, sizeof *found->weights, by_weight_place);
+    for (size_t i = 0; i < found->weighed; i++) {
+        double most[POL_INJECT_CLASSES] = {0}, safe = 1;
+        size_t from = found->weights[i].from;
+        /* so many at most, so that the work stays linear */
+        for (size_t j = i; j < found->weighed && j < i + INJECT_TOGETHER; j++) {
+            const struct pol__weight *w = &found->weights[j];
+            if (w->from - from > INJECT_NEAR)
+                break;
+            most[w->cls] = w->weight > most[w->cls] ? w->weight : most[w->cls];
+        }
+        for (size_t c = 0; c < POL_INJECT_CLASSES; c++)
+            safe *= 1 - most[c];
+        best = 1 - safe > best ? 1 - safe : best;
+    }
+    return best;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct pol_injection *one = a, *two = b;
+    return one->from < two->from ? -1 : one->from > two->from;
+}
+
+void pol_inject(const struct pol_injector *f, const char *text, size_t len,
+                struct pol_injections *out)
+{
+    struct pol__inject_found found = {.all = {.count = 0}};
+    pol__inject_words(f, text, len, &found);
+    pol__inject_marks(f, text, len, &found);
+    *out = found.all;
+    out->score = highest(&found);
+    free(found.weights);
+    qsort(out->at, out->count, sizeof *out->at, by_place);
+}
+
+json_t *pol_injections_json(const struct pol_injections *found)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < found->count; i++) {
+        const struct pol_injection *f = &found->at[i];
+        json_t *one = json_object();
+        json_puts(one, "class", class_names[f->cls]);
+        json_puts(one, "severity", pol_inject_severity(f->weight));
+        json_put(one, "weight", json_real(f->weight));
+        json_puti(one, "from", (int64_t)f->from);
+        json_puti(one, "to", (int64_t)f->to);
+        json_put(one, "words", json_text(f->what, strlen(f->what)));
+        json_array_append_new(list, one);
+    }
+    return list;
+}

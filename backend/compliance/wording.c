@@ -1,0 +1,300 @@
+/* A text as words, and tables of terms: what the rules of hazards.def and inject.def are matched
+ * with.
+ *
+ * A text becomes words in lower case with one blank between them and a new line behind a sentence;
+ * a term is then the beginning of a place where a word begins. Terms stand in a table by their
+ * first three bytes, so that a word costs a look or two. */
+#include "backend/base/text.h"
+#include "backend/compliance/internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SLOTS = 1024,
+    WORD_LETTERS = 64 /* of a word that is looked at for look-alikes */
+};
+
+struct term {
+    const char *text; /* borrowed from the lists, up to a bar or the end */
+    size_t len, list;
+    struct term *next;
+};
+
+struct pol_terms {
+    struct term *slots[SLOTS];
+    struct term *terms;
+};
+
+static size_t slot_of(const char *three)
+{
+    const unsigned char *u = (const unsigned char *)three;
+    return (u[0] * 31u + u[1] * 131u + u[2] * 17u) % SLOTS;
+}
+
+struct pol_terms *pol__terms_new(const char *const *lists, size_t n)
+{
+    struct pol_terms *f = xcalloc(1, sizeof *f);
+    size_t count = 0, at = 0;
+    for (size_t l = 0; l < n; l++)
+        for (const char *p = lists[l]; p; p = strchr(p + 1, '|'))
+            count++;
+    f->terms = xcalloc(count, sizeof *f->terms);
+    for (size_t l = 0; l < n; l++)
+        for (const char *p = lists[l]; *p; p += *p == '|') {
+            struct term *t = &f->terms[at++];
+            *t = (struct term){.text = p, .len = strcspn(p, "|"), .list = l};
+            /* a word of two letters ends in the blank behind it */
+            char three[3] = {p[0], p[1], t->len > 2 ? p[2] : ' '};
+            BUG_IF(t->len < 2 || memchr(three, '*', 3));
+            struct term **slot = &f->slots[slot_of(three)];
+            t->next = *slot;
+            *slot = t;
+            p += t->len;
+        }
+    BUG_IF(at != count);
+    return f;
+}
+
+void pol__terms_free(struct pol_terms *f)
+{
+    if (f)
+        free(f->terms);
+    free(f);
+}
+
+/* Bytes that the term takes at p; 0: it is not there. */
+static size_t matches(const char *p, const struct term *t)
+{
+    const char *from = p;
+    for (size_t i = 0; i < t->len; i++) {
+        if (t->text[i] == '*')
+            p += strcspn(p, " ");
+        else if (*p++ != t->text[i])
+            return 0;
+    }
+    return *p == ' ' ? (size_t)(p - from) : 0;
+}
+
+void pol__terms_each(const struct pol_terms *f, const char *p, pol_term_found *fn, void *arg)
+{
+    for (const struct term *t = f->slots[slot_of(p)]; t; t = t->next) {
+        size_t len = matches(p, t);
+        if (len)
+            fn(arg, t->list, len);
+    }
+}
+
+struct lists {
+    uint64_t set;
+    size_t longest;
+};
+
+static void join(void *arg, size_t list, size_t len)
+{
+    struct lists *l = arg;
+    l->set |= UINT64_C(1) << list;
+    l->longest = len > l->longest ? len : l->longest;
+}
+
+uint64_t pol__terms_at(const struct pol_terms *f, const char *p, size_t *longest)
+{
+    struct lists l = {0};
+    pol__terms_each(f, p, join, &l);
+    *longest = l.longest;
+    return l.set;
+}
+
+/* ---- words */
+
+/* One letter for all its forms: case, full width, `ё`. 0: it is not there at all. */
+static uint32_t folded(uint32_t cp)
+{
+    if (cp >= 0xff01 && cp <= 0xff5e) /* full width forms of ASCII */
+        cp -= 0xff01 - 0x21;
+    if (cp >= 'A' && cp <= 'Z')
+        return cp + 32;
+    if ((cp >= 0x410 && cp <= 0x42f) || (cp >= 0xc0 && cp <= 0xde && cp != 0xd7))
+        return cp + 32;
+    if (cp == 0x401 || cp == 0x451)
+        return 0x435;
+    if (cp == '\'' || cp == 0x2019 || cp == 0xad || (cp > 0x7f && text_is_hidden(cp)) ||
+        (cp >= 0x300 && cp <= 0x36f))
+        return 0;
+    return cp;
+}
+
+static bool is_letter(uint32_t cp)
+{
+    if (cp & TEXT_BAD)
+        return false;
+    return (cp >= 'a' && cp <= 'z') || (cp >= '0' && cp <= '9') ||
+           (cp >= 0x80 && (cp < 0x2000 || cp > 0x206f) && cp != 0xa0 && cp != 0xab && cp != 0xbb);
+}
+
+/* Cyrillic and Greek letters that look like Latin ones, in the order of all three; 0: none. */
+static const uint32_t look_cyrillic[] = {0x430, 0x435, 0x43e, 0x440, 0x441, 0x443, 0x445,
+                                         0x456, 0x458, 0x455, 0x43a, 0x43c, 0,     0};
+static const uint32_t look_greek[] = {0x3b1, 0x3b5, 0x3bf, 0x3c1, 0x3f2, 0x3b3, 0x3c7,
+                                      0x3b9, 0,     0,     0x3ba, 0,     0x3bd, 0x3c5};
+static const char look_latin[] = "aeopcyxijskmvu";
+
+static uint32_t alike(uint32_t cp, bool to_latin)
+{
+    for (size_t i = 0; look_latin[i]; i++)
+        if (to_latin ? look_cyrillic[i] == cp || look_greek[i] == cp
+                     : look_cyrillic[i] && (uint32_t)look_latin[i] == cp)
+            return to_latin ? (uint32_t)look_latin[i] : look_cyrillic[i];
+    return cp;
+}
+
+/* Digits and signs in the place of letters, as in `b0mb`. */
+static uint32_t unmasked(uint32_t cp)
+{
+    static const char digits[] = "013457", letters[] = "oieast";
+    const char *at = cp < 0x80 && cp ? strchr(digits, (int)cp) : NULL;
+    return at ? (uint32_t)letters[at - digits] : cp;
+}
+
+struct word {
+    uint32_t letter[WORD_LETTERS];
+    size_t count, from;
+    unsigned flags;
+};
+
+static void place(struct pol_words *out, size_t from, size_t to, unsigned flags)
+{
+    if (!out->places)
+        return;
+    if (out->count == out->cap) {
+        out->cap = out->cap ? 2 * out->cap : 64;
+        out->at = xrealloc(out->at, out->cap * sizeof *out->at);
+    }
+    out->at[out->count++] = (struct pol_word){from, to, flags | out->opens};
+    out->opens = 0;
+}
+
+/* A word of two alphabets is read in the one that most of it is in, and digits between letters as
+ * the letters they look like. */
+static void word_end(struct word *w, size_t to, struct pol_words *out)
+{
+    size_t latin = 0, other = 0, digits = 0;
+    for (size_t i = 0; i < w->count; i++) {
+        uint32_t cp = w->letter[i];
+        latin += cp >= 'a' && cp <= 'z';
+        other += cp >= 0x370 && cp <= 0x4ff;
+        digits += cp >= '0' && cp <= '9';
+    }
+    bool mixed = latin && other, strange = false;
+    bool masked = digits && digits < latin && w->count >= 4 && w->letter[0] > '9' &&
+                  w->letter[w->count - 1] > '9';
+    for (size_t i = 0; i < w->count; i++) {
+        uint32_t cp = mixed ? alike(w->letter[i], latin >= other) : w->letter[i];
+        char bytes[4];
+        strange = strange || cp != w->letter[i];
+        buf_add(&out->text, bytes, text_encode(masked ? unmasked(cp) : cp, bytes));
+    }
+    if (w->count) {
+        buf_addc(&out->text, ' ');
+        place(out, w->from, to, w->flags | (strange ? POL_WORD_MIXED : 0));
+    }
+    w->count = 0;
+    w->flags = 0;
+}
+
+/* True where a sentence ends at s[at]: a full stop or the like before a blank, an empty line. */
+static bool breaks(const char *s, size_t len, size_t at)
+{
+    char c = s[at], next = at + 1 < len ? s[at + 1] : '\n';
+    if (c == '.' || c == '!' || c == '?')
+        return next == ' ' || next == '\n' || next == '\r' || next == '\t';
+    return c == ';' || (c == '\n' && (next == '\n' || next == '-' || next == '*' || next == '#'));
+}
+
+size_t pol_sentence_start(const char *text, size_t len)
+{
+    size_t at = 0;
+    /* the last sign may end a sentence or not: what follows says so */
+    for (size_t i = len < 2 ? 0 : len - 1; i-- > 0 && at == 0;)
+        if (breaks(text, len, i))
+            at = i + 1;
+    return at;
+}
+
+static void end_sentence(struct pol_words *out)
+{
+    if (out->text.len && out->text.data[out->text.len - 1] != '\n')
+        buf_addc(&out->text, '\n');
+    out->opens = POL_WORD_OPENS;
+}
+
+/* A word of ASCII letters alone, as nearly all are: taken at once. Its length, or 0: look closer.
+ */
+static size_t plain_word(const char *s, size_t len, struct buf *out)
+{
+    size_t n = 0;
+    while (n < len && n < WORD_LETTERS && (s[n] | 0x20) >= 'a' && (s[n] | 0x20) <= 'z')
+        n++;
+    if (n == 0 || n == WORD_LETTERS ||
+        (n < len &&
+         (s[n] & 0x80 || s[n] == 0x1b || is_letter((uint32_t)s[n]) || !folded((uint32_t)s[n]))))
+        return 0;
+    buf_reserve(out, n + 1);
+    for (size_t i = 0; i < n; i++)
+        out->data[out->len++] = (char)(s[i] | 0x20);
+    out->data[out->len++] = ' ';
+    out->data[out->len] = '\0';
+    return n;
+}
+
+/* Bytes of the terminal's sequence (ECMA-48, CSI) at s, which begins with ESC. */
+static size_t sequence(const char *s, size_t len)
+{
+    size_t n = 2;
+    if (len < 2 || s[1] != '[')
+        return 1;
+    while (n < len && n < 32 && s[n] >= 0x20 && s[n] < 0x40)
+        n++;
+    return n < len && s[n] >= 0x40 ? n + 1 : n;
+}
+
+void pol__words(struct pol_words *out, const char *text, size_t len)
+{
+    struct word w = {.count = 0};
+    size_t step;
+    out->opens = POL_WORD_OPENS;
+    for (size_t i = 0; i < len; i += step) {
+        uint32_t cp;
+        step = w.count ? 0 : plain_word(text + i, len - i, &out->text);
+        if (step) {
+            place(out, i, i + step, 0);
+            continue;
+        }
+        step = text_decode(text + i, len - i, &cp);
+        if (cp == 0x1b)
+            step = sequence(text + i, len - i);
+        uint32_t letter = cp == 0x1b ? 0 : folded(cp);
+        if (!letter) {
+            w.flags |= w.count && cp > 0x7f && text_is_hidden(cp) ? POL_WORD_HIDDEN : 0;
+            continue;
+        }
+        if (is_letter(letter)) {
+            w.from = w.count ? w.from : i;
+            if (w.count < WORD_LETTERS)
+                w.letter[w.count++] = letter;
+            continue;
+        }
+        word_end(&w, i, out);
+        if (letter != ' ' && letter != 0xa0)
+            out->opens = POL_WORD_OPENS;
+        if (step == 1 && breaks(text, len, i))
+            end_sentence(out);
+    }
+    word_end(&w, len, out);
+    end_sentence(out);
+}
+
+void pol__words_release(struct pol_words *w)
+{
+    buf_release(&w->text);
+    free(w->at);
+}
