@@ -51,12 +51,20 @@ static bool take_block(struct gw__try *t, int64_t index, const json_t *block, bo
 {
     const char *type = json_str(block, "type", "");
     const char *text = json_str(block, "text", ""), *thinking = json_str(block, "thinking", "");
+    const char *data = json_str(block, "data", ""), *signature = json_str(block, "signature", "");
+    if (!gw__block_begin(t, index, type))
+        return false;
     if (strcmp(type, "tool_use") == 0) {
         const char *id = json_str(block, "id", ""), *name = json_str(block, "name", "");
         return whole ? gw__call_whole(t, index, id, name, json_object_get(block, "input"))
                      : gw__call_piece(t, index, id, name, "", 0);
     }
-    return gw__reasoning(t, thinking, strlen(thinking)) && gw__delta(t, text, strlen(text));
+    if (strcmp(type, "redacted_thinking") == 0)
+        return gw__block_thinking(t, index, data, strlen(data));
+    return gw__reasoning(t, thinking, strlen(thinking)) &&
+           gw__block_thinking(t, index, thinking, strlen(thinking)) &&
+           gw__block_signature(t, index, signature, strlen(signature)) &&
+           gw__delta(t, text, strlen(text));
 }
 
 static bool take_delta(struct gw__try *t, int64_t index, const json_t *delta)
@@ -68,13 +76,18 @@ static bool take_delta(struct gw__try *t, int64_t index, const json_t *delta)
     }
     if (strcmp(type, "thinking_delta") == 0) {
         const char *text = json_str(delta, "thinking", "");
-        return gw__reasoning(t, text, strlen(text));
+        return gw__reasoning(t, text, strlen(text)) &&
+               gw__block_thinking(t, index, text, strlen(text));
+    }
+    if (strcmp(type, "signature_delta") == 0) {
+        const char *text = json_str(delta, "signature", "");
+        return gw__block_signature(t, index, text, strlen(text));
     }
     if (strcmp(type, "input_json_delta") == 0) {
         const char *text = json_str(delta, "partial_json", "");
         return gw__call_piece(t, index, NULL, NULL, text, strlen(text));
     }
-    return true; /* signatures, citations, and what comes later */
+    return true; /* citations, and what comes later */
 }
 
 static void take_stop(struct gw__try *t, const char *reason)
@@ -181,8 +194,12 @@ static void put_text(json_t *content, const char *text)
                                                  json_text(text, strlen(text))));
 }
 
-static json_t *assistant_content(const struct gw_message *m)
+/* The blocks as they came, if it was this model that thought. */
+static json_t *assistant_content(const struct gw__model *model, const struct gw_message *m)
 {
+    json_t *kept = json_object_get(m->thinking, "content");
+    if (json_is_array(kept) && strcmp(json_str(m->thinking, "by", ""), model->pub.model) == 0)
+        return json_incref(kept);
     json_t *content = json_array();
     const json_t *call;
     size_t i;
@@ -215,7 +232,8 @@ static void put_result(json_t *messages, const struct gw_message *m, bool first)
     json_array_append_new(messages, json_pack("{s:s, s:[o]}", "role", "user", "content", block));
 }
 
-static json_t *messages_of(const struct gw_request *r, struct buf *system)
+static json_t *messages_of(const struct gw__model *model, const struct gw_request *r,
+                           struct buf *system)
 {
     json_t *messages = json_array();
     bool results = false;
@@ -227,7 +245,7 @@ static json_t *messages_of(const struct gw_request *r, struct buf *system)
         } else if (result) {
             put_result(messages, m, !results);
         } else {
-            json_t *content = assistant_content(m);
+            json_t *content = assistant_content(model, m);
             bool assistant = strcmp(m->role, "assistant") == 0;
             if (json_array_size(content))
                 json_array_append_new(messages, json_pack("{s:s, s:O}", "role",
@@ -278,7 +296,7 @@ static enum err start(struct gw__try *t, struct error *e)
     struct buf system = {0};
     json_puts(body, "model", t->m->pub.model);
     json_puti(body, "max_tokens", t->max_output > 0 ? t->max_output : OUTPUT_TOKENS);
-    json_put(body, "messages", messages_of(r, &system));
+    json_put(body, "messages", messages_of(t->m, r, &system));
     json_put(body, "stream", json_true());
     if (r->json_mode && r->json_schema) {
         json_put(

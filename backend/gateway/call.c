@@ -286,6 +286,7 @@ static void finish(struct gw_call *c, const struct gw__try *t, const struct erro
         .text = t->text.data ? t->text.data : "",
         .reasoning = t->reasoning.data ? t->reasoning.data : "",
         .tool_calls = t->tool_calls,
+        .thinking = t->thinking,
         .finish_reason = reason,
         .over_budget = t->over_budget,
         .usage = c->spent.count ? c->spent.at[c->spent.count - 1].usage : (struct gw_usage){0},

@@ -60,6 +60,7 @@ struct gw_message {
     const char *role; /* "system", "user", "assistant", "tool" */
     const char *content;
     const json_t *tool_calls; /* assistant: as gw_result has them, or NULL */
+    const json_t *thinking;   /* assistant: as gw_result has it, or NULL */
     const char *tool_call_id; /* tool: which of them this answers, or NULL */
     const char *image;        /* the MIME type of an image that stood here, or NULL: no model here
                                  takes one, so the call is refused */
@@ -140,6 +141,8 @@ struct gw_result {                /* valid in the callback */
     const char *text;             /* the whole answer, UTF-8 (foreign!) */
     const char *reasoning;        /* what the model showed of its thinking, "" (foreign!) */
     const json_t *tool_calls;     /* [{id, name, arguments: object}], or NULL (foreign!) */
+    const json_t *thinking;       /* what the model's API wants back, unchanged, beside tool_calls;
+                                     other models leave it out; or NULL (foreign!) */
     const char *finish_reason;    /* "stop", "length", "tool_calls", "error", "cancelled" */
     bool over_budget;             /* "length": the token budget ended it, not the limit asked for */
     struct gw_usage usage;        /* of the try that answered */

@@ -183,6 +183,7 @@ struct gw__try {
     int64_t input_tokens, cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens;
     json_t *raw_usage;     /* the provider's own, or NULL */
     json_t *tool_calls;    /* as gw_result has them, or NULL */
+    json_t *thinking;      /* as gw_result has it, or NULL */
     int64_t hidden_tokens; /* estimate of what was produced but is neither text nor reasoning */
     int64_t max_output;    /* what the model is asked for at most; 0: no limit */
     size_t call_bytes;     /* of the names and arguments of tools' calls */

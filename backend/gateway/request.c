@@ -12,6 +12,7 @@ static struct gw_message *copy_messages(const struct gw_message *from, size_t co
         messages[i].role = xstrdup(from[i].role);
         messages[i].content = xstrdup(from[i].content);
         messages[i].tool_calls = json_incref((json_t *)from[i].tool_calls);
+        messages[i].thinking = json_incref((json_t *)from[i].thinking);
         messages[i].tool_call_id = xstrdup_or_null(from[i].tool_call_id);
     }
     return messages;
@@ -23,6 +24,7 @@ static void free_messages(const struct gw_message *messages, size_t count)
         free((char *)messages[i].role);
         free((char *)messages[i].content);
         json_decref((json_t *)messages[i].tool_calls);
+        json_decref((json_t *)messages[i].thinking);
         free((char *)messages[i].tool_call_id);
     }
     free((struct gw_message *)messages);

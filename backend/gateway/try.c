@@ -19,6 +19,7 @@ static void release(struct gw__try *t)
     buf_release(&t->reasoning);
     json_decref(t->raw_usage);
     json_decref(t->tool_calls);
+    json_decref(t->thinking);
     free(t);
 }
 

@@ -36,6 +36,7 @@ void gw__upstream_complete(struct gw__try *t, const char *reason)
     struct gw__upstream *u = t->state;
     if (!gw__text_end(t) || !gw__calls_end(t))
         return;
+    gw__blocks_end(t);
     u->complete = true;
     u->reason = t->tool_calls && strcmp(reason, "length") != 0 ? "tool_calls" : reason;
     if (t->r->json_mode && !t->tool_calls && strcmp(reason, "stop") == 0 && !is_json_object(t))
@@ -180,6 +181,7 @@ static void upstream_free(struct gw__upstream *u)
     sse_release(&u->sse);
     gw__lines_release(&u->lines);
     gw__calls_release(&u->calls);
+    gw__blocks_release(&u->blocks);
     free(u);
 }
 

@@ -25,6 +25,24 @@ struct gw__calls {
     size_t count;
 };
 
+/* Blocks of an answer (blocks.c). */
+enum { GW__BLOCKS_MAX = 128 };
+struct gw__blocks {
+    struct gw__block {
+        enum gw__block_kind {
+            GW__BLOCK_TEXT,
+            GW__BLOCK_THINKING,
+            GW__BLOCK_REDACTED,
+            GW__BLOCK_CALL
+        } kind;
+        int64_t index;              /* by which the API tells them apart */
+        size_t from;                /* of a text: where in the try's text it begins */
+        struct buf text, signature; /* of thinking; redacted: its data is the text */
+    } at[GW__BLOCKS_MAX];
+    size_t count, bytes; /* of thinking in all */
+    bool thought;        /* one of them is thinking */
+};
+
 /* Where a text is that may begin with <think>...</think>. */
 enum gw__thinking { GW__MAY_THINK, GW__THINKS, GW__THOUGHT, GW__SPEAKS };
 
@@ -47,6 +65,7 @@ struct gw__upstream { /* t->state of such a call */
     struct sse sse;
     struct gw__lines lines;
     struct gw__calls calls;
+    struct gw__blocks blocks;
     enum gw__thinking thinking;
     struct buf held; /* of a text that may become a mark */
 };
@@ -90,6 +109,16 @@ bool gw__call_whole(struct gw__try *t, int64_t place, const char *id, const char
  * is over. */
 bool gw__calls_end(struct gw__try *t);
 void gw__calls_release(struct gw__calls *c);
+
+/* blocks.c: the next block begins; type as the API has it. False when the try is over then, as for
+ * the others. */
+bool gw__block_begin(struct gw__try *t, int64_t index, const char *type);
+bool gw__block_thinking(struct gw__try *t, int64_t index, const char *text, size_t len);
+bool gw__block_signature(struct gw__try *t, int64_t index, const char *text, size_t len);
+/* Puts them together in t->thinking, when the tools' calls were: if tools are called and there was
+ * thinking. */
+void gw__blocks_end(struct gw__try *t);
+void gw__blocks_release(struct gw__blocks *b);
 
 /* messages.c: a request in the form of OpenAI's chat, which others have taken over. The caller
  * owns what is returned. */

@@ -47,6 +47,7 @@
     X(cache_write, 0, "input tokens that were written to a cache") \
     X(reasoning, -1, "reasoning tokens; -1: those of `think`") \
     X(think, 0, "reasoning tokens before the text") \
+    X(sign, 0, "thinking is signed, and redacted thinking follows (Anthropic)") \
     X(think_tag, 0, "they come as <think>...</think> in the text") \
     X(tools, 0, "calls of tools, unless the last message is a tool's result") \
     X(tool_piece, 5, "bytes of a piece of their arguments") \

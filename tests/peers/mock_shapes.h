@@ -5,7 +5,7 @@
 
 #include "tests/peers/mock_talk.h"
 
-enum { BLOCK_TEXT = 1, BLOCK_THINKING, BLOCK_TOOL };
+enum { BLOCK_TEXT = 1, BLOCK_THINKING, BLOCK_REDACTED, BLOCK_TOOL };
 
 static inline const char *shape_model(const struct conn *c)
 {
@@ -141,11 +141,27 @@ static inline bool shape__openai_chunk(struct conn *c, const char *delta, size_t
     return goes_on;
 }
 
+static inline bool shape__block(struct conn *c, int kind, const char *start);
+static inline bool shape__block_delta(struct conn *c, const char *type, const char *member,
+                                      const char *text, size_t len);
+
+/* What ends a block of thinking, and a redacted one behind it. */
+static inline bool shape__sign(struct conn *c)
+{
+    return shape__block_delta(c, "signature_delta", "signature", "c2ln", 4) &&
+           shape__block_delta(c, "signature_delta", "signature", "bmVk", 4) &&
+           shape__block(c, BLOCK_REDACTED,
+                        "{\"type\":\"redacted_thinking\",\"data\":\"aGlkZGVu\"}");
+}
+
 static inline bool shape__block(struct conn *c, int kind, const char *start)
 {
     struct buf b = {0};
     bool goes_on = true;
-    if (c->block && (c->block != kind || kind == BLOCK_TOOL)) {
+    if (c->plan.sign && c->block == BLOCK_THINKING && kind != BLOCK_THINKING &&
+        kind != BLOCK_REDACTED)
+        goes_on = shape__sign(c);
+    if (goes_on && c->block && (c->block != kind || kind == BLOCK_TOOL)) {
         buf_addf(&b, "{\"type\":\"content_block_stop\",\"index\":%lld}",
                  (long long)c->block_index++);
         goes_on = talk_event(c, "content_block_stop", b.data);
@@ -517,6 +533,11 @@ static inline void shape__anthropic_whole(struct conn *c, const char *text, size
                                           struct buf *b)
 {
     buf_adds(b, "{\"id\":\"msg_mock\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[");
+    if (c->plan.sign)
+        buf_addf(b,
+                 "{\"type\":\"thinking\",\"thinking\":\"secret plan \",\"signature\":"
+                 "\"c2lnbmVk\"},{\"type\":\"redacted_thinking\",\"data\":\"aGlkZGVu\"}%s",
+                 len || shape_calls(c) ? "," : "");
     if (len) {
         buf_adds(b, "{\"type\":\"text\",\"text\":");
         talk_quoted(b, text, len);

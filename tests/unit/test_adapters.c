@@ -11,7 +11,7 @@ struct run {
     struct buf text, reasoning;
     struct error error;
     struct gw_usage usage;
-    json_t *calls, *raw;
+    json_t *calls, *raw, *thinking;
     char finish[16];
     size_t dones, *left;
 };
@@ -35,6 +35,7 @@ static void on_done(void *arg, const struct gw_result *r)
     run->error = r->error;
     run->usage = r->usage;
     run->calls = json_deep_copy(r->tool_calls);
+    run->thinking = json_deep_copy(r->thinking);
     run->raw = json_deep_copy(r->spent->at[r->spent->count - 1].raw_usage);
     snprintf(run->finish, sizeof run->finish, "%s", r->finish_reason);
     assert_string_equal(r->text, run->text.data ? run->text.data : "");
@@ -51,6 +52,7 @@ static void release(struct run *run)
     buf_release(&run->reasoning);
     json_decref(run->calls);
     json_decref(run->raw);
+    json_decref(run->thinking);
 }
 
 /* One model "m" whose section holds these lines; %s in them is the mock's address. */
@@ -355,6 +357,74 @@ static void thinking_is_kept_apart(void **state)
     }
 }
 
+/* What a model thought before it called tools goes back to it unchanged, and to no other one. */
+static void thinking_goes_back(void **state)
+{
+    (void)state;
+    static const char *const behave[] = {"think=2,sign=1,tools=1,text=fine",
+                                         "think=2,sign=1,tools=1,text=fine,chunk=1,write=1",
+                                         "think=2,sign=1,tools=1,text=fine,whole=1"};
+    struct gw_request r = request();
+    json_t *tools = two_tools();
+    r.tools = tools;
+    for (size_t i = 0; i < 3; i++) {
+        struct run run = ask_api(2, behave[i], &r);
+        fine(&run);
+        assert_string_equal(run.text.data,
+                            "The root file system has room [1]. Look with `df -h` if that changes "
+                            "[2].");
+        assert_non_null(run.thinking);
+        char *content = json_write(json_object_get(run.thinking, "content"));
+        char *expected = xasprintf(
+            "[{\"type\":\"thinking\",\"thinking\":\"%s\",\"signature\":\"%s\"},{\"type\":"
+            "\"redacted_thinking\",\"data\":\"aGlkZGVu\"},{\"type\":\"text\",\"text\":\"The "
+            "root file system has room [1]. Look with `df -h` if that changes [2].\"},{\"type\":"
+            "\"tool_use\",\"id\":\"toolu_0\",\"name\":\"disk\",\"input\":{\"path\":\"/var/"
+            "л\\\"og\",\"n\":0}}]",
+            i == 2 ? "secret plan " : "secret plan secret plan ", i == 2 ? "c2lnbmVk" : "c2lnbmVk");
+        assert_string_equal(content, expected);
+        const struct gw_message messages[] = {
+            {.role = "user", .content = "Disk?"},
+            {.role = "assistant",
+             .content = run.text.data,
+             .tool_calls = run.calls,
+             .thinking = run.thinking},
+            {.role = "tool", .content = "low", .tool_call_id = "toolu_0"}};
+        struct gw_request next = request();
+        next.tools = tools;
+        next.messages = messages;
+        next.message_count = 3;
+        struct run second = ask_api(2, behave[i], &next);
+        fine(&second);
+        release(&second);
+        json_t *entry = sent();
+        const json_t *list = json_object_get(json_object_get(entry, "body"), "messages");
+        char *back = json_write(json_object_get(json_array_get(list, 1), "content"));
+        assert_string_equal(back, content);
+        free(back);
+        json_decref(entry);
+        second = ask_api(2, "text=fine", &next); /* another model */
+        fine(&second);
+        release(&second);
+        entry = sent();
+        list = json_object_get(json_object_get(entry, "body"), "messages");
+        back = json_write(json_object_get(json_array_get(list, 1), "content"));
+        assert_null(strstr(back, "thinking"));
+        assert_non_null(strstr(back, "tool_use"));
+        free(back);
+        json_decref(entry);
+        release(&run);
+        free(content);
+        free(expected);
+    }
+    struct gw_request plain = request();
+    struct run run = ask_api(2, "think=2,sign=1", &plain);
+    fine(&run);
+    assert_null(run.thinking); /* no tool is called */
+    release(&run);
+    json_decref(tools);
+}
+
 /* ---- forms of providers */
 
 static void usage_is_read_in_each_form(void **state)
@@ -641,6 +711,7 @@ int main(void)
         cmocka_unit_test(results_go_back),
         cmocka_unit_test(json_is_asked_for_and_checked),
         cmocka_unit_test(thinking_is_kept_apart),
+        cmocka_unit_test(thinking_goes_back),
         cmocka_unit_test(usage_is_read_in_each_form),
         cmocka_unit_test(anthropic_streams_and_fails),
         cmocka_unit_test(keys_and_names_have_the_providers_form),
