@@ -41,8 +41,9 @@ DATA_conf     := mcp-console.conf
 DATA_bundle   := $(sort $(wildcard backend/provenance/bundle/*))
 DATA_mcp      := $(sort $(wildcard server/tools/*.json server/prompts/*.json))
 DATA_flows    := $(sort $(wildcard backend/orchestrator/flows/*.json))
+DATA_evals    := $(sort $(wildcard backend/eval/sets/*.jsonl))
 DATA_libraries = $(B)/gen/libraries
-DATA_SETS     := runbooks themes prices conf bundle libraries mcp flows
+DATA_SETS     := runbooks themes prices conf bundle libraries mcp flows evals
 DATA_OBJS     := $(DATA_SETS:%=$(B)/gen/embed_%.o)
 # What objects depend on besides files: written anew only when it changed.
 STAMP_flags   := $(CC) $(CPPFLAGS_) $(CPPFLAGS) $(CFLAGS_) $(LDFLAGS) $(LIBS)

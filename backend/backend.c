@@ -71,6 +71,10 @@ static void on_orch_event(void *arg, const char *type, const json_t *data)
 {
     struct backend *b = arg;
     bool turn = strcmp(type, "turn") == 0;
+    if (json_object_get(data, "eval")) { /* nobody's conversation */
+        evals_turn(b->evals, data);
+        return;
+    }
     if (turn) /* an audience sees that something was said, not what */
         backend__tell(b, type, (json_t *)data, backend__withhold);
     else if (strcmp(type, "stage") == 0)
@@ -86,6 +90,13 @@ static void on_orch_event(void *arg, const char *type, const json_t *data)
         b->score_due = true;
         backend__changed(b);
     }
+}
+
+static void on_eval(void *arg, const json_t *progress)
+{
+    struct backend *b = arg;
+    bus_event(b->bus, "eval", (json_t *)progress);
+    backend__changed(b);
 }
 
 static void on_prov_change(void *arg)
@@ -244,7 +255,12 @@ static enum err open_orchestrator(struct backend *b, struct error *e)
                                .tel = b->tel,
                                .plans = b->plans};
     b->orch = orch_new(&rooms, on_orch_event, b, e);
-    return b->orch ? ERR_OK : e->code;
+    if (!b->orch)
+        return e->code;
+    struct evals_rooms evals = {
+        .loop = b->loop, .store = b->store, .prov = b->prov, .orch = b->orch};
+    b->evals = evals_new(&evals, on_eval, b);
+    return ERR_OK;
 }
 
 static enum err open_rooms(struct backend *b, struct error *e)
@@ -323,6 +339,7 @@ static void stop(void *arg)
     backend__samples_stop(b);
     backend__witness_close(b);
     backend__observe_close(b);
+    evals_close(b->evals);
     if (b->orch)
         orch_close(b->orch);
     plans_close(b->plans);
@@ -350,6 +367,7 @@ static void free_rooms(struct backend *b)
         b->store); /* waits for queued writes: their done callbacks still find prov and orch */
     backend__witness_free(b);
     orch_free(b->orch);
+    evals_free(b->evals);
     plans_free(b->plans);
     kill_free(b->kill);
     backend__retention_free(b);

@@ -10,6 +10,7 @@
 #include "backend/compliance/compliance.h"
 #include "backend/connectors/connectors.h"
 #include "backend/cost/budget.h"
+#include "backend/eval/eval.h"
 #include "backend/gateway/gateway.h"
 #include "backend/knowledge/knowledge.h"
 #include "backend/orchestrator/orchestrator.h"
@@ -66,6 +67,7 @@ struct backend {
     struct gw *gw;
     struct conn_registry *conn;
     struct orch *orch;
+    struct evals *evals; /* freed behind the store: its write may be under way */
     struct plans *plans;
     struct kill *kill;
     enum bus_level max_level;

@@ -293,6 +293,8 @@ json_t *backend__status(struct backend *b)
         add_chain_alert(alerts, &chain);
     if (b->know_warning.code != ERR_OK)
         method_alert(alerts, "warn", "knowledge", b->know_warning.detail);
+    if (*evals_alert(b->evals))
+        method_alert(alerts, "warn", "evaluation", evals_alert(b->evals));
     char retention[160];
     if (backend__retention_alert(b, retention))
         method_alert(alerts, "warn", "retention", retention);

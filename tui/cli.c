@@ -288,6 +288,11 @@ static const struct cli_command COMMANDS[] = {
     {"compare", "compare [--json] FILE|-", "what pairs of texts claim: agree or contradict",
      cli__compare},
     {"cost", "cost [--json] [--days N]", "what models cost, and the budgets", cli__cost},
+    {"eval",
+     "eval SET [--variants A,B] [--models M+N] [--json] [--missed] [--baseline FILE] "
+     "[--save-baseline] [--fail-below N] [--parallel N] [--seed N] [--timeout SECONDS] | "
+     "eval --list|--show RUN [--json]",
+     "golden sets: ways to answer side by side, scored", cli__eval},
     {"score", "score [--json]", "the compliance scorecard", run_score},
     {"evidence", "evidence list|show|verify|report|checkpoint|proof|export|lineage [--json] ...",
      "the log: list, show SEQ, verify, report, checkpoint, proof SEQ, export, lineage ID",
@@ -353,6 +358,13 @@ static const char HELP[] =
     "  compare [--json] FILE|-    what pairs of texts claim (lines of ID, A, B with tabs, or "
     "JSON)\n"
     "  cost [--json] [--days N]   what models cost\n"
+    "  eval SET [--variants A,B] [--models M+N] [--json] [--missed] [--baseline FILE]\n"
+    "           [--save-baseline] [--fail-below N] [--parallel N] [--seed N]\n"
+    "                             ask a golden set (a file, or oncall) of several flows and "
+    "models,\n"
+    "                             and score the answers; exit 1 below N, or if they have drifted\n"
+    "  eval --list|--show RUN [--json] [--missed]\n"
+    "                             earlier runs\n"
     "  score [--json]             the compliance scorecard\n"
     "  evidence list [--json] [--limit N] [--before SEQ] [--after SEQ] [--type T] [--trace "
     "ID]\n"
@@ -709,6 +721,8 @@ static int take_options(struct cli *c, int argc, char **argv)
         return cli__plans_options(c, argc, argv);
     if (c->command->run == cli__retention)
         return cli__retention_options(c, argc, argv);
+    if (c->command->run == cli__eval)
+        return cli__eval_options(c, argc, argv);
     if (c->command->run == cli__conversations)
         return cli__conversations_options(c, argc, argv);
     optind = 0;

@@ -19,6 +19,13 @@ struct cli_plans { /* what `plans` and `kill` were told */
     long step;         /* from 1; 0: none */
 };
 
+struct cli_eval { /* what `eval` was told; its set is c->file */
+    const char *variants, *models, *baseline, *show;
+    int64_t parallel, seed;
+    double fail_below; /* 0..100 */
+    bool keep, missed, list;
+};
+
 struct cli {
     const struct cli_command *command;
     bool json;
@@ -41,6 +48,7 @@ struct cli {
     uint64_t timeout_ms;
     struct cli_retention retention;
     struct cli_plans plans;
+    struct cli_eval eval;
 };
 
 struct cli_command {
@@ -88,6 +96,8 @@ int cli__witness(struct cli *c, struct busc *bus); /* cli_witness.c */
 const char *cli__witness_words(struct cli *c, int argc, char **argv);
 /* A small file, whole; NULL after the error was printed, *status set. The caller frees. */
 char *cli__read_file(const char *path, int *status);
+/* The same with at most so many bytes. */
+char *cli__read_text(const char *path, size_t most, int *status);
 int cli__connectors(struct cli *c, struct busc *bus); /* cli_connectors.c */
 /* The action and what stands behind it: NULL, or what is wrong. */
 const char *cli__connectors_words(struct cli *c, int argc, char **argv);
@@ -108,6 +118,9 @@ const char *cli__flows_words(struct cli *c, int argc, char **argv);
 /* cli_scan.c */
 int cli__scan(struct cli *c, struct busc *bus);
 const char *cli__scan_words(struct cli *c, int argc, char **argv);
+/* cli_eval.c, which reads its options itself. */
+int cli__eval(struct cli *c, struct busc *bus);
+int cli__eval_options(struct cli *c, int argc, char **argv);
 /* cli_cost.c */
 int cli__cost(struct cli *c, struct busc *bus);
 

@@ -112,18 +112,22 @@ static int request(struct cli *c, struct busc *bus)
 
 char *cli__read_file(const char *path, int *status)
 {
-    enum { MOST = 256 * 1024 };
+    return cli__read_text(path, 256 * 1024, status);
+}
+
+char *cli__read_text(const char *path, size_t most, int *status)
+{
     struct error e = {0};
     struct buf text = {0};
     char chunk[4096];
     size_t n;
     FILE *in = fopen(path, "re");
-    while (in && text.len <= MOST && (n = fread(chunk, 1, sizeof chunk, in)) > 0)
+    while (in && text.len <= most && (n = fread(chunk, 1, sizeof chunk, in)) > 0)
         buf_add(&text, chunk, n);
     if (!in || ferror(in))
         err_set(&e, err_from_errno(errno), "%s: %s", path, strerror(errno));
-    else if (text.len > MOST || (text.len && memchr(text.data, '\0', text.len)))
-        err_set(&e, ERR_INVALID, "%s is no small text", path);
+    else if (text.len > most || (text.len && memchr(text.data, '\0', text.len)))
+        err_set(&e, ERR_INVALID, "%s is no text of at most %zu bytes", path, most);
     if (in)
         fclose(in);
     if (e.code == ERR_OK)

@@ -1,7 +1,7 @@
 /* Files built into the binary.
  *
  * The Makefile turns each set (runbooks, themes, prices, conf, bundle, libraries,
- * mcp, flows) into one table
+ * mcp, flows, evals) into one table
  * that ends with a null name. Names are paths from the top of the source tree; data is followed by
  * a NUL that size does not count. Nothing is to be freed. */
 #ifndef BASE_EMBED_H
@@ -22,6 +22,7 @@ extern const struct embed_file embed_conf[];
 extern const struct embed_file embed_bundle[];
 extern const struct embed_file embed_mcp[];
 extern const struct embed_file embed_flows[];
+extern const struct embed_file embed_evals[];
 extern const struct embed_file embed_libraries[]; /* one file: see backend/libraries.sh */
 
 #endif

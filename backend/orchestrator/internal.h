@@ -43,6 +43,7 @@ struct orch_tool_step {
     struct trace *trace;
     char *connector, *tool, *title;
     json_t *arguments;
+    const json_t *recording; /* what it answers, of an evaluation; NULL: it is called */
     double fit[2];
     int64_t call_entry;
     struct orch_source *source; /* where its result goes */
@@ -143,7 +144,10 @@ struct trace {
     struct orch *orch;
     struct trace *next;
     char id[33], conversation[33], actor[16], session[33];
-    char *user; /* for whom plans may be proposed, or NULL */
+    char *user;        /* for whom plans may be proposed, or NULL */
+    char eval[33];     /* the run of an evaluation that asked it, or "" */
+    json_t *recorded;  /* of an evaluation, or NULL */
+    struct know *know; /* of its recorded runbooks; NULL: those of the console */
     char *question;
     char *
         asked; /* the question as it was read: slips of the keyboard mended; NULL before the plan */
@@ -276,6 +280,19 @@ bool orch__traceparent(const struct trace *t, size_t stage, char out[TEL_TRACEPA
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
+
+/* recorded.c: tools and runbooks of an evaluation. Takes the places of what the registry has;
+ * returns how many. */
+size_t orch__recorded_tools(const struct trace *t, struct conn_tool *out, size_t max);
+/* The recording that a tool of those is, or NULL. */
+const json_t *orch__recording(const struct trace *t, const struct conn_tool *tool);
+/* What it was called with; the caller owns it. An empty object: nothing is said. */
+json_t *orch__recorded_arguments(const json_t *recording);
+/* Answers a step's call as recorded. */
+void orch__recorded_answer(const json_t *recording, conn_done *done, void *arg);
+void orch__recorded_begin(struct trace *t, const struct orch_ask *ask);
+/* The runbooks that are searched. */
+const struct know *orch__know(const struct trace *t);
 
 /* Fills what the question names; what is in `out` already stays. False if something that is
  * required cannot be filled. */

@@ -90,7 +90,8 @@ static void plan_when_ready(void *arg)
     struct orch *o = t->orch;
     if (t->phase != TRACE_PLANNING)
         return;
-    bool settled = conn_settled(o->rooms.conn) || clock_mono_ms() - o->born_ms > SETTLE_MS;
+    bool settled =
+        t->recorded || conn_settled(o->rooms.conn) || clock_mono_ms() - o->born_ms > SETTLE_MS;
     if (o->rooms.know && settled && !orch__passages_reading(o)) {
         loop_timer_free(t->timer);
         t->timer = NULL;
@@ -172,9 +173,19 @@ static void log_question(struct trace *t, int64_t repeats)
         json_put(payload, "choice", json_deep_copy(json_object_get(t->doc, "choice")));
     if (repeats >= 0)
         json_puti(payload, "again", repeats);
+    if (*t->eval)
+        json_puts(payload, "eval", t->eval);
     t->writes++;
     orch__log(t, "question", t->actor, &from, payload, on_question_logged, t, orch__store_trace,
               t->accepting->projection);
+}
+
+enum err orch_ask_check(const struct orch *o, const struct orch_ask *ask, struct error *e)
+{
+    const char *chosen[ORCH_MODELS];
+    const struct flow *flow;
+    size_t count;
+    return orch__choose(o, ask, &flow, chosen, &count, e);
 }
 
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
@@ -386,7 +397,8 @@ json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t befor
                    "ON t.conversation = line.id AND t.rowid <= line.upto WHERE t.rowid < ?2 "
                    "ORDER BY t.rowid DESC LIMIT ?3";
     static const char ALL[] = "SELECT rowid, trace_id, session, sealed, at FROM traces "
-                              "WHERE rowid < ?2 AND ?1 IS NULL ORDER BY rowid DESC LIMIT ?3";
+                              "WHERE rowid < ?2 AND ?1 IS NULL AND conversation IS NOT NULL "
+                              "ORDER BY rowid DESC LIMIT ?3";
     struct rows r = {o, json_array(), true};
     enum err code =
         store_query(store_reader(o->rooms.store), e, take_row, &r, conversation ? LINE : ALL, "sii",

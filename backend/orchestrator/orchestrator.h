@@ -86,13 +86,24 @@ struct orch_ask {
     size_t model_count;        /* at most ORCH_MODELS */
     const char *flow;          /* or NULL */
     const char *again;         /* the trace whose question is asked once more, or NULL */
+    const char *eval;          /* the run of an evaluation that asks it, 32 hex digits; or NULL */
+    const json_t *recorded;    /* orch_recorded_check accepted it: the tools that exist for this
+                                  question, with what they answer; no other is called, and nothing
+                                  is proposed. Referenced. NULL: as it is */
 };
+/* {tools: [{connector, tool, title?, description?, schema?, arguments?, text, data?, error?:
+ * bool}], runbooks?: [{ref, text}]}; without runbooks the console's own are searched. INVALID says
+ * what is wrong and where. */
+enum { ORCH_RECORDED_TOOLS = 64, ORCH_RECORDED_RUNBOOKS = 32 };
+enum err orch_recorded_check(const json_t *recorded, struct error *e);
 /* Queues a question; accepted runs when its entry is durable (or failed). At most 8 traces run at
  * once: ERR_OVERLOADED. NOT_FOUND: no such model, flow or trace. */
 typedef void orch_accepted(void *arg, const char *trace_id, const char *conversation, int64_t entry,
                            const struct error *e);
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e);
+/* Whether its flow and its models exist: NOT_FOUND, INVALID. */
+enum err orch_ask_check(const struct orch *o, const struct orch_ask *ask, struct error *e);
 size_t orch_running(const struct orch *o); /* questions being answered */
 /* Stops a trace (NULL: all); what was written so far is kept and marked. *stopped: how many this
  * call stopped; one that was ending already is not counted. ERR_NOT_FOUND: it is not under way. */

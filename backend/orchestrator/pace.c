@@ -39,7 +39,7 @@ void orch__pace(struct orch_candidate *c)
     uint64_t now = clock_mono_ms();
     if (!c->pace.first)
         c->pace.first = now;
-    if (!t->orch->event || !c->text.data || now - t->paced_ms < TELL_MS)
+    if (!t->orch->event || *t->eval || !c->text.data || now - t->paced_ms < TELL_MS)
         return;
     t->paced_ms = now;
     json_t *data = json_object(), *models = json_array();

@@ -98,7 +98,7 @@ static bool can_be_asked(const struct trace *t, const struct conn_tool *tool)
 {
     if (!json_array_size(json_object_get(tool->input_schema, "required")))
         return true;
-    json_t *arguments = json_object();
+    json_t *arguments = orch__recorded_arguments(orch__recording(t, tool));
     bool can = orch__fill_arguments(t->orch, t->asked, tool->input_schema, arguments);
     json_decref(arguments);
     return can;
@@ -129,6 +129,7 @@ static void add_tool(struct trace *t, const struct conn_tool *tool, const double
     s->tool = xstrdup(tool->name);
     s->title = xstrdup(tool->title && *tool->title ? tool->title : tool->name);
     s->arguments = arguments;
+    s->recording = orch__recording(t, tool);
     s->fit[0] = fit[0];
     s->fit[1] = fit[1];
 }
@@ -180,7 +181,9 @@ static void pick_tools(struct trace *t)
                       xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
     bool *chosen[2] = {xcalloc(MAX_KNOWN_TOOLS, 1), xcalloc(MAX_KNOWN_TOOLS, 1)};
     struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
-    size_t all = conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
+    size_t all = t->recorded ? orch__recorded_tools(t, tools, MAX_KNOWN_TOOLS)
+                             : conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS);
+    size_t n = 0, picked = 0;
     for (size_t i = 0; i < all; i++) {
         if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
             continue;
@@ -212,7 +215,7 @@ static void pick_tools(struct trace *t)
     picked = help_if_empty(t, tools, n, picks, picked);
     for (size_t i = 0; i < picked && t->tool_count < max; i++) {
         const struct conn_tool *tool = &tools[picks[i].tool];
-        json_t *arguments = json_object();
+        json_t *arguments = orch__recorded_arguments(orch__recording(t, tool));
         if (orch__fill_arguments(o, t->asked, tool->input_schema, arguments))
             add_tool(t, tool, picks[i].fit, arguments);
         else
@@ -340,32 +343,31 @@ struct search {
 /* What a model finds near the question need not share its words, if it stands out. */
 static const double NEAR = 0.35;
 
-static bool speaks_of(const struct orch *o, const struct search *s, const struct know_passage *p)
+static bool speaks_of(const struct know *k, const struct search *s, const struct know_passage *p)
 {
     if (s->dense && p->score >= NEAR)
         return true;
-    return know_cover(o->rooms.know, s->query, p->id) >= COVER_FLOOR;
+    return know_cover(k, s->query, p->id) >= COVER_FLOOR;
 }
 
 static size_t find_passages(const struct trace *t, const struct search *s,
                             struct know_passage *found)
 {
-    const struct orch *o = t->orch;
+    const struct know *k = orch__know(t);
     /* a section of steps counts a little less than the passage that led to it */
     static const double STEPS_SHARE = 0.9;
-    size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "passages");
+    size_t max = (size_t)conf_int(t->orch->rooms.conf, "copilot", "", "passages");
     max = max > ORCH_PASSAGES ? ORCH_PASSAGES : max;
-    size_t n = 0, hits = s->dense
-                             ? know_dense_search(s->dense, s->by->vectors, t->lang, found, max)
-                             : know_search(o->rooms.know, s->way, s->query, t->lang, found, max);
+    size_t n = 0, hits = s->dense ? know_dense_search(s->dense, s->by->vectors, t->lang, found, max)
+                                  : know_search(k, s->way, s->query, t->lang, found, max);
     for (size_t i = 0; i < hits; i++) {
-        if (speaks_of(o, s, &found[i]) && !of_other_product(found[i].document, s->query))
+        if (speaks_of(k, s, &found[i]) && !of_other_product(found[i].document, s->query))
             found[n++] = found[i];
     }
     if (!n)
         return 0;
     struct know_passage steps[ORCH_PASSAGES];
-    size_t more = know_steps(o->rooms.know, found[0].id, steps, ORCH_PASSAGES);
+    size_t more = know_steps(k, found[0].id, steps, ORCH_PASSAGES);
     for (size_t i = 0; i < more && n < ORCH_PASSAGES; i++) {
         bool known = false;
         for (size_t j = 0; j < n; j++)
@@ -595,6 +597,8 @@ static void on_result(void *arg, const struct conn_result *r)
     json_puts(payload, "tool", s->tool);
     json_put(payload, "ok", json_boolean(f->ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
+    if (s->recording)
+        json_put(payload, "recorded", json_true());
     if (r->taken_over_by)
         json_puts(payload, "taken_over_by", r->taken_over_by);
     if (f->answered)
@@ -619,6 +623,10 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
         return;
     }
     (void)seq;
+    if (s->recording) {
+        orch__recorded_answer(s->recording, on_result, s);
+        return;
+    }
     struct error why = {0};
     struct conn_call_options options = {
         .limit_ms = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "tool_time_limit_ms"),
@@ -651,7 +659,7 @@ static void describe_search(struct trace *t)
         buf_addf(&t->looked_at, "%s%s/%s", i ? ", " : "", t->tools[i].connector, t->tools[i].tool);
     if (t->tool_count)
         buf_adds(&t->looked_at, "; ");
-    size_t n = know_documents(t->orch->rooms.know);
+    size_t n = know_documents(orch__know(t));
     if (strcmp(t->lang, "ru") == 0)
         buf_addf(&t->looked_at, "инструкции (%zu)", n);
     else
@@ -718,9 +726,9 @@ static void on_question_vector(struct orch_embed *m)
 /* By words at once; by vectors too, unless a model is to make the question's. */
 static void search_runbooks(struct trace *t)
 {
-    const char *why, *asked = t->asked;
+    const char *why = NULL, *asked = t->asked;
     retrieve(t, &(struct search){.way = KNOW_LEXICAL, .query = asked}, NULL);
-    if (orch__passages(t->orch, &why)) {
+    if (!t->know && orch__passages(t->orch, &why)) {
         t->vector.trace = t;
         t->vector.then = on_question_vector;
         orch__embed_texts(&t->vector, &asked, 1, 0);
@@ -744,7 +752,8 @@ void orch__plan(struct trace *t)
     if (corrected)
         buf_addf(&note, "; read %s", read_as.data);
     buf_release(&read_as);
-    add_absent(t, &note);
+    if (!t->recorded)
+        add_absent(t, &note);
     orch__stage_end(t, stage, "done", note.data);
     buf_release(&note);
     t->phase = TRACE_TOOLS;
@@ -763,6 +772,8 @@ void orch__plan(struct trace *t)
         snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0],
                  s->fit[1] < 0 ? 0 : s->fit[1]);
         json_puts(payload, "why", why);
+        if (s->recording)
+            json_put(payload, "recorded", json_true());
         struct orch_edges from = {.count = 0};
         orch__edge(&from, t->question_entry, "plan", s->fit[0] > s->fit[1] ? s->fit[0] : s->fit[1]);
         orch__edge(&from, t->recalled, "recall", -1);

@@ -16,6 +16,8 @@ enum { LINE_MOST = 4096 }; /* a longer line is taken as several: each look at it
 static void tell(struct orch_candidate *c, const char *text, size_t len)
 {
     struct trace *t = c->trace;
+    if (*t->eval)
+        return;
     json_t *data = json_object();
     json_puts(data, "trace_id", t->id);
     json_puts(data, "model", c->model->name);

@@ -64,6 +64,7 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
     if (choice)
         json_put(t->doc, "choice", choice);
     t->question_entry = t->recalled = -1;
+    orch__recorded_begin(t, ask);
     return t;
 }
 
@@ -72,6 +73,8 @@ void orch__trace_free(struct trace *t)
     loop_timer_free(t->timer);
     orch__told_end(t);
     free(t->user);
+    json_decref(t->recorded);
+    know_free(t->know);
     for (size_t i = 0; i < t->tool_count; i++) {
         free(t->tools[i].connector);
         free(t->tools[i].tool);
@@ -135,7 +138,8 @@ void orch__stage_end(struct trace *t, size_t stage, const char *state, const cha
 void orch__tell(struct trace *t, const char *type)
 {
     struct orch *o = t->orch;
-    if (!o->event)
+    bool running = strcmp(json_str(t->doc, "state", ""), "running") == 0;
+    if (!o->event || (*t->eval && (running || strcmp(type, "turn") != 0))) /* of those, the end */
         return;
     json_puti(t->doc, "elapsed_ms", (int64_t)(clock_mono_ms() - t->started_ms));
     json_t *data;
@@ -267,11 +271,12 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
 {
     struct stored_trace *s = xcalloc(1, sizeof *s);
     memcpy(s->id, t->id, sizeof s->id);
-    memcpy(s->conversation, t->conversation, sizeof s->conversation);
+    if (!*t->eval) /* what an evaluation asks is nobody's conversation, and counts as no answer */
+        memcpy(s->conversation, t->conversation, sizeof s->conversation);
     memcpy(s->session, prov_session(t->orch->rooms.prov), sizeof s->session);
     s->state = state;
     s->choice = orch__choice_text(t->doc);
-    if (strcmp(state, "done") == 0 && t->verdict.winner >= 0) {
+    if (strcmp(state, "done") == 0 && t->verdict.winner >= 0 && !*t->eval) {
         /* a built-in model that cites nothing says that it has no answer */
         s->cites = t->verdict.answered;
         s->claims = s->cites || !t->candidates[t->verdict.winner].model->builtin;
@@ -321,10 +326,11 @@ enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
         "INSERT INTO traces (trace_id, conversation, at, state, session, sealed) "
         "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (trace_id) DO UPDATE SET state = excluded.state, "
         "session = excluded.session, sealed = excluded.sealed",
-        "ssissb", s->id, s->conversation, s->at, s->state, s->session, s->sealed.data,
-        s->sealed.len);
+        "ssissb", s->id, *s->conversation ? s->conversation : NULL, s->at, s->state, s->session,
+        s->sealed.data, s->sealed.len);
     /* its question's row comes first, and once */
-    return code == ERR_OK && strcmp(s->state, "running") == 0 ? count_turn(db, s, e) : code;
+    bool first = strcmp(s->state, "running") == 0 && *s->conversation;
+    return code == ERR_OK && first ? count_turn(db, s, e) : code;
 }
 
 void orch__store_trace_free(void *arg)

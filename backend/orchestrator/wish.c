@@ -206,7 +206,7 @@ void orch__wish(struct trace *t)
 {
     struct orch *o = t->orch;
     json_t *arguments = NULL;
-    if (!o->rooms.plans || !t->user || !orders(t->question))
+    if (!o->rooms.plans || !t->user || t->recorded || !orders(t->question))
         return;
     struct conn_tool *tools = xcalloc(MOST_TOOLS, sizeof *tools);
     struct conn_tool *acting = xcalloc(MOST_TOOLS, sizeof *acting);

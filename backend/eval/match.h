@@ -1,0 +1,22 @@
+/* How an answer stands to statements about it, by words, numbers and negation. Pure. */
+#ifndef EVAL_MATCH_H
+#define EVAL_MATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct eval_said; /* an answer, taken apart once */
+/* Of an answer its first 64 KiB. The caller frees. */
+struct eval_said *eval_said_new(const char *answer);
+void eval_said_free(struct eval_said *s);
+
+enum eval_stand { EVAL_MISSING, EVAL_MET, EVAL_CONTRADICTED };
+/* Whether the answer says it: one sentence has every name (host, path, version) and every number of
+ * the statement, at least 0.6 of its other stems, and is negated as it is. One that has 0.75 of
+ * them and is negated otherwise contradicts it, where no other says it. */
+enum eval_stand eval_stands(const struct eval_said *s, const char *statement);
+
+/* Whether every number in the text stands in the source too; marks like [2] are no numbers. */
+bool eval_numbers_in(const char *text, const char *source);
+
+#endif

@@ -1,0 +1,311 @@
+/* Scores of answers; sums over the cases of a set. */
+#include "backend/eval/score.h"
+#include "backend/base/text.h"
+#include "backend/cost/cost.h"
+#include "backend/eval/match.h"
+#include "backend/eval/set.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the sources support */
+
+struct support {
+    const json_t *sources;
+    size_t sentences, unsupported;
+};
+
+static const char *source_text(const json_t *sources, const char *id, size_t len)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach((json_t *)sources, i, one)
+    {
+        const char *its = json_str(one, "id", "");
+        if (strlen(its) == len && strncmp(its, id, len) == 0)
+            return json_str(one, "text", "");
+    }
+    return NULL;
+}
+
+/* The texts of all sources that a sentence cites, behind each other; NULL: it cites none. The
+ * caller frees. */
+static char *cited_texts(const json_t *sources, const char *sentence)
+{
+    struct buf all = {0};
+    bool any = false;
+    for (const char *p = strchr(sentence, '['); p; p = strchr(p + 1, '[')) {
+        size_t digits = strspn(p + 1, "0123456789");
+        const char *text =
+            digits && p[1 + digits] == ']' ? source_text(sources, p + 1, digits) : NULL;
+        if (!text)
+            continue;
+        any = true;
+        buf_addf(&all, "%s\n", text);
+    }
+    if (any)
+        return buf_take(&all);
+    buf_release(&all);
+    return NULL;
+}
+
+static void take_sentence(void *arg, const char *sentence, size_t len)
+{
+    struct support *s = arg;
+    if (!len || sentence[len - 1] == ':') /* a heading */
+        return;
+    char *text = xstrndup(sentence, len), *cited = cited_texts(s->sources, text);
+    s->sentences++;
+    s->unsupported += !cited || !eval_numbers_in(text, cited);
+    free(cited);
+    free(text);
+}
+
+/* ---- one answer */
+
+/* The statements, any alternative of which stands so in the answer, by their first. */
+static json_t *standing(const struct eval_said *said, const json_t *statements,
+                        enum eval_stand which)
+{
+    json_t *out = json_array(), *any, *text;
+    size_t i, j;
+    json_array_foreach((json_t *)statements, i, any)
+    {
+        enum eval_stand best = EVAL_MISSING;
+        json_array_foreach(any, j, text)
+        {
+            enum eval_stand one = eval_stands(said, json_string_value(text));
+            if (best != EVAL_MET && one != EVAL_MISSING)
+                best = one;
+        }
+        if (best == which)
+            json_array_append(out, json_array_get(any, 0));
+    }
+    return out;
+}
+
+static size_t cited_of(const json_t *wanted, const json_t *trace)
+{
+    size_t i, j, n = 0;
+    json_t *ref, *source;
+    json_array_foreach((json_t *)wanted, i, ref)
+    {
+        bool there = false;
+        json_array_foreach(json_object_get(trace, "sources"), j, source)
+        {
+            there = there || (json_flag(source, "cited", false) &&
+                              strcmp(json_str(source, "ref", ""), json_string_value(ref)) == 0);
+        }
+        n += there;
+    }
+    return n;
+}
+
+/* What the safety filter found, each name once. */
+static json_t *classes_of(const json_t *trace)
+{
+    json_t *names = json_object(), *out = json_array(), *entry, *found;
+    size_t i, j;
+    const char *name;
+    json_array_foreach(json_object_get(trace, "safety"), i, entry)
+    {
+        json_array_foreach(json_object_get(entry, "found"), j, found)
+            json_put(names, json_str(found, "category", "?"), json_true());
+    }
+    json_object_foreach(names, name, found) json_array_append_new(out, json_string(name));
+    json_decref(names);
+    return out;
+}
+
+static void put_count(json_t *row, const char *key, size_t n)
+{
+    json_puti(row, key, (int64_t)n);
+}
+
+/* What was used and how long it took. */
+static void put_figures(json_t *row, const json_t *trace)
+{
+    const json_t *usage = json_object_get(trace, "usage"), *cost = json_object_get(usage, "cost");
+    json_puti(row, "elapsed_ms", json_int(trace, "elapsed_ms", 0));
+    json_puti(row, "input_tokens", json_int(usage, "input_tokens", 0));
+    json_puti(row, "output_tokens", json_int(usage, "output_tokens", 0));
+    json_put(row, "cost", cost ? json_deep_copy(cost) : json_null());
+    json_put(row, "classes", classes_of(trace));
+}
+
+static void put_statements(json_t *row, const json_t *one, const struct eval_said *said)
+{
+    const json_t *expected = json_object_get(one, "expected");
+    json_t *against = standing(said, expected, EVAL_CONTRADICTED),
+           *missing = standing(said, expected, EVAL_MISSING),
+           *forbidden = standing(said, json_object_get(one, "forbidden"), EVAL_MET);
+    size_t wanted = json_array_size(expected),
+           wrong = json_array_size(against) + json_array_size(forbidden),
+           met = wanted - json_array_size(missing) - json_array_size(against);
+    put_count(row, "expected", wanted);
+    put_count(row, "met", met);
+    put_count(row, "contradictions", json_array_size(against));
+    json_put(row, "contradictory", json_boolean(wrong > 0));
+    json_put(row, "score", json_real((double)met / (double)(wanted + wrong)));
+    json_put(row, "missed", missing);
+    json_put(row, "contradicted", against);
+    json_put(row, "forbidden", forbidden);
+}
+
+json_t *eval_score(const json_t *one, const json_t *trace)
+{
+    const json_t *verdict = json_object_get(trace, "verdict"),
+                 *wanted = json_object_get(one, "citations");
+    bool done = strcmp(json_str(trace, "state", ""), "done") == 0;
+    const char *answer = done ? json_str(trace, "answer", "") : "";
+    struct eval_said *said = eval_said_new(answer);
+    struct support support = {.sources = json_object_get(trace, "sources")};
+    json_t *row = json_object();
+    json_puts(row, "case", json_str(one, "id", ""));
+    json_puts(row, "trace_id", json_str(trace, "trace_id", ""));
+    json_puts(row, "state", json_str(trace, "state", ""));
+    if (!done)
+        json_puts(row, "error", json_str(trace, "error", ""));
+    put_statements(row, one, said);
+    if (strcmp(json_str(verdict, "route", ""), "unanswered") != 0)
+        know_sentences(answer, take_sentence, &support);
+    put_count(row, "citations", json_array_size(wanted));
+    put_count(row, "cited", done ? cited_of(wanted, trace) : 0);
+    put_count(row, "sentences", support.sentences);
+    put_count(row, "unsupported", support.unsupported);
+    put_figures(row, trace);
+    eval_said_free(said);
+    return row;
+}
+
+json_t *eval_score_failed(const json_t *one, const char *why)
+{
+    json_t *trace = json_object();
+    json_puts(trace, "state", "failed");
+    json_puts(trace, "error", why);
+    json_t *row = eval_score(one, trace);
+    json_decref(trace);
+    return row;
+}
+
+/* ---- all of a variant */
+
+static json_t *interval_doc(struct eval_interval v)
+{
+    json_t *doc = json_object();
+    json_put(doc, "value", json_real(v.value));
+    json_put(doc, "low", json_real(v.low));
+    json_put(doc, "high", json_real(v.high));
+    return doc;
+}
+
+/* A number, or whether a flag is set, of every row. The caller frees. */
+static double *column(const json_t *rows, const char *key)
+{
+    double *v = xcalloc(json_array_size(rows) + 1, sizeof *v);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const json_t *one = json_object_get(row, key);
+        v[i] = json_is_boolean(one) ? json_is_true(one) : json_num(row, key, 0);
+    }
+    return v;
+}
+
+static int64_t total(const json_t *rows, const char *key)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        sum += json_int(json_array_get(rows, i), key, 0);
+    return sum;
+}
+
+/* The sum of what all cost; null where one is unknown, or in another currency. */
+static json_t *cost_of(const json_t *rows)
+{
+    const char *currency = NULL;
+    int64_t sum = 0, one;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *cost = json_object_get(json_array_get(rows, i), "cost");
+        if (!text_decimal(json_str(cost, "amount", ""), &one))
+            return json_null();
+        if (!one)
+            continue; /* nought of whatever it is */
+        if (currency && strcmp(currency, json_str(cost, "currency", "")) != 0)
+            return json_null();
+        currency = json_str(cost, "currency", "");
+        sum += one;
+    }
+    char amount[32];
+    cost_format(sum, amount);
+    const json_t *first = json_object_get(json_array_get(rows, 0), "cost");
+    json_t *out = json_object();
+    json_puts(out, "amount", amount);
+    json_puts(out, "currency", currency ? currency : json_str(first, "currency", ""));
+    return out;
+}
+
+static json_t *classes_sum(const json_t *rows)
+{
+    json_t *sums = json_object(), *name;
+    size_t j;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        json_array_foreach(json_object_get(json_array_get(rows, i), "classes"), j, name)
+        {
+            const char *key = json_string_value(name);
+            json_puti(sums, key, json_int(sums, key, 0) + 1);
+        }
+    }
+    return sums;
+}
+
+static size_t failed_of(const json_t *rows)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        n += strcmp(json_str(json_array_get(rows, i), "state", ""), "done") != 0;
+    return n;
+}
+
+json_t *eval_summary(const json_t *rows, uint64_t seed)
+{
+    static const char *const SUMS[] = {
+        "met",         "expected",       "citations",    "cited",        "sentences",
+        "unsupported", "contradictions", "input_tokens", "output_tokens"};
+    size_t n = json_array_size(rows);
+    double *score = column(rows, "score"), *ms = column(rows, "elapsed_ms"),
+           *against = column(rows, "contradictory");
+    size_t contradictory = 0;
+    for (size_t i = 0; i < n; i++)
+        contradictory += against[i] > 0;
+    json_t *doc = json_object();
+    json_put(doc, "score", interval_doc(eval_mean(score, n, EVAL_RESAMPLES, seed)));
+    for (size_t i = 0; i < sizeof SUMS / sizeof *SUMS; i++)
+        json_puti(doc, SUMS[i], total(rows, SUMS[i]));
+    put_count(doc, "contradictory", contradictory);
+    put_count(doc, "failed", failed_of(rows));
+    json_put(doc, "elapsed_p50_ms", json_real(eval_quantile(ms, n, 0.5)));
+    json_put(doc, "elapsed_p95_ms", json_real(eval_quantile(ms, n, 0.95)));
+    json_put(doc, "cost", cost_of(rows));
+    json_put(doc, "classes", classes_sum(rows));
+    free(score);
+    free(ms);
+    free(against);
+    return doc;
+}
+
+json_t *eval_compare(const json_t *a, const json_t *b, uint64_t seed)
+{
+    size_t n = json_array_size(a);
+    BUG_IF(n != json_array_size(b));
+    double *x = column(a, "score"), *y = column(b, "score"), *p = column(a, "contradictory"),
+           *q = column(b, "contradictory");
+    json_t *doc = json_object();
+    json_put(doc, "difference", interval_doc(eval_difference(x, y, n, EVAL_RESAMPLES, seed)));
+    json_put(doc, "win_rate", interval_doc(eval_win_rate(x, y, n, EVAL_RESAMPLES, seed)));
+    json_put(doc, "contradictory", interval_doc(eval_difference(p, q, n, EVAL_RESAMPLES, seed)));
+    free(x);
+    free(y);
+    free(p);
+    free(q);
+    return doc;
+}
