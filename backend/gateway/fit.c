@@ -371,11 +371,39 @@ static double shorten(struct fitting *f, double room, char **texts)
     return after;
 }
 
+static void add_range(json_t *to, size_t begin, size_t end)
+{
+    json_t *range = json_array();
+    json_array_append_new(range, json_integer((json_int_t)begin));
+    json_array_append_new(range, json_integer((json_int_t)(end - begin)));
+    json_array_append_new(to, range);
+}
+
+/* [[offset, bytes]] of what is kept of a text by its pieces. */
+static json_t *ranges(const struct piece *p, size_t count, const char *text)
+{
+    json_t *all = json_array();
+    size_t begin = 0, end = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = (size_t)(p[i].at - text);
+        if (!p[i].kept)
+            continue;
+        if (at != end && end > begin)
+            add_range(all, begin, end);
+        begin = at != end ? at : begin;
+        end = at + p[i].kept;
+    }
+    if (end > begin)
+        add_range(all, begin, end);
+    return all;
+}
+
 static json_t *told(const struct fitting *f, const double *before, char *const *texts)
 {
     json_t *parts = json_array();
     for (size_t part = 0, i = 0; part < f->ask->part_count; part++) {
         int64_t gone = 0;
+        size_t first = i;
         for (; i < f->len && f->at[i].part == part; i++)
             gone += f->at[i].kept < f->at[i].len;
         json_t *row = json_object();
@@ -384,6 +412,8 @@ static json_t *told(const struct fitting *f, const double *before, char *const *
         json_puti(row, "after",
                   (int64_t)ceil(gw__count_text(f->m, texts[part], strlen(texts[part]))));
         json_puti(row, "dropped", gone);
+        if (gone)
+            json_put(row, "kept", ranges(&f->at[first], i - first, f->ask->parts[part].text));
         json_array_append_new(parts, row);
     }
     return parts;

@@ -38,7 +38,8 @@ struct gw_fit_ask {
  * was cut, in " [...]". The best line of each part goes first, those that fit best before the
  * others, cut if need be; then lines with errors or measures, and each part's first. Returns
  * {budget, forecast, margin, fixed, before, after: tokens; kept, dropped: lines, both 0 if all had
- * room; parts: [{id, before, after, dropped}]}, which the caller owns; NULL, and texts untouched,
+ * room; parts: [{id, before, after, dropped; kept: [[offset, bytes]] of the text, if lines are
+ * dropped}]}, which the caller owns; NULL, and texts untouched,
  * for a built-in or unknown model. */
 json_t *gw_fit(const struct gw *g, const struct gw_fit_ask *a, char **texts);
 

@@ -4,7 +4,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { LONG_WORD = 7, SWEEPS = 30, SWEEPS_LOADED = 300, TRUSTING = 10 };
+enum {
+    LONG_WORD = 7,
+    SWEEPS = 30,
+    SWEEPS_LOADED = 300,
+    TRUSTING = 10,
+    LEAST_SHARE = 4,
+    AROUND = 64
+};
 static const double KEPT = 0.995; /* of what was learnt, with each new text: about 200 count */
 static const double NOISE = 0.03; /* of a text's tokens, relative */
 static const double GRAIN = 0.2;  /* and per token, as of counts: short texts teach less */
@@ -190,9 +197,20 @@ static void solve(struct gw__learner *l, int sweeps)
     }
 }
 
+/* No tokenizer takes a quarter of what is usual, or more tokens than there are bytes. */
+static bool is_plausible(const struct gw__features *f, double tokens)
+{
+    double usual = 0, bytes = 0;
+    for (int i = 0; i < GW__FEATURES; i++)
+        usual += features[i].prior * f->count[i];
+    for (int s = 0; s < GW__SCRIPTS; s++)
+        bytes += f->bytes[s];
+    return tokens > usual / LEAST_SHARE && tokens < bytes + AROUND;
+}
+
 void gw__learner_learn(struct gw__learner *l, const struct gw__features *f, double tokens)
 {
-    if (tokens <= 0)
+    if (tokens <= 0 || !is_plausible(f, tokens))
         return;
     double estimate = gw__learner_tokens(l, f), scale = fmax(tokens, estimate);
     double error = fabs(estimate - tokens) / scale;

@@ -48,8 +48,9 @@ struct gw__learner {
 };
 void gw__learner_init(struct gw__learner *l);
 double gw__learner_tokens(const struct gw__learner *l, const struct gw__features *f);
-/* Learns that texts were so many tokens (0 and less: nothing is learnt). One that is far from the
- * estimate counts for less: a provider that counts something else for once teaches little. */
+/* Learns that texts were so many tokens. One that is far from the estimate counts for less: a
+ * provider that counts something else for once teaches little. What no tokenizer makes of them
+ * teaches nothing: less than a quarter of the priors' sum, or more than there are bytes. */
 void gw__learner_learn(struct gw__learner *l, const struct gw__features *f, double tokens);
 /* Notes a call's error: what was estimated of it before, and what was reported (> 0). */
 void gw__learner_judge(struct gw__learner *l, double estimate, double reported);

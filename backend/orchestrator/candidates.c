@@ -5,6 +5,7 @@
 #include "backend/compliance/compliance.h"
 #include "backend/gateway/fit.h"
 #include "backend/orchestrator/internal.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -268,8 +269,43 @@ static json_t *fit_stand_ins(struct orch_candidate *c, const struct gw_source *s
     return budgets;
 }
 
+/* What stands for texts that had no room as a whole gets an entry, so that the lineage leads from
+ * the call through that to them; it holds no text, only which bytes were kept. */
+static void log_summary(struct orch_candidate *c, const char *model, json_t *budget,
+                        struct orch_edges *to)
+{
+    static const char *const MOVED[] = {"entry", "sha256", "kept", "sent"};
+    static const char *const WHOLE[] = {"budget", "before", "after"};
+    struct orch_edges from = {.count = 0};
+    json_t *payload = json_object(), *parts = json_array(), *row;
+    size_t i;
+    orch__edge(&from, c->trace->question_entry, "fit", -1);
+    json_array_foreach(json_object_get(budget, "parts"), i, row)
+    {
+        if (!json_object_get(row, "kept"))
+            continue;
+        orch__edge(&from, json_int(row, "entry", -1), "summarise",
+                   json_num(row, "after", 0) / fmax(1, json_num(row, "before", 0)));
+        json_array_append_new(parts, json_copy(row));
+        for (size_t k = 0; k < sizeof MOVED / sizeof *MOVED; k++)
+            json_object_del(row, MOVED[k]);
+    }
+    if (!json_array_size(parts)) {
+        json_decref(payload);
+        json_decref(parts);
+        return;
+    }
+    json_puts(payload, "model", model);
+    for (i = 0; i < sizeof WHOLE / sizeof *WHOLE; i++)
+        json_put(payload, WHOLE[i], json_incref(json_object_get(budget, WHOLE[i])));
+    json_put(payload, "parts", parts);
+    double share = json_num(budget, "after", 0) / fmax(1, json_num(budget, "before", 0));
+    int64_t seq = orch__log(c->trace, "summary", "backend", &from, payload, NULL, NULL, NULL, NULL);
+    orch__edge(to, seq, "ground", share);
+}
+
 json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
-                          const char *other)
+                          const char *other, struct orch_edges *from)
 {
     struct gw_source sources[ORCH_SOURCES];
     orch__prompts_release(c);
@@ -278,6 +314,10 @@ json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const cha
     size_t n = sources_for(c, task == GW_CRITIQUE, sources);
     json_t *budget = orch__messages(c, c->model, sources, n, mine, other, &c->prompt);
     json_t *others = fit_stand_ins(c, sources, n, mine, other);
+    const char *name;
+    json_t *one;
+    log_summary(c, c->model->name, budget, from);
+    json_object_foreach(others, name, one) log_summary(c, name, one, from);
     if (budget && json_object_size(others))
         json_put(budget, "stand_ins", json_incref(others));
     json_decref(others);
@@ -507,11 +547,11 @@ void orch__models_start(struct trace *t)
         if (c->route)
             json_put(payload, "route", json_incref(c->route));
         json_put(payload, "sources", given);
-        json_t *budget = orch__prompt_make(c, GW_ANSWER, NULL, NULL);
-        if (budget)
-            json_put(payload, "budget", budget);
         struct orch_edges from = {.count = 0};
         orch__grounds(c, false, &from);
+        json_t *budget = orch__prompt_make(c, GW_ANSWER, NULL, NULL, &from);
+        if (budget)
+            json_put(payload, "budget", budget);
         t->writes++;
         char *actor = xasprintf("model:%s", c->model->name);
         c->call_entry =

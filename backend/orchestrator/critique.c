@@ -228,7 +228,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 }
 
 /* Both prompts, and how each was made to fit, by model. */
-static json_t *make_prompts(struct trace *t)
+static json_t *make_prompts(struct trace *t, struct orch_edges *from)
 {
     struct orch_candidate *two[2];
     json_t *budgets = json_object();
@@ -238,7 +238,7 @@ static json_t *make_prompts(struct trace *t)
             two[n++] = &t->candidates[i];
     for (size_t i = 0; n == 2 && i < 2; i++) {
         json_t *budget =
-            orch__prompt_make(two[i], GW_CRITIQUE, two[i]->text.data, two[1 - i]->text.data);
+            orch__prompt_make(two[i], GW_CRITIQUE, two[i]->text.data, two[1 - i]->text.data, from);
         if (budget)
             json_put(budgets, two[i]->model->name, budget);
     }
@@ -263,7 +263,7 @@ static void critique_start(struct trace *t)
     json_puts(payload, "task", "critique");
     json_puts(payload, "why", "D is above the threshold");
     json_puts(payload, "D", D);
-    json_put(payload, "budgets", make_prompts(t));
+    json_put(payload, "budgets", make_prompts(t, &from));
     t->phase = TRACE_CRITIQUE;
     t->critiqued = true;
     t->writes++;

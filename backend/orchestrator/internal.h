@@ -336,9 +336,10 @@ const char *orch__state_name(int state); /* of a candidate, as on the wire */
 /* What a candidate's model is given, as parents; whole: what both ways of looking brought. */
 void orch__grounds(const struct orch_candidate *c, bool whole, struct orch_edges *to);
 /* Makes the prompt of the next call, before that is logged: how it was made to fit, which the
- * caller owns; NULL for a built-in model. */
+ * caller owns; NULL for a built-in model. What stands for what had no room is logged, and becomes a
+ * parent of the call. */
 json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const char *mine,
-                          const char *other);
+                          const char *other, struct orch_edges *from);
 void orch__prompts_release(struct orch_candidate *c);
 /* Starts one gateway call for a candidate, with the prompt that was made; GW_CRITIQUE with mine and
  * other. NULL with *e. */

@@ -89,15 +89,18 @@ int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *
 struct parts {
     struct gw_fit_part at[PARTS];
     char *title[PARTS], *own[PARTS]; /* own: text that is freed with it */
+    int64_t entry[PARTS];            /* where its text stands in the log */
     size_t count;
     const char *fence;
 };
 
-static void part(struct parts *p, const char *id, char *title, const char *text, double fit)
+static void part(struct parts *p, const char *id, char *title, const char *text, double fit,
+                 int64_t entry)
 {
     struct buf frame = {0};
     add_block(&frame, p->fence, title, "");
     p->title[p->count] = title;
+    p->entry[p->count] = entry;
     p->at[p->count++] = (struct gw_fit_part){
         id, text, fit, buf_take(&frame), xasprintf("[%s left out]\n", id), false};
 }
@@ -127,12 +130,50 @@ static void add_earlier(struct parts *p, const struct trace *t)
             const char *said = json_str(turn, halves[half].key, "");
             char *plain = half ? without_marks(said) : xstrdup(said);
             p->own[p->count] = begin_of(plain, halves[half].most);
-            part(p, halves[half].id, xstrdup(halves[half].title), p->own[p->count], 0);
+            part(p, halves[half].id, xstrdup(halves[half].title), p->own[p->count], 0,
+                 orch__turn_entry(t, turn, halves[half].key));
             p->at[p->count - 1].aside = true;
             free(plain);
         }
     }
     json_decref(turns);
+}
+
+static int64_t source_entry(const struct trace *t, const char *id)
+{
+    for (size_t i = 0; i < t->source_count; i++)
+        if (strcmp(t->sources[i].id, id) == 0)
+            return t->sources[i].entry;
+    return -1;
+}
+
+static int64_t other_entry(const struct orch_candidate *c)
+{
+    const struct trace *t = c->trace;
+    for (size_t i = 0; i < t->candidate_count; i++)
+        if (&t->candidates[i] != c && t->candidates[i].state == CAND_DONE)
+            return t->candidates[i].text_entry;
+    return -1;
+}
+
+static void put_hash(json_t *to, const char *key, const char *text)
+{
+    char hex[2 * VAULT_HASH + 1];
+    uint8_t hash[VAULT_HASH];
+    vault_sha256(text, strlen(text), NULL, 0, hash);
+    text_hex(hash, sizeof hash, hex);
+    json_puts(to, key, hex);
+}
+
+/* Of a text that had no room as a whole: which one it is, and what stands for it. */
+static void note_shortened(const struct parts *p, size_t i, const char *sent, json_t *budget)
+{
+    json_t *row = json_array_get(json_object_get(budget, "parts"), i);
+    if (!json_object_get(row, "kept"))
+        return;
+    json_puti(row, "entry", p->entry[i]);
+    put_hash(row, "sha256", p->at[i].text);
+    put_hash(row, "sent", sent);
 }
 
 /* What is sent besides the parts: of all that may be, so a little more than there is. */
@@ -159,12 +200,12 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
     for (size_t i = 0; i < n; i++)
         part(&parts, sources[i].id,
              xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref),
-             sources[i].text, sources[i].fit);
+             sources[i].text, sources[i].fit, source_entry(t, sources[i].id));
     add_earlier(&parts, t);
     size_t answers = parts.count;
     if (other) {
-        part(&parts, "mine", xstrdup("Your answer was:"), mine, 1);
-        part(&parts, "other", xstrdup("Another model answered:"), other, 1);
+        part(&parts, "mine", xstrdup("Your answer was:"), mine, 1, c->text_entry);
+        part(&parts, "other", xstrdup("Another model answered:"), other, 1, other_entry(c));
     }
     struct buf fixed = fixed_text(t, out->system.data);
     const struct gw_fit_ask ask = {
@@ -180,8 +221,10 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
             add_block(user, fence, parts.title[i], text);
         else
             buf_adds(user, parts.at[i].gone);
-        if (budget)
-            free(texts[i]);
+        if (!budget)
+            continue;
+        note_shortened(&parts, i, texts[i], budget);
+        free(texts[i]);
     }
     parts_release(&parts);
     buf_release(&fixed);

@@ -125,9 +125,9 @@ static const char *class_of(const char *type)
 {
     static const struct {
         const char *prefix, *class;
-    } classes[] = {{"question", "ask"},  {"tool.", "tool"},     {"retrieval", "source"},
-                   {"model.", "model"},  {"critique", "model"}, {"verdict", "judge"},
-                   {"answer", "answer"}, {"stop", "stop"}};
+    } classes[] = {{"question", "ask"},   {"tool.", "tool"},    {"retrieval", "source"},
+                   {"summary", "source"}, {"model.", "model"},  {"critique", "model"},
+                   {"verdict", "judge"},  {"answer", "answer"}, {"stop", "stop"}};
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strncmp(type, classes[i].prefix, strlen(classes[i].prefix)) == 0)
             return classes[i].class;

@@ -136,6 +136,10 @@ static void put_label(json_t *node, const char *type, const json_t *payload)
         const json_t *verdict = json_object_get(payload, "verdict");
         words =
             xasprintf("%s: %s", json_str(verdict, "route", ""), json_str(verdict, "reason", ""));
+    } else if (strcmp(type, "summary") == 0) {
+        words = xasprintf("for %s: %lld of %lld tokens", json_str(payload, "model", ""),
+                          (long long)json_int(payload, "after", 0),
+                          (long long)json_int(payload, "before", 0));
     } else if (strcmp(type, "stop") == 0) {
         words = xstrdup(json_str(payload, "error", json_str(payload, "by", "")));
     } else {

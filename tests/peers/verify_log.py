@@ -26,7 +26,7 @@ OPTIONAL = {"conversation", "trace_id"}
 NEEDS = {
     ("session.seal", "seal"): {"session.start", "epoch.start"}, ("checkpoint", "cover"): None,
     ("tool.call", "plan"): {"question"}, ("tool.result", "call"): {"tool.call"},
-    ("retrieval", "retrieve"): {"question"}, ("model.call", "ask"): {"question"},
+    ("retrieval", "retrieve"): {"question"}, ("summary", "fit"): {"question"}, ("model.call", "ask"): {"question"},
     ("model.output", "generate"): {"model.call"}, ("critique", "generate"): {"model.call"},
     ("verdict", "conclude"): {"question"}, ("answer", "choose"): {"verdict"},
     ("answer", "adopt"): {"model.output", "critique"}, ("stop", "stop"): {"question"},

@@ -88,6 +88,29 @@ static void check_order(const char *kept, const char *source)
     free(copy);
 }
 
+/* The bytes that the report says are kept are those that were. */
+static void check_kept(const json_t *row, const char *source, const char *text)
+{
+    const json_t *kept = json_object_get(row, "kept"), *range;
+    size_t i, bytes = 0;
+    if (!kept)
+        assert_string_equal(source, text);
+    json_array_foreach((json_t *)kept, i, range)
+    {
+        int64_t at = json_integer_value(json_array_get(range, 0)),
+                len = json_integer_value(json_array_get(range, 1));
+        assert_in_range(at + len, 1, strlen(source));
+        char *piece = xstrndup(source + at, (size_t)len);
+        text = strstr(text, piece);
+        assert_non_null(text);
+        text += len;
+        bytes += (size_t)len;
+        free(piece);
+    }
+    if (kept)
+        assert_true(bytes < strlen(source) && strlen(text) < 60);
+}
+
 static void conversations_fit(void **state)
 {
     (void)state;
@@ -117,6 +140,8 @@ static void conversations_fit(void **state)
         assert_non_null(strstr(texts[0], anchor));
         shortened += json_int(report, "dropped", 0) > 0;
         for (size_t i = 0; i < PARTS; i++) {
+            check_kept(json_array_get(json_object_get(report, "parts"), i), parts[i].text,
+                       texts[i]);
             assert_string_equal(texts[i], again[i]);
             check_order(texts[i], parts[i].text);
             tokens += gw_count_tokens(g, "m", texts[i]);

@@ -135,9 +135,18 @@ static void test_wrong_reports(void **state)
     (void)state;
     struct gw__learner l;
     gw__learner_init(&l);
-    turns(&l, 100, 1);
     struct gw__features f = texts(200), empty = {.count = {0}};
     double before = gw__learner_tokens(&l, &f);
+    /* what no tokenizer makes of a text teaches nothing, not even at first */
+    gw__learner_learn(&l, &f, 31);
+    gw__learner_learn(&l, &f, before / 5);
+    gw__learner_learn(&l, &f, before * 20);
+    assert_true(gw__learner_tokens(&l, &f) == before);
+    gw__learner_learn(&l, &f, before / 2);
+    assert_true(gw__learner_tokens(&l, &f) < before * 0.6);
+    gw__learner_init(&l);
+    turns(&l, 100, 1);
+    before = gw__learner_tokens(&l, &f);
     gw__learner_learn(&l, &f, 0);
     gw__learner_learn(&l, &f, -5);
     assert_true(gw__learner_tokens(&l, &f) == before);
