@@ -1,11 +1,16 @@
 /* What model servers send, as a stream and whole: the first byte says who answers and how, the next
  * three how it is cut. Any cutting must give the same answer, told once, and bring its text once.
- * The loop does not run: nothing is sent. */
+ * The loop does not run: nothing is sent. One gateway serves all inputs; what it learns of its
+ * models is forgotten each time. */
 #include "backend/gateway/upstream.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const struct gw_message said = {.role = "user", .content = "disk?"};
+static const struct gw_request request = {
+    .question = "disk?", .lang = "en", .messages = &said, .message_count = 1};
 
 struct seen {
     unsigned done;
@@ -34,12 +39,9 @@ static void done(void *arg, const struct gw_result *r)
 static void answer(struct gw *g, const char *model, bool json, const char *text, size_t len,
                    const uint8_t *cuts, struct seen *s)
 {
-    static const struct gw_message said = {.role = "user", .content = "disk?"};
     static const struct gw_ops ops = {.delta = delta, .done = done};
-    const struct gw_request r = {
-        .question = "disk?", .lang = "en", .messages = &said, .message_count = 1};
     struct error e = {0};
-    struct gw_call *c = gw_start(g, model, &r, &ops, s, &e);
+    struct gw_call *c = gw_start(g, model, &request, &ops, s, &e);
     BUG_IF(!c || !c->tries[0]);
     struct gw__try *t = c->tries[0];
     struct gw__upstream *u = t->state;
@@ -79,44 +81,52 @@ static void seen_release(struct seen *s)
     buf_release(&s->reason);
 }
 
-static struct conf *configured(void)
+static const char *const models[] = {"o", "a", "c"};
+
+/* Its models wait for a token that never comes, so that no exchange is begun for each input. */
+static struct gw *opened(void)
 {
     char path[] = "/tmp/mcpc-fuzz-XXXXXX";
     int fd = mkstemp(path);
     struct error e = {0};
     BUG_IF(fd < 0);
-    dprintf(fd,
-            "[model \"o\"]\nkind = ollama\nurl = http://127.0.0.1:1\nmodel = m\nretries = 0\n"
-            "[model \"a\"]\nkind = anthropic\nurl = http://127.0.0.1:1\nmodel = m\nretries = 0\n"
-            "[model \"c\"]\nkind = generic\nurl = http://127.0.0.1:1\nmodel = m\nretries = 0\n");
+    static const char *const kinds[] = {"ollama", "anthropic", "generic"};
+    setenv("FUZZ_KEY", "k-0123456789abcdef", 1);
+    for (size_t i = 0; i < 3; i++)
+        dprintf(fd,
+                "[model \"%s\"]\nkind = %s\nurl = http://127.0.0.1:1\nmodel = m\nretries = 0\n"
+                "parallel = 64\nkey = env:FUZZ_KEY\nauth = exchange\n"
+                "token_url = http://127.0.0.1:1/t\n",
+                models[i], kinds[i]);
     close(fd);
     struct conf *conf = conf_load(path, &e);
     unlink(path);
     if (!conf)
         fprintf(stderr, "%s\n", e.detail);
     BUG_IF(!conf);
-    return conf;
+    struct gw *g = gw_new(loop_new(), conf, &e);
+    BUG_IF(!g);
+    conf_free(conf);
+    static const struct gw_ops nothing;
+    for (size_t i = 0; i < 3; i++)
+        BUG_IF(!gw_start(g, models[i], &request, &nothing, NULL, &e));
+    return g;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const models[] = {"o", "a", "c"};
-    static struct conf *conf;
+    static struct gw *g;
     if (size < 4)
         return 0;
-    if (!conf)
-        conf = configured();
+    if (!g)
+        g = opened();
     struct seen s[2] = {0};
     for (size_t i = 0; i < 2; i++) {
-        struct error e = {0};
-        struct loop *l = loop_new();
-        struct gw *g = l ? gw_new(l, conf, &e) : NULL;
-        BUG_IF(!g);
-        answer(g, models[data[0] % 3], data[0] & 0x80, (const char *)data + 4, size - 4,
-               i ? data + 1 : NULL, &s[i]);
-        gw_free(g);
-        loop_free(l);
+        const char *name = models[data[0] % 3];
+        gw__find(g, name)->lane->breaker = (struct breaker){0};
+        answer(g, name, data[0] & 0x80, (const char *)data + 4, size - 4, i ? data + 1 : NULL,
+               &s[i]);
     }
     BUG_IF(s[0].done != s[1].done || s[0].code != s[1].code || s[0].calls != s[1].calls);
     BUG_IF(!same(&s[0].text, &s[1].text) || !same(&s[0].reasoning, &s[1].reasoning));

@@ -357,6 +357,35 @@ static void thinking_is_kept_apart(void **state)
     }
 }
 
+/* The content of the second message that was sent last; the caller frees. */
+static char *sent_back(void)
+{
+    json_t *entry = sent();
+    const json_t *list = json_object_get(json_object_get(entry, "body"), "messages");
+    char *text = json_write(json_object_get(json_array_get(list, 1), "content"));
+    json_decref(entry);
+    return text;
+}
+
+/* The tool's result goes back to a model of that name with what `first` brought. */
+static void answer_tool(const char *model, const struct run *first, const json_t *tools)
+{
+    const struct gw_message messages[] = {
+        {.role = "user", .content = "Disk?"},
+        {.role = "assistant",
+         .content = first->text.data,
+         .tool_calls = first->calls,
+         .thinking = first->thinking},
+        {.role = "tool", .content = "low", .tool_call_id = "toolu_0"}};
+    struct gw_request r = request();
+    r.tools = tools;
+    r.messages = messages;
+    r.message_count = 3;
+    struct run run = ask_api(2, model, &r);
+    fine(&run);
+    release(&run);
+}
+
 /* What a model thought before it called tools goes back to it unchanged, and to no other one. */
 static void thinking_goes_back(void **state)
 {
@@ -370,49 +399,23 @@ static void thinking_goes_back(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct run run = ask_api(2, behave[i], &r);
         fine(&run);
-        assert_string_equal(run.text.data,
-                            "The root file system has room [1]. Look with `df -h` if that changes "
-                            "[2].");
-        assert_non_null(run.thinking);
         char *content = json_write(json_object_get(run.thinking, "content"));
         char *expected = xasprintf(
-            "[{\"type\":\"thinking\",\"thinking\":\"%s\",\"signature\":\"%s\"},{\"type\":"
-            "\"redacted_thinking\",\"data\":\"aGlkZGVu\"},{\"type\":\"text\",\"text\":\"The "
-            "root file system has room [1]. Look with `df -h` if that changes [2].\"},{\"type\":"
-            "\"tool_use\",\"id\":\"toolu_0\",\"name\":\"disk\",\"input\":{\"path\":\"/var/"
-            "л\\\"og\",\"n\":0}}]",
-            i == 2 ? "secret plan " : "secret plan secret plan ", i == 2 ? "c2lnbmVk" : "c2lnbmVk");
+            "[{\"type\":\"thinking\",\"thinking\":\"%s\",\"signature\":\"c2lnbmVk\"},{\"type\":"
+            "\"redacted_thinking\",\"data\":\"aGlkZGVu\"},{\"type\":\"text\",\"text\":\"%s\"},{"
+            "\"type\":\"tool_use\",\"id\":\"toolu_0\",\"name\":\"disk\",\"input\":{\"path\":"
+            "\"/var/л\\\"og\",\"n\":0}}]",
+            i == 2 ? "secret plan " : "secret plan secret plan ", run.text.data);
         assert_string_equal(content, expected);
-        const struct gw_message messages[] = {
-            {.role = "user", .content = "Disk?"},
-            {.role = "assistant",
-             .content = run.text.data,
-             .tool_calls = run.calls,
-             .thinking = run.thinking},
-            {.role = "tool", .content = "low", .tool_call_id = "toolu_0"}};
-        struct gw_request next = request();
-        next.tools = tools;
-        next.messages = messages;
-        next.message_count = 3;
-        struct run second = ask_api(2, behave[i], &next);
-        fine(&second);
-        release(&second);
-        json_t *entry = sent();
-        const json_t *list = json_object_get(json_object_get(entry, "body"), "messages");
-        char *back = json_write(json_object_get(json_array_get(list, 1), "content"));
+        answer_tool(behave[i], &run, tools);
+        char *back = sent_back();
         assert_string_equal(back, content);
         free(back);
-        json_decref(entry);
-        second = ask_api(2, "text=fine", &next); /* another model */
-        fine(&second);
-        release(&second);
-        entry = sent();
-        list = json_object_get(json_object_get(entry, "body"), "messages");
-        back = json_write(json_object_get(json_array_get(list, 1), "content"));
+        answer_tool("text=fine", &run, tools); /* another model */
+        back = sent_back();
         assert_null(strstr(back, "thinking"));
         assert_non_null(strstr(back, "tool_use"));
         free(back);
-        json_decref(entry);
         release(&run);
         free(content);
         free(expected);

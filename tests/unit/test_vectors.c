@@ -117,63 +117,77 @@ static void verified(struct console *c)
     json_decref(report);
 }
 
+/* Asks until the passages have their vectors; the caller owns the trace. */
+static json_t *asked_by_vectors(struct console *c, const char *question)
+{
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    for (;;) {
+        json_t *trace = ask(c, question);
+        if (stage_of(trace, "embed", NULL))
+            return trace;
+        json_decref(trace);
+        assert_true(clock_mono_ms() < until);
+        usleep(20000);
+    }
+}
+
+/* Lines of the ledger with that outcome; each has tokens, the passages' a price. */
+static size_t embedding_lines(struct console *c, const char *outcome)
+{
+    json_t *ledger = call(c, WIRE_cost_ledger, "{\"limit\":100}"), *line;
+    size_t i, lines = 0;
+    json_array_foreach(json_object_get(ledger, "lines"), i, line)
+    {
+        if (strcmp(json_str(line, "flow", ""), "embedding") != 0 ||
+            strcmp(json_str(line, "outcome", ""), outcome) != 0)
+            continue;
+        lines++;
+        assert_true(json_int(line, "input_tokens", 0) > 0);
+        assert_true(json_is_string(json_object_get(line, "amount")));
+    }
+    json_decref(ledger);
+    return lines;
+}
+
 /* W2, W3, V3: what words alone do not find is found; nothing is paid for twice. */
 static void passages_are_embedded_once(void **state)
 {
     (void)state;
     json_decref(mock_ask(&peer, "/mock/reset", "{}"));
     struct console c = embedding(NULL, "dimensions=256", "", "");
-    wait_for(&c, "ok", "by e");
-    json_t *trace;
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    do {
-        trace = ask(&c, "glorp exhausted?");
-        if (stage_of(trace, "embed", NULL))
-            break;
-        json_decref(trace); /* not all of them are there yet */
-        trace = NULL;
-        usleep(20000);
-    } while (clock_mono_ms() < until);
-    assert_non_null(trace);
+    json_t *trace = asked_by_vectors(&c, "glorp exhausted?");
     assert_string_equal(json_str(stage_of(trace, "embed", "e"), "state", ""), "done");
     assert_non_null(stage_of(trace, "retrieve", "e"));
     assert_true(has_source(trace, "inodes-exhausted"));
     json_decref(trace);
     int batches = count(&c, "embedding");
     assert_true(batches >= 4 && batches % 2 == 0);
-    json_t *ledger = call(&c, WIRE_cost_ledger, "{\"limit\":100}"), *line;
-    size_t i, lines = 0;
-    json_array_foreach(json_object_get(ledger, "lines"), i, line)
-    {
-        if (strcmp(json_str(line, "flow", ""), "embedding") != 0)
-            continue;
-        lines++;
-        assert_string_equal(json_str(line, "outcome", ""), "ok");
-        assert_true(json_int(line, "input_tokens", 0) > 0);
-        assert_true(json_is_string(json_object_get(line, "amount")));
-    }
-    assert_int_equal(lines, batches / 2 + 1);
-    json_decref(ledger);
+    assert_int_equal(embedding_lines(&c, "ok"), batches / 2 + 1);
     verified(&c);
     console_stop(&c, true);
 
     int64_t before = asked_of_mock();
     c = embedding(c.dir, "dimensions=256", "", "");
-    wait_for(&c, "ok", "by e");
     trace = ask(&c, "glorp exhausted?");
     assert_non_null(stage_of(trace, "retrieve", "e"));
     assert_true(has_source(trace, "inodes-exhausted"));
     json_decref(trace);
     assert_int_equal(count(&c, "embedding"), batches);
     assert_int_equal(asked_of_mock(), before + 1); /* the question's alone */
-    console_stop(&c, true);
+    console_stop(&c, false);
+}
 
-    /* another model: all anew, and the first one's go */
+/* W3: another model, all anew, and the first one's go. */
+static void another_model_begins_anew(void **state)
+{
+    (void)state;
+    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
+    struct console c = embedding(NULL, "dimensions=256", "", "");
+    json_decref(asked_by_vectors(&c, "disk?"));
+    int batches = count(&c, "embedding");
+    console_stop(&c, true);
     c = embedding(c.dir, "dimensions=64", "", "");
-    wait_for(&c, "ok", "by e");
-    until = clock_mono_ms() + WAIT_MS;
-    while (count(&c, "embedding") < 2 * batches && clock_mono_ms() < until)
-        usleep(20000);
+    json_decref(asked_by_vectors(&c, "disk?"));
     assert_int_equal(count(&c, "embedding"), 2 * batches);
     usleep(200000);
     char *path = xasprintf("%s/console.db", c.dir);
@@ -214,17 +228,7 @@ static void the_built_in_ones_stand_in(void **state)
 
     json_decref(mock_ask(&peer, "/mock/reset", "{}"));
     c = embedding(NULL, "dimensions=256", "embedding_ms = 150\n", "");
-    wait_for(&c, "ok", "by e");
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    for (;;) {
-        trace = ask(&c, "is the disk full?");
-        bool made = stage_of(trace, "embed", NULL) != NULL;
-        json_decref(trace);
-        if (made)
-            break;
-        assert_true(clock_mono_ms() < until);
-        usleep(20000);
-    }
+    json_decref(asked_by_vectors(&c, "is the disk full?"));
     assert_true(mock_script(&peer, "[\"hang\"]"));
     trace = ask(&c, "is the disk full?");
     assert_string_equal(json_str(trace, "state", ""), "done");
@@ -233,18 +237,7 @@ static void the_built_in_ones_stand_in(void **state)
     assert_string_equal(json_str(stage, "note", ""), "it was too late");
     assert_true(json_int(stage, "ms", 0) >= 150);
     assert_true(has_source(trace, "disk-full"));
-    json_t *ledger = call(&c, WIRE_cost_ledger, "{\"limit\":20}"), *line;
-    size_t i, dropped = 0;
-    json_array_foreach(json_object_get(ledger, "lines"), i, line)
-    {
-        if (strcmp(json_str(line, "outcome", ""), "dropped") != 0)
-            continue;
-        dropped++;
-        assert_true(json_flag(line, "estimated", false));
-        assert_true(json_int(line, "input_tokens", 0) > 0);
-    }
-    assert_int_equal(dropped, 1);
-    json_decref(ledger);
+    assert_int_equal(embedding_lines(&c, "dropped"), 1);
     json_decref(trace);
     assert_true(mock_script(&peer, "[\"dimensions=8\"]"));
     trace = ask(&c, "is the disk full?");
@@ -268,16 +261,7 @@ static void stops_end_it(void **state)
     console_stop(&c, true);
     c = embedding(c.dir, "dimensions=256", "embedding_ms = 60000\n", "");
     assert_int_equal(count(&c, "embedding") >= 2, 1);
-    wait_for(&c, "ok", "by e");
-    for (;;) {
-        json_t *trace = ask(&c, "is the disk full?");
-        bool made = stage_of(trace, "embed", NULL) != NULL;
-        json_decref(trace);
-        if (made)
-            break;
-        assert_true(clock_mono_ms() < until);
-        usleep(20000);
-    }
+    json_decref(asked_by_vectors(&c, "is the disk full?"));
     assert_true(mock_script(&peer, "[\"hang\"]"));
     int calls = count(&c, "model.output");
     json_t *accepted = call(&c, WIRE_chat_ask, "{\"text\":\"is the disk filling up?\"}");
@@ -325,9 +309,8 @@ static void what_cannot_embed_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passages_are_embedded_once),
-        cmocka_unit_test(the_built_in_ones_stand_in),
-        cmocka_unit_test(stops_end_it),
+        cmocka_unit_test(passages_are_embedded_once),   cmocka_unit_test(another_model_begins_anew),
+        cmocka_unit_test(the_built_in_ones_stand_in),   cmocka_unit_test(stops_end_it),
         cmocka_unit_test(what_cannot_embed_is_refused),
     };
     return cmocka_run_group_tests(tests, start_peer, stop_peer);
