@@ -285,13 +285,19 @@ static void copy_rows(struct tui_list *l)
 
 /* ---- drawing */
 
+/* Not where there is less room than this, or not at all. */
+static bool is_left_out(const struct tui_column *c, int dropped)
+{
+    return !c->title || (c->drop && c->drop >= dropped);
+}
+
 static bool fits(const struct tui_list *l, int width, int dropped, int *fixed, int *flexible)
 {
     int used = 0, shown = 0, least = 0;
     *flexible = 0;
     for (size_t i = 0; i < l->column_count; i++) {
         const struct tui_column *c = &l->columns[i];
-        if (c->drop && c->drop >= dropped)
+        if (is_left_out(c, dropped))
             continue;
         used += c->width > 0 ? c->width : 0;
         *flexible += c->width <= 0;
@@ -313,7 +319,7 @@ static void lay_columns(struct tui_list *l, int width)
     int rest = width - fixed, x = GUTTER;
     for (size_t i = 0; i < l->column_count; i++) {
         const struct tui_column *c = &l->columns[i];
-        bool left_out = c->drop && c->drop >= dropped;
+        bool left_out = is_left_out(c, dropped);
         int w = c->width;
         if (!left_out && w <= 0) {
             w = rest > 0 ? rest / flexible : 0;

@@ -109,10 +109,10 @@ char *tui_text_plain(const struct tui_text *t);
 
 /* ---- lists (tui/list.c): one widget for every list: filter, sort, mark, scroll, mouse */
 struct tui_column {
-    const char *title;
-    int width;  /* columns; 0: what is left; negative: the same, but at least that many */
-    bool right; /* right-aligned */
-    int drop;   /* 0: always shown; otherwise the higher, the sooner left out when narrow */
+    const char *title; /* NULL: left out */
+    int width;         /* columns; 0: what is left; negative: the same, but at least that many */
+    bool right;        /* right-aligned */
+    int drop;          /* 0: always shown; otherwise the higher, the sooner left out when narrow */
 };
 struct tui_list;
 struct tui_list_ops {

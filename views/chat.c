@@ -8,10 +8,11 @@
 
 enum { INPUT_ROWS_MAX = 6, TICK_MS = 1000, ROOMY = 24, TIGHT = 12, CHOICE_MIN = 12 };
 
-static const enum tui_action actions[] = {ACTION_WRITE,     ACTION_SOURCES,   ACTION_TRACE,
-                                          ACTION_FILTER,    ACTION_COPY,      ACTION_COPY_CODE,
-                                          ACTION_TURN_NEXT, ACTION_TURN_PREV, ACTION_MODELS,
-                                          ACTION_NEXT_PART, ACTION_PREV_PART, ACTION_NONE};
+static const enum tui_action actions[] = {
+    ACTION_WRITE,       ACTION_SOURCES,       ACTION_TRACE,     ACTION_FILTER,
+    ACTION_COPY,        ACTION_COPY_CODE,     ACTION_TURN_NEXT, ACTION_TURN_PREV,
+    ACTION_MODELS,      ACTION_CONVERSATIONS, ACTION_COMPARE,   ACTION_FORK,
+    ACTION_EXPORT_CHAT, ACTION_NEXT_PART,     ACTION_PREV_PART, ACTION_NONE};
 
 /* ---- asking */
 
@@ -30,6 +31,8 @@ static void on_asked(void *self, const json_t *result, const struct error *e)
         return;
     }
     const char *id = json_str(result, "trace_id", "");
+    if (!t && !chat_history_find(c, id))
+        return; /* another conversation is shown since */
     snprintf(c->conversation, sizeof(c->conversation), "%s", json_str(result, "conversation", ""));
     if (chat_history_find(c, id) == NULL && t)
         snprintf(t->trace_id, sizeof(t->trace_id), "%s", id);
@@ -71,6 +74,12 @@ void chat_commands_ask(void *view, const char *text, const char *again)
     chat_history_count(c);
     tui_call(c, WIRE_chat_ask, params, on_asked);
     tui_dirty_in(TICK_MS);
+}
+
+const char *chat_conversation(const struct chat *c)
+{
+    const struct chat_turn *t = c->count ? chat_history_read(c) : NULL;
+    return c->only ? c->conversation : json_str(t ? t->trace : NULL, "conversation", "");
 }
 
 struct chat_commands *chat_commands_of(void *view)
@@ -144,6 +153,9 @@ static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
     struct buf b = {0};
     if (focused && !c->writing && !c->panel)
         x += tui_putf(a, y, x, -1, ROLE_ACCENT, " %s ", _("reading; i writes"));
+    if (c->only && a.width - x > CHOICE_MIN)
+        x += tui_putf(a, y, x, (a.width - x) / 2, ROLE_ACCENT, " %s ",
+                      _("this conversation; /new ends it"));
     chat_models_words(c, &b);
     if (b.len && a.width - x > CHOICE_MIN)
         x += tui_putf(a, y, x, (a.width - x) / 2, ROLE_ACCENT, " %s ", b.data);
@@ -166,9 +178,9 @@ static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
 static void read_draw(struct chat *c, struct tui_area text, bool reading)
 {
     if (c->count == 0) {
-        if (c->opened)
+        if (c->opened && !c->asking_older)
             empty_draw(text);
-        else
+        else if (!c->opened)
             tui_put(text, 1, 1, -1, ROLE_DIM,
                     _("The history comes when the backend is ready; write meanwhile."));
         return;
@@ -370,6 +382,16 @@ static bool act(struct chat *c, enum tui_action action)
     case ACTION_MODELS:
         chat_models_open(c, false);
         return true;
+    case ACTION_CONVERSATIONS:
+        chat_talks_open(c, "");
+        return true;
+    case ACTION_COMPARE:
+        chat_compare_open(c, chat_history_read(c));
+        return true;
+    case ACTION_FORK:
+    case ACTION_EXPORT_CHAT:
+        chat_choice_run(c, action == ACTION_FORK ? "/fork" : "/export");
+        return true;
     case ACTION_TURN_NEXT:
     case ACTION_TURN_PREV:
         chat_history_step(c, action == ACTION_TURN_NEXT ? 1 : -1);
@@ -465,9 +487,10 @@ static void chat_event(void *self, const char *type, int64_t at, const json_t *d
         if (t)
             chat_turn_token(t, json_str(data, "model", ""), json_str(data, "text", ""));
     } else if (!strcmp(type, "turn")) {
-        struct chat_turn *t = chat_history_turn(c, id, json_str(data, "question", ""));
+        struct chat_turn *t = chat_history_turn(c, id, data);
         if (t)
             chat_turn_set(t, data);
+        chat_compare_event(c, id);
     } else if (!strcmp(type, "stage")) {
         struct chat_turn *t = chat_history_turn(c, id, NULL);
         if (t)
@@ -493,6 +516,7 @@ static void chat_open(void *self)
 {
     struct chat *c = self;
     c->writing = true;
+    c->talks.fd = -1;
     c->follow = c->at_end = true;
     chat_history_ask(c, 0);
     chat_commands_refresh(c);
@@ -504,6 +528,8 @@ static void chat_close(void *self)
     chat_history_release(c);
     tui_form_drop(c);
     chat_models_release(&c->models);
+    chat_talks_release(&c->talks);
+    chat_compare_release(&c->compare);
     chat_commands_release(&c->commands);
     tui_input_release(&c->input);
 }

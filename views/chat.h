@@ -12,7 +12,7 @@
 
 #include "views/chat_commands.h"
 #include "views/chat_turn.h"
-#include "views/common.h"
+#include "views/trace_page.h"
 
 struct chat;
 
@@ -32,16 +32,42 @@ struct chat_models { /* chat_models.c; zeroed: never opened */
     struct view_ask asked;
 };
 
+enum { CHAT_TALK_COLUMNS = 6 };
+struct chat_talks { /* chat_talks.c */
+    struct tui_list *list;
+    struct tui_column columns[CHAT_TALK_COLUMNS];
+    json_t *rows;            /* of chat.conversations, or NULL */
+    char *text, *error;      /* what is looked for; why there are no rows, or NULL */
+    int64_t next;            /* where to go on, -1: these are all */
+    bool asking, asked_once; /* a call is under way; the first page was asked for */
+    bool drop;               /* the next answer is to what was looked for before */
+    json_t *choice;          /* of the turn that is forked from */
+    char forked[40], exported[40];
+    char *path; /* of the file that is written */
+    int fd;     /* its, -1: none */
+};
+
+struct chat_compare { /* chat_compare.c; zeroed: never opened */
+    struct trace_page page;
+    char trace_id[40];
+    json_t *trace; /* that the page shows, or NULL */
+    bool opened;
+};
+
 struct chat {
     struct chat_commands commands;
     const struct chat_panel *panel; /* NULL: none is open */
     struct chat_models models;
+    struct chat_talks talks;
+    struct chat_compare compare;
     struct tui_input input;
     bool writing; /* characters go to the input line */
     bool opened, more, asking_older;
+    unsigned asked, dropped; /* calls for history under way; of these, whose answer is dropped */
     struct chat_turn **turns;
     size_t count;
-    char conversation[40];
+    char conversation[40]; /* that the next question belongs to; empty: a new one */
+    bool only;             /* its turns alone are shown */
     bool follow, at_end;
     char *needle;              /* what `/` looked for, or NULL */
     struct chat_turn *code_of; /* whose code was copied last, and how much of it */
@@ -65,7 +91,28 @@ void chat_models_take(struct chat *c, const json_t *choice);
 void chat_models_words(const struct chat *c, struct buf *out); /* nothing: as configured */
 void chat_models_release(struct chat_models *m);
 
+/* ---- chat_talks.c: the conversations */
+void chat_talks_open(struct chat *c, const char *text); /* text: to look for, or "" */
+/* Shows its turns alone and goes on with it, asked as it was last. */
+void chat_talks_resume(struct chat *c, const char *conversation, const json_t *choice);
+void chat_talks_new(struct chat *c); /* the next question begins one; all turns are shown */
+/* Forks that conversation at one of its turns, and goes on with the fork. */
+void chat_talks_fork(struct chat *c, const char *conversation, const json_t *turn);
+/* Writes it to a file, which is asked for where path is "". */
+void chat_talks_export(struct chat *c, const char *conversation, const char *path);
+void chat_talks_release(struct chat_talks *k);
+
+/* ---- chat_compare.c: a turn's candidates */
+void chat_compare_open(struct chat *c, const struct chat_turn *t); /* t may be NULL */
+void chat_compare_event(struct chat *c, const char *trace_id);     /* there is more of it */
+void chat_compare_release(struct chat_compare *k);
+
+/* The conversation of the turn that is read; "": there is none. */
+const char *chat_conversation(const struct chat *c);
+
 /* ---- chat_history.c: the turns */
+/* Forgets all turns and asks for those of a conversation, or for all (""). */
+void chat_history_reset(struct chat *c, const char *conversation);
 /* A page of turns before that cursor (0: the newest). */
 void chat_history_ask(struct chat *c, int64_t before);
 /* What was missed while the event stream was broken. */
@@ -74,8 +121,8 @@ void chat_history_fetch(struct chat *c, struct chat_turn *t); /* its texts */
 void chat_history_trim(struct chat *c);                       /* keeps C2 */
 struct chat_turn *chat_history_find(struct chat *c, const char *trace_id);
 /* The turn of a trace that an event speaks of: known, or just asked here, or new (asked elsewhere).
- */
-struct chat_turn *chat_history_turn(struct chat *c, const char *trace_id, const char *question);
+ * turn: the trace, or NULL. NULL: it is not shown here. */
+struct chat_turn *chat_history_turn(struct chat *c, const char *trace_id, const json_t *turn);
 void chat_history_append(struct chat *c, struct chat_turn *t);
 void chat_history_remove(struct chat *c, struct chat_turn *t);
 void chat_history_count(const struct chat *c); /* says how many are being answered */

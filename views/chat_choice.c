@@ -1,6 +1,8 @@
-/* Commands of the chat about who answers, and about asking again:
+/* Commands of the chat about who answers, about asking again, and about conversations:
  *   /model [NAME ...]  who answers from the next question on; none: a list to choose from
  *   /flow [NAME]       in which way; of both, `usual`: as it is configured
+ *   /conversations [TEXT], /new, /fork, /export [FILE]
+ *   /compare           the answers to the question that is read
  *   /retry, /edit      the question that is read once more, as it is or into the input line */
 #include "views/chat.h"
 #include <stdlib.h>
@@ -39,6 +41,53 @@ static void ask_again(void *view, bool edit)
     }
 }
 
+/* What stands behind a command's word; NULL: it is another command. */
+static const char *behind(const char *line, const char *command)
+{
+    size_t n = strlen(command);
+    if (strncmp(line, command, n) != 0 || (line[n] && line[n] != ' '))
+        return NULL;
+    return line + n + strspn(line + n, " ");
+}
+
+static void fork_here(struct chat *c)
+{
+    const struct chat_turn *t = c->count ? chat_history_read(c) : NULL;
+    const char *conversation = chat_conversation(c);
+    if (t && t->trace && *conversation)
+        chat_talks_fork(c, conversation, t->trace);
+    else
+        tui_say("%s", _("there is no turn to fork from"));
+}
+
+static void export_here(struct chat *c, const char *path)
+{
+    const char *conversation = chat_conversation(c);
+    if (*conversation)
+        chat_talks_export(c, conversation, path);
+    else
+        tui_say("%s", _("there is no conversation here"));
+}
+
+/* Of conversations; false: another one. */
+static bool talk_run(struct chat *c, const char *line)
+{
+    const char *rest;
+    if ((rest = behind(line, "/conversations")))
+        chat_talks_open(c, rest);
+    else if ((rest = behind(line, "/export")))
+        export_here(c, rest);
+    else if (!strcmp(line, "/fork"))
+        fork_here(c);
+    else if (!strcmp(line, "/new"))
+        chat_talks_new(c);
+    else if (!strcmp(line, "/compare"))
+        chat_compare_open(c, c->count ? chat_history_read(c) : NULL);
+    else
+        return false;
+    return true;
+}
+
 bool chat_choice_run(void *view, const char *line)
 {
     if (!strcmp(line, "/model") || !strcmp(line, "/flow"))
@@ -50,6 +99,6 @@ bool chat_choice_run(void *view, const char *line)
     else if (!strcmp(line, "/retry") || !strcmp(line, "/edit"))
         ask_again(view, !strcmp(line, "/edit"));
     else
-        return false;
+        return talk_run(view, line);
     return true;
 }

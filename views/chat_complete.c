@@ -129,6 +129,11 @@ static void commands_list(struct chat_complete *k, const char *typed)
         {"/prompts", N_("all prompts, with what they are for")},
         {"/model", N_("who can answer, and NAME ...: who does from now on")},
         {"/flow", N_("NAME: how the next questions are answered")},
+        {"/conversations", N_("TEXT: those in which it was said")},
+        {"/new", N_("the next question begins a conversation")},
+        {"/fork", N_("a conversation of its own from this turn on")},
+        {"/export", N_("FILE: this conversation, as .md or .json")},
+        {"/compare", N_("what each model answered")},
         {"/retry", N_("asks the question again")},
         {"/edit", N_("brings the question back into the input line")}};
     const json_t *one;

@@ -54,10 +54,9 @@ void chat_history_fetch(struct chat *c, struct chat_turn *t)
     tui_call(c, WIRE_traces_get, params, on_trace);
 }
 
-/* The turn of a trace that an event speaks of: known, or just asked here, or new (asked elsewhere).
- */
-struct chat_turn *chat_history_turn(struct chat *c, const char *trace_id, const char *question)
+struct chat_turn *chat_history_turn(struct chat *c, const char *trace_id, const json_t *turn)
 {
+    const char *question = turn ? json_str(turn, "question", "") : NULL;
     if (!*trace_id)
         return NULL;
     struct chat_turn *t = chat_history_find(c, trace_id);
@@ -71,6 +70,8 @@ struct chat_turn *chat_history_turn(struct chat *c, const char *trace_id, const 
             return t;
         }
     }
+    if (c->only && strcmp(json_str(turn, "conversation", ""), c->conversation) != 0)
+        return NULL; /* of another conversation, or nobody knows yet */
     t = chat_turn_new(trace_id);
     chat_history_append(c, t);
     if (!question)
@@ -139,6 +140,11 @@ static void history_take(struct chat *c, const json_t *turns)
 static void on_history(void *self, const json_t *result, const struct error *e)
 {
     struct chat *c = self;
+    c->asked--;
+    if (c->dropped) { /* answers come in the order of the calls */
+        c->dropped--;
+        return;
+    }
     c->asking_older = false;
     if (!result) {
         tui_error(e, "chat.history");
@@ -155,16 +161,24 @@ static void on_history(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
+static void page_ask(struct chat *c, json_t *params)
+{
+    json_puti(params, "limit", PAGE_TURNS);
+    if (c->only)
+        json_puts(params, "conversation", c->conversation);
+    c->asked++;
+    tui_call(c, WIRE_chat_history, params, on_history);
+}
+
 void chat_history_ask(struct chat *c, int64_t before)
 {
     if (c->asking_older)
         return;
     c->asking_older = true;
     json_t *params = json_object();
-    json_puti(params, "limit", PAGE_TURNS);
     if (before > 0)
         json_puti(params, "before", before);
-    tui_call(c, WIRE_chat_history, params, on_history);
+    page_ask(c, params);
     chat_commands_refresh(c);
 }
 
@@ -173,9 +187,31 @@ void chat_history_resync(struct chat *c)
     for (size_t i = 0; i < c->count; i++)
         if (c->turns[i]->running)
             chat_history_fetch(c, c->turns[i]);
-    json_t *params = json_object();
-    json_puti(params, "limit", PAGE_TURNS);
-    tui_call(c, WIRE_chat_history, params, on_history);
+    page_ask(c, json_object());
+}
+
+static void turns_free(struct chat *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        chat_turn_free(c->turns[i]);
+    c->count = c->top = 0;
+    c->top_line = 0;
+    c->code_of = NULL;
+    free(c->needle);
+    c->needle = NULL;
+}
+
+void chat_history_reset(struct chat *c, const char *conversation)
+{
+    turns_free(c);
+    snprintf(c->conversation, sizeof(c->conversation), "%s", conversation);
+    c->only = *conversation != 0;
+    c->dropped = c->asked;
+    c->more = c->asking_older = false;
+    c->follow = c->at_end = true;
+    chat_history_count(c);
+    chat_history_ask(c, 0);
+    tui_dirty();
 }
 
 /* Forgets the texts of turns far from what is shown (C2). */
@@ -316,8 +352,6 @@ bool chat_history_search(struct chat *c, const char *text, int step)
 
 void chat_history_release(struct chat *c)
 {
-    for (size_t i = 0; i < c->count; i++)
-        chat_turn_free(c->turns[i]);
+    turns_free(c);
     free(c->turns);
-    free(c->needle);
 }

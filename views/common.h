@@ -47,6 +47,9 @@ double *view_values(const json_t *array, const char *member, size_t *n);
 void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint);
 /* Keeps an error's words; text is freed and set. */
 void view_keep_error(char **text, const struct error *e);
+/* Makes a file for its owner alone, never over another; -1, and it is said why not. */
+int view_file_new(const char *path);
+bool view_file_write(int fd, const void *bytes, size_t len); /* false: errno */
 /* A time as milliseconds, from a number or from RFC 3339 text; 0 if there is none. */
 int64_t view_at(const json_t *object, const char *member);
 /* "03:12:44" local time. */

@@ -7,7 +7,6 @@
 #include "views/evidence.h"
 #include "views/evidence_query.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,20 +96,6 @@ static void finish(struct evidence *v, const char *why)
     tui_dirty();
 }
 
-static bool write_all(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, bytes, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
 /* RFC 4648, section 4; -1 if it is not that. */
 static int64_t unbase64(const char *text, uint8_t *out, size_t max)
 {
@@ -154,7 +139,7 @@ static void got_piece(void *self, const json_t *result, const struct error *e)
     uint8_t *bytes = room <= PIECE_MAX ? xcalloc(room, 1) : NULL;
     int64_t n = bytes ? unbase64(data, bytes, room) : -1;
     bool eof = json_flag(result, "eof", false), written = n >= 0;
-    if (written && !write_all(x->fd, bytes, (size_t)n)) {
+    if (written && !view_file_write(x->fd, bytes, (size_t)n)) {
         finish(v, strerrordesc_np(errno));
     } else if (!written || (n == 0 && !eof)) {
         finish(v, _("the bundle came in a form that cannot be read"));
@@ -204,11 +189,8 @@ static void take_path(void *arg, const char *path)
     struct evidence *v = arg;
     struct evidence_export *x = &v->export;
     json_t *params = scope_params(x->scope);
-    x->fd = *path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1; /* X1 */
+    x->fd = view_file_new(path); /* X1 */
     if (x->fd < 0) {
-        struct error e = {0};
-        err_set_errno(&e, _("export"), path);
-        tui_error(&e, NULL);
         json_decref(params);
         return;
     }

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TWO_WIDTH = 100, LABEL_MAX = 64 };
+enum { TWO_WIDTH = 100, LABEL_MAX = 64, COLUMN_MIN = 36, ONE_LINE = 48, COLUMN_GAP = 3 };
 
 void trace_tokens(const json_t *holder, char out[32])
 {
@@ -377,7 +377,10 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
     json_decref(safety);
 }
 
-static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, bool texts)
+enum candidate_show { SHOW_FIGURES, SHOW_ALL, SHOW_TEXT };
+
+static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
+                           enum candidate_show show)
 {
     const json_t *d = v->detail, *c = json_array_get(json_object_get(d, "candidates"), i);
     char took[16], first[16], tokens[32], cost[48];
@@ -388,8 +391,13 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, 
     tui_duration(json_num(c, "first_token_ms", -1), first);
     trace_tokens(c, tokens);
     cost_of(c, cost);
-    tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
-             tokens, cost);
+    if (p->area.width < ONE_LINE) {
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s"), took, first);
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s tok, %s"), tokens, cost);
+    } else {
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
+                 tokens, cost);
+    }
     const char *other = json_str(c, "answered_by", "");
     if (*other)
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
@@ -404,33 +412,46 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i, 
                  (long long)json_int(c, "tries", 1));
     if (*json_str(c, "route", ""))
         tui_put(p->area, p->y++, 2, -1, ROLE_DIM, json_str(c, "route", ""));
-    draw_components(p, c, json_object_get(d, "verdict"));
-    if (texts && i < v->answer_count)
+    if (show == SHOW_TEXT)
+        draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
+    else
+        draw_components(p, c, json_object_get(d, "verdict"));
+    if (show != SHOW_FIGURES && i < v->answer_count)
         view_page_text(p, v->answers[i]);
 }
 
-/* Side by side where it is wide, otherwise one after the other. */
-static void draw_candidates(struct trace_page *v, struct view_page *p, bool texts)
+/* So many side by side; the last row may have fewer. */
+static void draw_candidates(struct trace_page *v, struct view_page *p, size_t columns,
+                            enum candidate_show show)
 {
     size_t n = json_array_size(json_object_get(v->detail, "candidates"));
-    bool two = p->area.width >= TWO_WIDTH;
-    int half = (p->area.width - 3) / 2;
-    for (size_t i = 0; i < n; i += two ? 2 : 1) {
-        p->y++;
-        if (!two || i + 1 == n) {
-            draw_candidate(v, p, i, texts);
-            continue;
+    for (size_t i = 0; i < n; i += columns) {
+        size_t here = n - i < columns ? n - i : columns;
+        int width = (p->area.width - COLUMN_GAP * ((int)here - 1)) / (int)here, end = ++p->y;
+        for (size_t k = 0; k < here; k++) {
+            int x = (int)k * (width + COLUMN_GAP), rest = p->area.width - x;
+            struct view_page one = {
+                tui_sub(p->area, 0, x, p->area.height, k + 1 < here ? width : rest), p->y};
+            draw_candidate(v, &one, i + k, show);
+            end = one.y > end ? one.y : end;
         }
-        struct view_page left = {tui_sub(p->area, 0, 0, p->area.height, half), p->y};
-        struct view_page right = {
-            tui_sub(p->area, 0, half + 3, p->area.height, p->area.width - half - 3), p->y};
-        draw_candidate(v, &left, i, texts);
-        draw_candidate(v, &right, i + 1, texts);
-        int end = left.y > right.y ? left.y : right.y;
-        for (int y = p->y < 0 ? 0 : p->y; y < end && y < p->area.height; y++)
-            tui_put_glyph(p->area, y, half + 1, ROLE_RULE, GLYPH_VRULE);
+        for (size_t k = 1; k < here; k++)
+            for (int y = p->y < 0 ? 0 : p->y; y < end && y < p->area.height; y++)
+                tui_put_glyph(p->area, y, (int)k * (width + COLUMN_GAP) - 2, ROLE_RULE,
+                              GLYPH_VRULE);
         p->y = end;
     }
+}
+
+void trace_page_compare(struct trace_page *v, struct tui_area a)
+{
+    struct view_page p = view_page_begin(&v->scroll, a);
+    size_t n = json_array_size(json_object_get(v->detail, "candidates"));
+    size_t room = (size_t)((p.area.width + COLUMN_GAP) / (COLUMN_MIN + COLUMN_GAP));
+    view_page_text(&p, v->question);
+    view_page_text(&p, v->verdict);
+    draw_candidates(v, &p, room < 1 ? 1 : room < n ? room : n, SHOW_TEXT);
+    view_page_end(&v->scroll, &p);
 }
 
 void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
@@ -453,7 +474,8 @@ void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
     draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - (a.height <= 10));
     if (!whole && a.height <= 10)
         view_page_text(&p, v->verdict);
-    draw_candidates(v, &p, whole || a.height > 30);
+    draw_candidates(v, &p, p.area.width >= TWO_WIDTH ? 2 : 1,
+                    whole || a.height > 30 ? SHOW_ALL : SHOW_FIGURES);
     if (whole)
         view_page_text(&p, v->rest);
     if (whole)

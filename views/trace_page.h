@@ -18,6 +18,8 @@ void trace_page_close(struct trace_page *v);
 void trace_page_set(struct trace_page *v, const json_t *detail);
 /* whole: all of it, scrolled; otherwise what fits. */
 void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole);
+/* The candidates alone, with their texts first, as many side by side as there is room for. */
+void trace_page_compare(struct trace_page *v, struct tui_area a);
 /* "~1200": the tokens of a trace or a candidate. */
 void trace_tokens(const json_t *holder, char out[32]);
 

@@ -3,7 +3,8 @@
  * usage: canned FIXTURE.json [THEME] [utf-8|ascii]
  * The fixture's members are results by method name; "connectors.get" and "traces.get" hold one
  * result a name or id. chat.stop breaks the event stream; from then on chat.history answers
- * "chat.history.again". A time of zero or less counts from now. chat.ask streams the member
+ * "chat.history.again"; with a conversation "chat.history.one"; chat.conversations with a text
+ * "chat.conversations.found". A time of zero or less counts from now. chat.ask streams the member
  * "answer". */
 #include "backend/base/clock.h"
 #include "backend/base/json.h"
@@ -90,6 +91,10 @@ static void answer(struct bus_call *call, void *arg)
     json_t *result = json_object_get(c->fixture, wire_row(bus_method(call))->name);
     if (c->missed && bus_method(call) == WIRE_chat_history)
         result = json_object_get(c->fixture, "chat.history.again");
+    if (bus_method(call) == WIRE_chat_conversations && json_object_get(params, "text"))
+        result = json_object_get(c->fixture, "chat.conversations.found");
+    if (bus_method(call) == WIRE_chat_history && json_object_get(params, "conversation"))
+        result = json_object_get(c->fixture, "chat.history.one");
     const char *key = json_str(params, "name", json_str(params, "trace_id", NULL));
     if (key && result)
         result = json_object_get(result, key);
@@ -268,10 +273,11 @@ int main(int argc, char **argv)
 {
     static bus_handler *handlers[WIRE_COUNT];
     static const enum wire_method canned[] = {
-        WIRE_status_get,       WIRE_chat_history,       WIRE_traces_list, WIRE_traces_get,
-        WIRE_connectors_list,  WIRE_cost_summary,       WIRE_cost_ledger, WIRE_score_get,
-        WIRE_connectors_get,   WIRE_connectors_settled, WIRE_plans_list,  WIRE_plans_get,
-        WIRE_prompts_complete, WIRE_chat_models};
+        WIRE_status_get,       WIRE_chat_history,       WIRE_traces_list,        WIRE_traces_get,
+        WIRE_connectors_list,  WIRE_cost_summary,       WIRE_cost_ledger,        WIRE_score_get,
+        WIRE_connectors_get,   WIRE_connectors_settled, WIRE_plans_list,         WIRE_plans_get,
+        WIRE_prompts_complete, WIRE_chat_models,        WIRE_chat_conversations, WIRE_chat_fork,
+        WIRE_chat_export};
     static const enum wire_method of_log[] = {WIRE_evidence_list, WIRE_evidence_search,
                                               WIRE_evidence_get, WIRE_evidence_proof,
                                               WIRE_evidence_lineage};

@@ -11,7 +11,8 @@
  *   start FIXTURE [THEME [CHARSET]]   the canned console beside this program, a fixture beside the
  * script wait MS                 let output arrive for that long expect REGEX            until the
  * screen's text matches, 5 s at most absent REGEX            the screen's text must not match now
- *   type TEXT, paste TEXT   \n \t \e \\ are read as escapes
+ *   type TEXT, paste TEXT   \n \t \e \\ are read as escapes, \p as the number of this process
+ *   file PATH MODE REGEX    is a file of that mode whose text matches; it is removed
  *   key NAME [COUNT]        Enter Esc Tab BTab Up Down Left Right Home End PgUp PgDn Del BS Space
  *                           F1..F12 C-x M-x, or a character
  *   click COL ROW           1-based, SGR mouse protocol
@@ -36,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vterm.h>
@@ -410,7 +412,10 @@ static void unescape(const char *s, struct buf *out)
             buf_addc(out, *s);
             continue;
         }
-        s++;
+        if (*++s == 'p') {
+            buf_addf(out, "%d", (int)getpid());
+            continue;
+        }
         buf_addc(out, *s == 'n' ? '\n' : *s == 't' ? '\t' : *s == 'e' ? '\033' : *s);
     }
 }
@@ -507,6 +512,34 @@ static bool step_text(struct drive *d, const char *text, bool paste)
     return true;
 }
 
+static bool step_file(const struct drive *d, const char *rest)
+{
+    char word[128] = "", text[4096] = "", *pattern = NULL;
+    unsigned mode = 0;
+    int used = 0;
+    struct buf path = {0};
+    struct stat st;
+    regex_t re;
+    if (sscanf(rest, "%127s %o %n", word, &mode, &used) < 2 || !used)
+        return fail(d, "file", rest);
+    pattern = xstrdup(rest + used);
+    unescape(word, &path);
+    FILE *f = fopen(path.data, "re");
+    bool good = f && fstat(fileno(f), &st) == 0 && (st.st_mode & 0777) == mode &&
+                fread(text, 1, sizeof(text) - 1, f) > 0 &&
+                regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) == 0;
+    if (good) {
+        good = regexec(&re, text, 0, NULL, 0) == 0;
+        regfree(&re);
+    }
+    if (f)
+        fclose(f);
+    unlink(path.data);
+    buf_release(&path);
+    free(pattern);
+    return good || fail(d, "the file is not so", rest);
+}
+
 static bool step_click(struct drive *d, const char *rest)
 {
     char *end, bytes[64];
@@ -572,6 +605,8 @@ static bool step(struct drive *d, const char *word, const char *rest)
         return step_text(d, rest, *word == 'p');
     if (!strcmp(word, "key"))
         return step_key(d, rest);
+    if (!strcmp(word, "file"))
+        return step_file(d, rest);
     if (!strcmp(word, "click"))
         return step_click(d, rest);
     if (!strcmp(word, "resize"))
