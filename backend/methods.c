@@ -160,6 +160,13 @@ void backend__withhold(json_t *trace)
             json_object_del(item, "chart");
         }
     }
+    size_t n;
+    json_t *node;
+    json_array_foreach(json_object_get(trace, "nodes"), n, node)
+    {
+        json_object_del(node, "run");
+        backend__withhold_text(node, "note");
+    }
     withhold_safety(json_object_get(trace, "safety"));
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))

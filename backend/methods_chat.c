@@ -55,6 +55,34 @@ static bool take_models(struct bus_call *c, const char **names, size_t *count)
     return false;
 }
 
+/* The two sides of an exchange: models in the place of `models`, prompts, how often. False when the
+ * call was answered with an error. */
+static bool take_sides(struct bus_call *c, struct orch_ask *ask, const char **names)
+{
+    static const char *const MODELS[] = {"modelA", "modelB"}, *const PROMPTS[] = {"promptA",
+                                                                                  "promptB"};
+    const char *models[2];
+    for (size_t i = 0; i < 2; i++)
+        if (!method_text(c, MODELS[i], false, &models[i]) ||
+            !method_text(c, PROMPTS[i], false, &ask->prompts[i]))
+            return false;
+    if (json_object_get(bus_params(c), "exchanges") &&
+        !method_limit(c, "exchanges", 1, 1, ORCH_EXCHANGES, &ask->exchanges))
+        return false;
+    struct error e = {0};
+    if ((models[0] || models[1]) && (ask->model_count || !models[0] || !models[1])) {
+        err_set(&e, ERR_INVALID, "modelA and modelB go together, and not with models");
+        bus_fail(c, &e);
+        return false;
+    }
+    for (size_t i = 0; i < 2 && models[i]; i++)
+        names[ask->model_count++] = models[i];
+    bool sides = models[0] || ask->prompts[0] || ask->prompts[1] || ask->exchanges;
+    if (sides && !ask->flow)
+        ask->flow = "dual";
+    return true;
+}
+
 void on_chat_ask(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
@@ -66,7 +94,7 @@ void on_chat_ask(struct bus_call *c, void *arg)
     if (!method_text(c, "text", true, &ask.text) ||
         !method_text(c, "conversation", false, &ask.conversation) ||
         !method_text(c, "flow", false, &ask.flow) || !method_text(c, "again", false, &ask.again) ||
-        !take_models(c, names, &ask.model_count))
+        !take_models(c, names, &ask.model_count) || !take_sides(c, &ask, names))
         return;
     char user[64];
     if (bus_session(c)->level >= BUS_RECOMMEND) {

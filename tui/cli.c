@@ -270,7 +270,9 @@ static int run_doctor(struct cli *c, struct busc *bus)
 /* ---- arguments */
 
 static const struct cli_command COMMANDS[] = {
-    {"ask", "ask [--json] [--timeout SECONDS] [--conversation ID] TEXT",
+    {"ask",
+     "ask [--json] [--timeout SECONDS] [--conversation ID] [--flow NAME] [--models A,B] "
+     "[--exchanges N] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
     {"conversations",
      "conversations list|show ID|export ID [--json] [--text TEXT] [--limit N] "
@@ -669,6 +671,14 @@ static bool take_option(struct cli *c, int option)
     case 'c':
         c->checkpoint = optarg;
         return true;
+    case 'L':
+        c->flow = optarg;
+        return true;
+    case 'm':
+        c->models = optarg;
+        return true;
+    case 'x':
+        return whole_number(optarg, &c->exchanges) && c->exchanges >= 1 && c->exchanges <= 4;
     case 'W':
         c->what = optarg;
         return true;
@@ -694,6 +704,9 @@ static int take_options(struct cli *c, int argc, char **argv)
                                             {"trace", required_argument, NULL, 'r'},
                                             {"conversation", required_argument, NULL, 'C'},
                                             {"checkpoint", required_argument, NULL, 'c'},
+                                            {"flow", required_argument, NULL, 'L'},
+                                            {"models", required_argument, NULL, 'm'},
+                                            {"exchanges", required_argument, NULL, 'x'},
                                             {"session", required_argument, NULL, 'S'},
                                             {"range", required_argument, NULL, 'R'},
                                             {"control", required_argument, NULL, 'N'},

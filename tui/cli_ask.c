@@ -64,8 +64,9 @@ static json_t *answer_object(const json_t *trace)
 {
     static const char *const KEYS[] = {"trace_id", "conversation", "at",
                                        "question", "state",        "answer"};
-    static const char *const REST[] = {"candidates", "critiques",  "verdict", "usage", "stages",
-                                       "entries",    "elapsed_ms", "error",   "safety"};
+    static const char *const REST[] = {"candidates", "critiques", "verdict",    "usage",
+                                       "stages",     "entries",   "elapsed_ms", "error",
+                                       "safety",     "flow",      "nodes",      "path"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -152,6 +153,25 @@ static void print_safety(const json_t *answer)
     }
 }
 
+/* Who is to answer, and how. */
+static void put_choice(json_t *params, const struct cli *c)
+{
+    json_t *models = json_array();
+    for (const char *p = c->models ? c->models : ""; *p;) {
+        size_t n = strcspn(p, ",");
+        if (n)
+            json_array_append_new(models, json_text(p, n));
+        p += n + (p[n] == ',');
+    }
+    if (c->models)
+        json_put(params, "models", json_incref(models));
+    json_decref(models);
+    if (c->flow)
+        json_puts(params, "flow", c->flow);
+    if (c->exchanges)
+        json_puti(params, "exchanges", c->exchanges);
+}
+
 int cli__ask(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
@@ -160,6 +180,7 @@ int cli__ask(struct cli *c, struct busc *bus)
     json_puts(params, "text", c->text);
     if (c->conversation)
         json_puts(params, "conversation", c->conversation);
+    put_choice(params, c);
     cli__wait_settled(bus, 0);
     busc_events(bus, on_event, on_resync, &a);
     json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);

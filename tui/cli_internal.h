@@ -34,6 +34,8 @@ struct cli {
     const char *action;
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
+    const char *flow, *models; /* ask */
+    int64_t exchanges;
     bool chain;              /* evidence verify */
     const char *from_file;   /* evidence verify: a checkpoint to begin behind */
     const char *what, *seal; /* keys rotate */

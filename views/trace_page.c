@@ -100,6 +100,8 @@ static const char *route_words(const char *route)
         {"critique", N_("the answers diverged; a critique turn decided")},
         {"safer", N_("the safety gap was too wide; the safer answer was chosen")},
         {"diverge", N_("the answers diverge; the best composite was chosen")},
+        {"vote", N_("the largest group of answers that agree won")},
+        {"roles", N_("the last role of the flow had the last word")},
         {"unanswered", N_("no answer cites a source")},
         {"dropped", N_("a late or failed answer was dropped")},
         {"none", N_("no model answered")}};

@@ -10,7 +10,15 @@
 #define COVERED 0.6    /* share of a sentence's words that its source must have */
 #define SAME_CLAIM 0.6 /* Jaccard of two sentences that make one claim */
 
-enum { CLAIMS_MAX = 64, MEASURED_MAX = 8, STEPS_MAX = 6, CLAIM_MAX = 600, TEXT_MAX = 64 << 10 };
+enum {
+    CLAIMS_MAX = 64,
+    MEASURED_MAX = 8,
+    STEPS_MAX = 6,
+    CLAIM_MAX = 600,
+    FAULTS_MAX = 8,
+    LEFT_MAX = 6,
+    TEXT_MAX = 64 << 10
+};
 
 struct claim {
     char *text;  /* quoted anew, without its marks */
@@ -27,7 +35,8 @@ struct judging {
     struct gw__words *numbers; /* by source */
     struct claim claims[CLAIMS_MAX];
     size_t len;
-    bool aside; /* below the heading of what nobody asked for */
+    bool aside;                /* below the heading of what nobody asked for */
+    struct gw__pieces *faults; /* sentences that nothing supports, or NULL: nobody asks for them */
 };
 
 /* A mark "[id]" of a source at s: its index and length. */
@@ -131,6 +140,9 @@ static void judge(struct judging *j, const struct buf *sentence, const bool *cit
         claim.aside = j->aside && claim.unit->kind == GW__FINDING;
         j->claims[j->len++] = claim;
         claim.words = (struct gw__words){0};
+    } else if (!marks.len && j->faults && j->faults->len < FAULTS_MAX &&
+               !gw__is_frame(quoted.data)) {
+        gw__pieces_add(j->faults, buf_take(&quoted));
     }
 out:
     gw__words_release(&claim.words);
@@ -291,26 +303,85 @@ static void render(const struct judging *j, struct gw__pieces *out)
     gw__render(j->r, lines, n, out);
 }
 
-void gw__critique(const struct gw_request *r, struct gw__pieces *out)
+static struct judging *judging_new(const struct gw_request *r)
 {
     struct judging *j = xcalloc(1, sizeof *j);
     j->r = r;
     gw__lexicon_init(&j->lexicon);
     gw__units_collect(&j->units, &j->lexicon, r);
     learn_numbers(j);
-    judge_answer(j, r->mine);
-    j->aside = false;
-    judge_answer(j, r->other);
-    render(j, out);
+    return j;
+}
+
+static void judging_free(struct judging *j)
+{
     for (size_t i = 0; i < j->len; i++) {
         free(j->claims[i].text);
         free(j->claims[i].marks);
         gw__words_release(&j->claims[i].words);
     }
-    for (size_t i = 0; i < r->source_count; i++)
+    for (size_t i = 0; i < j->r->source_count; i++)
         gw__words_release(&j->numbers[i]);
     free(j->numbers);
     gw__units_release(&j->units);
     gw__lexicon_release(&j->lexicon);
     free(j);
+}
+
+void gw__critique(const struct gw_request *r, struct gw__pieces *out)
+{
+    struct judging *j = judging_new(r);
+    judge_answer(j, r->mine);
+    j->aside = false;
+    judge_answer(j, r->other);
+    render(j, out);
+    judging_free(j);
+}
+
+/* ---- GW_REVIEW: what is wrong with an answer. What it leaves out stands there as sentences with
+ * their sources, so that who mends it can take them over. */
+
+/* A finding over its limit that the answer says nothing of. */
+static bool left_out(const struct judging *j, const struct gw__unit *u)
+{
+    struct claim said = {.words = u->words, .unit = u};
+    if (u->kind != GW__FINDING || u->severity == 0)
+        return false;
+    for (size_t i = 0; i < j->len; i++)
+        if (j->claims[i].unit == u)
+            return false;
+    return !covered(j, &said, u->text);
+}
+
+void gw__review(const struct gw_request *r, struct gw__pieces *out)
+{
+    static const char *const words[][2] = {
+        {"Nothing that it cites supports:", "Ничто из указанного не подтверждает:"},
+        {"It leaves out:", "Упущено:"},
+        {"Every statement stands in its source, and nothing over a limit is left out.",
+         "Каждое утверждение есть в своём источнике, и ничто за пределами нормы не упущено."}};
+    struct gw__pieces faults = {0};
+    struct judging *j = judging_new(r);
+    bool russian = gw__russian(r);
+    size_t left = 0;
+    j->faults = &faults;
+    judge_answer(j, r->other);
+    for (size_t i = 0; i < faults.len; i++)
+        gw__pieces_add(out, xasprintf("%s%s- %s\n", i ? "" : words[0][russian], i ? "" : "\n\n",
+                                      faults.at[i]));
+    for (size_t i = 0; i < j->units.len && left < LEFT_MAX; i++) {
+        const struct gw__unit *u = &j->units.at[i];
+        size_t len = strlen(u->text);
+        if (!left_out(j, u))
+            continue;
+        len -= len && u->text[len - 1] == '.';
+        gw__pieces_add(out, xasprintf("%s%s%s- %.*s %s.\n", !left && faults.len ? "\n" : "",
+                                      left ? "" : words[1][russian], left ? "" : "\n\n", (int)len,
+                                      u->text, u->marks));
+        left++;
+    }
+    if (!faults.len && !left)
+        gw__pieces_add(out, xasprintf("%s\n", words[2][russian]));
+    gw__pieces_release(&faults);
+    judging_free(j);
 }

@@ -74,7 +74,8 @@ struct gw_refit {
     size_t message_count;
 };
 
-enum gw_task { GW_ANSWER, GW_CRITIQUE };
+/* GW_REVIEW: what is wrong with `other`, as a list. */
+enum gw_task { GW_ANSWER, GW_CRITIQUE, GW_REVIEW };
 enum gw_tag { GW_INTERACTIVE, GW_BATCH }; /* who waits; interactive goes first */
 
 struct gw_request { /* everything is copied by gw_start */
@@ -88,10 +89,10 @@ struct gw_request { /* everything is copied by gw_start */
     size_t refit_count;
     const struct gw_source *sources;
     size_t source_count;
-    const char *mine,
-        *other;            /* GW_CRITIQUE: the model's own answer and the one it is to criticise */
-    const char *looked_at; /* one line: which tools and documents were consulted, for "I cannot
-                              answer that" */
+    const char *mine, *other; /* GW_CRITIQUE: the model's own answer and the one it is to criticise;
+                                 GW_REVIEW: other */
+    const char *looked_at;    /* one line: which tools and documents were consulted, for "I cannot
+                                 answer that" */
     int64_t max_output_tokens;
     int64_t token_budget; /* of input and output together; 0, or more than it: the model's */
     uint64_t connect_ms, first_token_ms, silence_ms,

@@ -440,6 +440,8 @@ struct gw__line { /* one sentence of an answer */
 void gw__compose(const struct gw_request *r, bool vectors, struct gw__pieces *out);
 /* The line of a unit. */
 struct gw__line gw__line_of(const struct gw__units *units, const struct gw__unit *u);
+/* True for what only frames statements: a heading, or the built-in models' own words. */
+bool gw__is_frame(const char *sentence);
 /* True if a line is the heading of what is over a limit though nobody asked. */
 bool gw__is_besides(const char *line);
 /* True if the question asks what to do, not only how things are. */
@@ -457,5 +459,7 @@ bool gw__russian(const struct gw_request *r);
 
 /* critique.c */
 void gw__critique(const struct gw_request *r, struct gw__pieces *out);
+/* GW_REVIEW: what of `other` no source supports, and what over a limit it leaves out. */
+void gw__review(const struct gw_request *r, struct gw__pieces *out);
 
 #endif

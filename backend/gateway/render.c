@@ -150,6 +150,16 @@ bool gw__is_besides(const char *line)
     return strcmp(line, words[BESIDES][0]) == 0 || strcmp(line, words[BESIDES][1]) == 0;
 }
 
+bool gw__is_frame(const char *sentence)
+{
+    size_t len = strlen(sentence);
+    bool frame = len && sentence[len - 1] == ':';
+    for (size_t i = 0; i < sizeof words / sizeof *words && !frame; i++)
+        for (size_t l = 0; l < 2 && !frame; l++)
+            frame = strncmp(sentence, words[i][l], strlen(words[i][l])) == 0;
+    return frame;
+}
+
 bool gw__asks_how(const char *question)
 {
     return asks(question, how, sizeof how / sizeof *how);

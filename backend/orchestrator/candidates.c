@@ -1,5 +1,5 @@
-/* The models of a trace: asked in parallel, compared, made to answer each other when they diverge,
- * and the end of the trace in all its ways. */
+/* The model calls of a trace: a run for each node of the flow in which a model speaks. What becomes
+ * of what they wrote is the flow's (engine.c). */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
@@ -117,6 +117,7 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     struct gw_usage u = gw_spent_usage(spent);
     json_t *payload = json_object(), *usage = json_object();
     json_puts(payload, "model", c->model->name);
+    json_puts(payload, "node", c->node->as->id);
     json_put(payload, "text", json_text(text, strlen(text)));
     json_puts(payload, "outcome", outcome);
     json_puts(payload, "finish_reason", reason);
@@ -152,15 +153,6 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
 
 /* ---- first answers */
 
-static bool all_ended(const struct trace *t)
-{
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].state <= CAND_RUNNING)
-            return false;
-    }
-    return true;
-}
-
 static void candidate_end(struct orch_candidate *c, int state, const char *note)
 {
     c->state = state;
@@ -171,7 +163,7 @@ static void candidate_end(struct orch_candidate *c, int state, const char *note)
     orch__candidate_doc(c, orch__state_name(state));
     json_puts(c->doc, "error", state == CAND_DONE ? "" : note);
     orch__stage_end(c->trace, c->stage, state == CAND_DONE ? "done" : "failed", note);
-    orch__tell(c->trace, "turn");
+    orch__run_over(c, note);
 }
 
 static void on_delta(void *arg, const char *text, size_t len)
@@ -184,8 +176,7 @@ static void on_delta(void *arg, const char *text, size_t len)
 
 static void models_ended(struct trace *t)
 {
-    if (t->phase == TRACE_MODELS && all_ended(t))
-        orch__compare(t);
+    orch__engine_step(t);
     orch__settle(t);
 }
 
@@ -311,7 +302,7 @@ json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const cha
     orch__prompts_release(c);
     if (c->model->builtin)
         return NULL;
-    size_t n = sources_for(c, task == GW_CRITIQUE, sources);
+    size_t n = sources_for(c, task != GW_ANSWER, sources);
     json_t *budget = orch__messages(c, c->model, sources, n, mine, other, &c->prompt);
     json_t *others = fit_stand_ins(c, sources, n, mine, other);
     const char *name;
@@ -338,7 +329,7 @@ void orch__prompts_release(struct orch_candidate *c)
         prompt_release(&c->stand_in[--c->stand_ins]);
 }
 
-/* Starts one gateway call for a candidate; task GW_CRITIQUE with mine and other. */
+/* Starts one gateway call for a candidate; another task than GW_ANSWER with mine and other. */
 struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, const char *mine,
                                  const char *other, const struct gw_ops *ops, struct error *e)
 {
@@ -346,8 +337,11 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
     struct gw_source sources[ORCH_SOURCES];
     char traceparent[TEL_TRACEPARENT];
     bool traced = orch__traceparent(t, c->stage, traceparent);
-    size_t n = sources_for(c, task == GW_CRITIQUE, sources);
+    size_t n = sources_for(c, task != GW_ANSWER, sources);
+    const struct flow_node *as = c->node->as;
     uint64_t limit = (uint64_t)conf_int(t->orch->rooms.conf, "copilot", "", "time_limit_ms");
+    if (as->time_limit_ms && (uint64_t)as->time_limit_ms < limit)
+        limit = (uint64_t)as->time_limit_ms;
     const char *regions = conf_str(t->orch->rooms.conf, "copilot", "", "regions");
     struct gw_request r = {.task = task,
                            .session = prov_session(t->orch->rooms.prov),
@@ -364,6 +358,7 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
                            .looked_at = t->looked_at.data,
                            .max_output_tokens =
                                conf_int(t->orch->rooms.conf, "copilot", "", "max_output_tokens"),
+                           .token_budget = as->token_budget,
                            .first_token_ms = limit,
                            .silence_ms = limit,
                            .total_ms = limit};
@@ -402,74 +397,91 @@ static void on_model_logged(void *arg, int64_t seq, const struct error *e)
     struct error why = {0};
     c->state = CAND_RUNNING;
     json_puts(c->doc, "state", "running");
-    c->call = orch__call_model(c, GW_ANSWER, NULL, NULL, &MODEL_OPS, &why);
+    c->call = orch__call_model(c, c->task, c->mine.data, c->other.data, &MODEL_OPS, &why);
     if (!c->call) {
         const struct gw_spent none = gw_spent_nothing(c->model, why.code);
         orch__log_output(c, "model.output", "", &none, "error", "error", 0, -1);
         candidate_end(c, CAND_FAILED, err_words(&why));
-        if (all_ended(t))
-            orch__compare(t);
     }
-    orch__settle(t);
+    models_ended(t);
 }
 
-/* O2, O4: whoever is late is dropped; if nobody has answered the trace fails. */
-static void on_time_limit(void *arg)
+/* Ends what is under way of a run; outcome: of what it wrote so far. */
+static void cut(struct orch_candidate *c, int state, const char *why, const char *outcome)
 {
-    struct trace *t = arg;
-    t->late = true;
-    if (t->phase == TRACE_MODELS) {
-        orch__models_cancel(t, CAND_DROPPED);
-        orch__compare(t);
-    } else if (t->phase == TRACE_CRITIQUE) {
-        orch__models_cancel(t, CAND_DROPPED);
-        orch__critiques_end(t);
+    struct trace *t = c->trace;
+    struct gw_spent used = {.count = 0};
+    int64_t elapsed = (int64_t)(clock_mono_ms() - t->started_ms);
+    bool checking = c->check.under_way;
+    orch__check_cancel(&c->check);
+    if (checking && c->state > CAND_RUNNING) { /* of a critique */
+        buf_clear(&c->revised);
+        orch__stage_end(t, c->stage, "failed", why);
     }
-    orch__settle(t);
+    if (c->critique_call) {
+        gw_cancel(c->critique_call, &used);
+        c->critique_call = NULL;
+        orch__stage_end(t, c->stage, "failed", why);
+        orch__add_usage(c, &used);
+        orch__log_output(c, "critique", "", &used, outcome, "cancelled", elapsed, -1);
+        gw_spent_release(&used);
+    }
+    if (c->state > CAND_RUNNING)
+        return;
+    if (c->call) {
+        gw_cancel(c->call, &used);
+        c->call = NULL;
+        orch__add_usage(c, &used);
+        orch__log_output(c, "model.output", c->text.data ? c->text.data : "", &used, outcome,
+                         "cancelled", elapsed, -1);
+        gw_spent_release(&used);
+    }
+    candidate_end(c, state, why);
 }
 
 void orch__models_cancel(struct trace *t, int state)
 {
-    const char *why = state == CAND_DROPPED ? "later than the time limit" : "stopped";
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        struct orch_candidate *c = &t->candidates[i];
-        struct gw_spent used = {.count = 0};
-        bool checking = c->check.under_way;
-        orch__check_cancel(&c->check);
-        if (checking && c->state > CAND_RUNNING) { /* of a critique */
-            buf_clear(&c->revised);
-            orch__stage_end(t, c->stage, "failed", why);
-        }
-        if (c->critique_call) {
-            gw_cancel(c->critique_call, &used);
-            c->critique_call = NULL;
-            orch__stage_end(t, c->stage, "failed", why);
-            orch__add_usage(c, &used);
-            orch__log_output(c, "critique", "", &used,
-                             state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
-                             (int64_t)(clock_mono_ms() - t->started_ms), -1);
-            gw_spent_release(&used);
-        }
-        if (c->state > CAND_RUNNING)
-            continue;
-        if (c->call) {
-            gw_cancel(c->call, &used);
-            c->call = NULL;
-            orch__add_usage(c, &used);
-            orch__log_output(c, "model.output", c->text.data ? c->text.data : "", &used,
-                             state == CAND_DROPPED ? "dropped" : "cancelled", "cancelled",
-                             (int64_t)(clock_mono_ms() - t->started_ms), -1);
-            gw_spent_release(&used);
-        }
-        candidate_end(c, state, why);
-    }
+    bool late = state == CAND_DROPPED;
+    for (size_t i = 0; i < t->candidate_count; i++)
+        cut(&t->candidates[i], state, late ? "later than the time limit" : "stopped",
+            late ? "dropped" : "cancelled");
 }
 
-static struct orch_candidate *add_candidate(struct trace *t, const struct gw_model *m)
+void orch__run_cancel(struct orch_candidate *c, const char *why)
 {
+    cut(c, CAND_STOPPED, why, "cancelled");
+}
+
+/* ---- the run of a node */
+
+/* What goes on only to models that speak after it is no answer: an internal turn (AR-1). */
+static bool is_internal(const struct orch_node *n)
+{
+    const struct trace *t = n->trace;
+    bool some = false, answers = false, otherwise = false;
+    for (size_t i = 0; i < t->flow->edge_count; i++) {
+        const struct flow_edge *e = &t->flow->edges[i];
+        bool speaks = t->nodes[e->to].as->kind == FLOW_MODEL;
+        int holds = e->condition ? condition_holds(e->condition, &t->values) : 1;
+        if (&t->nodes[e->from] != n)
+            continue;
+        some = some || (e->condition && holds == 1);
+        otherwise = otherwise || (e->otherwise && !speaks);
+        answers = answers || (!speaks && !e->otherwise && holds != 0);
+    }
+    return n->as->kind != FLOW_MODEL || !(answers || (otherwise && !some));
+}
+
+static struct orch_candidate *add_candidate(struct orch_node *n, const struct gw_model *m)
+{
+    struct trace *t = n->trace;
     struct orch_candidate *c = &t->candidates[t->candidate_count++];
+    json_t *all = json_object_get(t->doc, "candidates");
+    n->run = c;
     c->trace = t;
+    c->node = n;
     c->model = m;
+    c->internal = is_internal(n);
     c->way = strstr(m->name, "vector") && m->builtin ? KNOW_VECTOR : KNOW_LEXICAL;
     c->output_entry = c->text_entry = -1;
     c->doc = json_object();
@@ -483,83 +495,142 @@ static struct orch_candidate *add_candidate(struct trace *t, const struct gw_mod
         json_put(c->doc, UNKNOWN[i], json_null());
     json_put(c->doc, "chosen", json_false());
     json_puts(c->doc, "error", "");
-    json_array_append_new(json_object_get(t->doc, "candidates"), c->doc);
+    if (c->internal) {
+        json_put(n->doc, "run", c->doc);
+    } else {
+        json_puti(n->doc, "candidate", (int64_t)json_array_size(all));
+        json_array_append_new(all, c->doc);
+    }
     return c;
 }
 
-/* The models that are to answer; one of a pool is chosen for this question. False with *e: none can
- * be asked. */
-static bool choose_models(struct trace *t, struct error *e)
+/* The model that speaks in a node. NULL with *e. */
+static const struct gw_model *model_of(struct orch_node *n, json_t **route, struct error *e)
 {
-    enum { PROMPT_TOKENS = 400 }; /* of instructions around question and sources */
-    const struct orch *o = t->orch;
-    const char *regions = conf_str(o->rooms.conf, "copilot", "", "regions");
-    const struct gw_model *taken[ORCH_CANDIDATES];
-    struct gw_need need = {.input_tokens = PROMPT_TOKENS + gw_estimate_tokens(t->question),
-                           .output_tokens =
-                               conf_int(o->rooms.conf, "copilot", "", "max_output_tokens"),
-                           .regions = *regions ? regions : NULL,
-                           .taken = taken};
-    json_t *risk;
-    need.risk = orch__question_risk(t, &risk);
-    for (size_t i = 0; i < t->source_count; i++)
-        if (t->sources[i].text)
-            need.input_tokens += gw_estimate_tokens(t->sources[i].text);
-    for (size_t i = 0; i < t->chosen_count; i++) {
-        json_t *why;
-        const struct gw_model *m = gw_route(o->rooms.gw, t->chosen[i], &need, &why, e);
-        if (why)
-            json_put(why, "features", json_incref(json_object_get(risk, "features")));
-        if (m) {
-            taken[need.taken_count++] = m;
-            struct orch_candidate *c = add_candidate(t, m);
-            c->route = json_incref(why);
-            if (why)
-                json_puts(c->doc, "route", json_str(why, "reason", ""));
-        }
-        json_decref(why);
-    }
-    json_decref(risk);
-    return t->candidate_count > 0;
+    struct trace *t = n->trace;
+    *route = NULL;
+    if (n->as->model)
+        return orch__route(t, n->as->model, route, e);
+    size_t at = (size_t)n->as->chosen % t->need.taken_count;
+    *route = json_incref(t->routes[at]);
+    return t->models[at];
 }
 
-void orch__models_start(struct trace *t)
+/* A built-in model says the same each time: what it says to the same is not asked twice. */
+static const struct orch_node *said_already(const struct orch_node *n, const struct gw_model *m)
 {
-    struct orch *o = t->orch;
-    struct error none = {0};
-    t->phase = TRACE_MODELS;
-    if (!choose_models(t, &none)) {
-        orch__fail(t, &none);
-        return;
+    const struct trace *t = n->trace;
+    for (size_t i = 0; i < t->node_count && m->builtin && !n->heard_count; i++) {
+        const struct orch_node *other = &t->nodes[i];
+        if (other != n && other->run && other->run->model == m && !other->heard_count &&
+            strcmp(other->as->role, n->as->role) == 0)
+            return other;
     }
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        struct orch_candidate *c = &t->candidates[i];
-        c->stage = orch__stage_begin(t, "model", c->model->name);
-        json_t *payload = json_object(), *given = json_array();
-        struct gw_source sources[ORCH_SOURCES];
-        size_t count = sources_for(c, false, sources);
-        for (size_t j = 0; j < count; j++)
-            json_array_append_new(given, json_text(sources[j].ref, strlen(sources[j].ref)));
-        json_puts(payload, "model", c->model->name);
-        json_puts(payload, "provider", c->model->provider);
-        json_puts(payload, "region", c->model->region);
-        json_puts(payload, "task", "answer");
-        if (c->route)
-            json_put(payload, "route", json_incref(c->route));
-        json_put(payload, "sources", given);
-        struct orch_edges from = {.count = 0};
-        orch__grounds(c, false, &from);
-        json_t *budget = orch__prompt_make(c, GW_ANSWER, NULL, NULL, &from);
-        if (budget)
-            json_put(payload, "budget", budget);
-        t->writes++;
-        char *actor = xasprintf("model:%s", c->model->name);
-        c->call_entry =
-            orch__log(t, "model.call", actor, &from, payload, on_model_logged, c, NULL, NULL);
-        free(actor);
+    return NULL;
+}
+
+static void hear(struct orch_node *n)
+{
+    struct orch_node *from[FLOW_NODES];
+    size_t count = orch__node_inputs(n, from);
+    n->heard_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool twice = false;
+        for (size_t j = 0; j < n->heard_count; j++)
+            twice = twice || n->heard[j].from == from[i]->carries;
+        if (from[i]->carries && !twice)
+            n->heard[n->heard_count++] =
+                (struct orch_heard){from[i]->as->id, from[i]->carries->text.data, from[i]->carries};
+        if (from[i]->said.len && n->heard_count < ORCH_HEARD)
+            n->heard[n->heard_count++] =
+                (struct orch_heard){from[i]->as->id, from[i]->said.data, from[i]->run};
     }
-    orch__tell(t, "turn");
-    t->timer = loop_timer_new(o->rooms.loop, on_time_limit, t);
-    loop_timer_start(t->timer, (uint64_t)conf_int(o->rooms.conf, "copilot", "", "time_limit_ms"),
-                     0);
+}
+
+/* What a built-in model does in the role, and what it is given for that. */
+static enum gw_task built_in_task(struct orch_candidate *c)
+{
+    const struct orch_node *n = c->node;
+    bool critic = strcmp(n->as->role, "critic") == 0, first = true;
+    if (!n->heard_count || (!critic && strcmp(n->as->role, "synthesizer") != 0))
+        return GW_ANSWER;
+    buf_clear(&c->mine);
+    buf_clear(&c->other);
+    for (size_t i = 0; i < n->heard_count; i++) {
+        struct buf *to = first && !critic ? &c->mine : &c->other;
+        buf_addf(to, "%s%s", to->len ? "\n" : "", n->heard[i].text);
+        first = false;
+    }
+    return critic ? GW_REVIEW : GW_CRITIQUE;
+}
+
+static void log_call(struct orch_candidate *c)
+{
+    struct trace *t = c->trace;
+    const struct orch_node *n = c->node;
+    json_t *payload = json_object(), *given = json_array();
+    struct gw_source sources[ORCH_SOURCES];
+    struct orch_edges from = {.count = 0};
+    size_t count = sources_for(c, c->task != GW_ANSWER, sources);
+    for (size_t j = 0; j < count; j++)
+        json_array_append_new(given, json_text(sources[j].ref, strlen(sources[j].ref)));
+    json_puts(payload, "model", c->model->name);
+    json_puts(payload, "provider", c->model->provider);
+    json_puts(payload, "region", c->model->region);
+    json_puts(payload, "task", strcmp(n->as->role, "answerer") == 0 ? "answer" : n->as->role);
+    json_puts(payload, "node", n->as->id);
+    if (c->route)
+        json_put(payload, "route", json_incref(c->route));
+    json_put(payload, "sources", given);
+    orch__grounds(c, c->task != GW_ANSWER, &from);
+    for (size_t i = 0; i < n->heard_count; i++)
+        if (n->heard[i].from)
+            orch__edge(&from, n->heard[i].from->text_entry, "hand", -1);
+    json_t *budget = orch__prompt_make(c, c->task, NULL, NULL, &from);
+    if (budget)
+        json_put(payload, "budget", budget);
+    t->writes++;
+    char *actor = xasprintf("model:%s", c->model->name);
+    c->call_entry =
+        orch__log(t, "model.call", actor, &from, payload, on_model_logged, c, NULL, NULL);
+    free(actor);
+}
+
+void orch__run_start(struct orch_node *n)
+{
+    struct trace *t = n->trace;
+    struct error why = {0};
+    json_t *route = NULL;
+    const char *skip = NULL;
+    hear(n);
+    if (t->late)
+        skip = "no time is left";
+    else if (n->as->optional && n->as->chosen >= (int)t->need.taken_count)
+        skip = "fewer models were chosen";
+    else if (t->flow->tokens && t->values.number[VAR_TOKENS] >= (double)t->flow->tokens)
+        skip = "the flow's tokens are spent";
+    const struct gw_model *m = skip ? NULL : model_of(n, &route, &why);
+    if (m && n->as->kind != FLOW_MODEL && m->builtin) { /* the rules are what it would judge by */
+        json_puts(n->doc, "model", m->name);
+        orch__judge_end(n);
+    } else if (m && said_already(n, m)) {
+        orch__node_end(n, NODE_SKIPPED, "a built-in model says the same each time");
+    } else if (m) {
+        struct orch_candidate *c = add_candidate(n, m);
+        bool answers = strcmp(n->as->role, "answerer") == 0;
+        char *label = answers ? xstrdup(m->name) : xasprintf("%s: %s", n->as->id, m->name);
+        c->route = json_incref(route);
+        if (route)
+            json_puts(c->doc, "route", json_str(route, "reason", ""));
+        c->stage = orch__stage_begin(t, "model", label);
+        free(label);
+        c->task = m->builtin ? built_in_task(c) : n->heard_count ? GW_CRITIQUE : GW_ANSWER;
+        log_call(c);
+        orch__tell(t, "turn");
+    } else if (n->as->kind != FLOW_MODEL) {
+        orch__judge_end(n);
+    } else {
+        orch__node_end(n, skip ? NODE_SKIPPED : NODE_FAILED, skip ? skip : err_words(&why));
+    }
+    json_decref(route);
 }

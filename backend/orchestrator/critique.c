@@ -1,69 +1,16 @@
-/* The comparison of a trace's answers, and the critique turn in which two that diverge meet. */
+/* The critique turn, in which two answers that were compared meet. */
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
-static void arbitrate(struct trace *t, size_t *map, size_t *count)
-{
-    struct orch_answer answers[ORCH_CANDIDATES];
-    struct orch_score scores[ORCH_CANDIDATES];
-    struct gw_source sources[ORCH_SOURCES];
-    size_t n = 0, given = 0;
-    for (size_t i = 0; i < t->source_count; i++) {
-        const struct orch_source *s = &t->sources[i];
-        if (s->text)
-            sources[given++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, 1};
-    }
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].state != CAND_DONE)
-            continue;
-        map[n] = i;
-        answers[n++] =
-            (struct orch_answer){t->candidates[i].model->name, t->candidates[i].text.data};
-    }
-    json_decref(t->verdict.disputed);
-    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, n, sources, given, scores,
-                   &t->verdict);
-    for (size_t i = 0; i < n; i++) {
-        struct orch_candidate *c = &t->candidates[map[i]];
-        c->score = scores[i];
-        json_put(c->doc, "overlap", json_real(scores[i].overlap));
-        json_put(c->doc, "safety_risk", json_real(scores[i].safety_risk));
-        json_put(c->doc, "reasoning", json_real(scores[i].reasoning));
-        json_put(c->doc, "composite", json_real(scores[i].composite));
-    }
-    if (t->verdict.winner >= 0)
-        t->verdict.winner = (int)map[t->verdict.winner];
-    *count = n;
-}
-
-static void critique_start(struct trace *t);
-
-void orch__compare(struct trace *t)
-{
-    size_t map[ORCH_CANDIDATES], n;
-    size_t stage = orch__stage_begin(t, "compare", "compare answers");
-    arbitrate(t, map, &n);
-    t->first_D = t->verdict.D;
-    t->first_S = t->verdict.S;
-    char note[96];
-    if (n > 1)
-        snprintf(note, sizeof note, "D %.2f, S %.2f", t->verdict.D, t->verdict.S);
-    else
-        snprintf(note, sizeof note, "%zu answer%s", n, n == 1 ? "" : "s");
-    orch__stage_end(t, stage, "done", note);
-    if (t->verdict.diverges && !t->late &&
-        conf_flag(t->orch->rooms.conf, "arbitration", "", "critique"))
-        critique_start(t);
-    else
-        orch__conclude(t);
-}
+/* The two that meet are the first two of those that were compared. */
+enum { TWO = 2 };
 
 static bool critiques_over(const struct trace *t)
 {
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].critique_call || t->candidates[i].check.under_way)
+    for (size_t i = 0; i < TWO; i++) {
+        if (t->compared[i]->critique_call || t->compared[i]->check.under_way)
             return false;
     }
     return true;
@@ -71,8 +18,9 @@ static bool critiques_over(const struct trace *t)
 
 void orch__critiques_end(struct trace *t)
 {
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        struct orch_candidate *c = &t->candidates[i];
+    struct orch_node *node = t->critiquing;
+    for (size_t i = 0; i < TWO; i++) {
+        struct orch_candidate *c = t->compared[i];
         if (!c->revised.len)
             continue;
         buf_clear(&c->text);
@@ -82,15 +30,17 @@ void orch__critiques_end(struct trace *t)
         orch__candidate_doc(c, "done");
         t->revised = true;
     }
+    t->critiquing = NULL;
     if (t->revised) {
-        size_t map[ORCH_CANDIDATES], n;
         size_t stage = orch__stage_begin(t, "compare", "compare revised answers");
-        arbitrate(t, map, &n);
+        orch__arbitrate(t);
         char note[96];
         snprintf(note, sizeof note, "D %.2f, was %.2f", t->verdict.D, t->first_D);
         orch__stage_end(t, stage, "done", note);
     }
-    orch__conclude(t);
+    orch__verdict_is(t, t->verdict.diverges ? "diverge" : "agree");
+    node->carries = &t->candidates[t->verdict.winner];
+    orch__node_end(node, NODE_DONE, t->revised ? "an answer was revised" : "nothing to change");
 }
 
 /* ---- who changed what: the lines of one answer that the other does not have */
@@ -119,11 +69,7 @@ static json_t *lines_missing(const char *in, const char *from)
 
 static const char *other_model(const struct trace *t, const struct orch_candidate *c)
 {
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (&t->candidates[i] != c && t->candidates[i].state == CAND_DONE)
-            return t->candidates[i].model->name;
-    }
-    return "";
+    return t->compared[t->compared[0] == c]->model->name;
 }
 
 /* A critique has ended; failure NULL: its text is what the model would answer now. */
@@ -147,8 +93,10 @@ static void critique_ended(struct orch_candidate *c, const char *text, const cha
                     failure   ? failure
                     : changed ? note
                               : "nothing to change");
-    if (t->phase == TRACE_CRITIQUE && critiques_over(t))
+    if (t->phase == TRACE_MODELS && t->critiquing && critiques_over(t)) {
         orch__critiques_end(t);
+        orch__engine_step(t);
+    }
     orch__settle(t);
 }
 
@@ -195,7 +143,7 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 {
     struct trace *t = arg;
     t->writes--;
-    if (t->phase != TRACE_CRITIQUE) {
+    if (t->phase != TRACE_MODELS || !t->critiquing) {
         orch__settle(t);
         return;
     }
@@ -203,13 +151,8 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
         orch__fail(t, e);
         return;
     }
-    struct orch_candidate *two[2];
-    size_t n = 0;
-    for (size_t i = 0; i < t->candidate_count && n < 2; i++) {
-        if (t->candidates[i].state == CAND_DONE)
-            two[n++] = &t->candidates[i];
-    }
-    for (size_t i = 0; n == 2 && i < 2; i++) {
+    struct orch_candidate *const *two = t->compared;
+    for (size_t i = 0; i < TWO; i++) {
         struct error why = {0};
         two[i]->call_entry = seq; /* what its next output comes from */
         two[i]->truncated = NULL;
@@ -222,21 +165,19 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
             orch__stage_end(t, two[i]->stage, "failed", err_words(&why));
         }
     }
-    if (critiques_over(t))
+    if (critiques_over(t)) {
         orch__critiques_end(t);
+        orch__engine_step(t);
+    }
     orch__settle(t);
 }
 
 /* Both prompts, and how each was made to fit, by model. */
 static json_t *make_prompts(struct trace *t, struct orch_edges *from)
 {
-    struct orch_candidate *two[2];
+    struct orch_candidate *const *two = t->compared;
     json_t *budgets = json_object();
-    size_t n = 0;
-    for (size_t i = 0; i < t->candidate_count && n < 2; i++)
-        if (t->candidates[i].state == CAND_DONE)
-            two[n++] = &t->candidates[i];
-    for (size_t i = 0; n == 2 && i < 2; i++) {
+    for (size_t i = 0; i < TWO; i++) {
         json_t *budget =
             orch__prompt_make(two[i], GW_CRITIQUE, two[i]->text.data, two[1 - i]->text.data, from);
         if (budget)
@@ -245,27 +186,40 @@ static json_t *make_prompts(struct trace *t, struct orch_edges *from)
     return budgets;
 }
 
-/* The turn in which the two first answers meet: logged once, then both models are asked. */
-static void critique_start(struct trace *t)
+/* The turn in which the two meet: logged once, then both models are asked. */
+static void meet(struct trace *t)
 {
     struct orch_edges from = {.count = 0};
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].state == CAND_DONE)
-            orch__edge(&from, t->candidates[i].text_entry, "critique", -1);
-    }
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].state == CAND_DONE)
-            orch__grounds(&t->candidates[i], true, &from);
-    }
+    for (size_t i = 0; i < t->compared_count; i++)
+        orch__edge(&from, t->compared[i]->text_entry, "critique", -1);
+    for (size_t i = 0; i < t->compared_count; i++)
+        orch__grounds(t->compared[i], true, &from);
     char D[32];
     snprintf(D, sizeof D, "%.4f", t->verdict.D);
     json_t *payload = json_object();
     json_puts(payload, "task", "critique");
+    json_puts(payload, "node", t->critiquing->as->id);
     json_puts(payload, "why", "D is above the threshold");
     json_puts(payload, "D", D);
     json_put(payload, "budgets", make_prompts(t, &from));
-    t->phase = TRACE_CRITIQUE;
     t->critiqued = true;
     t->writes++;
     orch__log(t, "model.call", "backend", &from, payload, on_critique_logged, t, NULL, NULL);
+}
+
+void orch__critique_start(struct orch_node *n)
+{
+    struct trace *t = n->trace;
+    const char *why = t->late                   ? "no time is left"
+                      : t->compared_count < TWO ? "there is one answer only"
+                      : !conf_flag(t->orch->rooms.conf, "arbitration", "", "critique")
+                          ? "[arbitration] critique is off"
+                          : NULL;
+    if (!why) {
+        t->critiquing = n;
+        meet(t);
+        return;
+    }
+    n->carries = t->verdict.winner >= 0 ? &t->candidates[t->verdict.winner] : NULL;
+    orch__node_end(n, n->carries ? NODE_DONE : NODE_FAILED, why);
 }

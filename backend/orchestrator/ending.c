@@ -9,14 +9,27 @@ static json_t *number_or_null(double x)
     return x < 0 ? json_null() : json_real(x);
 }
 
+/* Answers that were asked for, internal turns not among them. */
+static size_t asked_for(const struct trace *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->candidate_count; i++)
+        n += !t->candidates[i].internal;
+    return n;
+}
+
 static const char *route_of(const struct trace *t, size_t answers)
 {
     if (t->verdict.winner < 0)
         return "none";
     if (!t->verdict.answered)
         return "unanswered";
+    if (t->last_word && t->candidate_count > 1)
+        return "roles";
+    if (t->voted.of)
+        return "vote";
     if (answers < 2)
-        return t->candidate_count > 1 ? "dropped" : "single";
+        return asked_for(t) > 1 ? "dropped" : "single";
     if (t->verdict.safer)
         return "safer";
     return t->critiqued ? "critique" : t->verdict.diverges ? "diverge" : "agree";
@@ -48,6 +61,20 @@ static char *divergence_words(const struct trace *t)
                      t->verdict.diverges ? "diverge" : "agree", t->first_D, limit);
 }
 
+/* Who spoke last, and what those who judge said of that. */
+static char *roles_words(const struct trace *t, const char *name)
+{
+    struct buf words = {0};
+    buf_addf(&words, "%s had the last word (%s)", name, t->final->node->as->id);
+    for (size_t i = 0; i < t->node_count; i++) {
+        const struct orch_node *n = &t->nodes[i];
+        bool judges = n->as->kind == FLOW_VERIFY || n->as->kind == FLOW_GUARD;
+        if (judges && n->state == NODE_DONE)
+            buf_addf(&words, "; %s: %s", n->as->id, json_str(n->doc, "note", ""));
+    }
+    return buf_take(&words);
+}
+
 static char *reason_with(const struct trace *t, size_t answers, const char *route, const char *name)
 {
     const struct orch_verdict *v = &t->verdict;
@@ -56,13 +83,17 @@ static char *reason_with(const struct trace *t, size_t answers, const char *rout
                          "(%s speaks for it)",
                          name);
     double composite = t->candidates[v->winner].score.composite, other = 0;
+    if (strcmp(route, "roles") == 0)
+        return roles_words(t, name);
+    if (strcmp(route, "vote") == 0)
+        return xasprintf("%zu of %zu answers agree; of those %s has the highest composite, %.2f",
+                         t->voted.agree, t->voted.of, name, composite);
     if (answers < 2)
         return xasprintf("%s is the only answer%s", name,
-                         t->candidate_count > 1 ? ": the others failed or were late" : "");
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if ((int)i != v->winner && t->candidates[i].state == CAND_DONE &&
-            t->candidates[i].score.composite > other)
-            other = t->candidates[i].score.composite;
+                         asked_for(t) > 1 ? ": the others failed or were late" : "");
+    for (size_t i = 0; i < t->compared_count; i++) {
+        if (t->compared[i]->score.composite > other && t->compared[i] != &t->candidates[v->winner])
+            other = t->compared[i]->score.composite;
     }
     char *apart = divergence_words(t), *figures = compared(composite, other), *reason;
     if (strcmp(route, "safer") == 0)
@@ -93,9 +124,7 @@ static char *reason_of(const struct trace *t, size_t answers, const char *route)
 
 static json_t *verdict_doc(struct trace *t)
 {
-    size_t answers = 0;
-    for (size_t i = 0; i < t->candidate_count; i++)
-        answers += t->candidates[i].state == CAND_DONE;
+    size_t answers = t->compared_count;
     const struct orch_verdict *v = &t->verdict;
     const struct orch_limits *l = &t->orch->limits;
     json_t *doc = json_object(), *thresholds = json_object(), *weights = json_object();
@@ -187,6 +216,7 @@ static void end_trace(struct trace *t, const char *type, const char *actor, cons
                       const struct orch_edges *from, json_t *payload)
 {
     t->phase = TRACE_ENDING;
+    orch__engine_abandon(t);
     if (t->timer)
         loop_timer_stop(t->timer);
     sum_usage(t);
@@ -221,10 +251,25 @@ static void end_unanswered(struct trace *t)
         }
     }
     struct error e = {0};
-    const char *why =
-        t->candidate_count ? json_str(t->candidates[0].doc, "error", "") : "no model is configured";
+    const char *why = t->candidate_count ? "" : "no model is configured";
+    for (size_t i = 0; i < t->candidate_count && !*why; i++)
+        why = json_str(t->candidates[i].doc, "error", "");
     err_set(&e, ERR_UPSTREAM, "no model answered: %s", why);
     orch__fail(t, &e);
+}
+
+/* What became of each node: its words are in the entries of its model, or short. */
+static json_t *nodes_in_short(const struct trace *t)
+{
+    json_t *nodes = json_array();
+    for (size_t i = 0; i < t->node_count; i++) {
+        json_t *one = json_object();
+        static const char *const KEYS[] = {"id", "kind", "role", "model", "state", "note"};
+        for (size_t k = 0; k < sizeof KEYS / sizeof *KEYS; k++)
+            json_puts(one, KEYS[k], json_str(t->nodes[i].doc, KEYS[k], ""));
+        json_array_append_new(nodes, one);
+    }
+    return nodes;
 }
 
 void orch__conclude(struct trace *t)
@@ -237,8 +282,10 @@ void orch__conclude(struct trace *t)
     for (size_t i = 0; i < t->candidate_count; i++) {
         const struct orch_candidate *c = &t->candidates[i];
         orch__edge(&from, c->text_entry, "compare",
-                   c->state == CAND_DONE ? c->score.composite : -1);
+                   c->state == CAND_DONE && !c->internal ? c->score.composite : -1);
         orch__edge(&from, c->output_entry, "compare", -1); /* a critique that came to nothing */
+        if (c->internal)
+            continue;
         json_t *s = json_object();
         json_puts(s, "model", c->model->name);
         json_puts(s, "state", orch__state_name(c->state));
@@ -249,6 +296,8 @@ void orch__conclude(struct trace *t)
     }
     json_put(payload, "verdict", verdict);
     json_put(payload, "candidates", scores);
+    json_put(payload, "path", json_deep_copy(json_object_get(t->doc, "path")));
+    json_put(payload, "nodes", nodes_in_short(t));
     orch__edge(&from, t->question_entry, "conclude", -1);
     int64_t verdict_entry =
         orch__log(t, "verdict", "backend", &from, payload, NULL, NULL, NULL, NULL);
@@ -321,7 +370,7 @@ bool orch__stop(struct trace *t, const char *by)
     orch__models_cancel(t, CAND_STOPPED);
     const struct orch_candidate *longest = NULL;
     for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].text.len &&
+        if (t->candidates[i].text.len && !t->candidates[i].internal &&
             (!longest || t->candidates[i].text.len > longest->text.len))
             longest = &t->candidates[i];
     }

@@ -6,15 +6,17 @@
 #include "backend/base/buf.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
+#include "backend/orchestrator/flow.h"
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/orchestrator/prepare.h"
 #include "backend/orchestrator/vectors.h"
 #include "backend/telemetry/telemetry.h"
 
 enum {
-    ORCH_CANDIDATES = ORCH_MODELS,
-    ORCH_TOOLS = 8,    /* tool calls a trace may make */
-    ORCH_PASSAGES = 8, /* passages a way may bring */
+    ORCH_CANDIDATES = FLOW_NODES, /* a run for each node in which a model speaks */
+    ORCH_HEARD = 8,               /* texts of other nodes that a node is given */
+    ORCH_TOOLS = 8,               /* tool calls a trace may make */
+    ORCH_PASSAGES = 8,            /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
     ORCH_RETRIEVALS = 4,
     ORCH_TRACES = 32, /* under way at once; what models take in is for their queues to say */
@@ -95,10 +97,40 @@ struct orch_prompt {
     const struct gw_model *model; /* that it was fitted for */
 };
 
+/* What another node of the flow said. */
+struct orch_heard {
+    const char *id, *text; /* borrowed */
+    const struct orch_candidate *from;
+};
+
+/* A node of the flow as it stands in a trace (engine.c). */
+struct orch_node {
+    struct trace *trace;
+    const struct flow_node *as;
+    enum { NODE_WAITING, NODE_RUNNING, NODE_DONE, NODE_FAILED, NODE_SKIPPED, NODE_CANCELLED } state;
+    struct orch_candidate *run;     /* of its model, or NULL */
+    struct orch_candidate *carries; /* whose text flows on from it, NULL: nobody's */
+    struct buf said;                /* what one that judges found, for those that follow */
+    struct orch_heard heard[ORCH_HEARD];
+    size_t heard_count;
+    size_t counted; /* answers, when a vote was counted last */
+    size_t stage;
+    uint64_t began_ms; /* monotonic; 0: it has not */
+    json_t *doc;       /* its object in the trace; borrowed */
+};
+
+struct orch_vote {
+    size_t agree, of;
+};
+
 struct orch_candidate {
     struct trace *trace;
+    struct orch_node *node;
     const struct gw_model *model;
-    enum know_way way; /* how its sources were chosen */
+    bool internal;          /* no answer: it stays out of the chat */
+    enum gw_task task;      /* of its first call */
+    struct buf mine, other; /* what a built-in model is given for that */
+    enum know_way way;      /* how its sources were chosen */
     struct gw_call *call, *critique_call;
     struct buf text;           /* as streamed so far, then whole */
     size_t line;               /* where in it the line begins that is being told (stream.c) */
@@ -158,7 +190,6 @@ struct trace {
         TRACE_PLANNING,
         TRACE_TOOLS,
         TRACE_MODELS,
-        TRACE_CRITIQUE,
         TRACE_ENDING,
         TRACE_ENDED
     } phase;
@@ -181,9 +212,26 @@ struct trace {
     size_t retrieval_count;
     struct buf looked_at;
     const struct flow *flow;
-    char *chosen[ORCH_CANDIDATES]; /* who is to answer: models and pools */
+    char *chosen[ORCH_MODELS]; /* who is to answer: models and pools */
     size_t chosen_count;
-    uint64_t paced_ms; /* when its pace was told last, monotonic */
+    const struct gw_model *models[ORCH_MODELS]; /* that those are for this question */
+    json_t *routes[ORCH_MODELS];                /* why (gw_route), or NULL */
+    struct gw_need need;                        /* its `taken` is models */
+    json_t *risk;                               /* of the question, with its parts; or NULL */
+    char *prompts[2];                           /* of sides A and B, as texts; or NULL */
+    unsigned exchanges;                         /* that the question asks for */
+    struct orch_node nodes[FLOW_NODES];
+    size_t node_count;
+    enum { EDGE_PENDING, EDGE_TAKEN, EDGE_NOT } edges[FLOW_EDGES];
+    struct condition_values values;
+    struct orch_candidate *compared[ORCH_CANDIDATES]; /* last */
+    size_t compared_count;
+    struct orch_vote voted;       /* of the last vote; of 0: there was none */
+    struct orch_node *critiquing; /* the critique under way, or NULL */
+    struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
+    bool last_word;               /* it was not compared: it is the last that spoke */
+    bool stepping, changed;       /* changed: a node, since clients were told */
+    uint64_t paced_ms;            /* when its pace was told last, monotonic */
     struct orch_candidate candidates[ORCH_CANDIDATES];
     size_t candidate_count;
     struct loop_timer *timer; /* the phase's time limit */
@@ -353,8 +401,40 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
                       int64_t elapsed_ms, int64_t first_token_ms);
 /* Notes whether what came ends before its end. */
 void orch__note_truncated(struct orch_candidate *c, const struct gw_result *r);
-void orch__models_start(struct trace *t);
 void orch__models_cancel(struct trace *t, int state);
+/* A model begins to speak in a node, or the node ends without. */
+void orch__run_start(struct orch_node *n);
+void orch__run_cancel(struct orch_candidate *c, const char *why);
+
+/* engine.c: the nodes' objects, in a trace that has its flow; then, when tools and runbooks were
+ * asked, what follows from them */
+void orch__engine_begin(struct trace *t);
+void orch__engine_start(struct trace *t);
+/* Makes all steps that can be made. */
+void orch__engine_step(struct trace *t);
+/* What had not ended when the trace did. */
+void orch__engine_abandon(struct trace *t);
+/* A run has ended, in whatever way. */
+void orch__run_over(struct orch_candidate *c, const char *note);
+/* state: of struct orch_node; note NULL: as it is. Decides the edges that lead from it. */
+void orch__node_end(struct orch_node *n, int state, const char *note);
+/* The nodes that edges were taken from, and the answers that these carry, each once. */
+size_t orch__node_inputs(const struct orch_node *n, struct orch_node *out[FLOW_NODES]);
+size_t orch__node_answers(const struct orch_node *n, struct orch_candidate *out[FLOW_NODES]);
+void orch__variable(struct trace *t, enum condition_variable v, double value);
+void orch__verdict_is(struct trace *t, const char *word);
+/* The model that a name stands for, for this question; *why is replaced. NULL with *e. */
+const struct gw_model *orch__route(struct trace *t, const char *name, json_t **why,
+                                   struct error *e);
+
+/* judge.c */
+void orch__arbitrate(struct trace *t); /* those that are compared */
+void orch__compare(struct orch_node *n);
+/* Counts anew; true if the vote has ended. */
+bool orch__vote(struct orch_node *n, bool first);
+void orch__judge_start(struct orch_node *n); /* verify, guard */
+void orch__judge_end(struct orch_node *n);
+void orch__final(struct trace *t); /* the verdict is about the answer that the flow ended with */
 /* pace.c: a call of the candidate begins, a piece of its text has come. */
 void orch__pace_begin(struct orch_candidate *c, int64_t input_tokens);
 void orch__pace(struct orch_candidate *c);
@@ -372,9 +452,9 @@ void orch__check_release(struct orch_check *k);
 void orch__check_part(struct orch_candidate *c);
 /* While an answer is written: may what stands before `end` of its text be told? */
 bool orch__may_tell(struct orch_candidate *c, size_t end);
-/* critique.c: from TRACE_MODELS on, when every candidate has ended */
-void orch__compare(struct trace *t);
-/* Takes what the critiques brought and concludes; none is under way any more. */
+/* critique.c: the two that were compared meet */
+void orch__critique_start(struct orch_node *n);
+/* Takes what the critiques brought, and ends the node; none is under way any more. */
 void orch__critiques_end(struct trace *t);
 /* ending.c */
 void orch__conclude(struct trace *t);

@@ -169,6 +169,11 @@ static void log_question(struct trace *t, int64_t repeats)
         json_array_append_new(models, json_string(t->chosen[i]));
     json_put(payload, "models", models);
     json_puts(payload, "flow", t->flow->name);
+    if (t->exchanges > 1)
+        json_puti(payload, "exchanges", t->exchanges);
+    for (size_t i = 0; i < 2; i++)
+        if (t->prompts[i])
+            json_puts(payload, i ? "promptB" : "promptA", t->prompts[i]);
     if (json_object_get(t->doc, "choice"))
         json_put(payload, "choice", json_deep_copy(json_object_get(t->doc, "choice")));
     if (repeats >= 0)
@@ -195,6 +200,11 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     if (!len || len > ORCH_MAX_QUESTION)
         return err_set(e, ERR_INVALID, "a question has 1 to %d bytes, this one has %zu",
                        ORCH_MAX_QUESTION, len);
+    if (ask->exchanges < 0 || ask->exchanges > ORCH_EXCHANGES)
+        return err_set(e, ERR_INVALID, "there are 1 to %d exchanges", ORCH_EXCHANGES);
+    for (size_t i = 0; i < 2; i++)
+        if (ask->prompts[i] && (!*ask->prompts[i] || strlen(ask->prompts[i]) > ORCH_PROMPT))
+            return err_set(e, ERR_INVALID, "a prompt has 1 to %d bytes", ORCH_PROMPT);
     if (ask->conversation && !is_id(ask->conversation))
         return err_set(e, ERR_INVALID, "a conversation is 32 hex digits");
     int64_t repeats = ask->again ? question_of(o, ask->again) : -1;
@@ -221,6 +231,12 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     for (size_t i = 0; i < chosen_count; i++)
         t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
     json_puts(t->doc, "flow", t->flow->name);
+    t->exchanges = ask->exchanges ? (unsigned)ask->exchanges : 1;
+    for (size_t i = 0; i < 2; i++) {
+        const char *known = ask->prompts[i] ? flow_prompt(ask->prompts[i]) : NULL;
+        t->prompts[i] = xstrdup_or_null(known ? known : ask->prompts[i]);
+    }
+    orch__engine_begin(t);
     orch__stage_begin(t, "log", "log the question");
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;
@@ -292,6 +308,8 @@ static void without_texts(json_t *doc)
     json_array_foreach(json_object_get(doc, "candidates"), i, item) json_object_del(item, "text");
     json_array_foreach(json_object_get(doc, "sources"), i, item) json_object_del(item, "text");
     json_array_foreach(json_object_get(doc, "critiques"), i, item) json_object_del(item, "text");
+    json_array_foreach(json_object_get(doc, "nodes"), i, item)
+        json_object_del(json_object_get(item, "run"), "text");
 }
 
 /* A trace that was running when an earlier run ended. */

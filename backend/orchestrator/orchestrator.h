@@ -65,7 +65,11 @@ void orch_put_result(json_t *payload, const char *key, const struct conn_result 
 void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);
 
-enum { ORCH_MODELS = 4 }; /* that answer one question */
+enum {
+    ORCH_MODELS = 4, /* that answer one question */
+    ORCH_EXCHANGES = 4,
+    ORCH_PROMPT = 4096 /* bytes of a prompt of one's own */
+};
 /* The flows that there are (flow.h), as read at the start; they live as long as o. usual: the name
  * of the one that is taken where nobody says otherwise. */
 struct flows;
@@ -85,6 +89,9 @@ struct orch_ask {
     const char *const *models; /* who is to answer, pools too; none: as configured */
     size_t model_count;        /* at most ORCH_MODELS */
     const char *flow;          /* or NULL */
+    const char *prompts[2];    /* of a flow's sides A and B: a name of prompts.def, or a text; NULL:
+                                  the flow's */
+    int64_t exchanges;         /* 1 to ORCH_EXCHANGES; 0: one */
     const char *again;         /* the trace whose question is asked once more, or NULL */
     const char *eval;          /* the run of an evaluation that asks it, 32 hex digits; or NULL */
     const json_t *recorded;    /* orch_recorded_check accepted it: the tools that exist for this

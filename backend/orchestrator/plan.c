@@ -489,7 +489,7 @@ static void answer_models(struct trace *t)
         retrieve(t, &(struct search){.way = KNOW_VECTOR, .query = bad, .from_tools = true}, NULL);
     }
     free(bad);
-    orch__models_start(t);
+    orch__engine_start(t);
 }
 
 static void tools_over(struct trace *t)

@@ -95,6 +95,16 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
     }
     if (output)
         blank_all(&r, "candidates", texts, sizeof texts / sizeof *texts);
+    size_t i;
+    json_t *node;
+    json_array_foreach(json_object_get(doc, "nodes"), i, node)
+    {
+        if (output)
+            for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+                blank(&r, json_object_get(node, "run"), texts[k]);
+        if (output || answer || gone(&r, "tool.call") || gone(&r, "tool.result"))
+            blank(&r, node, "note");
+    }
     if (output || gone(&r, "critique"))
         blank_all(&r, "critiques", changes, sizeof changes / sizeof *changes);
     if (output || answer || gone(&r, "critique") || gone(&r, "verdict")) {

@@ -50,7 +50,7 @@ static bool in_block(const char *text)
 void orch__stream(struct orch_candidate *c)
 {
     const char *all = c->text.data;
-    if (!c->trace->orch->event || !all)
+    if (!c->trace->orch->event || !all || c->internal)
         return;
     size_t len = words_end(all + c->line, c->text.len - c->line);
     if (!len)

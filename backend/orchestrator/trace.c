@@ -93,7 +93,16 @@ void orch__trace_free(struct trace *t)
         buf_release(&t->candidates[i].told);
         orch__check_release(&t->candidates[i].check);
         json_decref(t->candidates[i].route);
+        buf_release(&t->candidates[i].mine);
+        buf_release(&t->candidates[i].other);
     }
+    for (size_t i = 0; i < t->node_count; i++)
+        buf_release(&t->nodes[i].said);
+    for (size_t i = 0; i < ORCH_MODELS; i++)
+        json_decref(t->routes[i]);
+    json_decref(t->risk);
+    free(t->prompts[0]);
+    free(t->prompts[1]);
     for (size_t i = 0; i < t->chosen_count; i++)
         free(t->chosen[i]);
     if (t->accepting)

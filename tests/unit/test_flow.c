@@ -254,7 +254,7 @@ static void put(const char *dir, const char *name, const char *text)
 static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
 {
     (void)state;
-    static const char *const BUILT_IN[] = {"single", "arbitrate"};
+    static const char *const BUILT_IN[] = {"single", "dual", "arbitrate", "council", "vote"};
     struct error e = {0};
     struct flows *all = flows_load(NULL, NULL, &e);
     assert_non_null(all);

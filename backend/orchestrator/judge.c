@@ -1,0 +1,395 @@
+/* The nodes of a flow that judge what models wrote: compare, vote, verify, guard; and what is known
+ * of the answer that the flow ended with. A model's own verdict is asked for besides (VERDICT: on
+ * its first line); it can make that of the rules stricter, never milder. */
+#include "backend/compliance/compliance.h"
+#include "backend/orchestrator/internal.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double UNSAFE = 0.5; /* from this risk of the text on */
+enum { NOTE = 96, COMPARED = 8 };
+
+/* ---- compare */
+
+static size_t given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->source_count; i++) {
+        const struct orch_source *s = &t->sources[i];
+        if (s->text)
+            sources[n++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, 1};
+    }
+    return n;
+}
+
+void orch__arbitrate(struct trace *t)
+{
+    struct orch_answer answers[ORCH_CANDIDATES];
+    struct orch_score scores[ORCH_CANDIDATES];
+    struct gw_source sources[ORCH_SOURCES];
+    size_t given = given_sources(t, sources);
+    for (size_t i = 0; i < t->compared_count; i++)
+        answers[i] = (struct orch_answer){t->compared[i]->model->name, t->compared[i]->text.data};
+    json_decref(t->verdict.disputed);
+    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, t->compared_count, sources,
+                   given, scores, &t->verdict);
+    for (size_t i = 0; i < t->compared_count; i++) {
+        struct orch_candidate *c = t->compared[i];
+        c->score = scores[i];
+        json_put(c->doc, "overlap", json_real(scores[i].overlap));
+        json_put(c->doc, "safety_risk", json_real(scores[i].safety_risk));
+        json_put(c->doc, "reasoning", json_real(scores[i].reasoning));
+        json_put(c->doc, "composite", json_real(scores[i].composite));
+    }
+    struct orch_verdict *v = &t->verdict;
+    if (v->equal >= 0)
+        v->equal = (int)(t->compared[v->equal] - t->candidates);
+    if (v->winner < 0)
+        return;
+    v->winner = (int)(t->compared[v->winner] - t->candidates);
+    orch__variable(t, VAR_CONFIDENCE, t->candidates[v->winner].score.composite);
+    if (v->D >= 0)
+        orch__variable(t, VAR_DIVERGENCE, v->D);
+    if (v->S >= 0)
+        orch__variable(t, VAR_SAFETY_GAP, v->S);
+    orch__variable(t, VAR_CONTRADICTIONS, (double)json_array_size(v->disputed));
+}
+
+static void set_compared(struct trace *t, struct orch_candidate **answers, size_t n)
+{
+    t->compared_count = n < COMPARED ? n : COMPARED;
+    for (size_t i = 0; i < t->compared_count; i++)
+        t->compared[i] = answers[i];
+}
+
+void orch__compare(struct orch_node *n)
+{
+    struct trace *t = n->trace;
+    struct orch_candidate *answers[FLOW_NODES];
+    char note[NOTE];
+    size_t stage = orch__stage_begin(t, "compare", "compare answers");
+    set_compared(t, answers, orch__node_answers(n, answers));
+    orch__arbitrate(t);
+    const struct orch_verdict *v = &t->verdict;
+    t->first_D = v->D;
+    t->first_S = v->S;
+    if (t->compared_count > 1)
+        snprintf(note, sizeof note, "D %.2f, S %.2f", v->D, v->S);
+    else
+        snprintf(note, sizeof note, "%zu answer%s", t->compared_count,
+                 t->compared_count == 1 ? "" : "s");
+    orch__stage_end(t, stage, "done", note);
+    orch__verdict_is(t, v->winner < 0           ? "none"
+                        : t->compared_count < 2 ? "single"
+                        : v->safer              ? "safer"
+                        : v->diverges           ? "diverge"
+                        : v->weak               ? "weak"
+                                                : "agree");
+    n->carries = v->winner < 0 ? NULL : &t->candidates[v->winner];
+    orch__node_end(n, n->carries ? NODE_DONE : NODE_FAILED, note);
+}
+
+/* ---- vote */
+
+/* Two answers say the same: they are near each other, and nothing in them is disputed. */
+static bool alike(const struct trace *t, const struct orch_candidate *a,
+                  const struct orch_candidate *b)
+{
+    struct gw_source sources[ORCH_SOURCES];
+    struct orch_answer two[2] = {{a->model->name, a->text.data}, {b->model->name, b->text.data}};
+    struct orch_score scores[2];
+    struct orch_verdict v;
+    size_t given = given_sources(t, sources);
+    if (strcmp(a->text.data, b->text.data) == 0)
+        return true;
+    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, two, 2, sources, given, scores, &v);
+    bool same = v.D <= t->orch->limits.divergence && !json_array_size(v.disputed) && !v.safer;
+    json_decref(v.disputed);
+    return same;
+}
+
+/* The largest group, each answer with those that say what its first one says; of equal ones the
+ * first. */
+static size_t largest_group(const struct trace *t, struct orch_candidate **answers, size_t n,
+                            struct orch_candidate **out)
+{
+    bool placed[FLOW_NODES] = {false};
+    size_t best = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct orch_candidate *group[FLOW_NODES];
+        size_t size = 0;
+        if (placed[i])
+            continue;
+        for (size_t j = i; j < n; j++) {
+            if (placed[j] || (j != i && !alike(t, answers[i], answers[j])))
+                continue;
+            placed[j] = true;
+            group[size++] = answers[j];
+        }
+        if (size > best) {
+            best = size;
+            memcpy(out, group, size * sizeof *out);
+        }
+    }
+    return best;
+}
+
+/* How many answers a vote may still get. */
+static size_t to_come(const struct orch_node *n)
+{
+    const struct trace *t = n->trace;
+    size_t pending = 0;
+    for (size_t i = 0; i < t->flow->edge_count; i++)
+        pending += &t->nodes[t->flow->edges[i].to] == n && t->edges[i] == EDGE_PENDING;
+    return pending;
+}
+
+static void vote_end(struct orch_node *n, struct orch_candidate **group, size_t size, size_t of,
+                     bool agree)
+{
+    struct trace *t = n->trace;
+    char note[NOTE];
+    set_compared(t, group, size);
+    orch__arbitrate(t);
+    t->first_D = t->verdict.D;
+    t->first_S = t->verdict.S;
+    t->voted = (struct orch_vote){size, of};
+    orch__variable(t, VAR_AGREEMENT, (double)size / (double)of);
+    orch__variable(t, VAR_CONFIDENCE, (double)size / (double)of);
+    orch__verdict_is(t, of < 2 ? "single" : agree ? "agree" : "split");
+    snprintf(note, sizeof note, "%zu of %zu agree", size, of);
+    orch__stage_end(t, n->stage, "done", note);
+    n->carries = &t->candidates[t->verdict.winner];
+    orch__node_end(n, NODE_DONE, note);
+}
+
+bool orch__vote(struct orch_node *n, bool first)
+{
+    struct trace *t = n->trace;
+    struct orch_candidate *answers[FLOW_NODES], *group[FLOW_NODES];
+    size_t of = orch__node_answers(n, answers), pending = to_come(n);
+    if (first)
+        n->stage = orch__stage_begin(t, "vote", n->as->id);
+    if (!first && of == n->counted && pending)
+        return false;
+    n->counted = of;
+    size_t size = largest_group(t, answers, of, group), all = of + pending;
+    size_t wanted = n->as->samples ? (size_t)n->as->samples : all / 2 + 1;
+    if (!pending && wanted > all / 2 + 1)
+        wanted = all / 2 + 1; /* fewer came than were to agree */
+    bool agree = size >= wanted && of;
+    if (!agree && pending && size + pending >= wanted)
+        return false; /* it can still be reached */
+    if (of) {
+        vote_end(n, group, size, of, agree);
+    } else {
+        orch__stage_end(t, n->stage, "failed", "no answer");
+        orch__node_end(n, NODE_FAILED, "no answer");
+    }
+    return true;
+}
+
+/* ---- verify */
+
+struct verifying {
+    const struct trace *trace;
+    struct orch_node *node;
+    size_t sentences, unsupported;
+};
+
+/* Share of the words of one list of stems that stand in another. */
+static double covered(const char *mine, const char *source)
+{
+    size_t words = 0, there = 0;
+    for (const char *p = mine; *p;) {
+        size_t n = strcspn(p, " ");
+        bool found = false;
+        for (const char *q = source; n && !found && (q = strstr(q, " ")) != NULL; q++)
+            found = strncmp(q + 1, p, n) == 0 && (q[n + 1] == ' ' || q[n + 1] == '\0');
+        words += n > 0;
+        there += found;
+        p += n + (p[n] == ' ');
+    }
+    return words ? (double)there / (double)words : 1;
+}
+
+/* Each number of a sentence, its marks apart, stands in the source. */
+static bool numbers_stand(const char *sentence, const char *source)
+{
+    for (const char *p = sentence; *p;) {
+        size_t n = strspn(p, "0123456789");
+        bool mark = n && p > sentence && p[-1] == '[' && p[n] == ']';
+        char *digits = n ? xstrndup(p, n) : NULL;
+        bool stands = !n || mark || strstr(source, digits);
+        free(digits);
+        if (!stands)
+            return false;
+        p += n ? n : 1;
+    }
+    return true;
+}
+
+static bool supports(const struct orch_source *s, const char *sentence)
+{
+    static const double COVERED = 0.5; /* of a sentence's words: others lead from one to the next */
+    char *stems = know_stems(sentence), *theirs = know_stems(s->text);
+    char *data = s->data ? json_write(s->data) : xstrdup("");
+    char *all = xasprintf(" %s", theirs), *whole = xasprintf("%s %s", s->text, data);
+    bool stands = covered(stems, all) >= COVERED && numbers_stand(sentence, whole);
+    free(stems);
+    free(theirs);
+    free(data);
+    free(all);
+    free(whole);
+    return stands;
+}
+
+/* A sentence of few words and no figure says how others are to be read. */
+static size_t words_in(const char *sentence)
+{
+    char *stems = know_stems(sentence);
+    size_t n = *stems != '\0';
+    for (const char *p = stems; *p; p++)
+        n += *p == ' ';
+    free(stems);
+    return n;
+}
+
+static void verify_sentence(void *arg, const char *text, size_t len)
+{
+    struct verifying *v = arg;
+    enum { MOST = 2000, SHOWN = 200, CLAIM_WORDS = 4 };
+    bool cites = false, stands = false;
+    if (!len || len > MOST || text[len - 1] == ':')
+        return;
+    char *sentence = xstrndup(text, len);
+    for (size_t i = 0; i < v->trace->source_count && !stands; i++) {
+        const struct orch_source *s = &v->trace->sources[i];
+        if (!s->text || !orch_cites(sentence, s->id))
+            continue;
+        cites = true;
+        stands = supports(s, sentence);
+    }
+    size_t digits = 0;
+    for (const char *p = sentence; *p; p++) /* those of marks apart */
+        digits += *p >= '0' && *p <= '9' && !(p > sentence && p[-1] == '[');
+    bool claims = digits || (cites && words_in(sentence) >= CLAIM_WORDS);
+    v->sentences += claims;
+    if (claims && !stands) {
+        v->unsupported++;
+        buf_addf(&v->node->said, "%s: %.*s\n", cites ? "not in its source" : "without a source",
+                 len > SHOWN ? SHOWN : (int)len, sentence);
+    }
+    free(sentence);
+}
+
+/* The word behind "VERDICT:" near the beginning of what a model wrote, or "". */
+static void said_verdict(const char *text, char out[16])
+{
+    static const char mark[] = "VERDICT:";
+    const char *at = NULL;
+    size_t n = 0, len = strnlen(text, 400);
+    for (size_t i = 0; !at && i + sizeof mark - 1 <= len; i++)
+        at = strncasecmp(text + i, mark, sizeof mark - 1) == 0 ? text + i + sizeof mark - 1 : NULL;
+    while (at && (*at == ' ' || *at == '*'))
+        at++;
+    for (; at && isalpha((unsigned char)at[n]) && n < 15; n++)
+        out[n] = (char)tolower((unsigned char)at[n]);
+    out[n] = '\0';
+}
+
+static void add_remarks(struct orch_node *n)
+{
+    enum { MOST = 4000 };
+    if (n->run && n->run->state == CAND_DONE)
+        buf_addf(&n->said, "%.*s\n", MOST, n->run->text.data);
+}
+
+static void verify(struct orch_node *n, const char *model_says)
+{
+    struct trace *t = n->trace;
+    struct verifying v = {.trace = t, .node = n};
+    char note[NOTE];
+    know_sentences(n->carries->text.data, verify_sentence, &v);
+    add_remarks(n);
+    bool revise = v.unsupported > 0 || strcmp(model_says, "revise") == 0;
+    double share = v.sentences       ? 1 - (double)v.unsupported / (double)v.sentences
+                   : t->source_count ? 0.5
+                                     : 0;
+    orch__variable(t, VAR_UNSUPPORTED, (double)v.unsupported);
+    orch__variable(t, VAR_CONFIDENCE, revise && !v.unsupported && share > 0.5 ? 0.5 : share);
+    orch__verdict_is(t, revise ? "revise" : "pass");
+    snprintf(note, sizeof note, "%s: %zu of %zu statements stand in their sources%s%s",
+             revise ? "revise" : "pass", v.sentences - v.unsupported, v.sentences,
+             *model_says ? "; the model says " : "", model_says);
+    orch__stage_end(t, n->stage, "done", note);
+    orch__node_end(n, NODE_DONE, note);
+}
+
+/* ---- guard */
+
+static void guard(struct orch_node *n, const char *model_says)
+{
+    struct trace *t = n->trace;
+    const char *why = "", *text = n->carries->text.data;
+    const char *refused = orch_safety_refuses(t->orch, text, true);
+    double risk = pol_safety_risk(text, &why);
+    bool unsafe = refused || risk >= UNSAFE || strcmp(model_says, "unsafe") == 0;
+    char note[NOTE * 2];
+    snprintf(note, sizeof note, "%s%s%.80s%s%s", unsafe ? "unsafe" : "safe",
+             refused || risk >= UNSAFE ? ": " : "",
+             refused          ? refused
+             : risk >= UNSAFE ? why
+                              : "",
+             *model_says ? "; the model says " : "", model_says);
+    add_remarks(n);
+    orch__verdict_is(t, unsafe ? "unsafe" : "safe");
+    if (unsafe)
+        buf_addf(&n->said, "%s\n", note);
+    orch__stage_end(t, n->stage, "done", note);
+    orch__node_end(n, NODE_DONE, note);
+}
+
+void orch__judge_end(struct orch_node *n)
+{
+    char says[16] = "";
+    if (n->run && n->run->state == CAND_DONE)
+        said_verdict(n->run->text.data, says);
+    (n->as->kind == FLOW_VERIFY ? verify : guard)(n, says);
+}
+
+void orch__judge_start(struct orch_node *n)
+{
+    struct trace *t = n->trace;
+    struct orch_candidate *answers[FLOW_NODES];
+    size_t count = orch__node_answers(n, answers);
+    n->carries = count ? answers[0] : NULL;
+    n->stage = orch__stage_begin(t, n->as->kind == FLOW_VERIFY ? "verify" : "guard", n->as->id);
+    if (!count) {
+        orch__stage_end(t, n->stage, "failed", "no answer");
+        orch__node_end(n, NODE_FAILED, "no answer");
+    } else if (!t->late && (n->as->model || n->as->chosen >= 0)) {
+        orch__run_start(n);
+    } else {
+        orch__judge_end(n);
+    }
+}
+
+/* ---- the end */
+
+/* What was compared last stands; another answer is looked at by itself. */
+void orch__final(struct trace *t)
+{
+    if (!t->final) {
+        t->verdict.winner = -1;
+        return;
+    }
+    bool compared = t->verdict.winner >= 0 && &t->candidates[t->verdict.winner] == t->final;
+    if (compared)
+        return;
+    t->last_word = true;
+    set_compared(t, &t->final, 1);
+    orch__arbitrate(t);
+    t->first_D = t->first_S = -1;
+}

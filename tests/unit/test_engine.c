@@ -1,0 +1,422 @@
+/* Flows as they run: who speaks after whom, what each is given, which edges are taken, what is
+ * cancelled, and what stays when something fails. On a real state directory, over the bus; real
+ * models are the mock's. */
+#include "backend/base/conf.h"
+#include "tests/unit/console_harness.h"
+#include "tests/unit/mock_harness.h"
+#include <locale.h>
+
+static struct mock_peer mock;
+
+static int mock_up(void **state)
+{
+    (void)state;
+    return mock_start(&mock, NULL) ? 0 : -1;
+}
+
+static int mock_down(void **state)
+{
+    (void)state;
+    return mock_stop(&mock);
+}
+
+/* A console with these models of the mock, by name and what the mock is to do; and flows of its
+ * own, by name and text. */
+static struct console start(const char *const models[][2], const char *const flows[][2])
+{
+    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
+    char *folder = xasprintf("%s/config/mcp-console/flows", dir),
+         *config = xasprintf("%s/config", dir);
+    struct buf names = {0};
+    struct error e = {0};
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    for (size_t i = 0; models[i][0]; i++) {
+        fprintf(f, "[model \"%s\"]\nkind = openai\nurl = %s/v1\nmodel = %s,%s\n", models[i][0],
+                mock.url, models[i][0], models[i][1]);
+        buf_addf(&names, " %s", models[i][0]);
+    }
+    if (names.len)
+        fprintf(f, "[copilot]\nmodels =%s\n", names.data);
+    fclose(f);
+    assert_int_equal(conf_make_dirs(folder, &e), ERR_OK);
+    for (size_t i = 0; flows && flows[i][0]; i++) {
+        char *file = xasprintf("%s/%s.json", folder, flows[i][0]);
+        f = fopen(file, "we");
+        assert_non_null(f);
+        for (const char *p = flows[i][1]; *p; p++)
+            fputc(*p == '\'' ? '"' : *p == '~' ? '\'' : *p, f);
+        fclose(f);
+        free(file);
+    }
+    setenv("XDG_CONFIG_HOME", config, 1);
+    struct console c = console_start(dir, path, "operator");
+    free(path);
+    free(folder);
+    free(config);
+    buf_release(&names);
+    json_decref(mock_ask(&mock, "/mock/reset", "{}"));
+    return c;
+}
+
+static json_t *ask_with(struct console *c, json_t *params)
+{
+    struct error e = {0};
+    json_t *accepted = busc_wait(c->bus, WIRE_chat_ask, params, WAIT_MS, &e), *trace = NULL;
+    if (!accepted)
+        print_error("%s\n", e.detail);
+    assert_non_null(accepted);
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    do {
+        json_decref(trace);
+        usleep(2000);
+        trace = busc_wait(c->bus, WIRE_traces_get,
+                          json_pack("{s:s}", "trace_id", json_str(accepted, "trace_id", "")),
+                          WAIT_MS, NULL);
+        assert_non_null(trace);
+        assert_true(clock_mono_ms() < until);
+    } while (strcmp(json_str(trace, "state", ""), "running") == 0);
+    json_decref(accepted);
+    return trace;
+}
+
+static json_t *by(struct console *c, const char *flow)
+{
+    return ask_with(c, json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow));
+}
+
+static const json_t *node(const json_t *trace, const char *id)
+{
+    size_t i;
+    json_t *n;
+    json_array_foreach(json_object_get(trace, "nodes"), i, n)
+    {
+        if (strcmp(json_str(n, "id", ""), id) == 0)
+            return n;
+    }
+    fail_msg("no node %s", id);
+    return NULL;
+}
+
+static void assert_state(const json_t *trace, const char *id, const char *state)
+{
+    const char *is = json_str(node(trace, id), "state", "");
+    if (strcmp(is, state) != 0)
+        print_error("%s: %s\n", id, json_str(node(trace, id), "note", ""));
+    assert_string_equal(is, state);
+}
+
+static bool took(const json_t *trace, const char *from, const char *to)
+{
+    size_t i;
+    json_t *step;
+    json_array_foreach(json_object_get(trace, "path"), i, step)
+    {
+        if (strcmp(json_str(step, "from", ""), from) == 0 &&
+            strcmp(json_str(step, "to", ""), to) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The payload and parents of the entry of that type that a node made; parents may be NULL. */
+static json_t *entry_of(struct console *c, const json_t *trace, const char *type, const char *id)
+{
+    size_t i;
+    json_t *seq;
+    json_array_foreach(json_object_get(trace, "entries"), i, seq)
+    {
+        json_t *entry = busc_wait(c->bus, WIRE_evidence_get,
+                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
+        if (strcmp(json_str(entry, "type", ""), type) == 0 &&
+            strcmp(json_str(json_object_get(entry, "payload"), "node", ""), id) == 0)
+            return entry;
+        json_decref(entry);
+    }
+    return NULL;
+}
+
+static const char *const NO_MODELS[][2] = {{NULL, NULL}};
+
+static void a_council_drafts_criticises_and_verifies(void **state)
+{
+    (void)state;
+    struct console c = start(NO_MODELS, NULL);
+    json_t *trace = by(&c, "council");
+    static const char *const DONE[] = {"look",     "strategist", "critic", "synthesizer",
+                                       "verifier", "guardian",   "end"};
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    for (size_t i = 0; i < sizeof DONE / sizeof *DONE; i++)
+        assert_state(trace, DONE[i], "done");
+    assert_state(trace, "reviser", "skipped");
+    assert_string_equal(json_str(json_object_get(trace, "verdict"), "route", ""), "roles");
+    /* internal turns are in the trace, and no answers beside the answer */
+    assert_int_equal(json_array_size(json_object_get(trace, "candidates")), 1);
+    assert_non_null(json_object_get(node(trace, "strategist"), "run"));
+    assert_true(*json_str(json_object_get(node(trace, "critic"), "run"), "text", ""));
+    assert_true(strstr(json_str(trace, "answer", ""), "[1]") != NULL);
+    /* each call leads back to what it was given */
+    json_t *draft = entry_of(&c, trace, "model.output", "strategist");
+    json_t *call = entry_of(&c, trace, "model.call", "critic"), *parent;
+    assert_non_null(draft);
+    assert_non_null(call);
+    assert_string_equal(json_str(json_object_get(call, "payload"), "task", ""), "critic");
+    bool handed = false;
+    size_t i;
+    json_array_foreach(json_object_get(call, "parents"), i, parent)
+    {
+        int64_t seq =
+            json_is_integer(parent) ? json_integer_value(parent) : json_int(parent, "seq", -1);
+        handed |= seq == json_int(draft, "seq", -2);
+    }
+    assert_true(handed);
+    json_decref(draft);
+    json_decref(call);
+    assert_true(took(trace, "verifier", "guardian"));
+    assert_false(took(trace, "verifier", "reviser"));
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+/* What the mock was told, by name of the model: the system message of its nth request. */
+static char *system_of(const char *model, size_t nth)
+{
+    json_t *all = mock_ask(&mock, "/log", NULL), *entry;
+    char *found = NULL;
+    size_t i;
+    json_array_foreach(all, i, entry)
+    {
+        const json_t *messages = json_object_get(json_object_get(entry, "body"), "messages");
+        if (found || strncmp(json_str(entry, "model", ""), model, strlen(model)) != 0 ||
+            !json_array_size(messages) || nth-- > 0)
+            continue;
+        char *user = json_dumps(messages, 0);
+        found = user;
+    }
+    json_decref(all);
+    return found;
+}
+
+static void an_exchange_goes_there_and_back_as_often_as_asked(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {{"ada", "say=Ada%20says%20so%20[1]."},
+                                            {"bob", "say=Bob%20doubts%20it%20[1]."},
+                                            {NULL, NULL}};
+    struct console c = start(MODELS, NULL);
+    json_t *trace = ask_with(&c, json_pack("{s:s,s:s,s:s,s:s,s:s,s:i}", "text",
+                                           "is the disk filling up?", "modelA", "ada", "modelB",
+                                           "bob", "promptA", "Count everything twice.", "promptB",
+                                           "nuclear_mode", "exchanges", 2));
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_string_equal(json_str(trace, "flow", ""), "dual");
+    static const char *const DONE[] = {"a0", "b1", "a1", "b2", "a2", "end"};
+    for (size_t i = 0; i < sizeof DONE / sizeof *DONE; i++)
+        assert_state(trace, DONE[i], "done");
+    assert_state(trace, "b3", "skipped");
+    assert_string_equal(json_str(trace, "answer", ""), "Ada says so [1].");
+    assert_int_equal(json_array_size(json_object_get(trace, "candidates")), 1);
+    char *first = system_of("ada", 0), *second = system_of("bob", 0), *third = system_of("ada", 1);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_non_null(third);
+    assert_non_null(strstr(first, "Count everything twice."));
+    assert_null(strstr(first, "Bob doubts it"));
+    assert_non_null(strstr(second, "Assume that the other answer is wrong"));
+    assert_non_null(strstr(second, "Ada says so"));
+    assert_non_null(strstr(third, "Bob doubts it"));
+    free(first);
+    free(second);
+    free(third);
+    json_decref(trace);
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"x\", \"exchanges\": 5}", NULL),
+                     ERR_INVALID);
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"x\", \"modelA\": \"ada\"}", NULL),
+                     ERR_INVALID);
+    console_stop(&c, false);
+}
+
+static void a_vote_ends_when_enough_agree(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"one", "say=The%20disk%20is%20fine%20[1]."},
+        {"two", "say=The%20disk%20is%20fine%20[1]."},
+        {"late", "say=The%20disk%20is%20fine%20[1].,first=15000"},
+        {NULL, NULL}};
+    struct console c = start(MODELS, NULL);
+    uint64_t before = clock_mono_ms();
+    json_t *trace = by(&c, "vote");
+    assert_true(clock_mono_ms() - before < 10000);
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_string_equal(json_str(json_object_get(trace, "verdict"), "route", ""), "vote");
+    assert_state(trace, "s1", "done");
+    assert_state(trace, "s2", "done");
+    assert_state(trace, "s3", "cancelled");
+    assert_state(trace, "s4", "skipped");
+    assert_string_equal(json_str(node(trace, "vote"), "note", ""), "2 of 2 agree");
+    /* what was cancelled is in the log */
+    json_t *cut = entry_of(&c, trace, "model.output", "s3");
+    assert_non_null(cut);
+    assert_string_equal(json_str(json_object_get(cut, "payload"), "outcome", ""), "cancelled");
+    json_decref(cut);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void a_split_vote_asks_more(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"one", "say=The%20root%20disk%20is%20at%2091%25%20[1]."},
+        {"two", "say=Nothing%20measured%20concerns%20storage%20at%20all%20[1]."},
+        {"three", "say=Restart%20the%20database%20and%20look%20again%20[2]."},
+        {NULL, NULL}};
+    struct console c = start(MODELS, NULL);
+    json_t *trace = by(&c, "vote");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_true(took(trace, "vote", "s4"));
+    assert_state(trace, "s5", "done");
+    assert_state(trace, "recount", "done");
+    assert_string_equal(json_str(node(trace, "recount"), "note", ""), "2 of 5 agree");
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+#define NODES                                                                               \
+    "'nodes':[{'id':'look','kind':'look'},{'id':'draft','kind':'model','model':'chosen:0'," \
+    "'role':'strategist'},{'id':'check','kind':'verify','model':'chosen:1'},{'id':'mend',"  \
+    "'kind':'model','role':'synthesizer','model':'chosen:0'},{'id':'end','kind':'end'}]"
+
+static void what_fails_leaves_the_best_there_is(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"good", "say=All%20is%20well%20[1]."}, {"bad", "status=400"}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {
+        {"mend", "{'name':'mend','about':'x'," NODES
+                 ",'edges':[{'from':'look','to':'draft'},{'from':'draft','to':'check'},"
+                 "{'from':'check','to':'mend','when':'verdict == ~revise~'},{'from':'check','to':"
+                 "'end','when':'else'},{'from':'mend','to':'end'}]}"},
+        {"lost", "{'name':'lost','about':'x','nodes':[{'id':'look','kind':'look'},{'id':'draft',"
+                 "'kind':'model','model':'chosen:0'},{'id':'more','kind':'model','model':"
+                 "'chosen:1','role':'synthesizer'},{'id':'end','kind':'end'}],'edges':[{'from':"
+                 "'look','to':'draft'},{'from':'draft','to':'more'},{'from':'more','to':'end'}]}"},
+        {"wrong", "{'name':'wrong','about':'x'}"},
+        {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    /* a model that judges and fails leaves the rules' verdict */
+    json_t *trace = by(&c, "mend");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_state(trace, "check", "done");
+    json_decref(trace);
+    /* the end is not reached, and yet there is an answer */
+    trace = by(&c, "lost");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_state(trace, "more", "failed");
+    assert_state(trace, "end", "skipped");
+    assert_string_equal(json_str(trace, "answer", ""), "All is well [1].");
+    json_decref(trace);
+    char detail[256];
+    assert_int_equal(refused(&c, WIRE_chat_ask, "{\"text\": \"x\", \"flow\": \"wrong\"}", detail),
+                     ERR_CONFIG);
+    assert_non_null(strstr(detail, "wrong.json: nodes is a list"));
+    console_stop(&c, false);
+}
+
+static void a_model_that_verifies_sends_it_back(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"author", "say=All%20is%20well%20[1]."},
+        {"judge", "say=**VERDICT:%20revise**%0ANo%20source%20says%20well."},
+        {NULL, NULL}};
+    static const char *const FLOWS[][2] = {
+        {"mend", "{'name':'mend','about':'x'," NODES
+                 ",'edges':[{'from':'look','to':'draft'},{'from':'draft','to':'check'},"
+                 "{'from':'check','to':'mend','when':'verdict == ~revise~'},{'from':'check','to':"
+                 "'end','when':'else'},{'from':'mend','to':'end'}]}"},
+        {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_t *trace = by(&c, "mend");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_true(took(trace, "check", "mend"));
+    assert_state(trace, "mend", "done");
+    char *told = system_of("author", 1);
+    assert_non_null(told);
+    assert_non_null(strstr(told, "No source says well."));
+    assert_non_null(strstr(told, "check wrote:"));
+    free(told);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void the_demo_role_sees_nodes_without_words(void **state)
+{
+    (void)state;
+    struct console c = start(NO_MODELS, NULL);
+    json_t *trace = by(&c, "council");
+    struct busc *demo = busc_new(c.address, "demo", "demo", NULL);
+    json_t *seen =
+        busc_wait(demo, WIRE_traces_get,
+                  json_pack("{s:s}", "trace_id", json_str(trace, "trace_id", "")), WAIT_MS, NULL);
+    assert_non_null(seen);
+    assert_state(seen, "critic", "done");
+    assert_null(json_object_get(node(seen, "critic"), "run"));
+    json_decref(seen);
+    json_decref(trace);
+    busc_free(demo);
+    console_stop(&c, false);
+}
+
+static void a_flow_can_be_stopped(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {{"slow", "first=15000"}, {NULL, NULL}};
+    struct console c = start(MODELS, NULL);
+    json_t *accepted = call(&c, WIRE_chat_ask,
+                            "{\"text\": \"is the disk filling up?\", \"flow\": "
+                            "\"council\"}");
+    const char *id = json_str(accepted, "trace_id", "");
+    json_t *trace = NULL;
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    do {
+        json_decref(trace);
+        usleep(5000);
+        trace =
+            busc_wait(c.bus, WIRE_traces_get, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
+        assert_true(clock_mono_ms() < until);
+    } while (strcmp(json_str(node(trace, "strategist"), "state", ""), "running") != 0);
+    json_decref(trace);
+    json_decref(call(&c, WIRE_chat_stop, "{}"));
+    do {
+        usleep(5000);
+        trace =
+            busc_wait(c.bus, WIRE_traces_get, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
+        if (strcmp(json_str(trace, "state", ""), "running") != 0)
+            break;
+        json_decref(trace);
+    } while (clock_mono_ms() < until);
+    assert_string_equal(json_str(trace, "state", ""), "stopped");
+    assert_state(trace, "strategist", "cancelled");
+    assert_state(trace, "critic", "skipped");
+    json_decref(trace);
+    json_decref(accepted);
+    console_stop(&c, false);
+}
+
+int main(void)
+{
+    setlocale(LC_CTYPE, "C.UTF-8");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_council_drafts_criticises_and_verifies),
+        cmocka_unit_test(an_exchange_goes_there_and_back_as_often_as_asked),
+        cmocka_unit_test(a_vote_ends_when_enough_agree),
+        cmocka_unit_test(a_split_vote_asks_more),
+        cmocka_unit_test(what_fails_leaves_the_best_there_is),
+        cmocka_unit_test(a_model_that_verifies_sends_it_back),
+        cmocka_unit_test(the_demo_role_sees_nodes_without_words),
+        cmocka_unit_test(a_flow_can_be_stopped),
+    };
+    return cmocka_run_group_tests(tests, mock_up, mock_down);
+}
