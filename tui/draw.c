@@ -257,6 +257,7 @@ static const struct state_row {
     {"stopped", GLYPH_STOPPED, ROLE_DIM},
     {"disabled", GLYPH_STOPPED, ROLE_DIM},
     {"cancelled", GLYPH_STOPPED, ROLE_DIM},
+    {"hedged", GLYPH_STOPPED, ROLE_DIM},
     {"running", GLYPH_RUNNING, ROLE_ACCENT},
     {"starting", GLYPH_RUNNING, ROLE_ACCENT},
     {"sign-in", GLYPH_WARN, ROLE_WARN},

@@ -1,7 +1,7 @@
 /* Cost: today, the days, the models, the newest lines of the ledger. An unknown price is not zero:
  * such calls are counted apart, and a sum that lacks them carries a ~. */
 #include "backend/base/text.h"
-#include "views/common.h"
+#include "views/cost_parts.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,21 +10,33 @@
 enum { DAYS = 30, LINES = 200, MODELS_MAX = 8 };
 
 struct cost_view {
-    json_t *summary, *lines;
+    json_t *summary, *lines, *budgets;
     struct tui_list *list;
     char *error;
-    struct view_ask ask, ask_lines;
+    struct view_ask ask, ask_lines, ask_budgets;
     bool open; /* one ledger line, whole */
     struct view_scroll scroll;
     int list_top;
     bool list_drawn;
 };
 
-enum { COL_TIME, COL_MODEL, COL_TOKENS, COL_AMOUNT, COL_OUTCOME, COL_ELAPSED, COL_PRICE };
+enum {
+    COL_TIME,
+    COL_MODEL,
+    COL_TOKENS,
+    COL_CACHED,
+    COL_THOUGHT,
+    COL_AMOUNT,
+    COL_OUTCOME,
+    COL_ELAPSED,
+    COL_PRICE,
+    COL_ENERGY
+};
 static const struct tui_column columns[] = {{"time", 8, false, 2},     {"model", -16, false, 0},
-                                            {"tokens", 8, true, 4},    {"amount", 12, true, 0},
+                                            {"tokens", 8, true, 4},    {"cached", 8, true, 7},
+                                            {"reasoned", 8, true, 8},  {"amount", 12, true, 0},
                                             {"outcome", 11, false, 3}, {"took", 7, true, 5},
-                                            {"price", 10, false, 6}};
+                                            {"price", 18, false, 6},   {"energy", 9, true, 9}};
 
 static const json_t *row_at(const struct cost_view *v, size_t row)
 {
@@ -62,10 +74,25 @@ static int64_t line_tokens(const json_t *r)
     return json_int(r, "input_tokens", 0) + json_int(r, "output_tokens", 0);
 }
 
+static const char *part_of(int column)
+{
+    return column == COL_CACHED ? "cached_tokens" : "reasoning_tokens";
+}
+
+/* Of the tokens; nothing is no figure to read. */
+static void line_part(const json_t *r, int column, struct buf *out, enum tui_role *role)
+{
+    char text[32];
+    int64_t n = json_int(r, part_of(column), 0);
+    view_count(n, text);
+    *role = ROLE_DIM;
+    buf_adds(out, n > 0 ? text : "-");
+}
+
 static void list_cell(void *arg, size_t row, int column, struct buf *out, enum tui_role *role)
 {
     const json_t *r = row_at(arg, row);
-    char text[48];
+    char text[48], number[32] = "-";
     switch (column) {
     case COL_TIME:
         view_clock(view_at(r, "at"), text);
@@ -78,6 +105,16 @@ static void list_cell(void *arg, size_t row, int column, struct buf *out, enum t
     case COL_TOKENS:
         view_count(line_tokens(r), text);
         buf_addf(out, "%s%s", json_flag(r, "estimated", false) ? "~" : "", text);
+        break;
+    case COL_CACHED:
+    case COL_THOUGHT:
+        line_part(r, column, out, role);
+        break;
+    case COL_ENERGY:
+        *role = ROLE_DIM;
+        if (json_is_number(json_object_get(r, "energy_j")))
+            cost_energy(json_num(r, "energy_j", 0), number);
+        buf_adds(out, number);
         break;
     case COL_AMOUNT:
         line_amount(r, text);
@@ -111,6 +148,11 @@ static double sort_value(const json_t *r, int column)
         return (double)view_at(r, "at");
     case COL_TOKENS:
         return (double)line_tokens(r);
+    case COL_CACHED:
+    case COL_THOUGHT:
+        return (double)json_int(r, part_of(column), 0);
+    case COL_ENERGY:
+        return json_num(r, "energy_j", -1);
     case COL_AMOUNT:
         return json_is_string(json_object_get(r, "amount"))
                    ? strtod(json_str(r, "amount", "0"), NULL)
@@ -172,6 +214,23 @@ static void got_lines(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
+static void got_budgets(void *self, const json_t *result, const struct error *e)
+{
+    struct cost_view *v = self;
+    (void)e; /* the summary's error is the one that is shown */
+    view_ask_done(&v->ask_budgets);
+    if (result) {
+        json_decref(v->budgets);
+        v->budgets = json_deep_copy(json_object_get(result, "budgets"));
+    }
+    tui_dirty();
+}
+
+static void call_budgets(struct cost_view *v)
+{
+    tui_call(v, WIRE_cost_budgets, json_object(), got_budgets);
+}
+
 static void call_summary(struct cost_view *v)
 {
     tui_call(v, WIRE_cost_summary, json_pack("{s:i}", "days", DAYS), got_summary);
@@ -188,15 +247,11 @@ static void ask_all(struct cost_view *v)
         call_summary(v);
     if (view_ask_now(&v->ask_lines))
         call_lines(v);
+    if (view_ask_now(&v->ask_budgets))
+        call_budgets(v);
 }
 
 /* ---- drawing */
-
-/* A total that lacks unknown prices or holds estimates is about right, not right. */
-static bool inexact(const json_t *total)
-{
-    return json_int(total, "estimated", 0) > 0 || json_int(total, "unknown", 0) > 0;
-}
 
 /* What the newest days cost together; *days: how many there are of those wanted. */
 static double days_sum(const struct cost_view *v, size_t *days)
@@ -220,12 +275,12 @@ static int draw_spans(const struct cost_view *v, struct tui_area a, int y)
     double sum = days_sum(v, &week);
     if (week > 1) {
         snprintf(amount, sizeof(amount), "%.2f", sum);
-        view_money(amount, currency, inexact(total), money);
+        view_money(amount, currency, cost_inexact(total), money);
         x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%zu d %s") : _("%zu days %s"), week,
                       money) +
              3;
     }
-    view_money(json_str(total, "amount", NULL), currency, inexact(total), money);
+    view_money(json_str(total, "amount", NULL), currency, cost_inexact(total), money);
     view_count(json_int(total, "calls", 0), calls);
     x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%d d %s") : _("%d days %s"), DAYS,
                   money);
@@ -239,7 +294,7 @@ static int draw_today(const struct cost_view *v, struct tui_area a, int y)
     const json_t *today = json_object_get(v->summary, "today");
     const char *currency = json_str(v->summary, "currency", "");
     char money[48], calls[32];
-    view_money(json_str(today, "amount", NULL), currency, inexact(today), money);
+    view_money(json_str(today, "amount", NULL), currency, cost_inexact(today), money);
     view_count(json_int(today, "calls", 0), calls);
     int x = tui_putf(a, y, 0, -1, ROLE_STRONG, _("today %s"), money);
     if (json_int(today, "unknown", 0) > 0)
@@ -302,7 +357,7 @@ static int draw_models(const struct cost_view *v, struct tui_area a, int y, int 
         const json_t *share = json_object_get(m, "share");
         char money[48];
         view_money(json_str(m, "amount", NULL),
-                   json_str(m, "currency", json_str(v->summary, "currency", "")), inexact(m),
+                   json_str(m, "currency", json_str(v->summary, "currency", "")), cost_inexact(m),
                    money);
         tui_put(a, y, 0, name, ROLE_TEXT, json_str(m, "model", "-"));
         tui_bar(a, y, name + 1, bar, ROLE_CHART,
@@ -317,7 +372,12 @@ static int draw_models(const struct cost_view *v, struct tui_area a, int y, int 
             char calls[32], tokens[32];
             view_count(json_int(m, "calls", 0), calls);
             view_count(line_tokens(m), tokens);
-            tui_putf(a, y, name + bar + 24, -1, ROLE_DIM, _("%s calls  %s tok"), calls, tokens);
+            int x = name + bar + 24;
+            x += tui_putf(a, y, x, -1, ROLE_DIM, _("%s calls  %s tok"), calls, tokens);
+            if (json_is_number(json_object_get(m, "energy_j"))) {
+                cost_energy(json_num(m, "energy_j", 0), calls);
+                tui_putf(a, y, x, -1, ROLE_DIM, "  %s", calls);
+            }
         }
         y++;
     }
@@ -326,25 +386,12 @@ static int draw_models(const struct cost_view *v, struct tui_area a, int y, int 
 
 static void draw_line(struct cost_view *v, struct tui_area a, bool focused)
 {
-    static const char *const members[] = {
-        "trace_id", "model",         "provider", "connector",  "input_tokens",   "output_tokens",
-        "outcome",  "price_version", "currency", "elapsed_ms", "first_token_ms", "entry"};
     long row = tui_list_selected(v->list);
     const json_t *r = row >= 0 ? row_at(v, (size_t)row) : NULL;
     struct view_page p = view_page_begin(&v->scroll, tui_sub(a, 0, 1, a.height, a.width - 1));
-    char text[48];
-    line_amount(r, text);
-    tui_put(p.area, p.y++, 0, -1, ROLE_STRONG, text);
-    tui_put(p.area, p.y++, 0, -1, ROLE_DIM,
-            json_flag(r, "estimated", false) ? _("the token counts are estimated (~)")
-                                             : _("token counts as the provider gave them"));
-    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
-        const json_t *m = json_object_get(r, members[i]);
-        view_number(m, 0, text);
-        tui_put(p.area, p.y, 0, 15, ROLE_DIM, members[i]);
-        tui_put(p.area, p.y++, 16, -1, ROLE_TEXT,
-                json_is_string(m) ? (*json_string_value(m) ? json_string_value(m) : "-") : text);
-    }
+    char money[48];
+    line_amount(r, money);
+    cost_line_draw(r, money, &p);
     view_page_end(&v->scroll, &p);
     if (focused)
         tui_cursor(a, 0, 0);
@@ -361,6 +408,17 @@ static bool charged(const struct cost_view *v)
     return any;
 }
 
+/* Figures and budgets: as many rows as leave room for days, models and the ledger. */
+static int draw_parts(const struct cost_view *v, struct tui_area a, int y, int height)
+{
+    int budgets = (int)json_array_size(v->budgets);
+    int most = height >= 40 ? 8 : height >= 28 ? 4 : height >= 18 ? 2 : height >= 8 ? 1 : 0;
+    int figures = height >= 28 ? 3 : height >= 18 ? 1 : 0;
+    if (json_int(json_object_get(v->summary, "total"), "calls", 0) > 0)
+        y = cost_figures(v->summary, a, y, figures);
+    return cost_budgets_draw(v->budgets, a, y, budgets < most ? budgets : most);
+}
+
 static void draw_all(struct cost_view *v, struct tui_area a, bool focused)
 {
     struct tui_area in = tui_sub(a, 0, 1, a.height, a.width - 2);
@@ -368,6 +426,7 @@ static void draw_all(struct cost_view *v, struct tui_area a, bool focused)
     if (models > MODELS_MAX)
         models = MODELS_MAX;
     int y = draw_today(v, in, 0);
+    y = draw_parts(v, in, y, a.height);
     int ledger = a.height >= 14 ? (a.height - y) * 2 / 5 : 0;
     if (ledger && ledger < 6)
         ledger = 6;
@@ -402,6 +461,8 @@ static void view_draw(void *self, struct tui_area a, bool focused)
         call_summary(v);
     if (view_ask_due(&v->ask_lines))
         call_lines(v);
+    if (view_ask_due(&v->ask_budgets))
+        call_budgets(v);
     const json_t *total = json_object_get(v->summary, "total");
     if (v->error && !v->summary)
         view_note(a, ROLE_FAIL, v->error, _("r asks again"));
@@ -431,6 +492,7 @@ static void view_close(void *self)
     tui_list_free(v->list);
     json_decref(v->summary);
     json_decref(v->lines);
+    json_decref(v->budgets);
     free(v->error);
 }
 
@@ -438,7 +500,7 @@ static bool view_action(void *self, enum tui_action action)
 {
     struct cost_view *v = self;
     if (action == ACTION_REFRESH) {
-        v->ask = v->ask_lines = (struct view_ask){0};
+        v->ask = v->ask_lines = v->ask_budgets = (struct view_ask){0};
         ask_all(v);
         return true;
     }
