@@ -5,7 +5,9 @@
 #include <string.h>
 
 enum {
+    MIDDLE_WORD = 4,
     LONG_WORD = 7,
+    CYR_WORD = 6,
     SWEEPS = 30,
     SWEEPS_LOADED = 300,
     TRUSTING = 10,
@@ -65,6 +67,7 @@ struct walk {
     enum kind before; /* the character before this one */
     uint32_t cp;      /* it */
     size_t word;      /* Latin letters of the present word */
+    size_t cyrillic;  /* Cyrillic ones */
     bool mixed;       /* it touches a digit */
     size_t digits, blanks;
     bool line; /* white space that has had a line end */
@@ -83,6 +86,7 @@ static void word_end(struct walk *w, enum kind k)
     } else if (w->word) {
         w->count[GW__F_WORD]++;
         w->count[GW__F_LETTER] += letters;
+        w->count[GW__F_MIDDLE] += w->word > MIDDLE_WORD ? letters - MIDDLE_WORD : 0;
         w->count[GW__F_LONG] += w->word > LONG_WORD ? letters - LONG_WORD : 0;
     }
     w->word = 0;
@@ -124,6 +128,8 @@ static void step(struct walk *w, enum kind k, uint32_t cp)
     space(w, k);
     w->count[GW__F_CYR_WORD] += k == CYRILLIC && w->before != CYRILLIC;
     w->count[GW__F_CYR_LETTER] += k == CYRILLIC;
+    w->cyrillic = k == CYRILLIC ? w->cyrillic + 1 : 0;
+    w->count[GW__F_CYR_LONG] += w->cyrillic > CYR_WORD;
     w->count[GW__F_IDEOGRAPH] += k == IDEOGRAPH;
     w->count[GW__F_OTHER] += k == OTHER;
     if (k == DIGIT)

@@ -25,11 +25,13 @@ static void test_features(void **state)
     counts("Disk is full", GW__F_LETTER, 10);
     counts("camelCase", GW__F_WORD, 2);
     counts("filesystems", GW__F_LONG, 4);
+    counts("filesystems is", GW__F_MIDDLE, 7);
     counts("HTTP", GW__F_CAPITAL, 3);
     counts("a3f9", GW__F_MIXED, 2);
     counts("x86 rows", GW__F_WORD, 1);
     counts("Диск заполнен", GW__F_CYR_WORD, 2);
     counts("Диск заполнен", GW__F_CYR_LETTER, 12);
+    counts("Диск заполнен, почти", GW__F_CYR_LONG, 2);
     counts("12345 1", GW__F_DIGITS, 3);
     counts("-->", GW__F_SIGN, 1);
     counts("-->", GW__F_SIGN_SAME, 1);
