@@ -1,15 +1,18 @@
-/* Statements against answers: stems, numbers, negation. */
+/* Statements against answers: names, numbers, stems and negation; and claims (claims.h). */
 #include "backend/eval/match.h"
 #include "backend/base/buf.h"
 #include "backend/base/errors.h"
 #include "backend/base/text.h"
 #include "backend/knowledge/knowledge.h"
+#include "backend/orchestrator/claims.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ANSWER_BYTES = 65536, WORDS = 512, NAMES = 16, NUMBERS = 64, SENTENCES = 1024, DIGITS = 40 };
-static const double MET_COVER = 0.6, AGAINST_COVER = 0.75;
+static const double AGAINST_COVER = 0.75;
+/* How sure claims have to be of themselves. */
+static const double SURE_AGREES = 0.8, SURE_CONTRADICTS = 0.7;
 
 struct numbers {
     char at[NUMBERS][DIGITS];
@@ -25,9 +28,11 @@ struct line {
     size_t name_count;
     struct numbers numbers;
     bool negated;
+    struct claims *claims;
 };
 
 struct eval_said {
+    struct claims_reader *reader;
     struct line *lines;
     size_t count;
 };
@@ -165,24 +170,28 @@ static bool negated(const char *text)
     for (const char *p = text; *p;) {
         size_t len = strcspn(p, " \t\n,.;:!?()\"");
         n += len && is_negation(p, len) && !bounds(p + len);
+        n += len == 1 && *p == '0' && p[len] != '.' && p[len] != ','; /* "errors: 0" */
         p += len + (p[len] != '\0');
     }
     return n % 2 == 1;
 }
 
-/* A word that names one thing: letters, and a digit or one of -_./: between them; not a word with
- * a hyphen alone ("warm-up"), not "n/a". */
+/* A word that names one thing: letters, and a digit or one of _./: among them, or a hyphen beside
+ * one or two letters ("vpn-b"); not "warm-cache", not "256Mi". */
 static bool is_name(const char *word, size_t len)
 {
-    size_t letters = 0, digits = 0, joints = 0, dashes = 0;
+    size_t letters = 0, digits = 0, joints = 0, dashes = 0, part = 0, shortest = len;
     for (size_t i = 0; i < len; i++) {
         letters += isalpha((unsigned char)word[i]) != 0 || (word[i] & 0x80);
         digits += isdigit((unsigned char)word[i]) != 0;
         joints += strchr("_./:@", word[i]) != NULL;
         dashes += word[i] == '-';
+        part = word[i] == '-' ? 0 : part + 1;
+        if (i + 1 == len || word[i + 1] == '-')
+            shortest = part < shortest ? part : shortest;
     }
-    return len > 1 && letters && (digits || joints || dashes > 1) &&
-           !(digits && !joints && !dashes && isdigit((unsigned char)word[0])); /* "256Mi" */
+    return len > 1 && letters && (digits || joints || dashes > 1 || (dashes && shortest < 3)) &&
+           !(digits && !joints && !dashes && isdigit((unsigned char)word[0]));
 }
 
 /* Takes the names out of a text: what is left, in lower case, is for the caller to free. */
@@ -190,7 +199,7 @@ static char *take_names(struct line *l, const char *text)
 {
     struct buf left = {0};
     for (const char *p = text; *p;) {
-        size_t len = strcspn(p, " \t\n,;()\"'`«»“”[]="), n = len;
+        size_t len = strcspn(p, " \t\n,;()\"'`[]="), n = len;
         while (n && strchr(".:!?", p[n - 1]))
             n--;
         if (is_name(p, n) && l->name_count < NAMES)
@@ -204,6 +213,13 @@ static char *take_names(struct line *l, const char *text)
     return buf_take(&left);
 }
 
+/* Quotation marks, dashes and arrows are spaces. */
+static bool is_sign(uint32_t cp)
+{
+    return cp == 0xab || cp == 0xbb || (cp >= 0x2010 && cp <= 0x201f) ||
+           (cp >= 0x2190 && cp <= 0x21ff);
+}
+
 static char *lower(const char *text)
 {
     struct buf out = {0};
@@ -211,7 +227,9 @@ static char *lower(const char *text)
     for (size_t at = 0; at < len; at += n) {
         char bytes[4];
         uint32_t cp = text_fold(text + at, len - at, &n);
-        if (cp & TEXT_BAD)
+        if (is_sign(cp))
+            buf_addc(&out, ' ');
+        else if (cp & TEXT_BAD)
             buf_addc(&out, text[at]);
         else
             buf_add(&out, bytes, text_encode(cp, bytes));
@@ -219,8 +237,9 @@ static char *lower(const char *text)
     return buf_take(&out);
 }
 
-static void line_make(struct line *l, const char *text)
+static void line_make(struct claims_reader *r, struct line *l, const char *text)
 {
+    l->claims = claims_read(r, text, strlen(text));
     l->text = lower(text);
     char *left = take_names(l, l->text);
     l->stems = know_stems(left);
@@ -244,6 +263,7 @@ static void line_release(struct line *l)
 {
     for (size_t i = 0; i < l->name_count; i++)
         free(l->names[i]);
+    claims_free(l->claims);
     free(l->text);
     free(l->stems);
     free(l->word);
@@ -255,7 +275,7 @@ static void take_sentence(void *arg, const char *sentence, size_t len)
     if (s->count == SENTENCES)
         return;
     char *text = xstrndup(sentence, len);
-    line_make(&s->lines[s->count], text);
+    line_make(s->reader, &s->lines[s->count], text);
     s->count++;
     free(text);
 }
@@ -263,6 +283,7 @@ static void take_sentence(void *arg, const char *sentence, size_t len)
 struct eval_said *eval_said_new(const char *answer)
 {
     struct eval_said *s = xcalloc(1, sizeof *s);
+    s->reader = claims_reader_new();
     s->lines = xcalloc(SENTENCES, sizeof *s->lines);
     char *text = xstrndup(answer, ANSWER_BYTES);
     know_sentences(text, take_sentence, s);
@@ -276,6 +297,7 @@ void eval_said_free(struct eval_said *s)
         return;
     for (size_t i = 0; i < s->count; i++)
         line_release(&s->lines[i]);
+    claims_reader_free(s->reader);
     free(s->lines);
     free(s);
 }
@@ -322,20 +344,47 @@ static bool numbers_met(const struct line *of, const struct line *l)
     return true;
 }
 
-enum eval_stand eval_stands(const struct eval_said *s, const char *statement)
+/* What their claims make of each other; *sure: how sure that is. */
+static enum claims_verdict claimed(const struct eval_said *s, const struct line *l,
+                                   const struct line *of, double *sure)
+{
+    struct claims_result result;
+    claims_compare(s->reader, NULL, l->claims, of->claims, &result);
+    enum claims_verdict verdict = result.verdict;
+    *sure = result.score;
+    claims_result_release(&result);
+    return verdict;
+}
+
+/* One sentence against the statement, whose names it has. */
+static enum eval_stand stand_of(const struct eval_said *s, const struct line *l,
+                                const struct line *of, double least)
+{
+    double share = cover(of, l), sure;
+    bool same = l->negated == of->negated, numbers = numbers_met(of, l);
+    if (!numbers && share < AGAINST_COVER)
+        return EVAL_MISSING;
+    enum claims_verdict verdict = claimed(s, l, of, &sure);
+    bool denied = verdict == CLAIMS_CONTRADICTS && sure >= SURE_CONTRADICTS;
+    if (numbers && !denied && same && share >= least)
+        return EVAL_MET;
+    if (numbers && verdict == CLAIMS_AGREES && sure >= SURE_AGREES)
+        return EVAL_MET;
+    return share >= AGAINST_COVER && (denied || (numbers && !same)) ? EVAL_CONTRADICTED
+                                                                    : EVAL_MISSING;
+}
+
+enum eval_stand eval_stands(const struct eval_said *s, const char *statement, double least)
 {
     struct line of = {.count = 0};
-    bool met = false, against = false;
-    line_make(&of, statement);
-    for (size_t i = 0; i < s->count && !met; i++) {
-        const struct line *l = &s->lines[i];
-        if (!names_met(&of, l) || !numbers_met(&of, l))
+    enum eval_stand best = EVAL_MISSING;
+    line_make(s->reader, &of, statement);
+    for (size_t i = 0; i < s->count && best != EVAL_MET; i++) {
+        if (!names_met(&of, &s->lines[i]))
             continue;
-        double share = cover(&of, l);
-        bool same = l->negated == of.negated;
-        met = share >= MET_COVER && same;
-        against = against || (share >= AGAINST_COVER && !same);
+        enum eval_stand one = stand_of(s, &s->lines[i], &of, least);
+        best = one != EVAL_MISSING ? one : best;
     }
     line_release(&of);
-    return met ? EVAL_MET : against ? EVAL_CONTRADICTED : EVAL_MISSING;
+    return best;
 }

@@ -65,7 +65,7 @@ static void take_sentence(void *arg, const char *sentence, size_t len)
 
 /* The statements, any alternative of which stands so in the answer, by their first. */
 static json_t *standing(const struct eval_said *said, const json_t *statements,
-                        enum eval_stand which)
+                        enum eval_stand which, double least)
 {
     json_t *out = json_array(), *any, *text;
     size_t i, j;
@@ -74,7 +74,7 @@ static json_t *standing(const struct eval_said *said, const json_t *statements,
         enum eval_stand best = EVAL_MISSING;
         json_array_foreach(any, j, text)
         {
-            enum eval_stand one = eval_stands(said, json_string_value(text));
+            enum eval_stand one = eval_stands(said, json_string_value(text), least);
             if (best != EVAL_MET && one != EVAL_MISSING)
                 best = one;
         }
@@ -136,9 +136,10 @@ static void put_figures(json_t *row, const json_t *trace)
 static void put_statements(json_t *row, const json_t *one, const struct eval_said *said)
 {
     const json_t *expected = json_object_get(one, "expected");
-    json_t *against = standing(said, expected, EVAL_CONTRADICTED),
-           *missing = standing(said, expected, EVAL_MISSING),
-           *forbidden = standing(said, json_object_get(one, "forbidden"), EVAL_MET);
+    json_t *against = standing(said, expected, EVAL_CONTRADICTED, EVAL_EXPECTED_COVER),
+           *missing = standing(said, expected, EVAL_MISSING, EVAL_EXPECTED_COVER),
+           *forbidden =
+               standing(said, json_object_get(one, "forbidden"), EVAL_MET, EVAL_FORBIDDEN_COVER);
     size_t wanted = json_array_size(expected),
            wrong = json_array_size(against) + json_array_size(forbidden),
            met = wanted - json_array_size(missing) - json_array_size(against);
