@@ -11,8 +11,8 @@
 
 enum { ANSWER_BYTES = 65536, WORDS = 512, NAMES = 16, NUMBERS = 64, SENTENCES = 1024, DIGITS = 40 };
 static const double AGAINST_COVER = 0.75;
-/* How sure claims have to be of themselves. */
-static const double SURE_AGREES = 0.8, SURE_CONTRADICTS = 0.7;
+/* Of a statement's claim what a sentence has to say. */
+static const double SURE_COVER = 0.8;
 
 struct numbers {
     char at[NUMBERS][DIGITS];
@@ -39,7 +39,7 @@ struct eval_said {
 
 /* ---- numbers */
 
-/* Digits with points, commas or spaces between. A comma before three digits divides thousands,
+/* Digits with points or commas between. A comma before three digits divides thousands,
  * unless a nought stands before it. */
 static void number_normal(const char *from, size_t len, char out[DIGITS])
 {
@@ -50,7 +50,7 @@ static void number_normal(const char *from, size_t len, char out[DIGITS])
         bool thousands = from[i] == ',' && digits == 3 && from[0] != '0';
         if (isdigit((unsigned char)from[i])) {
             out[n++] = from[i];
-        } else if (!thousands && from[i] != ' ') {
+        } else if (!thousands) {
             point = true;
             out[n++] = '.';
         }
@@ -73,13 +73,6 @@ static bool has_number(const struct numbers *n, const char *one)
     return false;
 }
 
-/* "48 210": three digits behind a space, behind at most three, go on with the number. */
-static bool spaced(const char *p, size_t len)
-{
-    return (len < 4 || p[len - 4] == ' ') && p[len] == ' ' &&
-           strspn(p + len + 1, "0123456789") == 3;
-}
-
 static void numbers_of(const char *text, struct numbers *out)
 {
     bool in_word = false;
@@ -95,8 +88,6 @@ static void numbers_of(const char *text, struct numbers *out)
             continue;
         }
         size_t len = strspn(p, "0123456789");
-        while (len <= 3 + 4 * 4 && spaced(p, len))
-            len += 4;
         while ((p[len] == '.' || p[len] == ',') && isdigit((unsigned char)p[len + 1]))
             len += 1 + strspn(p + len + 1, "0123456789");
         number_normal(p, len, out->at[out->count]);
@@ -213,6 +204,35 @@ static char *take_names(struct line *l, const char *text)
     return buf_take(&left);
 }
 
+/* Bytes of a space inside a number: "48 210", also with one that does not break. */
+static size_t space_at(const char *p)
+{
+    static const char *const SPACES[] = {" ", "\xc2\xa0", "\xe2\x80\xaf"};
+    for (size_t i = 0; i < sizeof SPACES / sizeof *SPACES; i++) {
+        size_t n = strlen(SPACES[i]);
+        if (strncmp(p, SPACES[i], n) == 0 && strspn(p + n, "0123456789") == 3)
+            return n;
+    }
+    return 0;
+}
+
+/* The text with such numbers in one: three digits each behind one to three. The caller frees. */
+static char *joined(const char *text)
+{
+    struct buf out = {0};
+    for (const char *p = text; *p;) {
+        size_t len = strspn(p, "0123456789"), space = len && len <= 3 ? space_at(p + len) : 0;
+        buf_add(&out, p, len ? len : 1);
+        p += len ? len : 1;
+        while (space) {
+            buf_add(&out, p + space, 3);
+            p += space + 3;
+            space = space_at(p);
+        }
+    }
+    return buf_take(&out);
+}
+
 /* Quotation marks, dashes and arrows are spaces. */
 static bool is_sign(uint32_t cp)
 {
@@ -239,8 +259,10 @@ static char *lower(const char *text)
 
 static void line_make(struct claims_reader *r, struct line *l, const char *text)
 {
-    l->claims = claims_read(r, text, strlen(text));
-    l->text = lower(text);
+    char *whole = joined(text);
+    l->claims = claims_read(r, whole, strlen(whole));
+    l->text = lower(whole);
+    free(whole);
     char *left = take_names(l, l->text);
     l->stems = know_stems(left);
     l->word = xcalloc(WORDS, sizeof *l->word);
@@ -344,32 +366,34 @@ static bool numbers_met(const struct line *of, const struct line *l)
     return true;
 }
 
-/* What their claims make of each other; *sure: how sure that is. */
-static enum claims_verdict claimed(const struct eval_said *s, const struct line *l,
-                                   const struct line *of, double *sure)
+/* Whether the sentence's claims deny one of the statement's, or say all of them. */
+static enum eval_stand claimed(const struct eval_said *s, const struct line *l,
+                               const struct line *of)
 {
-    struct claims_result result;
-    claims_compare(s->reader, NULL, l->claims, of->claims, &result);
-    enum claims_verdict verdict = result.verdict;
-    *sure = result.score;
-    claims_result_release(&result);
-    return verdict;
+    bool all = claims_count(of->claims) > 0, denied = false;
+    for (size_t i = 0; i < claims_count(of->claims); i++) {
+        struct claims_support one;
+        claims_support(s->reader, of->claims, i, l->claims, &one);
+        denied = denied || one.contradicted;
+        all = all && one.covered >= SURE_COVER && one.met == one.numbers;
+    }
+    return denied ? EVAL_CONTRADICTED : all ? EVAL_MET : EVAL_MISSING;
 }
 
 /* One sentence against the statement, whose names it has. */
 static enum eval_stand stand_of(const struct eval_said *s, const struct line *l,
                                 const struct line *of, double least)
 {
-    double share = cover(of, l), sure;
+    double share = cover(of, l);
     bool same = l->negated == of->negated, numbers = numbers_met(of, l);
     if (!numbers && share < AGAINST_COVER)
         return EVAL_MISSING;
-    enum claims_verdict verdict = claimed(s, l, of, &sure);
-    bool denied = verdict == CLAIMS_CONTRADICTS && sure >= SURE_CONTRADICTS;
-    if (numbers && !denied && same && share >= least)
+    enum eval_stand claims = claimed(s, l, of);
+    if (numbers && claims != EVAL_CONTRADICTED && same && share >= least)
         return EVAL_MET;
-    if (numbers && verdict == CLAIMS_AGREES && sure >= SURE_AGREES)
+    if (numbers && claims == EVAL_MET)
         return EVAL_MET;
+    bool denied = claims == EVAL_CONTRADICTED;
     return share >= AGAINST_COVER && (denied || (numbers && !same)) ? EVAL_CONTRADICTED
                                                                     : EVAL_MISSING;
 }

@@ -12,10 +12,10 @@ void eval_said_free(struct eval_said *s);
 
 enum eval_stand { EVAL_MISSING, EVAL_MET, EVAL_CONTRADICTED };
 /* Whether the answer says it: one sentence has every name (host, path, version) and every number of
- * the statement, and at least this share of its other stems, negated as it is, or claims that agree
- * with it (claims.h, by at least 0.8); and its claims do not contradict it. A sentence that has the
- * names and 0.75 of the stems and is negated otherwise, or whose claims contradict it (by at least
- * 0.7), contradicts it, where no other says it. */
+ * the statement, and at least this share of its other stems, negated as it is, or its claims say
+ * 0.8 of the statement's (claims_support); and they do not contradict it. A sentence that has the
+ * names and 0.75 of the stems and is negated otherwise, or whose claims contradict it, contradicts
+ * it, where no other says it. */
 enum eval_stand eval_stands(const struct eval_said *s, const char *statement, double least);
 /* For what is expected, and for what must not be said: whoever is accused is so surely. */
 #define EVAL_EXPECTED_COVER 0.6

@@ -1,6 +1,6 @@
-/* Evaluation: sets are read strictly, statements are matched by words, names, numbers, negation and claims,
- * intervals and drift are figures that can be checked by hand, and a run over the bus asks nothing
- * but what was recorded. */
+/* Evaluation: sets are read strictly, statements are matched by words, names, numbers, negation and
+ * claims, intervals and drift are figures that can be checked by hand, and a run over the bus asks
+ * nothing but what was recorded. */
 #include "backend/eval/drift.h"
 #include "backend/eval/match.h"
 #include "backend/eval/score.h"
