@@ -4,7 +4,7 @@
 #include "tests/unit/mock_harness.h"
 #include <malloc.h>
 
-enum { QUESTIONS = 10, TOKENS = 480 };
+enum { QUESTIONS = 8, TOKENS = 480 };
 
 static size_t allocated(void)
 {
@@ -16,12 +16,23 @@ static size_t allocated(void)
 #endif
 }
 
+/* Not by ask(): it reads the whole answer again and again. */
 static void ask_many(struct console *c)
 {
     for (int i = 0; i < QUESTIONS; i++) {
-        json_t *trace = ask(c, "is the disk full?");
-        assert_string_equal(json_str(trace, "state", ""), "done");
-        json_decref(trace);
+        json_t *accepted = call(c, WIRE_chat_ask, "{\"text\":\"is the disk full?\"}");
+        char *get = xasprintf("{\"trace_id\":\"%s\"}", json_str(accepted, "trace_id", ""));
+        uint64_t until = clock_mono_ms() + WAIT_MS;
+        bool done = false;
+        while (!done && clock_mono_ms() < until) {
+            usleep(50000);
+            json_t *trace = call(c, WIRE_traces_get, get);
+            done = strcmp(json_str(trace, "state", ""), "done") == 0;
+            json_decref(trace);
+        }
+        assert_true(done);
+        json_decref(accepted);
+        free(get);
     }
 }
 
@@ -33,11 +44,12 @@ static void what_nobody_reads_is_not_kept(void **state)
     char *dir = new_dir(), *path = xasprintf("%s/c.conf", dir);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    fprintf(f,
-            "[copilot]\nmodels = m\n[model \"m\"]\nkind = openai\nurl = %s/v1\n"
-            "model = tokens=%d,token_bytes=1000\nregion = RU\ncontext = 1000000\n"
-            "token_budget = 1000000\n",
-            peer.url, TOKENS);
+    fprintf(
+        f,
+        "[safety]\nfilter = no\n[copilot]\nmodels = m\n[model \"m\"]\nkind = openai\nurl = %s/v1\n"
+        "model = tokens=%d,token_bytes=1000\nregion = RU\ncontext = 1000000\n"
+        "token_budget = 1000000\n",
+        peer.url, TOKENS);
     fclose(f);
     assert_int_equal(chmod(path, 0600), 0);
     struct console c = console_start(dir, path, "operator");
