@@ -143,6 +143,19 @@ static void withhold_safety(json_t *safety)
     }
 }
 
+/* Words of what was found, and whose text it was. */
+static void withhold_injections(json_t *list)
+{
+    size_t i, n;
+    json_t *row, *found;
+    json_array_foreach(list, i, row)
+    {
+        backend__withhold_text(row, "ref");
+        json_array_foreach(json_object_get(row, "findings"), n, found)
+            json_object_del(found, "words");
+    }
+}
+
 void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
@@ -168,6 +181,7 @@ void backend__withhold(json_t *trace)
         backend__withhold_text(node, "note");
     }
     withhold_safety(json_object_get(trace, "safety"));
+    withhold_injections(json_object_get(trace, "injections"));
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
         json_put(verdict, "disputed", json_array());

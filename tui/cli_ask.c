@@ -64,9 +64,9 @@ static json_t *answer_object(const json_t *trace)
 {
     static const char *const KEYS[] = {"trace_id", "conversation", "at",
                                        "question", "state",        "answer"};
-    static const char *const REST[] = {"candidates", "critiques", "verdict",    "usage",
-                                       "stages",     "entries",   "elapsed_ms", "error",
-                                       "safety",     "flow",      "nodes",      "path"};
+    static const char *const REST[] = {"candidates", "critiques",  "verdict",    "usage",  "stages",
+                                       "entries",    "elapsed_ms", "error",      "safety", "flow",
+                                       "nodes",      "path",       "injections", "risk"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -126,6 +126,32 @@ static void print_answer(const json_t *answer)
     cli__put(json_str(cost, "currency", ""), false);
     printf(", %lld ms, trace %s\n", (long long)json_int(answer, "elapsed_ms", 0),
            json_str(answer, "trace_id", ""));
+}
+
+/* Texts that tried to steer a model, and a risk that a person has to know of. */
+static void print_risk(const json_t *answer)
+{
+    const json_t *risk = json_object_get(answer, "risk");
+    size_t i, n;
+    json_t *row, *found;
+    json_array_foreach(json_object_get(answer, "injections"), i, row)
+    {
+        printf("  tries to steer a model: ");
+        cli__put(json_str(row, "of", ""), false);
+        putchar(' ');
+        cli__put(json_str(row, "ref", ""), false);
+        json_array_foreach(json_object_get(row, "findings"), n, found)
+        {
+            fputs(n ? ", " : ": ", stdout);
+            cli__put(json_str(found, "class", ""), false);
+            fputs(" (", stdout);
+            cli__put(json_str(found, "words", ""), false);
+            putchar(')');
+        }
+        putchar('\n');
+    }
+    if (json_flag(risk, "person", false))
+        printf("  risk %.2f: a person has to decide\n", json_num(risk, "score", 0));
 }
 
 /* What the safety filter found: "flagged in the question: S6 specialised advice". */
@@ -195,8 +221,10 @@ int cli__ask(struct cli *c, struct busc *bus)
             cli__print_json(answer);
         else if (done)
             print_answer(answer);
-        if (!c->json)
+        if (!c->json) {
             print_safety(answer);
+            print_risk(answer);
+        }
         if (!done) {
             struct error e = {0};
             bool blocked = strcmp(json_str(trace, "state", ""), "blocked") == 0;

@@ -12,6 +12,8 @@
  * disabling of logs or audit, secrets, with what was seen (a short static reason, "" if nothing).
  */
 double pol_safety_risk(const char *text, const char **why);
+/* How much could be at stake in what a question is about, 0..1: words of stakes.def. */
+double pol_stakes(const char *text);
 /* Tags of personal data and secrets in a text ("email", "phone", "snils", "inn", "card",
  * "passport", "secret"): fills up to max static names, returns how many there are. Conservative:
  * checksum and context where they exist. */

@@ -272,6 +272,8 @@ void pol__words(struct pol_words *out, const char *text, size_t len)
         step = text_decode(text + i, len - i, &cp);
         if (cp == 0x1b)
             step = sequence(text + i, len - i);
+        else if (cp == '\\' && i + 1 < len && strchr("nrt", text[i + 1]) && text[i + 1])
+            step = 2; /* a new line or tab as JSON writes it */
         uint32_t letter = cp == 0x1b ? 0 : folded(cp);
         if (!letter) {
             w.flags |= w.count && cp > 0x7f && text_is_hidden(cp) ? POL_WORD_HIDDEN : 0;

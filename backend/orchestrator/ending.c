@@ -275,6 +275,7 @@ static json_t *nodes_in_short(const struct trace *t)
 void orch__conclude(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "verdict", "verdict");
+    orch__answer_risk(t);
     json_t *verdict = verdict_doc(t), *payload = json_object(), *scores = json_array();
     struct orch_edges from = {.count = 0};
     mark_winner(t);
@@ -307,7 +308,8 @@ void orch__conclude(struct trace *t)
         return;
     }
     const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
-    char *text = orch__wish_noted(t, winner->text.data);
+    char *noted = orch__wish_noted(t, winner->text.data), *text = orch__risk_noted(t, noted);
+    free(noted);
     json_put(t->doc, "answer", json_text(text, strlen(text)));
     size_t i;
     json_t *source, *cited = json_array();
@@ -327,6 +329,7 @@ void orch__conclude(struct trace *t)
         json_puts(answer, "truncated", json_str(winner->doc, "truncated", ""));
     if (json_object_get(t->doc, "safety"))
         json_put(answer, "safety", json_deep_copy(json_object_get(t->doc, "safety")));
+    json_put(answer, "risk", json_incref(json_object_get(t->doc, "risk")));
     from.count = 0;
     orch__edge(&from, verdict_entry, "choose", winner->score.composite);
     orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);

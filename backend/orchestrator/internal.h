@@ -34,11 +34,12 @@ struct orch_edges {
 
 struct orch_source {
     char id[8];
-    const char *kind; /* "tool", "runbook" */
-    char *ref, *text; /* owned; text NULL: not there (yet), given to nobody */
-    json_t *data;     /* owned, or NULL */
-    double fit[2];    /* by know_way; < 0: that way did not choose it */
-    int64_t entry;    /* where it was logged */
+    const char *kind;   /* "tool", "runbook" */
+    char *ref, *text;   /* owned; text NULL: not there (yet), given to nobody */
+    json_t *data;       /* owned, or NULL */
+    double fit[2];      /* by know_way; < 0: that way did not choose it */
+    int64_t entry;      /* where it was logged */
+    const char *steers; /* how it tries to steer a model, NULL: it does not */
 };
 
 struct orch_tool_step {
@@ -56,12 +57,14 @@ struct orch_tool_step {
 
 /* The safety filter as configured (safety.c). */
 struct orch_safety {
-    struct pol_filter *filter;    /* the rules, or NULL */
-    const struct gw_model *judge; /* asked besides them, or NULL */
-    bool endpoint;                /* it is a moderation endpoint, not a guard model */
-    bool judges[2];               /* by pol_direction */
-    bool unsure_blocks;           /* when it cannot be asked */
-    uint32_t severe;              /* categories, as pol_hazards_read has them */
+    struct pol_filter *filter;     /* the rules, or NULL */
+    struct pol_injector *injector; /* finds prompt injection, or NULL */
+    bool injection_removes;        /* it is left out of what models are given, not marked */
+    const struct gw_model *judge;  /* asked besides them, or NULL */
+    bool endpoint;                 /* it is a moderation endpoint, not a guard model */
+    bool judges[2];                /* by pol_direction */
+    bool unsure_blocks;            /* when it cannot be asked */
+    uint32_t severe;               /* categories, as pol_hazards_read has them */
     uint64_t limit_ms;
     struct orch_safety_state state;
 };
@@ -197,6 +200,7 @@ struct trace {
     struct tel_span *span, *stage_spans[ORCH_STAGES]; /* until it, and each stage, has ended */
     json_t *doc;
     int64_t question_entry;
+    double injected;                  /* the highest score of an injection */
     int64_t recalled;                 /* the earlier question that this one leans on, -1: none */
     struct orch_accepting *accepting; /* until the question is durable */
     struct orch_check check;          /* of the question */
@@ -375,9 +379,26 @@ json_t *orch__earlier(const struct trace *t);
 /* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
 int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *type);
 
-/* risk.c: how much is at stake in a question, 0..1, and which of its parts there are: {score,
- * features: [{name, value, weight}]}. The caller owns *parts (may be NULL). */
+/* untrusted.c: looks for what may steer a model in a text of the entry; of: question, tool or
+ * runbook. NULL: nothing; else how, a static word, and *marked (if wanted) is what models are given
+ * in its place, which the caller owns. */
+const char *orch__untrusted(struct trace *t, const char *of, const char *ref, const char *text,
+                            int64_t entry, char **marked);
+/* The same for a tool's structure, of whose texts 64 KiB are given at most: a copy, which the
+ * caller owns. *steers: what was found in its text; set if only the structure has something. */
+json_t *orch__untrusted_data(struct trace *t, const char *of, const char *ref, const json_t *data,
+                             int64_t entry, const char **steers);
+
+/* risk.c: how much is at stake in a question, 0..1, before models answer; it and its parts stand in
+ * the trace: {score, route, features: [{name, value, weight, part}]}. The caller owns *parts (may
+ * be NULL). */
 double orch__question_risk(const struct trace *t, json_t **parts);
+/* When the answers are there: the score with what they add, and whether a person has to decide. */
+void orch__answer_risk(struct trace *t);
+/* "cheapest", "critic", "council" or "safe", by the thresholds of [risk]. */
+const char *orch__risk_route(const struct trace *t, double score);
+/* The answer, with what there is to say of that. The caller frees. */
+char *orch__risk_noted(const struct trace *t, const char *answer);
 
 /* candidates.c */
 const char *orch__state_name(int state); /* of a candidate, as on the wire */

@@ -1,5 +1,6 @@
 /* The orchestrator's door: questions in, traces out. See orchestrator.h for the invariants. */
 #include "backend/base/clock.h"
+#include "backend/compliance/inject.h"
 #include "backend/orchestrator/flow.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
     if (orch__safety_read(o, e) != ERR_OK || orch__embedder_read(o, e) != ERR_OK ||
         orch__flows_read(o, e) != ERR_OK) {
         pol_filter_free(o->safety.filter);
+        pol_injector_free(o->safety.injector);
         free(o);
         return NULL;
     }
@@ -289,6 +291,7 @@ void orch_free(struct orch *o)
     while (o->traces)
         unlink_trace(o->traces);
     pol_filter_free(o->safety.filter);
+    pol_injector_free(o->safety.injector);
     flows_free(o->flows);
     free(o);
 }

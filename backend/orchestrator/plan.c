@@ -283,7 +283,13 @@ static void fill_source(struct trace *t, struct orch_source *s, const char *text
                   : xasprintf("%.*s\n[cut: %zu of %zu bytes; entry %lld of the log has all]",
                               (int)ORCH_SOURCE_BYTES, text, (size_t)ORCH_SOURCE_BYTES,
                               whole > len ? whole : len, (long long)entry);
-    s->data = data ? json_deep_copy(data) : NULL;
+    char *marked = NULL;
+    s->steers = orch__untrusted(t, s->kind, s->ref, s->text, entry, &marked);
+    if (marked) {
+        free(s->text);
+        s->text = marked;
+    }
+    s->data = data ? orch__untrusted_data(t, s->kind, s->ref, data, entry, &s->steers) : NULL;
     s->entry = entry;
     json_t *doc = json_object(), *all = json_object_get(t->doc, "sources");
     json_puts(doc, "id", s->id);
@@ -433,6 +439,7 @@ static void retrieve(struct trace *t, const struct search *s, const char *instea
     t->retrievals[t->retrieval_count].entry = entry;
     t->retrievals[t->retrieval_count].way = way;
     t->retrievals[t->retrieval_count++].fit = fit;
+    bool steers = false;
     for (size_t i = 0; i < n; i++) {
         struct orch_source *source = find_passage(t, refs[i]);
         if (source) {
@@ -442,11 +449,12 @@ static void retrieve(struct trace *t, const struct search *s, const char *instea
             if (source)
                 fill_source(t, source, found[i].text, 0, NULL, entry);
         }
+        steers = steers || (source && source->steers);
         if (source && fit_of(way, found[i].score) > source->fit[way])
             source->fit[way] = fit_of(way, found[i].score);
     }
-    char *note = xasprintf("%zu passages%s%.200s", n, instead ? "; built-in vectors: " : "",
-                           instead ? instead : "");
+    char *note = xasprintf("%zu passages%s%.200s%s", n, instead ? "; built-in vectors: " : "",
+                           instead ? instead : "", steers ? "; one tries to steer a model" : "");
     orch__stage_end(t, stage, "done", note);
     free(note);
 }
@@ -540,10 +548,14 @@ static void step_over(struct finding *f, int64_t entry)
         json_decref(data);
         free(text);
     }
-    orch__stage_end(t, s->stage, f->ok ? "done" : "failed",
-                    f->ok         ? (f->instead ? f->instead : "")
+    struct buf told = {0};
+    buf_adds(&told, f->ok         ? (f->instead ? f->instead : "")
                     : f->answered ? "the tool reports an error"
                                   : f->why);
+    if (s->source && s->source->steers)
+        buf_addf(&told, "%sit tries to steer a model: %s", told.len ? "; " : "", s->source->steers);
+    orch__stage_end(t, s->stage, f->ok ? "done" : "failed", told.data);
+    buf_release(&told);
     tools_over(t);
 }
 
@@ -742,6 +754,7 @@ void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
     struct buf note = {0}, read_as = {0};
+    orch__untrusted(t, "question", "", t->question, t->question_entry, NULL);
     char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
     t->asked = corrected ? corrected : xstrdup(t->question);
     follow_up(t);

@@ -61,6 +61,17 @@ static void blank_safety(const struct redaction *r)
         json_array_foreach(json_object_get(entry, "found"), n, found) blank(r, found, "what");
 }
 
+static void blank_injections(const struct redaction *r)
+{
+    size_t i, n;
+    json_t *row, *found;
+    json_array_foreach(json_object_get(r->doc, "injections"), i, row)
+    {
+        blank(r, row, "ref");
+        json_array_foreach(json_object_get(row, "findings"), n, found) blank(r, found, "words");
+    }
+}
+
 static void note_types(const struct redaction *r)
 {
     json_t *erased = json_object_get(r->doc, "erased");
@@ -117,6 +128,9 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
     }
     if (gone(&r, "question") || output || answer || gone(&r, "critique") || gone(&r, "safety"))
         blank_safety(&r);
+    if (gone(&r, "question") || gone(&r, "tool.result") || gone(&r, "retrieval") ||
+        gone(&r, "safety"))
+        blank_injections(&r);
     note_types(&r);
     if (strcmp(json_str(doc, "state", ""), "running") == 0) /* of a run that was cut off */
         json_puts(doc, "state", "stopped");

@@ -1,35 +1,225 @@
-/* How much is at stake in a question: 1 - product of (1 - weight x value) over its features. It
- * says which tier of a pool's models is asked (gw_route). */
+/* How much is at stake in a question and how far its answer may be trusted (AR-5; docs/risk.md):
+ * score = 1 - product of (1 - weight x value) over the features, each 0..1, weights from [risk].
+ * Known before models answer are those of the question, its sources and its plan; the answers' own
+ * come when these are there. The score chooses tiers of pools (gw_route), the flow, and who must
+ * look. */
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
-enum { TAGS = 8 };
+enum feature {
+#define FEATURE(id, name, key, about) RISK_##id,
+#include "backend/orchestrator/features.def"
+#undef FEATURE
+    RISK_FEATURES
+};
+
+static const struct {
+    const char *name, *key;
+} features[] = {
+#define FEATURE(id, name, key, about) {name, key},
+#include "backend/orchestrator/features.def"
+#undef FEATURE
+};
+
+enum { TAGS = 8, SPREAD_ANSWERS = 8 };
+
+/* ---- before models answer */
+
+static bool holds_personal(const char *text)
+{
+    const char *tags[TAGS];
+    return pol_pii_tags(text, tags, TAGS) > 0;
+}
+
+static double personal(const struct trace *t)
+{
+    if (holds_personal(t->question))
+        return 1;
+    for (size_t i = 0; i < t->source_count; i++)
+        if (t->sources[i].text && holds_personal(t->sources[i].text))
+            return 0.5;
+    return 0;
+}
+
+/* Findings of tools that are over a limit, as a density: half of all that can be with three. */
+static double anomalies(const struct trace *t)
+{
+    static const double HALF = 3;
+    double n = 0;
+    for (size_t i = 0; i < t->source_count; i++) {
+        size_t at;
+        json_t *f;
+        json_array_foreach(json_object_get(t->sources[i].data, "findings"), at, f)
+        {
+            const char *severity = json_str(f, "severity", "ok");
+            n += strcmp(severity, "fail") == 0 ? 1 : strcmp(severity, "warn") == 0 ? 0.5 : 0;
+        }
+    }
+    return n / (n + HALF);
+}
+
+/* What the plan that was proposed for it would change. */
+static double change(const struct trace *t)
+{
+    const json_t *plan = json_object_get(t->doc, "plan");
+    const char *risk = json_str(plan, "risk", "");
+    return !plan ? 0 : strcmp(risk, "high") == 0 ? 1 : strcmp(risk, "medium") == 0 ? 0.7 : 0.4;
+}
+
+/* ---- of the answers */
+
+static size_t answers_of(const struct trace *t, const struct orch_candidate **out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->candidate_count && n < SPREAD_ANSWERS; i++)
+        if (t->candidates[i].state == CAND_DONE && t->candidates[i].text.len)
+            out[n++] = &t->candidates[i];
+    return n;
+}
+
+/* Entropy of the groups that the answers fall into, 1: each says another thing. Two are of one
+ * group where D between them is within the threshold of divergence. */
+static double disagreement(const struct trace *t, const struct orch_candidate *const *answers,
+                           size_t n)
+{
+    float vectors[SPREAD_ANSWERS][KNOW_DIM];
+    size_t group[SPREAD_ANSWERS], size[SPREAD_ANSWERS] = {0};
+    double entropy = 0;
+    if (n < 2)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        know_embed(t->orch->rooms.know, answers[i]->text.data, vectors[i]);
+        size_t g = 0;
+        while (g < i && (group[g] != g ||
+                         1 - know_cosine(vectors[i], vectors[g]) > t->orch->limits.divergence))
+            g++;
+        group[i] = g;
+        size[g]++;
+    }
+    for (size_t g = 0; g < n; g++)
+        if (size[g])
+            entropy -= (double)size[g] / (double)n * log2((double)size[g] / (double)n);
+    return entropy / log2((double)n);
+}
+
+/* How unlike the answers' lengths are: their deviation over their mean, in tokens. */
+static double volatility(const struct orch_candidate *const *answers, size_t n)
+{
+    double sum = 0, squares = 0;
+    if (n < 2)
+        return 0;
+    for (size_t i = 0; i < n; i++) {
+        double tokens = (double)gw_estimate_tokens(answers[i]->text.data);
+        sum += tokens;
+        squares += tokens * tokens;
+    }
+    double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
+    double share = mean > 0 && variance > 0 ? sqrt(variance) / mean : 0;
+    return share < 1 ? share : 1;
+}
+
+/* ---- the score */
+
+static json_t *document(const struct trace *t, const double *values, double *score)
+{
+    const struct conf *c = t->orch->rooms.conf;
+    json_t *doc = json_object(), *list = json_array();
+    double safe = 1;
+    for (size_t i = 0; i < RISK_FEATURES; i++) {
+        double weight = conf_num(c, "risk", "", features[i].key);
+        json_t *one = json_object();
+        weight = weight < 0 ? 0 : weight > 1 ? 1 : weight;
+        safe *= 1 - weight * values[i];
+        json_puts(one, "name", features[i].name);
+        json_put(one, "value", json_real(values[i]));
+        json_put(one, "weight", json_real(weight));
+        json_put(one, "part", json_real(weight * values[i]));
+        json_array_append_new(list, one);
+    }
+    *score = 1 - safe;
+    json_put(doc, "score", json_real(*score));
+    json_put(doc, "features", list);
+    return doc;
+}
+
+static void before(const struct trace *t, double values[RISK_FEATURES])
+{
+    values[RISK_COMMANDS] = pol_safety_risk(t->question, NULL);
+    values[RISK_PERSONAL] = personal(t);
+    values[RISK_STAKES] = pol_stakes(t->question);
+    values[RISK_INJECTION] = t->injected;
+    values[RISK_ANOMALIES] = anomalies(t);
+    values[RISK_CHANGE] = change(t);
+}
 
 double orch__question_risk(const struct trace *t, json_t **parts)
 {
-    const char *tags[TAGS];
-    const struct {
-        const char *name;
-        double value, weight;
-    } features[] = {
-        {"dangerous commands", pol_safety_risk(t->question, NULL), 1.0},
-        {"personal data", pol_pii_tags(t->question, tags, TAGS) > 0 ? 1 : 0, 0.4},
-    };
-    double safe = 1;
-    json_t *list = json_array();
-    for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
-        json_t *one = json_object();
-        safe *= 1 - features[i].weight * features[i].value;
-        json_puts(one, "name", features[i].name);
-        json_put(one, "value", json_real(features[i].value));
-        json_put(one, "weight", json_real(features[i].weight));
-        json_array_append_new(list, one);
+    double values[RISK_FEATURES] = {0}, score;
+    before(t, values);
+    json_t *doc = document(t, values, &score);
+    json_puts(doc, "route", orch__risk_route(t, score));
+    json_put(t->doc, "risk", json_deep_copy(doc));
+    if (parts)
+        *parts = doc;
+    else
+        json_decref(doc);
+    return score;
+}
+
+void orch__answer_risk(struct trace *t)
+{
+    const struct orch_candidate *answers[SPREAD_ANSWERS] = {NULL};
+    double values[RISK_FEATURES] = {0}, score, first;
+    const json_t *earlier = json_object_get(t->doc, "risk");
+    size_t n = answers_of(t, answers);
+    first = json_num(earlier, "score", 0);
+    before(t, values);
+    values[RISK_DISAGREEMENT] = disagreement(t, answers, n);
+    values[RISK_VOLATILITY] = volatility(answers, n);
+    json_t *doc = document(t, values, &score);
+    json_put(doc, "before", json_real(first));
+    json_puts(doc, "route", json_str(earlier, "route", ""));
+    json_put(doc, "person",
+             json_boolean(score >= conf_num(t->orch->rooms.conf, "risk", "", "person")));
+    json_put(t->doc, "risk", doc);
+}
+
+/* ---- routes */
+
+const char *orch__risk_route(const struct trace *t, double score)
+{
+    const struct conf *c = t->orch->rooms.conf;
+    if (score >= conf_num(c, "risk", "", "safe") && *conf_str(c, "risk", "", "safe_model"))
+        return "safe";
+    if (score >= conf_num(c, "risk", "", "council"))
+        return "council";
+    return score >= conf_num(c, "risk", "", "critic") ? "critic" : "cheapest";
+}
+
+char *orch__risk_noted(const struct trace *t, const char *answer)
+{
+    const json_t *risk = json_object_get(t->doc, "risk");
+    double most = 0;
+    const char *why = "";
+    size_t i;
+    json_t *f;
+    if (!json_flag(risk, "person", false))
+        return xstrdup(answer);
+    json_array_foreach(json_object_get(risk, "features"), i, f)
+    {
+        if (json_num(f, "part", 0) > most) {
+            most = json_num(f, "part", 0);
+            why = json_str(f, "name", "");
+        }
     }
-    if (parts) {
-        *parts = json_object();
-        json_put(*parts, "score", json_real(1 - safe));
-        json_put(*parts, "features", json_incref(list));
-    }
-    json_decref(list);
-    return 1 - safe;
+    return xasprintf(
+        strcmp(t->lang, "ru") == 0
+            ? "%s\n\nРиск этого ответа %.2f (больше всего добавляет: %s): решение должен "
+              "принять человек."
+            : "%s\n\nThe risk of this answer is %.2f (mostly: %s): a person has to "
+              "decide.",
+        answer, json_num(risk, "score", 0), why);
 }

@@ -14,7 +14,7 @@
  * pass`. Y3 What the filter does is an entry `safety`, written before what follows from it, with
  * the ledger lines of the judge. */
 #include "backend/base/text.h"
-#include "backend/compliance/compliance.h"
+#include "backend/compliance/inject.h"
 #include "backend/orchestrator/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +52,10 @@ enum err orch__safety_read(struct orch *o, struct error *e)
     s->limit_ms = (uint64_t)conf_int(c, "safety", "", "time_limit_ms");
     if (conf_flag(c, "safety", "", "filter"))
         s->filter = pol_filter_new();
+    const char *injection = conf_str(c, "safety", "", "injection");
+    if (strcmp(injection, "no") != 0)
+        s->injector = pol_injector_new();
+    s->injection_removes = strcmp(injection, "remove") == 0;
     s->state.rules = s->filter != NULL;
     s->state.judge = s->judge ? s->judge->name : NULL;
     return ERR_OK;

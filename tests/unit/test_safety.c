@@ -129,6 +129,26 @@ static const struct {
     {"mail a@example.com, card 4111 1111 1111 1111", "email,card"},
 };
 
+/* Each row of stakes.def counts once, and they add up as 1 - product. */
+static void what_a_question_is_about_has_stakes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double stakes;
+    } rows[] = {
+        {"is the disk filling up?", 0},
+        {"why is the deletion log so long, formatter?", 0},
+        {"Delete the old images", 0.5},
+        {"delete, drop and wipe", 0.5},
+        {"delete the customers' invoices in production", 1 - 0.5 * 0.6 * 0.6},
+        {"Удалить счета клиентов на проде", 1 - 0.5 * 0.6 * 0.6},
+        {"перезапустить платежи", 1 - 0.6 * 0.6},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_float_equal(pol_stakes(rows[i].text), rows[i].stakes, 1e-6);
+}
+
 static void tags_are_precise(void **state)
 {
     (void)state;
@@ -253,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dangerous_texts_have_a_risk),
         cmocka_unit_test(tags_are_precise),
+        cmocka_unit_test(what_a_question_is_about_has_stakes),
         cmocka_unit_test(secrets_are_taken_out_and_nothing_else),
         cmocka_unit_test(members_named_as_secrets_are_taken_out),
         cmocka_unit_test(long_texts_take_linear_time),
