@@ -152,14 +152,28 @@ struct cluster {
     size_t of;
 };
 
+/* The cosine of two unit vectors; sums of their own for each lane let it run on several at once. */
+static double alike(const float *a, const float *b)
+{
+    enum { LANES = 8 };
+    float sums[LANES] = {0};
+    double sum = 0;
+    for (size_t i = 0; i < GW__DIM; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sums[lane] += a[i + lane] * b[i + lane];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += (double)sums[lane];
+    return sum;
+}
+
 static size_t nearest(const struct cluster *c, size_t k, const float *vector, double *how)
 {
     size_t best = 0;
     *how = -2;
     for (size_t i = 0; i < k; i++) {
-        double alike = gw__cosine(c[i].center, vector);
-        if (alike > *how) {
-            *how = alike;
+        double near = alike(c[i].center, vector);
+        if (near > *how) {
+            *how = near;
             best = i;
         }
     }
@@ -169,7 +183,7 @@ static size_t nearest(const struct cluster *c, size_t k, const float *vector, do
 /* The sums need not be divided: all that is asked is which center is the nearest, by direction. */
 static void normalise(float *v)
 {
-    double sum = gw__cosine(v, v);
+    double sum = alike(v, v);
     for (size_t i = 0; sum > 0 && i < GW__DIM; i++)
         v[i] = (float)((double)v[i] / sqrt(sum));
 }
@@ -185,7 +199,7 @@ static void move_centers(struct cluster *c, size_t k, const float (*vectors)[GW_
     }
     for (size_t i = 0; i < k; i++) {
         normalise(next[i].center);
-        if (gw__cosine(next[i].center, next[i].center) > 0)
+        if (alike(next[i].center, next[i].center) > 0)
             memcpy(c[i].center, next[i].center, sizeof c[i].center);
     }
     free(next);
