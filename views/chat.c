@@ -461,7 +461,9 @@ static bool chat_click(void *self, int y, int x, bool twice)
 
 static bool chat_find(void *self, const char *text, int step)
 {
-    return chat_history_search(self, text, step);
+    struct chat *c = self;
+    return c->panel && c->panel->find ? c->panel->find(c, text, step)
+                                      : chat_history_search(c, text, step);
 }
 
 static void chat_wheel(void *self, int rows)

@@ -23,6 +23,7 @@ struct chat_panel {
     bool (*action)(struct chat *c, enum tui_action action); /* before its list; false: not taken */
     struct tui_list *(*list)(struct chat *c);               /* NULL: it has none */
     void (*wheel)(struct chat *c, int rows);                /* NULL: the list's */
+    bool (*find)(struct chat *c, const char *text, int step); /* where it has no list */
 };
 
 struct chat_models { /* chat_models.c; zeroed: never opened */

@@ -52,9 +52,14 @@ static void wheel(struct chat *c, int rows)
     view_scroll_by(&c->compare.page.scroll, rows);
 }
 
+static bool find(struct chat *c, const char *text, int step)
+{
+    return trace_page_find(&c->compare.page, text, step);
+}
+
 static const enum tui_action takes[] = {ACTION_NONE};
 static const struct chat_panel panel = {
-    .takes = takes, .draw = draw, .action = action, .wheel = wheel};
+    .takes = takes, .draw = draw, .action = action, .wheel = wheel, .find = find};
 
 void chat_compare_open(struct chat *c, const struct chat_turn *t)
 {

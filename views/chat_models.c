@@ -80,7 +80,7 @@ static void state_cell(const json_t *state, struct buf *out, enum tui_role *role
         buf_addf(out, "%s %s", tui_glyph(GLYPH_WARN), _("on trial"));
         *role = ROLE_WARN;
     } else if (!strcmp(breaker, "open")) {
-        buf_addf(out, "%s %s %.0f %s", tui_glyph(GLYPH_FAIL), _("open"),
+        buf_addf(out, "%s %s %.0f %s", tui_glyph(GLYPH_FAIL), _("cut off"),
                  json_num(state, "breaker_wait_ms", 0) / 1000, _("s"));
         *role = ROLE_FAIL;
     } else {
@@ -89,23 +89,33 @@ static void state_cell(const json_t *state, struct buf *out, enum tui_role *role
     }
 }
 
+/* A price for so many tokens needs no ".00". */
+static const char *short_price(char *money)
+{
+    char *zeros = strstr(money, ".00");
+    if (zeros && (!zeros[3] || zeros[3] == ' '))
+        memmove(zeros, zeros + 3, strlen(zeros + 3) + 1);
+    return money;
+}
+
 static void price_cell(const json_t *row, struct buf *out, enum tui_role *role)
 {
     const json_t *price = json_object_get(row, "price");
-    char put[48];
+    char in[48], put[48];
     if (!json_is_object(price)) {
         buf_adds(out, json_flag(row, "builtin", false) ? _("free") : _("unknown"));
         *role = ROLE_DIM;
         return;
     }
     view_money(json_str(price, "out", NULL), json_str(price, "currency", ""), false, put);
-    buf_addf(out, "%s / %s", json_str(price, "in", "-"), put);
+    snprintf(in, sizeof in, "%.40s", json_str(price, "in", "-"));
+    buf_addf(out, "%s / %s", short_price(in), short_price(put));
 }
 
 enum column { NAME, STATE, FIRST, QUEUE, PRICE, CONTEXT, RATE, KIND, PROVIDER, REGION, ABOUT };
 static const struct tui_column columns[] = {
-    {N_("model"), -15, false, 0}, {N_("state"), 12, false, 0},      {N_("first p95"), 9, true, 1},
-    {N_("queue"), 5, true, 2},    {N_("1M in / out"), 17, true, 3}, {N_("context"), 7, true, 4},
+    {N_("model"), -15, false, 0}, {N_("state"), 14, false, 0},      {N_("first p95"), 9, true, 1},
+    {N_("queue"), 5, true, 2},    {N_("1M in / out"), 15, true, 3}, {N_("context"), 7, true, 4},
     {N_("tok/s"), 6, true, 7},    {N_("kind"), 10, false, 6},       {N_("provider"), 12, false, 8},
     {N_("region"), 6, false, 5},  {N_("about"), -20, false, 9}};
 

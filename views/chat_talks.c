@@ -226,6 +226,7 @@ void chat_talks_resume(struct chat *c, const char *conversation, const json_t *c
     chat_panel_close(c);
     chat_history_reset(c, conversation);
     chat_models_take(c, choice);
+    c->writing = true;
 }
 
 void chat_talks_new(struct chat *c)

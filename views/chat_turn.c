@@ -248,7 +248,7 @@ static void pace_ended(struct chat_turn *t)
     double first = json_num(c, "first_token_ms", -1), all = json_num(c, "elapsed_ms", -1);
     double tokens = json_num(usage, "output_tokens", 0);
     char text[16];
-    if (first < 0)
+    if (first < 1) /* unknown, or at once */
         return;
     if (tokens > 0 && all - first >= STEADY_MS)
         part(t, ROLE_DIM, 5, "%s%.0f %s", json_flag(usage, "estimated", false) ? "~" : "",

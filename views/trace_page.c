@@ -138,7 +138,9 @@ static void texts_free(struct trace_page *v)
     for (size_t i = 0; i < v->answer_count; i++)
         tui_text_free(v->answers[i]);
     free(v->answers);
+    free(v->places);
     v->answers = NULL;
+    v->places = NULL;
     v->answer_count = 0;
 }
 
@@ -160,6 +162,7 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
     rest_text(v->rest, d);
     v->answer_count = json_array_size(list);
     v->answers = xcalloc(v->answer_count + 1, sizeof(*v->answers));
+    v->places = xcalloc(v->answer_count + 1, sizeof(*v->places));
     for (size_t i = 0; i < v->answer_count; i++) {
         const json_t *c = json_array_get(list, i);
         v->answers[i] = tui_text_new();
@@ -418,8 +421,11 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
         draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
     else
         draw_components(p, c, json_object_get(d, "verdict"));
-    if (show != SHOW_FIGURES && i < v->answer_count)
-        view_page_text(p, v->answers[i]);
+    if (show == SHOW_FIGURES || i >= v->answer_count)
+        return;
+    v->places[i][0] = p->y + v->scroll.top;
+    v->places[i][1] = p->area.width;
+    view_page_text(p, v->answers[i]);
 }
 
 /* So many side by side; the last row may have fewer. */
@@ -484,6 +490,29 @@ void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
         view_page_end(scroll, &p);
     else if (p.y > a.height && a.height > 12)
         tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
+}
+
+bool trace_page_find(struct trace_page *v, const char *text, int step)
+{
+    long best = -1, from = v->scroll.top + step;
+    int way = step < 0 ? -1 : 1;
+    for (size_t i = 0; i < v->answer_count; i++) {
+        tui_text_match(v->answers[i], text);
+        int width = v->places[i][1];
+        long at = v->places[i][0], first = from - at, lines;
+        if (!width || !*text)
+            continue; /* not drawn yet */
+        lines = (long)tui_text_lines(v->answers[i], width);
+        if (way > 0 ? first >= lines : first < 0)
+            continue;
+        first = first < 0 ? 0 : first >= lines ? lines - 1 : first;
+        long line = tui_text_find(v->answers[i], width, text, first, way);
+        if (line >= 0 && (best < 0 || (way > 0 ? line + at < best : line + at > best)))
+            best = line + at;
+    }
+    if (best >= 0)
+        v->scroll.top = (int)best;
+    return best >= 0;
 }
 
 /* ---- opening and closing */

@@ -162,3 +162,19 @@ def streaming_keys(program, expect, count, pause=0.06):
         times.append(program.key(expect[i % len(expect)], expect[i % len(expect)]))
         program.drain(pause)
     return times
+
+
+def streaming_lists(program, lists, count, pause=0.06):
+    """Milliseconds until a list is on the screen, and for each key in it, while the program writes on its
+    own. lists: the key that opens one, and a word of it; the last has several rows; `q` closes it."""
+    opened, moved = [], []
+    for _ in range(count):
+        for key, word in lists:
+            opened.append(program.key(key, word))
+            program.drain(0.2)
+            for step in (b"\x1bOB", b"\x1bOA") * 2 if word == lists[-1][1] else ():
+                moved.append(program.key(step))
+                program.drain(pause)
+            program.key(b"q")
+            program.drain(pause)
+    return opened, moved
