@@ -51,9 +51,11 @@ struct gw__kind {
     bool url_required; /* a section has to say where it is */
     enum gw__auth auth;
     enum gw__json json;
-    bool functions;    /* functions and function_call instead of tools and tool_calls */
-    bool counts;       /* takes stream_options {include_usage} */
-    const char *limit; /* what max_output_tokens is called */
+    bool functions;       /* functions and function_call instead of tools and tool_calls */
+    bool counts;          /* takes stream_options {include_usage} */
+    const char *limit;    /* what max_output_tokens is called */
+    const char *thinking; /* by what an assistant's thinking goes back with its calls of tools */
+    size_t embed_batch;   /* texts of a request for embeddings at most; 0: the usual 64 */
     const char *header;
     /* Behind the model's url; NULL: there is none. health stands behind the server's root. */
     const char *chat, *embed, *list, *health;
@@ -72,6 +74,7 @@ struct gw__form {
     const char *header, *scheme, *embed_scheme; /* the kind's */
     char *limit, *chat, *embed, *list, *health; /* own; NULL: none */
     char *folder, *token_url, *scope;           /* own */
+    char *thinking;                             /* own; NULL: it does not go back */
     size_t embed_batch;
     json_t *extra; /* merged into each body, or NULL */
 };

@@ -36,6 +36,7 @@ void gw__form_release(struct gw__form *f)
     free(f->folder);
     free(f->token_url);
     free(f->scope);
+    free(f->thinking);
     json_decref(f->extra);
     *f = (struct gw__form){0};
 }
@@ -120,7 +121,7 @@ enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const s
         .json = (enum gw__json)choice(&s, "json", jsons, 4, kind->json),
         .functions = choice(&s, "tools", tools, 2, kind->functions) == 1,
         .counts = kind->counts,
-        .embed_batch = EMBED_BATCH,
+        .embed_batch = kind->embed_batch ? kind->embed_batch : EMBED_BATCH,
         .header = kind->header,
         .scheme = kind->scheme,
         .embed_scheme = kind->embed_scheme,
@@ -128,6 +129,7 @@ enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const s
         .folder = text_of(&s, "folder", NULL),
         .token_url = text_of(&s, "token_url", kind->token_url),
         .scope = text_of(&s, "scope", kind->scope),
+        .thinking = text_of(&s, "thinking_name", kind->thinking),
     };
     if (read_path(&s, "chat_path", kind->chat, &f->chat) != ERR_OK ||
         read_path(&s, "embed_path", kind->embed, &f->embed) != ERR_OK ||
@@ -137,9 +139,10 @@ enum err gw__form_load(struct gw__model *m, const struct gw__kind *kind, const s
         return ERR_CONFIG;
     if (conf) {
         int64_t batch = conf_int(conf, "model", name, "embed_batch");
-        if (batch < 1 || batch > BATCH_MAX)
-            return wrong(&s, "embed_batch", "1 to 2048");
-        f->embed_batch = (size_t)batch;
+        if (batch < 0 || batch > BATCH_MAX)
+            return wrong(&s, "embed_batch", "1 to 2048; 0: as its kind");
+        if (batch)
+            f->embed_batch = (size_t)batch;
     }
     if (f->auth == GW__EXCHANGE &&
         (!f->token_url || (strncasecmp(f->token_url, "https://", 8) != 0 &&

@@ -78,7 +78,8 @@ static void put_function(json_t *out, const struct gw_request *r, size_t at)
     free(text);
 }
 
-static void put_message(json_t *out, const struct gw_request *r, size_t at, bool functions)
+static void put_message(json_t *out, const struct gw__model *model, const struct gw_request *r,
+                        size_t at, bool functions)
 {
     const struct gw_message *from = &r->messages[at];
     if (functions && from->tool_call_id) {
@@ -90,6 +91,10 @@ static void put_message(json_t *out, const struct gw_request *r, size_t at, bool
     json_t *m = message(from->role, from->content);
     if (from->tool_calls && !functions)
         json_put(m, "tool_calls", calls_of(from->tool_calls));
+    const json_t *thought = json_object_get(from->thinking, "text");
+    if (thought && model->form.thinking &&
+        strcmp(json_str(from->thinking, "by", ""), model->pub.model) == 0)
+        json_object_set(m, model->form.thinking, (json_t *)thought);
     if (from->tool_call_id)
         json_puts(m, "tool_call_id", from->tool_call_id);
     json_array_append_new(out, m);
@@ -108,11 +113,12 @@ static void add_words(json_t *messages, const char *words)
     free(both);
 }
 
-json_t *gw__messages(const struct gw_request *r, bool functions, const char *words)
+json_t *gw__messages(const struct gw__model *model, const struct gw_request *r, bool functions,
+                     const char *words)
 {
     json_t *messages = json_array();
     for (size_t i = 0; i < r->message_count; i++)
-        put_message(messages, r, i, functions);
+        put_message(messages, model, r, i, functions);
     if (!r->message_count)
         json_array_append_new(messages, message("user", r->question));
     if (words)

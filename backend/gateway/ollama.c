@@ -84,9 +84,9 @@ static void end(struct gw__try *t)
 static const struct gw__dialect dialect = {.feed = feed, .end = end};
 
 /* Its own form of OpenAI's messages: arguments are objects, and a result has the tool's name. */
-static json_t *messages_of(const struct gw_request *r)
+static json_t *messages_of(const struct gw__model *model, const struct gw_request *r)
 {
-    json_t *messages = gw__messages(r, false, NULL);
+    json_t *messages = gw__messages(model, r, false, NULL);
     for (size_t i = 0; i < r->message_count; i++) {
         json_t *m = json_array_get(messages, i), *calls = json_array();
         const json_t *call;
@@ -116,7 +116,7 @@ static enum err start(struct gw__try *t, struct error *e)
     const struct gw_request *r = t->r;
     json_t *body = json_object(), *options = json_object();
     json_puts(body, "model", t->m->pub.model);
-    json_put(body, "messages", messages_of(r));
+    json_put(body, "messages", messages_of(t->m, r));
     json_put(body, "stream", json_true());
     json_put(body, "options", options);
     if (t->max_output > 0)

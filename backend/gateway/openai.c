@@ -249,7 +249,7 @@ static enum err start(struct gw__try *t, struct error *e)
     /* json_object wants the word in the messages, too (OpenAI refuses without it) */
     char *words = t->r->json_mode ? gw__json_words(t->r, form->json < GW__JSON_SCHEMA) : NULL;
     json_puts(body, "model", name);
-    json_put(body, "messages", gw__messages(t->r, form->functions, words));
+    json_put(body, "messages", gw__messages(t->m, t->r, form->functions, words));
     json_put(body, "stream", json_true());
     if (form->counts)
         json_put(body, "stream_options", json_pack("{s:b}", "include_usage", 1));

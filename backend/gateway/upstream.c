@@ -31,12 +31,25 @@ static bool is_json_object(const struct gw__try *t)
     return fine;
 }
 
+/* What the model is to get back with the tools' results, by the name that its form has for it:
+ * empty too, as DeepSeek's documentation wants it ("Thinking Mode", "Tool Calls"). */
+static void keep_thinking(struct gw__try *t)
+{
+    if (!t->m->form.thinking || !t->tool_calls || t->thinking || t->hidden_tokens)
+        return;
+    t->thinking = json_object();
+    json_puts(t->thinking, "by", t->m->pub.model);
+    json_put(t->thinking, "text",
+             json_text(t->reasoning.data ? t->reasoning.data : "", t->reasoning.len));
+}
+
 void gw__upstream_complete(struct gw__try *t, const char *reason)
 {
     struct gw__upstream *u = t->state;
     if (!gw__text_end(t) || !gw__calls_end(t))
         return;
     gw__blocks_end(t);
+    keep_thinking(t);
     u->complete = true;
     u->reason = t->tool_calls && strcmp(reason, "length") != 0 ? "tool_calls" : reason;
     if (t->r->json_mode && !t->tool_calls && strcmp(reason, "stop") == 0 && !is_json_object(t))

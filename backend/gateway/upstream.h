@@ -124,7 +124,8 @@ void gw__blocks_release(struct gw__blocks *b);
  * owns what is returned. */
 /* [{role, content, ...}]; the question alone if the request has no messages. words (or NULL) are
  * added to what the system says. */
-json_t *gw__messages(const struct gw_request *r, bool functions, const char *words);
+json_t *gw__messages(const struct gw__model *model, const struct gw_request *r, bool functions,
+                     const char *words);
 /* [{type: function, function: {name, description, parameters}}], or the functions alone. */
 json_t *gw__tools(const json_t *tools, bool functions);
 /* What asks for JSON in words, with the schema if there is one and it is wanted. */

@@ -428,6 +428,50 @@ static void thinking_goes_back(void **state)
     json_decref(tools);
 }
 
+/* Other APIs want it back as a member, each by its name. */
+static void thinking_goes_back_by_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *lines, *member;
+    } forms[] = {{"kind = deepseek\nurl = %s/v1\n", "reasoning_content"},
+                 {"kind = vllm\nurl = %s/v1\n", "reasoning"},
+                 {"kind = ollama\nurl = %s\n", "thinking"},
+                 {"kind = generic\nurl = %s/v1\nthinking_name = mind\n", "mind"},
+                 {"kind = generic\nurl = %s/v1\n", NULL}};
+    struct gw_request r = request();
+    json_t *tools = two_tools();
+    r.tools = tools;
+    for (size_t i = 0; i < 2 * sizeof forms / sizeof *forms; i++) {
+        char *lines = xasprintf("%smodel = think=%zu,tools=1\n", forms[i / 2].lines, i % 2 * 2);
+        struct run run = ask_once(lines, &r);
+        fine(&run);
+        const struct gw_message messages[] = {
+            {.role = "user", .content = "Disk?"},
+            {.role = "assistant", .content = "", .tool_calls = run.calls, .thinking = run.thinking},
+            {.role = "tool", .content = "low", .tool_call_id = "call_0"}};
+        struct gw_request next = request();
+        next.tools = tools;
+        next.messages = messages;
+        next.message_count = 3;
+        struct run second = ask_once(lines, &next);
+        fine(&second);
+        release(&second);
+        json_t *entry = sent();
+        const json_t *list = json_object_get(json_object_get(entry, "body"), "messages");
+        const json_t *back = json_array_get(list, 1);
+        if (forms[i / 2].member)
+            assert_string_equal(json_str(back, forms[i / 2].member, "?"),
+                                i % 2 ? "secret plan secret plan " : "");
+        else
+            assert_int_equal(json_object_size(back), 3);
+        json_decref(entry);
+        release(&run);
+        free(lines);
+    }
+    json_decref(tools);
+}
+
 /* ---- forms of providers */
 
 static void usage_is_read_in_each_form(void **state)
@@ -715,6 +759,7 @@ int main(void)
         cmocka_unit_test(json_is_asked_for_and_checked),
         cmocka_unit_test(thinking_is_kept_apart),
         cmocka_unit_test(thinking_goes_back),
+        cmocka_unit_test(thinking_goes_back_by_its_name),
         cmocka_unit_test(usage_is_read_in_each_form),
         cmocka_unit_test(anthropic_streams_and_fails),
         cmocka_unit_test(keys_and_names_have_the_providers_form),

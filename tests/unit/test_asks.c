@@ -338,6 +338,27 @@ static void embeddings_wait_as_calls_do(void **state)
     close_world();
 }
 
+/* Some servers take one text a request, whatever nobody says of it. */
+static void one_text_a_request(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {
+        "kind = triton\nurl = %s/v1\nmodel = in=7\n",
+        "kind = yandexgpt\nurl = %s/v1\nmodel = emb://f/in=7\n",
+        "kind = triton\nurl = %s/v1\nmodel = in=7\nembed_batch = 3\n"};
+    for (size_t i = 0; i < 3; i++) {
+        open_model(kinds[i]);
+        struct heard h = ask(EMBED, "m");
+        fine(&h);
+        assert_int_equal(h.count, 5);
+        release(&h);
+        json_t *count = mock_ask(&peer, "/mock/count", NULL);
+        assert_int_equal(json_int(count, "requests", 0), i == 2 ? 2 : 5);
+        json_decref(count);
+        close_world();
+    }
+}
+
 /* Exchanges that are no chats open a breaker too; only embeddings are kept back by it, and an
  * answer to anything closes it. */
 static void the_breaker_hears_of_them(void **state)
@@ -411,6 +432,7 @@ int main(void)
         cmocka_unit_test(embeddings_are_admitted_and_tried_again),
         cmocka_unit_test(one_place_is_enough),
         cmocka_unit_test(embeddings_wait_as_calls_do),
+        cmocka_unit_test(one_text_a_request),
         cmocka_unit_test(the_breaker_hears_of_them),
         cmocka_unit_test(what_was_sent_is_told_at_a_cancel),
     };
