@@ -122,6 +122,14 @@ void on_chat_stop(struct bus_call *c, void *arg)
     bus_reply(c, result);
 }
 
+void on_chat_resume(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    json_t *result = json_object();
+    json_puti(result, "resumed", (int64_t)orch_resume(b->orch));
+    bus_reply(c, result);
+}
+
 void on_chat_history(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;

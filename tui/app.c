@@ -187,9 +187,17 @@ void tui_show_item(const char *view, const char *id)
 
 /* ---- the bus */
 
+static void on_resumed(void *arg, const json_t *result, const struct error *e)
+{
+    (void)arg, (void)result, (void)e; /* what is gone on with is told by events */
+}
+
 static void on_status(void *arg, const json_t *result, const struct error *e)
 {
     struct tui__app *app = arg;
+    if (result && !app->asked_resume && !strcmp(json_str(result, "role", ""), "operator"))
+        busc_call(app->bus, WIRE_chat_resume, NULL, on_resumed, app);
+    app->asked_resume |= result != NULL;
     if (result)
         tui__status_set(app, result);
     else if (app->fatal && app->fatal(app->fatal_arg, &app->ended) != ERR_OK)

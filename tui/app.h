@@ -41,6 +41,7 @@ struct tui__app {
     bool zoom;
     enum tui__mode mode;
     bool quit;
+    bool asked_resume; /* the backend was asked to go on with what an earlier run left */
 
     bool dirty, urgent; /* draw; draw without waiting for the next frame */
     bool echo;          /* all that is urgent is text that the focused pane took */

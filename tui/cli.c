@@ -620,11 +620,22 @@ static bool take_witness_option(struct cli *c, int option)
     return at || (option >= '5' && option <= '7');
 }
 
+/* False if it is none whose value is a text as it stands. */
+static bool take_text_option(struct cli *c, int option)
+{
+    const char **texts[] = {&c->type,   &c->trace, &c->checkpoint, &c->flow,
+                            &c->models, &c->what,  &c->seal};
+    const char *letters = "yrcLmWs", *at = strchr(letters, option);
+    if (at)
+        *texts[at - letters] = optarg;
+    return at;
+}
+
 /* One option with its value (optarg); false if the value is out of range. */
 static bool take_option(struct cli *c, int option)
 {
     int64_t seconds;
-    if (take_witness_option(c, option))
+    if (take_witness_option(c, option) || take_text_option(c, option))
         return true;
     switch (option) {
     case 'j':
@@ -659,77 +670,57 @@ static bool take_option(struct cli *c, int option)
         if (!whole_number(optarg, &c->from)) /* a file with a checkpoint */
             c->from_file = optarg;
         return *optarg != '\0';
-    case 'y':
-        c->type = optarg;
-        return true;
-    case 'r':
-        c->trace = optarg;
-        return true;
     case 'C':
         c->conversation = optarg;
         return strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
-    case 'c':
-        c->checkpoint = optarg;
-        return true;
-    case 'L':
-        c->flow = optarg;
-        return true;
-    case 'm':
-        c->models = optarg;
-        return true;
     case 'x':
         return whole_number(optarg, &c->exchanges) && c->exchanges >= 1 && c->exchanges <= 4;
-    case 'W':
-        c->what = optarg;
-        return true;
-    case 's':
-        c->seal = optarg;
-        return true;
     default:
         return take_bundle_option(c, option);
     }
 }
 
+static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
+                                        {"timeout", required_argument, NULL, 't'},
+                                        {"days", required_argument, NULL, 'd'},
+                                        {"limit", required_argument, NULL, 'l'},
+                                        {"before", required_argument, NULL, 'b'},
+                                        {"after", required_argument, NULL, 'a'},
+                                        {"from", required_argument, NULL, 'f'},
+                                        {"chain", no_argument, NULL, '7'},
+                                        {"type", required_argument, NULL, 'y'},
+                                        {"trace", required_argument, NULL, 'r'},
+                                        {"conversation", required_argument, NULL, 'C'},
+                                        {"checkpoint", required_argument, NULL, 'c'},
+                                        {"flow", required_argument, NULL, 'L'},
+                                        {"models", required_argument, NULL, 'm'},
+                                        {"exchanges", required_argument, NULL, 'x'},
+                                        {"session", required_argument, NULL, 'S'},
+                                        {"range", required_argument, NULL, 'R'},
+                                        {"control", required_argument, NULL, 'N'},
+                                        {"all", no_argument, NULL, 'A'},
+                                        {"no-payloads", no_argument, NULL, 'P'},
+                                        {"force", no_argument, NULL, 'F'},
+                                        {"output", required_argument, NULL, 'o'},
+                                        {"bundle", required_argument, NULL, 'B'},
+                                        {"key", required_argument, NULL, 'K'},
+                                        {"dot", no_argument, NULL, 'D'},
+                                        {"down", no_argument, NULL, 'w'},
+                                        {"audit", no_argument, NULL, 'U'},
+                                        {"witness", required_argument, NULL, '4'},
+                                        {"log", required_argument, NULL, '1'},
+                                        {"proof", required_argument, NULL, '2'},
+                                        {"listen", required_argument, NULL, '3'},
+                                        {"remote", no_argument, NULL, '5'},
+                                        {"wait", no_argument, NULL, '6'},
+                                        {"http", no_argument, NULL, '7'},
+                                        {"what", required_argument, NULL, 'W'},
+                                        {"seal", required_argument, NULL, 's'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {0}};
+
 static int take_options(struct cli *c, int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {"days", required_argument, NULL, 'd'},
-                                            {"limit", required_argument, NULL, 'l'},
-                                            {"before", required_argument, NULL, 'b'},
-                                            {"after", required_argument, NULL, 'a'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"chain", no_argument, NULL, '7'},
-                                            {"type", required_argument, NULL, 'y'},
-                                            {"trace", required_argument, NULL, 'r'},
-                                            {"conversation", required_argument, NULL, 'C'},
-                                            {"checkpoint", required_argument, NULL, 'c'},
-                                            {"flow", required_argument, NULL, 'L'},
-                                            {"models", required_argument, NULL, 'm'},
-                                            {"exchanges", required_argument, NULL, 'x'},
-                                            {"session", required_argument, NULL, 'S'},
-                                            {"range", required_argument, NULL, 'R'},
-                                            {"control", required_argument, NULL, 'N'},
-                                            {"all", no_argument, NULL, 'A'},
-                                            {"no-payloads", no_argument, NULL, 'P'},
-                                            {"force", no_argument, NULL, 'F'},
-                                            {"output", required_argument, NULL, 'o'},
-                                            {"bundle", required_argument, NULL, 'B'},
-                                            {"key", required_argument, NULL, 'K'},
-                                            {"dot", no_argument, NULL, 'D'},
-                                            {"down", no_argument, NULL, 'w'},
-                                            {"audit", no_argument, NULL, 'U'},
-                                            {"witness", required_argument, NULL, '4'},
-                                            {"log", required_argument, NULL, '1'},
-                                            {"proof", required_argument, NULL, '2'},
-                                            {"listen", required_argument, NULL, '3'},
-                                            {"remote", no_argument, NULL, '5'},
-                                            {"wait", no_argument, NULL, '6'},
-                                            {"http", no_argument, NULL, '7'},
-                                            {"what", required_argument, NULL, 'W'},
-                                            {"seal", required_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
     if (c->command->run == cli__plans || c->command->run == cli__kill)
         return cli__plans_options(c, argc, argv);
     if (c->command->run == cli__retention)

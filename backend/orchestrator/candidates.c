@@ -195,6 +195,17 @@ static void on_answer_checked(struct orch_check *k, bool blocked)
     models_ended(c->trace);
 }
 
+static void check_answer(struct orch_candidate *c)
+{
+    c->state = CAND_RUNNING;
+    c->check = (struct orch_check){.trace = c->trace,
+                                   .candidate = c,
+                                   .of = "answer",
+                                   .subject = c->output_entry,
+                                   .then = on_answer_checked};
+    orch__check(&c->check, c->text.data);
+}
+
 void orch__note_truncated(struct orch_candidate *c, const struct gw_result *r)
 {
     bool cut = r->error.code == ERR_OK && strcmp(r->finish_reason, "length") == 0;
@@ -224,12 +235,7 @@ static void on_model_done(void *arg, const struct gw_result *r)
                      r->elapsed_ms, r->first_token_ms);
     c->text_entry = c->output_entry;
     if (ok) {
-        c->check = (struct orch_check){.trace = t,
-                                       .candidate = c,
-                                       .of = "answer",
-                                       .subject = c->output_entry,
-                                       .then = on_answer_checked};
-        orch__check(&c->check, c->text.data);
+        check_answer(c);
         return;
     }
     candidate_end(c, CAND_FAILED,
@@ -625,8 +631,10 @@ void orch__run_start(struct orch_node *n)
         c->stage = orch__stage_begin(t, "model", label);
         free(label);
         c->task = m->builtin ? built_in_task(c) : n->heard_count ? GW_CRITIQUE : GW_ANSWER;
-        log_call(c);
-        orch__tell(t, "turn");
+        if (orch__recall_run(c))
+            check_answer(c);
+        else
+            log_call(c);
     } else if (n->as->kind != FLOW_MODEL) {
         orch__judge_end(n);
     } else {

@@ -72,11 +72,11 @@ static const char *other_model(const struct trace *t, const struct orch_candidat
     return t->compared[t->compared[0] == c]->model->name;
 }
 
-/* A critique has ended; failure NULL: its text is what the model would answer now. */
-static void critique_ended(struct orch_candidate *c, const char *text, const char *failure)
+/* Puts a critique into the document; true: it changed the answer. */
+static bool add_critique(struct orch_candidate *c, const char *text, bool failed)
 {
     struct trace *t = c->trace;
-    bool changed = !failure && strcmp(text, c->text.data) != 0;
+    bool changed = !failed && strcmp(text, c->text.data) != 0;
     json_t *critique = json_object();
     json_puts(critique, "model", c->model->name);
     json_puts(critique, "of", other_model(t, c));
@@ -85,6 +85,16 @@ static void critique_ended(struct orch_candidate *c, const char *text, const cha
     json_put(critique, "added", changed ? lines_missing(c->text.data, text) : json_array());
     json_put(critique, "dropped", changed ? lines_missing(text, c->text.data) : json_array());
     json_array_append_new(json_object_get(t->doc, "critiques"), critique);
+    return changed;
+}
+
+/* A critique has ended; failure NULL: its text is what the model would answer now. */
+static void critique_ended(struct orch_candidate *c, const char *text, const char *failure)
+{
+    struct trace *t = c->trace;
+    bool changed = add_critique(c, text, failure != NULL);
+    const json_t *all = json_object_get(t->doc, "critiques"),
+                 *critique = json_array_get(all, json_array_size(all) - 1);
     char note[64];
     snprintf(note, sizeof note, "%zu added, %zu dropped",
              json_array_size(json_object_get(critique, "added")),
@@ -154,6 +164,12 @@ static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
     struct orch_candidate *const *two = t->compared;
     for (size_t i = 0; i < TWO; i++) {
         struct error why = {0};
+        if (orch__recall_critique(two[i])) {
+            size_t stage = orch__stage_begin(t, "critique", two[i]->model->name);
+            add_critique(two[i], two[i]->revised.data, false);
+            orch__stage_end(t, stage, "done", "from the log");
+            continue;
+        }
         two[i]->call_entry = seq; /* what its next output comes from */
         two[i]->truncated = NULL;
         two[i]->stage = orch__stage_begin(t, "critique", two[i]->model->name);

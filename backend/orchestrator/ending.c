@@ -272,7 +272,7 @@ static json_t *nodes_in_short(const struct trace *t)
     return nodes;
 }
 
-void orch__conclude(struct trace *t)
+static int64_t log_verdict(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "verdict", "verdict");
     orch__answer_risk(t);
@@ -303,6 +303,13 @@ void orch__conclude(struct trace *t)
     int64_t verdict_entry =
         orch__log(t, "verdict", "backend", &from, payload, NULL, NULL, NULL, NULL);
     orch__stage_end(t, stage, "done", json_str(verdict, "route", ""));
+    return verdict_entry;
+}
+
+void orch__conclude(struct trace *t)
+{
+    int64_t verdict_entry = log_verdict(t);
+    struct orch_edges from = {.count = 0};
     if (t->verdict.winner < 0) {
         end_unanswered(t);
         return;
@@ -330,7 +337,6 @@ void orch__conclude(struct trace *t)
     if (json_object_get(t->doc, "safety"))
         json_put(answer, "safety", json_deep_copy(json_object_get(t->doc, "safety")));
     json_put(answer, "risk", json_incref(json_object_get(t->doc, "risk")));
-    from.count = 0;
     orch__edge(&from, verdict_entry, "choose", winner->score.composite);
     orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);
     end_trace(t, "answer", "backend", "done", &from, answer);

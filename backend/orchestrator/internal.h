@@ -223,6 +223,7 @@ struct trace {
     struct gw_need need;                        /* its `taken` is models */
     json_t *risk;                               /* of the question, with its parts; or NULL */
     char *prompts[2];                           /* of sides A and B, as texts; or NULL */
+    json_t *memo;                               /* resume.c: what an earlier run logged, or NULL */
     unsigned exchanges;                         /* that the question asks for */
     struct orch_node nodes[FLOW_NODES];
     size_t node_count;
@@ -281,6 +282,18 @@ enum err orch__flows_read(struct orch *o, struct error *e);
 enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const struct flow **flow,
                       const char *chosen[ORCH_MODELS], size_t *count, struct error *e);
 
+/* orch.c: a trace of a question, on the list of those under way; then, when the question is
+ * durable, everything else */
+struct trace *orch__trace_asked(struct orch *o, const struct orch_ask *ask, const struct flow *flow,
+                                const char *const *chosen, size_t count);
+void orch__begin(struct trace *t);
+
+/* resume.c: what the log has of an earlier run; false: nothing. A step ends with its result, a run
+ * and a critique get their texts. */
+bool orch__recall_step(struct orch_tool_step *s);
+bool orch__recall_run(struct orch_candidate *c);
+bool orch__recall_critique(struct orch_candidate *c);
+
 /* trace.c: the document, stages, entries, storing */
 /* A turn's `choice` as JSON text, NULL: it has none. The caller frees. */
 char *orch__choice_text(const json_t *turn);
@@ -332,6 +345,11 @@ bool orch__traceparent(const struct trace *t, size_t stage, char out[TEL_TRACEPA
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
+/* whole: bytes of the text before it was cut; 0: as many as it has. */
+void orch__fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
+                       const json_t *data, int64_t entry);
+/* What a tool found, in the language of the question; NULL if it says nothing in that language. */
+char *orch__findings_in(const char *lang, const json_t *data);
 
 /* recorded.c: tools and runbooks of an evaluation. Takes the places of what the registry has;
  * returns how many. */

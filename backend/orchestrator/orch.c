@@ -131,6 +131,11 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
         return;
     }
     t->question_entry = seq;
+    orch__begin(t);
+}
+
+void orch__begin(struct trace *t)
+{
     t->phase = TRACE_CHECKING;
     orch__stage_end(t, 0, "done", "");
     orch__tell(t, "turn");
@@ -141,7 +146,7 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
         return;
     }
     t->check = (struct orch_check){
-        .trace = t, .of = "question", .subject = seq, .then = on_question_checked};
+        .trace = t, .of = "question", .subject = t->question_entry, .then = on_question_checked};
     orch__check(&t->check, t->question);
 }
 
@@ -195,6 +200,26 @@ enum err orch_ask_check(const struct orch *o, const struct orch_ask *ask, struct
     return orch__choose(o, ask, &flow, chosen, &count, e);
 }
 
+struct trace *orch__trace_asked(struct orch *o, const struct orch_ask *ask, const struct flow *flow,
+                                const char *const *chosen, size_t count)
+{
+    struct trace *t = orch__trace_new(o, ask);
+    t->next = o->traces;
+    o->traces = t;
+    o->running++;
+    t->flow = flow;
+    for (size_t i = 0; i < count; i++)
+        t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
+    json_puts(t->doc, "flow", t->flow->name);
+    t->exchanges = ask->exchanges ? (unsigned)ask->exchanges : 1;
+    for (size_t i = 0; i < 2; i++) {
+        const char *known = ask->prompts[i] ? flow_prompt(ask->prompts[i]) : NULL;
+        t->prompts[i] = xstrdup_or_null(known ? known : ask->prompts[i]);
+    }
+    orch__engine_begin(t);
+    return t;
+}
+
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e)
 {
@@ -222,23 +247,10 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
     if (o->running >= ORCH_TRACES)
         return err_set(e, ERR_OVERLOADED, "%d questions are being answered; try again in 2 s",
                        ORCH_TRACES);
-    struct trace *t = orch__trace_new(o, ask);
-    t->next = o->traces;
-    o->traces = t;
-    o->running++;
+    struct trace *t = orch__trace_asked(o, ask, flow, chosen, chosen_count);
     struct orch_accepting *a = xcalloc(1, sizeof *a);
     a->fn = accepted;
     a->arg = arg;
-    t->flow = flow;
-    for (size_t i = 0; i < chosen_count; i++)
-        t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
-    json_puts(t->doc, "flow", t->flow->name);
-    t->exchanges = ask->exchanges ? (unsigned)ask->exchanges : 1;
-    for (size_t i = 0; i < 2; i++) {
-        const char *known = ask->prompts[i] ? flow_prompt(ask->prompts[i]) : NULL;
-        t->prompts[i] = xstrdup_or_null(known ? known : ask->prompts[i]);
-    }
-    orch__engine_begin(t);
     orch__stage_begin(t, "log", "log the question");
     a->projection = orch__store_trace_arg(t, "running");
     t->accepting = a;

@@ -111,6 +111,9 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
                   struct error *e);
 /* Whether its flow and its models exist: NOT_FOUND, INVALID. */
 enum err orch_ask_check(const struct orch *o, const struct orch_ask *ask, struct error *e);
+/* Goes on with the questions that an earlier run left unanswered, no older than [copilot]
+ * resume_minutes (resume.c). Returns how many. */
+size_t orch_resume(struct orch *o);
 size_t orch_running(const struct orch *o); /* questions being answered */
 /* Stops a trace (NULL: all); what was written so far is kept and marked. *stopped: how many this
  * call stopped; one that was ending already is not counted. ERR_NOT_FOUND: it is not under way. */

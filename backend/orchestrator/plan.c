@@ -254,7 +254,7 @@ static struct orch_source *new_source(struct trace *t, const char *kind, char *r
 }
 
 /* What a tool found, in the language of the question; NULL if it says nothing in that language. */
-static char *findings_in(const char *lang, const json_t *data)
+char *orch__findings_in(const char *lang, const json_t *data)
 {
     struct buf text = {0};
     size_t i;
@@ -274,8 +274,8 @@ static char *findings_in(const char *lang, const json_t *data)
 }
 
 /* whole: bytes of the text before it was cut; 0: as many as it has. */
-static void fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
-                        const json_t *data, int64_t entry)
+void orch__fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
+                       const json_t *data, int64_t entry)
 {
     size_t len = strlen(text), at = 0;
     s->text = len <= ORCH_SOURCE_BYTES
@@ -447,7 +447,7 @@ static void retrieve(struct trace *t, const struct search *s, const char *instea
         } else {
             source = new_source(t, "runbook", refs[i]);
             if (source)
-                fill_source(t, source, found[i].text, 0, NULL, entry);
+                orch__fill_source(t, source, found[i].text, 0, NULL, entry);
         }
         steers = steers || (source && source->steers);
         if (source && fit_of(way, found[i].score) > source->fit[way])
@@ -544,7 +544,7 @@ static void step_over(struct finding *f, int64_t entry)
         const char *plain = f->said ? f->said : f->text;
         char *text = pol_scrub_text(plain);
         json_t *data = f->data ? pol_scrub(f->data) : NULL;
-        fill_source(t, s->source, text ? text : plain, f->said ? 0 : f->bytes, data, entry);
+        orch__fill_source(t, s->source, text ? text : plain, f->said ? 0 : f->bytes, data, entry);
         json_decref(data);
         free(text);
     }
@@ -599,7 +599,7 @@ static void on_result(void *arg, const struct conn_result *r)
     f->ok = f->answered && !r->is_error;
     f->text = enough(r->text);
     f->bytes = r->text_bytes;
-    f->said = f->answered ? findings_in(t->lang, r->data) : NULL;
+    f->said = f->answered ? orch__findings_in(t->lang, r->data) : NULL;
     f->data = json_incref((json_t *)r->data);
     f->why = f->answered ? NULL : xstrdup(err_words(&r->error));
     f->instead =
@@ -777,6 +777,8 @@ void orch__plan(struct trace *t)
         s->source = new_source(t, "tool", label); /* what is measured has the first numbers */
         s->source->fit[0] = s->fit[0];
         s->source->fit[1] = s->fit[1];
+        if (orch__recall_step(s))
+            continue;
         json_t *payload = json_object();
         json_puts(payload, "connector", s->connector);
         json_puts(payload, "tool", s->tool);

@@ -101,6 +101,7 @@ void orch__trace_free(struct trace *t)
     for (size_t i = 0; i < ORCH_MODELS; i++)
         json_decref(t->routes[i]);
     json_decref(t->risk);
+    json_decref(t->memo);
     free(t->prompts[0]);
     free(t->prompts[1]);
     for (size_t i = 0; i < t->chosen_count; i++)

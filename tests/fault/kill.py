@@ -10,6 +10,8 @@ ROUNDS = faults(10, 30, 200)
 rng = random.Random(int(os.environ.get("SEED", "1")))
 state, mark = fresh(), "mcpc-kill-%d" % os.getpid()
 path = conf("""
+[copilot]
+resume_minutes = 0
 [connector "peer"]
 kind = mcp-stdio
 command = python3 %s --slow 20 --version 2025-11-25 --log %s
@@ -54,10 +56,24 @@ check(wait_until(lambda: not processes_with(mark), 3), "no MCP server is left", 
 report = verify(state, "at the end")
 check(report.get("checked", 0) >= len(seen), "all of them are checked", report)
 # The console marks what was interrupted as stopped; `ask` on the same state still works.
-c = Console("--state", state, rows=36, columns=120)
+c = Console("--config", path, "--state", state, rows=36, columns=120)
 c.expect("stopped", 10)
 c.write("\x03")
 c.ended("a console on a state that was killed often")
+def left():
+    db = sqlite3.connect("file:%s/console.db?mode=ro" % state, uri=True, timeout=5)
+    try:
+        return db.execute("SELECT count(*) FROM traces WHERE state = 'running'").fetchone()[0]
+    finally:
+        db.close()
+
+
+# One that may goes on with what was interrupted, as many at once as there may be.
+before = left()
+c = Console("--state", state)
+check(wait_until(lambda: (c.read(0.05), left() <= max(0, before - 32))[1], 20), "what was interrupted is answered", before, left())
+c.write("\x03")
+c.ended("a console that went on with what was interrupted")
 r = run("--state", state, "ask", "--json", "is the evidence intact?")
 check(r.code == 0 and (r.json() or {}).get("state") == "done", "a question after that", r)
 db = sqlite3.connect(state + "/console.db")

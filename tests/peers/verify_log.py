@@ -30,6 +30,7 @@ NEEDS = {
     ("model.output", "generate"): {"model.call"}, ("critique", "generate"): {"model.call"},
     ("verdict", "conclude"): {"question"}, ("answer", "choose"): {"verdict"},
     ("answer", "adopt"): {"model.output", "critique"}, ("stop", "stop"): {"question"},
+    ("resume", "resume"): {"question"},
 }
 
 

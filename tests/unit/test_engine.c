@@ -405,9 +405,138 @@ static void a_flow_can_be_stopped(void **state)
     console_stop(&c, false);
 }
 
-int main(void)
+/* What the mock was asked, by the beginning of the model's name. */
+static size_t asked(const char *model)
+{
+    json_t *all = mock_ask(&mock, "/log", NULL), *entry;
+    size_t i, n = 0;
+    json_array_foreach(all, i, entry) n +=
+        strncmp(json_str(entry, "model", ""), model, strlen(model)) == 0;
+    json_decref(all);
+    return n;
+}
+
+/* A console in a process of its own, which asks and is killed while the second model is asked. */
+static void be_killed(const char *dir, const char *path, const char *flow)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char *address = xasprintf("inproc://killed-%d", (int)getpid());
+    struct backend_options o = {
+        .config = path, .state = dir, .role = "operator", .address = address};
+    struct backend *b = backend_start(&o);
+    struct busc *bus = busc_new(address, "test", "operator", NULL);
+    json_decref(busc_wait(bus, WIRE_chat_ask,
+                          json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow),
+                          WAIT_MS, NULL));
+    for (;;)
+        pause();
+    backend_stop(b);
+}
+
+static json_t *first_trace(struct console *c)
+{
+    json_t *page =
+        busc_wait(c->bus, WIRE_traces_list, json_pack("{s:i}", "limit", 1), WAIT_MS, NULL);
+    const char *id = json_str(json_array_get(json_object_get(page, "traces"), 0), "trace_id", "");
+    json_t *trace =
+        busc_wait(c->bus, WIRE_traces_get, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
+    json_decref(page);
+    assert_non_null(trace);
+    return trace;
+}
+
+static void what_a_killed_console_left_is_gone_on_with(void **state)
+{
+    (void)state;
+    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
+    static const char CONF[] =
+        "[model \"ada\"]\nkind = openai\nurl = %s/v1\nmodel = "
+        "ada,say=Ada%%20says%%20so%%20[1].\n"
+        "[model \"bob\"]\nkind = openai\nurl = %s/v1\nmodel = bob%s\n[copilot]\nmodels = ada bob\n"
+        "resume_minutes = %d\n";
+    FILE *f = fopen(path, "we");
+    fprintf(f, CONF, mock.url, mock.url, ",first=15000", 15);
+    fclose(f);
+    json_decref(mock_ask(&mock, "/mock/reset", "{}"));
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "test_engine", dir, path, "council", (char *)NULL);
+        _exit(127);
+    }
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (asked("bob") == 0 && clock_mono_ms() < until)
+        usleep(20000);
+    assert_int_equal(asked("ada"), 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    /* not where that is off */
+    f = fopen(path, "we");
+    fprintf(f, CONF, mock.url, mock.url, ",say=Ada%20is%20right%20[1].", 0);
+    fclose(f);
+    struct console c = console_start(dir, path, "operator");
+    json_t *resumed = call(&c, WIRE_chat_resume, "{}");
+    assert_int_equal(json_int(resumed, "resumed", -1), 0);
+    json_decref(resumed);
+    json_t *trace = first_trace(&c);
+    assert_string_equal(json_str(trace, "state", ""), "stopped");
+    json_decref(trace);
+    console_stop(&c, true);
+
+    f = fopen(path, "we");
+    fprintf(f, CONF, mock.url, mock.url, ",say=Ada%20is%20right%20[1].", 15);
+    fclose(f);
+    c = console_start(dir, path, "operator");
+    resumed = call(&c, WIRE_chat_resume, "{}");
+    assert_int_equal(json_int(resumed, "resumed", -1), 1);
+    json_decref(resumed);
+    until = clock_mono_ms() + WAIT_MS;
+    for (trace = first_trace(&c); strcmp(json_str(trace, "state", ""), "running") == 0;
+         trace = first_trace(&c)) {
+        assert_true(clock_mono_ms() < until);
+        json_decref(trace);
+        usleep(5000);
+    }
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_int_equal(json_int(trace, "resumed", 0), 1);
+    assert_state(trace, "guardian", "done");
+    /* the draft and the tools' results were in the log: ada is asked for the synthesis only */
+    assert_int_equal(asked("ada"), 2);
+    size_t i, calls = 0, drafts = 0;
+    json_t *seq;
+    json_array_foreach(json_object_get(trace, "entries"), i, seq)
+    {
+        json_t *entry = busc_wait(c.bus, WIRE_evidence_get,
+                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
+        const json_t *payload = json_object_get(entry, "payload");
+        calls += strcmp(json_str(entry, "type", ""), "tool.call") == 0;
+        drafts += strcmp(json_str(entry, "type", ""), "model.output") == 0 &&
+                  strcmp(json_str(payload, "node", ""), "strategist") == 0;
+        json_decref(entry);
+    }
+    assert_int_equal(drafts, 1);
+    size_t tools = 0;
+    json_t *source;
+    json_array_foreach(json_object_get(trace, "sources"), i, source) tools +=
+        strcmp(json_str(source, "kind", ""), "tool") == 0;
+    assert_true(tools > 0);
+    assert_int_equal(calls, tools);
+    resumed = call(&c, WIRE_chat_resume, "{}");
+    assert_int_equal(json_int(resumed, "resumed", -1), 0);
+    json_decref(resumed);
+    json_t *audit =
+        busc_wait(c.bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
+    assert_true(json_flag(audit, "ok", false));
+    json_decref(audit);
+    json_decref(trace);
+    free(path);
+    console_stop(&c, false);
+}
+
+int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
+    if (argc == 4)
+        be_killed(argv[1], argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_council_drafts_criticises_and_verifies),
         cmocka_unit_test(an_exchange_goes_there_and_back_as_often_as_asked),
@@ -417,6 +546,7 @@ int main(void)
         cmocka_unit_test(a_model_that_verifies_sends_it_back),
         cmocka_unit_test(the_demo_role_sees_nodes_without_words),
         cmocka_unit_test(a_flow_can_be_stopped),
+        cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }
