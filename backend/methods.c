@@ -657,6 +657,21 @@ void on_tools_call(struct bus_call *c, void *arg)
 
 /* ---- cost */
 
+/* Where the energy of each model is known from now; "" of one that is configured no more. */
+static void put_energy_sources(const struct backend *b, json_t *summary)
+{
+    json_t *row;
+    size_t i;
+    json_array_foreach(json_object_get(summary, "by_model"), i, row)
+    {
+        const struct gw_model *m = gw_find(b->gw, json_str(row, "model", ""));
+        const char *source = "";
+        if (m)
+            gw_energy(m, &source);
+        json_puts(row, "energy_source", source);
+    }
+}
+
 void on_cost_summary(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
@@ -664,8 +679,10 @@ void on_cost_summary(struct bus_call *c, void *arg)
     struct error e = {0};
     if (!method_limit(c, "days", 30, 1, 366, &days))
         return;
-    method_answer(
-        c, cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), (int)days, &e), &e);
+    json_t *result =
+        cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), (int)days, &e);
+    put_energy_sources(b, result);
+    method_answer(c, result, &e);
 }
 
 void on_cost_ledger(struct bus_call *c, void *arg)

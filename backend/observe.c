@@ -129,6 +129,8 @@ static void count_spent(void *arg, const struct cost_spent *s)
     struct tel *t = w->backend->tel;
     double amount = (double)s->amount_nano / 1e9,
            rate = (double)cost_usd_rate(w->backend->cost, s->currency) / 1e9;
+    if (s->energy_mj > 0)
+        tel_add(t, TEL_model_energy, (double)s->energy_mj / 1000, TEL_LABELS(s->model));
     if (!s->priced) {
         tel_add(t, TEL_model_unpriced, 1, TEL_LABELS(s->model));
         return;

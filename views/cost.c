@@ -376,7 +376,9 @@ static int draw_models(const struct cost_view *v, struct tui_area a, int y, int 
             x += tui_putf(a, y, x, -1, ROLE_DIM, _("%s calls  %s tok"), calls, tokens);
             if (json_is_number(json_object_get(m, "energy_j"))) {
                 cost_energy(json_num(m, "energy_j", 0), calls);
-                tui_putf(a, y, x, -1, ROLE_DIM, "  %s", calls);
+                x += tui_putf(a, y, x, -1, ROLE_DIM, "  %s", calls);
+                if (strcmp(json_str(m, "energy_source", ""), "learnt") == 0)
+                    tui_put(a, y, x + 1, -1, ROLE_DIM, _("(learnt)"));
             }
         }
         y++;

@@ -102,7 +102,7 @@ json_t *cost_ledger(struct cost *c, int64_t before, size_t limit, struct error *
 struct cost_spent {
     const char *model, *currency;
     bool priced;
-    int64_t amount_nano;
+    int64_t amount_nano, energy_mj; /* energy_mj -1: unknown */
 };
 int64_t cost_since(struct cost *c, int64_t after, void (*fn)(void *arg, const struct cost_spent *s),
                    void *arg);

@@ -191,7 +191,8 @@ static bool tell_line(void *arg, const struct store_row *row)
     struct cost_spent spent = {.model = model ? model : "",
                                .currency = currency ? currency : "",
                                .priced = store_int(row, 3) != 0,
-                               .amount_nano = store_int(row, 4)};
+                               .amount_nano = store_int(row, 4),
+                               .energy_mj = store_int(row, 5)};
     s->fn(s->arg, &spent);
     return true;
 }
@@ -205,10 +206,11 @@ int64_t cost_since(struct cost *c, int64_t after, void (*fn)(void *arg, const st
         store_query(store_reader(c->store), NULL, tell_line, &s,
                     "SELECT id FROM ledger ORDER BY id DESC LIMIT 1", "");
     } else {
-        store_query(store_reader(c->store), NULL, tell_line, &s,
-                    "SELECT id, model, currency, priced, amount_nano FROM ledger WHERE id > ? "
-                    "ORDER BY id",
-                    "i", after);
+        store_query(
+            store_reader(c->store), NULL, tell_line, &s,
+            "SELECT id, model, currency, priced, amount_nano, energy_mj FROM ledger WHERE id > ? "
+            "ORDER BY id",
+            "i", after);
     }
     return s.last;
 }

@@ -103,6 +103,7 @@ static void add_head(const struct tel__row *row, bool openmetrics, struct buf *o
         return;
     const char *unit = strcmp(row->unit, "s") == 0    ? "seconds"
                        : strcmp(row->unit, "By") == 0 ? "bytes"
+                       : strcmp(row->unit, "J") == 0  ? "joules"
                                                       : NULL;
     if (unit && ends_in(row->name, len, unit))
         buf_addf(out, "# UNIT %.*s %s\n", (int)len, row->name, unit);

@@ -129,6 +129,27 @@ def judge():
     mock.close()
 
 
+def critics():
+    """Two answers that differ are criticised by both models in one entry of the log: each of the two calls has its line."""
+    mock, state = Mock(), fresh()
+    path = configured(mock, {"a": ("openai", "one"), "b": ("ollama", "two")})
+    lines = [{"model": "one", "behave": "say-fine"},
+             {"model": "one", "behave": "stall=2"},
+             {"model": "two", "behave": "say-apart"},
+             {"model": "two", "behave": "say-fine"}]
+    urllib.request.urlopen("http://127.0.0.1:%d/mock/script" % mock.port, json.dumps(lines).encode()).read()
+    killed(mock, path, state, 4, lambda: len(ledger(state)) == 3)
+    lines = looked_at(path, state, "a critique")
+    last = lines[-1]
+    check(sorted((x["model"], x["flow"], x["outcome"]) for x in lines)
+          == [("a", "answer", "ok"), ("a", "critique", "lost"), ("b", "answer", "ok"), ("b", "critique", "ok")], "the other critique keeps its line", lines)
+    check(last["outcome"] == "lost" and last["input_tokens"] > 50 and last["estimated"] == 1 and last["priced"] == 1, "what was expected of it", last)
+    check(looked_at(path, state, "once more") == lines, "once")
+    check(len(rows_of(state, "SELECT 1 FROM entries WHERE type = 'critique'")) == 2, "both have their entry")
+    whole(state, "after a lost critique")
+    mock.close()
+
+
 def budgets():
     mock, state = Mock(), fresh()
     more = '[budget "day"]\nlimit = 100\ncurrency = RUB\n[budget "each-session"]\nscope = session\nlimit = 90\ncurrency = RUB\n'
@@ -174,4 +195,4 @@ def no_crash():
 
 
 os.environ.pop("MODEL_BACKENDS", None)
-attack(answers, one_of_two, judge, budgets, no_crash, at_once=2)
+attack(answers, one_of_two, judge, critics, budgets, no_crash, at_once=2)

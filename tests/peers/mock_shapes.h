@@ -425,7 +425,9 @@ static inline void shape__openai_end(struct conn *c)
 static inline void shape__ollama_end(struct conn *c)
 {
     struct buf b = {0};
-    buf_adds(&b, "{\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done_reason\":");
+    buf_adds(&b, "{\"model\":"); /* which Ollama's last line has as each */
+    talk_quoted(&b, shape_model(c), strlen(shape_model(c)));
+    buf_adds(&b, ",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done_reason\":");
     talk_quoted(&b, shape__finish(c), strlen(shape__finish(c)));
     buf_adds(&b, ",\"done\":true,\"total_duration\":5000000,");
     if (shape_counts(c))
