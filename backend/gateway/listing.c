@@ -117,14 +117,15 @@ struct gw_ask *gw_list_models(struct gw *g, const char *model, gw_asked_fn *fn, 
 
 /* ---- health */
 
-/* A server that is well but lists nothing is well. */
+/* A server that is well but lists nothing is well, unless it refuses the key. */
 static void looked(struct gw_ask *a, const json_t *answer, const struct error *e)
 {
     const struct error fine = {0};
     json_t *rows = e->code || a->m->pub.builtin ? NULL : rows_of(answer);
     a->out.listed = a->m->pub.builtin ? 1 : rows ? is_listed(a->m, rows) : -1;
     json_decref(rows);
-    gw__ask_end(a, e->code && !a->m->form.health ? e : &fine);
+    bool key_refused = a->out.http_status == 401 || a->out.http_status == 403;
+    gw__ask_end(a, e->code && (!a->m->form.health || key_refused) ? e : &fine);
 }
 
 static void alive(struct gw_ask *a, const json_t *answer, const struct error *e)

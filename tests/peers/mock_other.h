@@ -196,7 +196,7 @@ static inline void other_models(struct conn *c, bool anthropic)
         "{\"type\":\"model\",\"id\":\"mock-small\",\"display_name\":\"Mock "
         "Small\",\"created_at\":\"2026-01-01T00:00:00Z\"}],"
         "\"has_more\":false,\"first_id\":\"mock-large\",\"last_id\":\"mock-small\"}";
-    const char *text = anthropic ? theirs : openai;
+    const char *text = c->plan.unlisted ? "{\"data\":[]}" : anthropic ? theirs : openai;
     talk_whole(c, "application/json", text, strlen(text));
 }
 
@@ -211,7 +211,9 @@ static inline void other_tags(struct conn *c)
         "01T00:00:00Z\",\"size\":500000000,"
         "\"digest\":\"01\",\"details\":{\"family\":\"mock\",\"parameter_size\":\"1B\","
         "\"quantization_level\":\"Q4_0\"}}]}";
-    talk_whole(c, "application/json", text, sizeof text - 1);
+    static const char none[] = "{\"models\":[]}";
+    talk_whole(c, "application/json", c->plan.unlisted ? none : text,
+               c->plan.unlisted ? sizeof none - 1 : sizeof text - 1);
 }
 
 /* Flags what the input names: mock-violence, mock-hate, ... */

@@ -64,6 +64,7 @@
     X(oauth, 0, "only tokens of /oauth are taken, else 401") \
     X(expires, 1800, "seconds that a token of /oauth lasts") \
     X(dimensions, 8, "length of an embedding") \
+    X(unlisted, 0, "the list of models is empty") \
     X(faulty, 100, "percent of the requests that chaos meets") \
     X(chaos, 0, "a fault by chance, by this number and that of the request")
 #define MOCK_WORDS(X) \
