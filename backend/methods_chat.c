@@ -345,6 +345,23 @@ static json_t *model_row(const struct backend *b, size_t i)
     return row;
 }
 
+/* As chat.ask takes them. */
+static json_t *pool_rows(const struct backend *b)
+{
+    json_t *rows = json_array();
+    const char *name, *models;
+    for (size_t i = 0; (name = gw_pool_name(b->gw, i, &models)); i++) {
+        json_t *row = json_object();
+        char *word = xasprintf("pool:%s", name);
+        json_puts(row, "name", word);
+        json_puts(row, "models", models);
+        json_put(row, "usual", json_boolean(gw_is_chosen(b->gw, word)));
+        json_array_append_new(rows, row);
+        free(word);
+    }
+    return rows;
+}
+
 void on_chat_models(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
@@ -361,6 +378,7 @@ void on_chat_models(struct bus_call *c, void *arg)
         json_array_append_new(flows, row);
     }
     json_put(result, "models", models);
+    json_put(result, "pools", pool_rows(b));
     json_put(result, "flows", flows);
     bus_reply(c, result);
 }

@@ -18,22 +18,31 @@ static const char USUAL[] = ""; /* the id of the first row */
 
 /* ---- rows */
 
+/* Flows; or models, and behind them the pools. */
 static const json_t *rows_of(const struct chat_models *m)
 {
     return json_object_get(m->result, m->flows ? "flows" : "models");
 }
 
+static const json_t *pools_of(const struct chat_models *m)
+{
+    return m->flows ? NULL : json_object_get(m->result, "pools");
+}
+
 static size_t count(void *arg)
 {
-    const struct chat *c = arg;
-    size_t n = json_array_size(rows_of(&c->models));
-    return n ? n + 1 : 0;
+    const struct chat_models *m = &((struct chat *)arg)->models;
+    size_t n = json_array_size(rows_of(m));
+    return n ? n + 1 + json_array_size(pools_of(m)) : 0;
 }
 
 /* NULL: the first row. */
 static const json_t *row_at(const struct chat *c, size_t row)
 {
-    return row ? json_array_get(rows_of(&c->models), row - 1) : NULL;
+    size_t n = json_array_size(rows_of(&c->models));
+    return !row       ? NULL
+           : row <= n ? json_array_get(rows_of(&c->models), row - 1)
+                      : json_array_get(pools_of(&c->models), row - n - 1);
 }
 
 static const char *id(void *arg, size_t row)
@@ -61,13 +70,10 @@ static bool is_chosen(const struct chat *c, size_t row)
 /* "lexical, vector": who is configured. */
 static void usual_names(const struct chat *c, struct buf *out)
 {
-    const json_t *one;
-    size_t i;
-    json_array_foreach(rows_of(&c->models), i, one)
-    {
-        if (json_flag(one, "usual", false))
-            buf_addf(out, "%s%s", out->len ? ", " : "", json_str(one, "name", ""));
-    }
+    size_t n = count((void *)c);
+    for (size_t i = 1; i < n; i++)
+        if (json_flag(row_at(c, i), "usual", false))
+            buf_addf(out, "%s%s", out->len ? ", " : "", json_str(row_at(c, i), "name", ""));
 }
 
 static void state_cell(const json_t *state, struct buf *out, enum tui_role *role)
@@ -172,6 +178,10 @@ static void cell(void *arg, size_t at, int column, struct buf *out, enum tui_rol
         buf_addf(out, "%s %s", chosen ? tui_glyph(GLYPH_OK) : " ",
                  at ? id(arg, at) : _("as configured"));
         *role = chosen ? ROLE_OK : at ? ROLE_TEXT : ROLE_DIM;
+    } else if (row && json_is_string(json_object_get(row, "models"))) {
+        *role = ROLE_DIM; /* a pool has no figures: its models have */
+        if (column == STATE || column == ABOUT)
+            buf_adds(out, column == STATE ? _("pool") : json_str(row, "models", ""));
     } else if (row) {
         figures_cell(row, column, out, role);
     } else if (column == ABOUT) {
@@ -256,7 +266,7 @@ static bool is_known(const json_t *rows, const char *name)
         if (!strcmp(json_str(one, "name", ""), name))
             return true;
     }
-    return !strncmp(name, "pool:", 5);
+    return false;
 }
 
 /* What a conversation was asked with may be gone by now. */
@@ -267,7 +277,8 @@ static void got_known(void *self, const json_t *result, const struct error *e)
     (void)e; /* then the next question says it */
     for (size_t i = json_array_size(k->models); result && i-- > 0;) {
         const char *name = json_string_value(json_array_get(k->models, i));
-        if (is_known(json_object_get(result, "models"), name))
+        if (is_known(json_object_get(result, "models"), name) ||
+            is_known(json_object_get(result, "pools"), name))
             continue;
         tui_say(_("%s is not configured any more"), name);
         json_array_remove(k->models, i);

@@ -202,6 +202,9 @@ struct gw_need {
     const struct gw_model *const *taken; /* those that answer already, or NULL */
     size_t taken_count;
 };
+/* Pools as configured: a name, and the patterns of its models' names; NULL: there is none of that
+ * number. */
+const char *gw_pool_name(const struct gw *g, size_t i, const char **models);
 /* The model that name stands for: itself, or with "pool:NAME" the one of that pool that fits: of
  * those that can (context, region, throughput, tools, breaker) and are of the tier that the risk
  * asks for, the cheapest; unknown prices come last, then the shorter queue, then the higher

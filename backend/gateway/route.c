@@ -66,6 +66,14 @@ const struct gw__pool *gw__pool(const struct gw *g, const char *name)
     return NULL;
 }
 
+const char *gw_pool_name(const struct gw *g, size_t i, const char **models)
+{
+    if (i >= g->pool_count)
+        return NULL;
+    *models = g->pools[i].patterns;
+    return g->pools[i].name;
+}
+
 bool gw__pool_has(const struct gw__pool *p, const struct gw__model *m)
 {
     return text_any_fits(p->patterns, m->pub.name);

@@ -415,10 +415,17 @@ static void the_pace_of_an_answer_is_told_twice_a_second(void **state)
     FILE *f = fopen(path, "we");
     fprintf(f,
             "[model \"slow\"]\nkind = openai\nurl = %s/v1\nmodel = m,rate=50,tokens=90\n"
-            "price_in = 1\nprice_out = 1000\ncurrency = USD\n[copilot]\nmodels = slow\n",
+            "price_in = 1\nprice_out = 1000\ncurrency = USD\n[copilot]\nmodels = slow\n"
+            "[pool \"ops\"]\nmodels = slo* builtin/*\n",
             mock.url);
     fclose(f);
     struct console c = console_start(dir, path, "operator");
+    json_t *models = call(&c, WIRE_chat_models, NULL);
+    const json_t *pool = json_array_get(json_object_get(models, "pools"), 0);
+    assert_string_equal(json_str(pool, "name", ""), "pool:ops");
+    assert_string_equal(json_str(pool, "models", ""), "slo* builtin/*");
+    assert_false(json_flag(pool, "usual", true));
+    json_decref(models);
     struct pace p = {.least = UINT64_MAX};
     busc_events(c.bus, on_pace, NULL, &p);
     json_decref(call(&c, WIRE_chat_ask, "{\"text\": \"is the disk filling up?\"}"));
