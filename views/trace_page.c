@@ -406,6 +406,12 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
     const char *other = json_str(c, "answered_by", "");
     if (*other)
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
+    const json_t *fitted = json_object_get(c, "fitted");
+    if (fitted)
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM,
+                 _("sources shortened: %lld of %lld tokens, %lld lines left out"),
+                 (long long)json_int(fitted, "after", 0), (long long)json_int(fitted, "before", 0),
+                 (long long)json_int(fitted, "dropped", 0));
     const char *cut = json_str(c, "truncated", "");
     if (*cut)
         tui_put(p->area, p->y++, 2, -1, ROLE_WARN,

@@ -321,6 +321,18 @@ json_t *orch__prompt_make(struct orch_candidate *c, enum gw_task task, const cha
     return budget;
 }
 
+/* Sources that were shortened are told of with the answer. */
+static void tell_fitted(struct orch_candidate *c, const json_t *budget)
+{
+    static const char *const FIGURES[] = {"before", "after", "dropped"};
+    if (json_int(budget, "dropped", 0) <= 0)
+        return;
+    json_t *fitted = json_object();
+    for (size_t i = 0; i < sizeof FIGURES / sizeof *FIGURES; i++)
+        json_puti(fitted, FIGURES[i], json_int(budget, FIGURES[i], 0));
+    json_put(c->doc, "fitted", fitted);
+}
+
 static void prompt_release(struct orch_prompt *p)
 {
     buf_release(&p->system);
@@ -593,8 +605,10 @@ static void log_call(struct orch_candidate *c)
         if (n->heard[i].from)
             orch__edge(&from, n->heard[i].from->text_entry, "hand", -1);
     json_t *budget = orch__prompt_make(c, c->task, NULL, NULL, &from);
-    if (budget)
+    if (budget) {
+        tell_fitted(c, budget);
         json_put(payload, "budget", budget);
+    }
     t->writes++;
     char *actor = xasprintf("model:%s", c->model->name);
     c->call_entry =
