@@ -8,6 +8,7 @@
  *    crash in between repeats nothing and forgets nothing.
  * U2 The line and the output are one transaction; a call whose tokens nobody noted has no price. */
 #include "backend/base/clock.h"
+#include "backend/gateway/fit.h"
 #include "backend/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -45,12 +46,25 @@ static bool take_seq(void *arg, const struct store_row *row)
 
 /* ---- what a call came to */
 
-static void estimate(struct missing *m, const struct gw_model *model)
+/* Of the messages that a request to a model was logged with; -1: there are none. */
+static int64_t tokens_of(const struct backend *b, const struct missing *m)
+{
+    const json_t *messages = json_object_get(m->payload, "messages"), *one;
+    int64_t tokens = 0;
+    size_t i;
+    json_array_foreach((json_t *)messages, i, one)
+    {
+        tokens += gw_count_tokens(b->gw, m->model, json_str(one, "content", ""));
+    }
+    return json_array_size(messages) ? tokens : -1;
+}
+
+static void estimate(const struct backend *b, struct missing *m, const struct gw_model *model)
 {
     const json_t *budget = json_object_get(m->payload, "budget");
     if (!budget)
         budget = json_object_get(json_object_get(m->payload, "budgets"), m->model);
-    m->input = json_int(m->payload, "input_tokens", -1);
+    m->input = json_int(m->payload, "input_tokens", tokens_of(b, m));
     m->output = json_int(m->payload, "max_tokens", 0);
     if (json_is_object(budget)) {
         m->input = json_int(budget, "fixed", 0) + json_int(budget, "after", 0);
@@ -104,7 +118,7 @@ static void tell(struct backend *b, struct missing *m)
     struct cost_charge charge = {.priced = false};
     struct gw_usage u = {.estimated = true};
     int64_t at = 0;
-    estimate(m, model);
+    estimate(b, m, model);
     u.input_tokens = m->input < 0 ? 0 : m->input;
     u.output_tokens = m->output;
     if (model && m->input >= 0)

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import urllib.request
 
-from faultlib import BIN, MOCK, attack, check, conf, env_of, fresh, run, verify, wait_until
+from faultlib import BIN, MOCK, TOP, attack, check, conf, env_of, fresh, run, verify, wait_until
 
 QUESTION = "is the disk filling up?"
 PRICE = "price_in = 1000\nprice_out = 2000\ncurrency = RUB\nregion = RU"
@@ -150,6 +150,29 @@ def critics():
     mock.close()
 
 
+def sampled():
+    """What an MCP server asked of a model: it belongs to no question."""
+    mock, state = Mock(), fresh()
+    server = os.path.join(TOP, "tests/peers/mcp_features.py")
+    more = '[connector "s"]\nkind = mcp-stdio\ncommand = python3 %s\nread_tools = *\nsampling = yes\n' % server
+    path = configured(mock, {"a": ("ollama", "stall=1")}, more)
+    before = mock.asked()
+    p = subprocess.Popen([BIN, "--config", path, "--state", state, "connectors", "call", "s", "model", "{}"], env=env_of(None),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    ready = wait_until(lambda: mock.asked() > before, 20)
+    p.send_signal(signal.SIGKILL)
+    check(ready, "the server's request is under way", p.communicate())
+    lines = looked_at(path, state, "a sampled call")
+    check([(x["model"], x["outcome"], x["flow"], x["connector"]) for x in lines] == [("a", "lost", "sampling", "s")],
+          "it has its line too", lines)
+    check(lines and lines[0]["input_tokens"] > 0 and lines[0]["output_tokens"] == 50 and lines[0]["priced"] == 1,
+          "its messages and the longest answer are counted", lines)
+    check(lines and lines[0]["entry"] == rows_of(state, "SELECT min(seq) FROM entries WHERE type = 'sample'")[0][0], "by its request", lines)
+    check(looked_at(path, state, "once more") == lines, "once")
+    whole(state, "after a lost sample")
+    mock.close()
+
+
 def budgets():
     mock, state = Mock(), fresh()
     more = '[budget "day"]\nlimit = 100\ncurrency = RUB\n[budget "each-session"]\nscope = session\nlimit = 90\ncurrency = RUB\n'
@@ -195,4 +218,4 @@ def no_crash():
 
 
 os.environ.pop("MODEL_BACKENDS", None)
-attack(answers, one_of_two, judge, critics, budgets, no_crash, at_once=2)
+attack(answers, one_of_two, judge, critics, sampled, budgets, no_crash, at_once=2)
