@@ -1,6 +1,7 @@
 /* Arbitration: how several models' answers became one. A list of traces and the chosen one beside
  * or below it; Enter gives it the whole pane. */
 #include "backend/base/text.h"
+#include "views/eval_page.h"
 #include "views/trace_page.h"
 #include <limits.h>
 #include <math.h>
@@ -20,6 +21,7 @@ struct arbitration {
     struct trace_page page;      /* shows the detail */
     char *texts_of;              /* trace whose texts these are */
     int list_rows, list_columns; /* where the list was drawn, for clicks */
+    struct eval_page evals;
 };
 
 enum { COL_TIME, COL_QUESTION, COL_STATE, COL_WINNER, COL_D, COL_TOKENS, COL_ELAPSED };
@@ -192,11 +194,17 @@ static void follow_selection(struct arbitration *v)
 
 /* ---- the view */
 
+struct eval_page *eval_page_of(void *view)
+{
+    return &((struct arbitration *)view)->evals;
+}
+
 static void view_open(void *self)
 {
     struct arbitration *v = self;
     v->list = tui_list_new(columns, sizeof(columns) / sizeof(columns[0]), &list_ops, v);
     trace_page_open(&v->page);
+    eval_page_open(&v->evals, v);
     ask_traces(v);
 }
 
@@ -205,6 +213,7 @@ static void view_close(void *self)
     struct arbitration *v = self;
     tui_list_free(v->list);
     trace_page_close(&v->page);
+    eval_page_close(&v->evals);
     json_decref(v->traces);
     json_decref(v->detail);
     free(v->error);
@@ -247,7 +256,9 @@ static void view_draw(void *self, struct tui_area a, bool focused)
         follow_selection(v);
     if (v->texts_of && view_ask_due(&v->ask_detail))
         call_detail(v);
-    if (v->open && !v->detail && v->texts_of) {
+    if (v->evals.shown) {
+        eval_page_draw(&v->evals, a, focused);
+    } else if (v->open && !v->detail && v->texts_of) {
         view_note(a, ROLE_DIM, _("Waiting for the trace."), NULL);
     } else if (v->open && v->detail) {
         trace_page_draw(&v->page, tui_sub(a, 0, 1, a.height, a.width - 1), true);
@@ -272,6 +283,7 @@ static void view_show(void *self, const char *id)
     if (!v->texts_of || strcmp(v->texts_of, id))
         detail_of(v, id, NULL);
     tui_list_select(v->list, id);
+    v->evals.shown = false;
     v->open = true;
     v->page.scroll = (struct view_scroll){0};
     tui_dirty();
@@ -296,6 +308,12 @@ static void show_evidence(const char *trace)
 static bool view_action(void *self, enum tui_action action)
 {
     struct arbitration *v = self;
+    if (v->evals.shown)
+        return eval_page_action(&v->evals, action);
+    if (action == ACTION_EVALS) {
+        eval_page_show(&v->evals);
+        return true;
+    }
     if (action == ACTION_REFRESH) {
         v->ask = (struct view_ask){0};
         ask_traces(v);
@@ -328,6 +346,8 @@ static bool view_action(void *self, enum tui_action action)
 static bool view_click(void *self, int y, int x, bool twice)
 {
     struct arbitration *v = self;
+    if (v->evals.shown)
+        return eval_page_click(&v->evals, y, x, twice);
     if (v->open || y >= v->list_rows || x >= v->list_columns)
         return false;
     bool took = tui_list_click(v->list, y, x, twice);
@@ -339,7 +359,9 @@ static bool view_click(void *self, int y, int x, bool twice)
 static void view_wheel(void *self, int rows)
 {
     struct arbitration *v = self;
-    if (v->open)
+    if (v->evals.shown)
+        eval_page_wheel(&v->evals, rows);
+    else if (v->open)
         view_scroll_by(&v->page.scroll, rows);
     else
         tui_list_wheel(v->list, rows);
@@ -388,6 +410,7 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
 {
     struct arbitration *v = self;
     (void)at;
+    eval_page_event(&v->evals, type, data);
     bool turn = !strcmp(type, "turn");
     if (!turn && strcmp(type, "stage"))
         return;
@@ -410,6 +433,7 @@ static void view_resync(void *self)
 {
     struct arbitration *v = self;
     ask_traces(v);
+    eval_page_resync(&v->evals);
     if (v->texts_of && view_ask_now(&v->ask_detail))
         call_detail(v);
 }
@@ -430,11 +454,14 @@ static void view_badge(void *self, char *out, size_t size, enum tui_role *role)
 static struct tui_list *view_list(void *self)
 {
     struct arbitration *v = self;
+    if (v->evals.shown)
+        return eval_page_list(&v->evals);
     return v->open ? NULL : v->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,     ACTION_FILTER,  ACTION_SORT, ACTION_COPY,
-                                          ACTION_EVIDENCE, ACTION_REFRESH, ACTION_NONE};
+static const enum tui_action actions[] = {ACTION_OPEN,     ACTION_FILTER,   ACTION_SORT,
+                                          ACTION_COPY,     ACTION_EVIDENCE, ACTION_EVALS,
+                                          ACTION_EVAL_RUN, ACTION_REFRESH,  ACTION_NONE};
 const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .size = sizeof(struct arbitration),
                                               .actions = actions,

@@ -351,9 +351,9 @@ void orch__fill_source(struct trace *t, struct orch_source *s, const char *text,
 /* What a tool found, in the language of the question; NULL if it says nothing in that language. */
 char *orch__findings_in(const char *lang, const json_t *data);
 
-/* recorded.c: tools and runbooks of an evaluation. Takes the places of what the registry has;
- * returns how many. */
-size_t orch__recorded_tools(const struct trace *t, struct conn_tool *out, size_t max);
+/* recorded.c: tools and runbooks of an evaluation. The tools that there are: those recorded, else
+ * what the registry has; returns how many. */
+size_t orch__tools(const struct trace *t, struct conn_tool *out, size_t max);
 /* The recording that a tool of those is, or NULL. */
 const json_t *orch__recording(const struct trace *t, const struct conn_tool *tool);
 /* What it was called with; the caller owns it. An empty object: nothing is said. */

@@ -181,9 +181,7 @@ static void pick_tools(struct trace *t)
                       xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
     bool *chosen[2] = {xcalloc(MAX_KNOWN_TOOLS, 1), xcalloc(MAX_KNOWN_TOOLS, 1)};
     struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
-    size_t all = t->recorded ? orch__recorded_tools(t, tools, MAX_KNOWN_TOOLS)
-                             : conn_tools(o->rooms.conn, tools, MAX_KNOWN_TOOLS);
-    size_t n = 0, picked = 0;
+    size_t all = orch__tools(t, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
     for (size_t i = 0; i < all; i++) {
         if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
             continue;

@@ -139,8 +139,10 @@ const struct know *orch__know(const struct trace *t)
     return t->know ? t->know : t->orch->rooms.know;
 }
 
-size_t orch__recorded_tools(const struct trace *t, struct conn_tool *out, size_t max)
+size_t orch__tools(const struct trace *t, struct conn_tool *out, size_t max)
 {
+    if (!t->recorded)
+        return conn_tools(t->orch->rooms.conn, out, max);
     const json_t *list = json_object_get(t->recorded, "tools");
     size_t n = json_array_size(list);
     n = n < max ? n : max;
