@@ -377,6 +377,12 @@ void on_chat_models(struct bus_call *c, void *arg)
         json_put(row, "usual", json_boolean(strcmp(f->name, orch_flow_usual(b->orch)) == 0));
         json_array_append_new(flows, row);
     }
+    json_t *by_risk = json_object();
+    json_puts(by_risk, "name", ORCH_BY_RISK);
+    json_puts(by_risk, "about", orch_by_risk_about);
+    json_puti(by_risk, "models", ORCH_MODELS);
+    json_put(by_risk, "usual", json_boolean(strcmp(ORCH_BY_RISK, orch_flow_usual(b->orch)) == 0));
+    json_array_append_new(flows, by_risk);
     json_put(result, "models", models);
     json_put(result, "pools", pool_rows(b));
     json_put(result, "flows", flows);

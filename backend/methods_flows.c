@@ -20,6 +20,14 @@ void on_flows_list(struct bus_call *c, void *arg)
         json_puti(row, "nodes", (int64_t)f->node_count);
         json_array_append_new(flows, row);
     }
+    json_t *by_risk = json_object();
+    json_puts(by_risk, "name", ORCH_BY_RISK);
+    json_puts(by_risk, "about", orch_by_risk_about);
+    json_put(by_risk, "own", json_false());
+    json_put(by_risk, "usual", json_boolean(strcmp(ORCH_BY_RISK, orch_flow_usual(b->orch)) == 0));
+    json_puti(by_risk, "models", ORCH_MODELS);
+    json_puti(by_risk, "nodes", 0);
+    json_array_append_new(flows, by_risk);
     for (size_t i = 0; i < all->wrong_count; i++) {
         json_t *row = json_object();
         json_puts(row, "name", all->wrong_name[i]);

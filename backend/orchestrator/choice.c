@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char orch_by_risk_about[] =
+    "the flow that the risk of the question asks for: single, arbitrate or council";
+
 /* Is there a model, or a pool, of that name? */
 static enum err known(const struct orch *o, const char *name, struct error *e)
 {
@@ -20,12 +23,52 @@ static enum err known(const struct orch *o, const char *name, struct error *e)
     return err_set(e, ERR_NOT_FOUND, "no model is named \"%.64s\"", name);
 }
 
+/* By which a question begins whose flow its risk will say: that takes all models. */
+static const char BEFORE_RISK[] = "arbitrate";
+
+static const char *named(const struct orch *o, const struct orch_ask *ask)
+{
+    return ask->flow ? ask->flow : orch_flow_usual(o);
+}
+
+bool orch__by_risk(const struct orch *o, const struct orch_ask *ask)
+{
+    return strcmp(named(o, ask), ORCH_BY_RISK) == 0;
+}
+
+/* What the risk says: its route's flow, of the safe one with that model alone. A flow that is not
+ * there, or a model, leaves what there is. */
+void orch__flow_by_risk(struct trace *t)
+{
+    static const char *const FLOWS[][2] = {{"cheapest", "single"},
+                                           {"critic", "arbitrate"},
+                                           {"council", "council"},
+                                           {"safe", "single"}};
+    const char *route = json_str(t->risk, "route", "");
+    const char *safe = conf_str(t->orch->rooms.conf, "risk", "", "safe_model");
+    const struct flow *f = NULL;
+    for (size_t i = 0; i < sizeof FLOWS / sizeof *FLOWS && !f; i++)
+        f = strcmp(FLOWS[i][0], route) == 0 ? flows_find(t->orch->flows, FLOWS[i][1], NULL) : NULL;
+    if (!f)
+        return;
+    if (strcmp(route, "safe") == 0 && known(t->orch, safe, NULL) == ERR_OK) {
+        for (size_t i = 0; i < t->chosen_count; i++)
+            free(t->chosen[i]);
+        t->chosen[0] = xstrdup(safe);
+        t->chosen_count = 1;
+    }
+    t->flow = f;
+    json_puts(t->doc, "flow", f->name);
+    json_put(t->doc, "by_risk", json_true());
+    orch__engine_begin(t);
+}
+
 enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const struct flow **flow,
                       const char *chosen[ORCH_MODELS], size_t *count, struct error *e)
 {
     const char *usual[ORCH_MODELS], *const *names = ask->model_count ? ask->models : usual;
     size_t n = ask->model_count;
-    *flow = flows_find(o->flows, ask->flow ? ask->flow : orch_flow_usual(o), e);
+    *flow = flows_find(o->flows, orch__by_risk(o, ask) ? BEFORE_RISK : named(o, ask), e);
     if (!*flow)
         return e->code;
     if (!n)

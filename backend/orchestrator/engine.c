@@ -77,7 +77,7 @@ void orch__engine_begin(struct trace *t)
         json_array_append_new(nodes, n->doc);
         if (n->as->kind == FLOW_LOOK) {
             n->state = NODE_RUNNING;
-            n->began_ms = clock_mono_ms();
+            n->began_ms = t->started_ms;
             json_puts(n->doc, "state", "running");
             json_puti(n->doc, "began_ms", 0);
         }
@@ -428,6 +428,8 @@ static bool resolve(struct trace *t, struct error *e)
                                .taken = t->models};
     t->need.risk = orch__question_risk(t, &t->risk);
     orch__variable(t, VAR_RISK, t->need.risk);
+    if (t->by_risk)
+        orch__flow_by_risk(t);
     for (size_t i = 0; i < t->source_count; i++)
         if (t->sources[i].text)
             t->need.input_tokens += gw_estimate_tokens(t->sources[i].text);

@@ -449,6 +449,8 @@ static bool read_head(struct reading *r)
     f->name = json_str(f->doc, "name", "");
     if (!is_name(f->name))
         return wrong(r, "name is 1 to %d of a-z, 0-9, _ and -", ID_MOST);
+    if (strcmp(f->name, "risk") == 0)
+        return wrong(r, "risk is no name of a flow: it stands for the one that the risk says");
     size_t len = strlen(f->name);
     if (strncmp(base, f->name, len) != 0 || strcmp(base + len, ".json") != 0)
         return wrong(r, "the flow %s stands in %s.json", f->name, f->name);

@@ -234,6 +234,7 @@ struct trace {
     struct orch_vote voted;       /* of the last vote; of 0: there was none */
     struct orch_node *critiquing; /* the critique under way, or NULL */
     struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
+    bool by_risk;                 /* the flow is that which the risk says */
     bool last_word;               /* it was not compared: it is the last that spoke */
     bool stepping, changed;       /* changed: a node, since clients were told */
     uint64_t paced_ms;            /* when its pace was told last, monotonic */
@@ -279,6 +280,9 @@ json_t *orch__stored(struct orch *o, const struct store_row *row);
 /* choice.c: reads the flows that there are. */
 enum err orch__flows_read(struct orch *o, struct error *e);
 /* Who answers and by which flow, as asked for or configured, each once; the names are borrowed. */
+bool orch__by_risk(const struct orch *o, const struct orch_ask *ask);
+void orch__flow_by_risk(
+    struct trace *t); /* its risk is known, and no node has begun but the look */
 enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const struct flow **flow,
                       const char *chosen[ORCH_MODELS], size_t *count, struct error *e);
 

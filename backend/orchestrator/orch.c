@@ -175,7 +175,7 @@ static void log_question(struct trace *t, int64_t repeats)
     for (size_t i = 0; i < t->chosen_count; i++)
         json_array_append_new(models, json_string(t->chosen[i]));
     json_put(payload, "models", models);
-    json_puts(payload, "flow", t->flow->name);
+    json_puts(payload, "flow", t->by_risk ? ORCH_BY_RISK : t->flow->name);
     if (t->exchanges > 1)
         json_puti(payload, "exchanges", t->exchanges);
     for (size_t i = 0; i < 2; i++)
@@ -208,6 +208,7 @@ struct trace *orch__trace_asked(struct orch *o, const struct orch_ask *ask, cons
     o->traces = t;
     o->running++;
     t->flow = flow;
+    t->by_risk = orch__by_risk(o, ask);
     for (size_t i = 0; i < count; i++)
         t->chosen[t->chosen_count++] = xstrdup(chosen[i]);
     json_puts(t->doc, "flow", t->flow->name);

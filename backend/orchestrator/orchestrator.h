@@ -74,6 +74,9 @@ enum {
  * of the one that is taken where nobody says otherwise. */
 struct flows;
 struct flow;
+#define ORCH_BY_RISK \
+    "risk" /* in the place of a flow's name: the one that the risk says (docs/risk.md) */
+extern const char orch_by_risk_about[];
 const struct flows *orch_flows(const struct orch *o);
 const char *orch_flow_usual(const struct orch *o);
 /* Reads a flow that is not taken in: NULL with *e (CONFIG). The caller frees it (flow_free). */

@@ -405,6 +405,26 @@ static void a_flow_can_be_stopped(void **state)
     console_stop(&c, false);
 }
 
+static void the_risk_says_which_flow(void **state)
+{
+    (void)state;
+    struct console c = start(NO_MODELS, NULL);
+    json_t *trace = by(&c, "risk");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    double low = json_num(json_object_get(trace, "risk"), "before", -1);
+    assert_true(low >= 0 && low < 0.3);
+    assert_string_equal(json_str(trace, "flow", ""), "single");
+    assert_true(json_flag(trace, "by_risk", false));
+    json_decref(trace);
+    trace = ask_with(&c, json_pack("{s:s,s:s}", "text",
+                                   "may I run rm -rf / on the production database server?", "flow",
+                                   "risk"));
+    assert_string_equal(json_str(trace, "flow", ""), "council");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
 /* What the mock was asked, by the beginning of the model's name. */
 static size_t asked(const char *model)
 {
@@ -546,6 +566,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_model_that_verifies_sends_it_back),
         cmocka_unit_test(the_demo_role_sees_nodes_without_words),
         cmocka_unit_test(a_flow_can_be_stopped),
+        cmocka_unit_test(the_risk_says_which_flow),
         cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
