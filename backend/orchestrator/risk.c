@@ -75,7 +75,8 @@ static size_t answers_of(const struct trace *t, const struct orch_candidate **ou
 {
     size_t n = 0;
     for (size_t i = 0; i < t->candidate_count && n < SPREAD_ANSWERS; i++)
-        if (t->candidates[i].state == CAND_DONE && t->candidates[i].text.len)
+        if (t->candidates[i].state == CAND_DONE && !t->candidates[i].internal &&
+            t->candidates[i].text.len)
             out[n++] = &t->candidates[i];
     return n;
 }
