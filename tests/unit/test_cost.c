@@ -335,6 +335,7 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "ALTER TABLE ledger DROP COLUMN energy_mj",
                                        "DROP TABLE budget_warnings",
                                        "DROP TABLE IF EXISTS conversations",
+                                       "DROP TABLE IF EXISTS passage_vectors",
                                        "DROP TABLE IF EXISTS signing_keys",
                                        "DROP TABLE tree",
                                        "DROP INDEX sessions_first",
