@@ -123,6 +123,8 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_puts(payload, "finish_reason", reason);
     if (c->truncated)
         json_puts(payload, "truncated", c->truncated);
+    if (c->calls)
+        json_put(payload, "tool_calls", json_deep_copy(c->calls));
     json_puti(usage, "input_tokens", u.input_tokens);
     json_puti(usage, "output_tokens", u.output_tokens);
     json_puti(usage, "cached_tokens", u.cached_tokens);
@@ -230,10 +232,17 @@ static void on_model_done(void *arg, const struct gw_result *r)
     orch__note_truncated(c, r);
     if (c->truncated)
         json_puts(c->doc, "truncated", c->truncated);
-    bool ok = r->error.code == ERR_OK && r->text[0];
+    bool wants = orch__agent_wants(c, r), ok = r->error.code == ERR_OK && (r->text[0] || wants);
+    c->calls = wants ? r->tool_calls : NULL;
     orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
     c->text_entry = c->output_entry;
+    c->calls = NULL;
+    if (wants) {
+        orch__agent_calls(c, r);
+        orch__settle(t);
+        return;
+    }
     if (ok) {
         check_answer(c);
         return;
@@ -390,9 +399,12 @@ struct gw_call *orch__call_model(struct orch_candidate *c, enum gw_task task, co
         r.refit_count = c->stand_ins;
         r.refits = refits;
     }
-    orch__pace_begin(c, r.messages ? gw_estimate_tokens(c->prompt.system.data) +
-                                         gw_estimate_tokens(c->prompt.user.data)
-                                   : 0);
+    struct gw_message messages[ORCH_MESSAGES];
+    if (c->agent)
+        orch__agent_messages(c, &r, messages, ORCH_MESSAGES);
+    orch__pace_begin(c, c->prompt.count ? gw_estimate_tokens(c->prompt.system.data) +
+                                              gw_estimate_tokens(c->prompt.user.data)
+                                        : 0);
     struct gw_call *call = gw_start(t->orch->rooms.gw, c->model->name, &r, ops, c, e);
     orch__prompts_release(c);
     return call;
@@ -446,6 +458,7 @@ static void cut(struct orch_candidate *c, int state, const char *why, const char
     }
     if (c->state > CAND_RUNNING)
         return;
+    orch__agent_cancel(c);
     if (c->call) {
         gw_cancel(c->call, &used);
         c->call = NULL;
@@ -616,6 +629,30 @@ static void log_call(struct orch_candidate *c)
     free(actor);
 }
 
+void orch__run_again(struct orch_candidate *c, int64_t step)
+{
+    struct trace *t = c->trace;
+    json_t *payload = json_object();
+    struct orch_edges from = {.count = 0};
+    buf_clear(&c->text); /* what it said before its calls is in the log */
+    buf_clear(&c->told);
+    c->line = c->judged = 0;
+    c->state = CAND_WAITING;
+    json_puts(payload, "model", c->model->name);
+    json_puts(payload, "provider", c->model->provider);
+    json_puts(payload, "region", c->model->region);
+    json_puts(payload, "task", c->node->as->role);
+    json_puts(payload, "node", c->node->as->id);
+    json_puti(payload, "step", step);
+    orch__grounds(c, true, &from);
+    orch__edge(&from, c->output_entry, "hand", -1);
+    t->writes++;
+    char *actor = xasprintf("model:%s", c->model->name);
+    c->call_entry =
+        orch__log(t, "model.call", actor, &from, payload, on_model_logged, c, NULL, NULL);
+    free(actor);
+}
+
 void orch__run_start(struct orch_node *n)
 {
     struct trace *t = n->trace;
@@ -644,6 +681,7 @@ void orch__run_start(struct orch_node *n)
             json_puts(c->doc, "route", json_str(route, "reason", ""));
         c->stage = orch__stage_begin(t, "model", label);
         free(label);
+        c->agent = orch__agent_new(c);
         c->task = m->builtin ? built_in_task(c) : n->heard_count ? GW_CRITIQUE : GW_ANSWER;
         if (orch__recall_run(c))
             check_answer(c);

@@ -15,9 +15,10 @@
 enum {
     ORCH_CANDIDATES = FLOW_NODES, /* a run for each node in which a model speaks */
     ORCH_HEARD = 8,               /* texts of other nodes that a node is given */
-    ORCH_TOOLS = 8,               /* tool calls a trace may make */
+    ORCH_TOOLS = 8,               /* tool calls that are planned for a trace, */
+    ORCH_ASKED = 16,              /* and that its models ask for */
     ORCH_PASSAGES = 8,            /* passages a way may bring */
-    ORCH_SOURCES = ORCH_TOOLS + 2 * ORCH_PASSAGES,
+    ORCH_SOURCES = ORCH_TOOLS + ORCH_ASKED + 2 * ORCH_PASSAGES,
     ORCH_RETRIEVALS = 4,
     ORCH_TRACES = 32, /* under way at once; what models take in is for their queues to say */
     ORCH_PARENTS = 64,
@@ -130,8 +131,10 @@ struct orch_candidate {
     struct trace *trace;
     struct orch_node *node;
     const struct gw_model *model;
-    bool internal;          /* no answer: it stays out of the chat */
-    enum gw_task task;      /* of its first call */
+    bool internal;            /* no answer: it stays out of the chat */
+    enum gw_task task;        /* of its first call */
+    struct orch_agent *agent; /* agent.c: it may ask for tools; or NULL */
+    const json_t *calls;    /* of tools, that the output which is being logged asks for; or NULL */
     struct buf mine, other; /* what a built-in model is given for that */
     enum know_way way;      /* how its sources were chosen */
     struct gw_call *call, *critique_call;
@@ -234,6 +237,7 @@ struct trace {
     struct orch_vote voted;       /* of the last vote; of 0: there was none */
     struct orch_node *critiquing; /* the critique under way, or NULL */
     struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
+    bool proposing;               /* a plan is on its way to the log */
     bool by_risk;                 /* the flow is that which the risk says */
     bool last_word;               /* it was not compared: it is the last that spoke */
     bool stepping, changed;       /* changed: a node, since clients were told */
@@ -349,6 +353,9 @@ bool orch__traceparent(const struct trace *t, size_t stage, char out[TEL_TRACEPA
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
+/* Takes the next number, and ref; what has no text yet is given to nobody. NULL: there is no room.
+ */
+struct orch_source *orch__source_new(struct trace *t, const char *kind, char *ref);
 /* whole: bytes of the text before it was cut; 0: as many as it has. */
 void orch__fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
                        const json_t *data, int64_t entry);
@@ -388,6 +395,10 @@ bool orch__passages_reading(const struct orch *o); /* those that are kept: soon 
 
 /* wish.c: proposes a plan if the question asks for a change and a tool fits. */
 void orch__wish(struct trace *t);
+/* Proposes a call of this tool, of a model's wish. False: there is no such tool, or the arguments
+ * do not fit it. */
+bool orch__propose(struct trace *t, const char *connector, const char *tool,
+                   const json_t *arguments);
 /* The answer, with what there is to say of that. The caller frees. */
 char *orch__wish_noted(const struct trace *t, const char *answer);
 
@@ -448,6 +459,21 @@ void orch__models_cancel(struct trace *t, int state);
 /* A model begins to speak in a node, or the node ends without. */
 void orch__run_start(struct orch_node *n);
 void orch__run_cancel(struct orch_candidate *c, const char *why);
+
+/* It speaks once more, with what its agent has; step: from 1. */
+void orch__run_again(struct orch_candidate *c, int64_t step);
+
+/* agent.c: NULL: it may ask for no tools. */
+struct orch_agent *orch__agent_new(struct orch_candidate *c);
+void orch__agent_free(struct orch_agent *a);
+/* Fills a request's messages and tools; out lives as long as the request. */
+enum { ORCH_MESSAGES = 128 };
+size_t orch__agent_messages(struct orch_candidate *c, struct gw_request *r, struct gw_message *out,
+                            size_t max);
+/* Does the answer ask for tools that may be called? Then: calls them. */
+bool orch__agent_wants(const struct orch_candidate *c, const struct gw_result *r);
+void orch__agent_calls(struct orch_candidate *c, const struct gw_result *r);
+void orch__agent_cancel(struct orch_candidate *c);
 
 /* engine.c: the nodes' objects, in a trace that has its flow; then, when tools and runbooks were
  * asked, what follows from them */

@@ -233,8 +233,7 @@ static void pick_tools(struct trace *t)
 
 /* ---- sources */
 
-/* Takes the next number; what has no text yet is given to nobody. */
-static struct orch_source *new_source(struct trace *t, const char *kind, char *ref)
+struct orch_source *orch__source_new(struct trace *t, const char *kind, char *ref)
 {
     if (t->source_count == ORCH_SOURCES) {
         free(ref);
@@ -443,7 +442,7 @@ static void retrieve(struct trace *t, const struct search *s, const char *instea
         if (source) {
             free(refs[i]);
         } else {
-            source = new_source(t, "runbook", refs[i]);
+            source = orch__source_new(t, "runbook", refs[i]);
             if (source)
                 orch__fill_source(t, source, found[i].text, 0, NULL, entry);
         }
@@ -772,7 +771,7 @@ void orch__plan(struct trace *t)
         struct orch_tool_step *s = &t->tools[i];
         char *label = xasprintf("%s/%s", s->connector, s->tool);
         s->stage = orch__stage_begin(t, "tools", label);
-        s->source = new_source(t, "tool", label); /* what is measured has the first numbers */
+        s->source = orch__source_new(t, "tool", label); /* what is measured has the first numbers */
         s->source->fit[0] = s->fit[0];
         s->source->fit[1] = s->fit[1];
         if (orch__recall_step(s))

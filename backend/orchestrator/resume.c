@@ -130,7 +130,8 @@ bool orch__recall_run(struct orch_candidate *c)
     int64_t seq = -1;
     const json_t *p = newest(c->trace, "model.output", "node", c->node->as->id, &seq);
     if (!p || strcmp(json_str(p, "outcome", ""), "ok") != 0 ||
-        strcmp(json_str(p, "model", ""), c->model->name) != 0 || !*json_str(p, "text", ""))
+        strcmp(json_str(p, "model", ""), c->model->name) != 0 || !*json_str(p, "text", "") ||
+        json_object_get(p, "tool_calls"))
         return false;
     static const char *const KEYS[] = {"usage", "elapsed_ms", "first_token_ms", "answered_by",
                                        "truncated"};

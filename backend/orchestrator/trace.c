@@ -93,6 +93,7 @@ void orch__trace_free(struct trace *t)
         buf_release(&t->candidates[i].told);
         orch__check_release(&t->candidates[i].check);
         json_decref(t->candidates[i].route);
+        orch__agent_free(t->candidates[i].agent);
         buf_release(&t->candidates[i].mine);
         buf_release(&t->candidates[i].other);
     }

@@ -1,6 +1,7 @@
 /* A question that asks for a change, where a tool fits that would make it: a plan is proposed, and
- * nothing is done. What is asked for stands in the person's own words at their start; what tools,
- * documents and models say proposes nothing. */
+ * nothing is done. What is asked for stands in the person's own words at their start; what tools
+ * and documents say proposes nothing. A model may propose what its node of a flow names (agent.c),
+ * for who asked, and that waits for people like every plan. */
 #include "backend/base/text.h"
 #include "backend/orchestrator/internal.h"
 #include "backend/orchestrator/plans.h"
@@ -155,6 +156,7 @@ static void proposed(void *arg, const json_t *plan, const struct error *e)
 {
     struct trace *t = arg;
     t->writes--;
+    t->proposing = false;
     if (e->code == ERR_OK && t->phase < TRACE_ENDING) {
         json_t *doc = json_object();
         json_puts(doc, "id", json_str(plan, "id", ""));
@@ -202,6 +204,35 @@ static long best_tool(const struct trace *t, const struct conn_tool *tools, size
     return best;
 }
 
+/* Takes the arguments. */
+static void hand_in(struct trace *t, const struct conn_tool *tools, size_t n,
+                    const struct conn_tool *tool, json_t *arguments)
+{
+    const struct plans_who who = {
+        .role = t->actor, .session = t->session, .user = t->user, .from = "copilot"};
+    json_t *core = core_of(t, tools, n, tool, arguments);
+    t->writes++;
+    t->proposing = true;
+    plans_propose(t->orch->rooms.plans, core, &who, t->question_entry, proposed, t);
+    json_decref(core);
+}
+
+bool orch__propose(struct trace *t, const char *connector, const char *tool,
+                   const json_t *arguments)
+{
+    struct conn_tool *tools = xcalloc(MOST_TOOLS, sizeof *tools);
+    size_t all = conn_tools(t->orch->rooms.conn, tools, MOST_TOOLS), i = 0;
+    while (i < all && (strcmp(tools[i].connector, connector) != 0 ||
+                       strcmp(tools[i].name, tool) != 0 || tools[i].level == CONN_READ))
+        i++;
+    bool fits = i < all && tools[i].callable && tools[i].input_schema &&
+                conn_schema_check(tools[i].input_schema, arguments, NULL) == ERR_OK;
+    if (fits && t->orch->rooms.plans && t->user)
+        hand_in(t, tools, all, &tools[i], json_deep_copy(arguments));
+    free(tools);
+    return fits;
+}
+
 void orch__wish(struct trace *t)
 {
     struct orch *o = t->orch;
@@ -215,14 +246,8 @@ void orch__wish(struct trace *t)
         if (tools[i].level > CONN_READ && tools[i].callable && tools[i].input_schema)
             acting[n++] = tools[i];
     long best = n ? best_tool(t, acting, n, &arguments) : -1;
-    if (best >= 0) {
-        const struct plans_who who = {
-            .role = t->actor, .session = t->session, .user = t->user, .from = "copilot"};
-        json_t *core = core_of(t, tools, all, &acting[best], arguments);
-        t->writes++;
-        plans_propose(o->rooms.plans, core, &who, t->question_entry, proposed, t);
-        json_decref(core);
-    }
+    if (best >= 0)
+        hand_in(t, tools, all, &acting[best], arguments);
     free(acting);
     free(tools);
 }

@@ -405,6 +405,90 @@ static void a_flow_can_be_stopped(void **state)
     console_stop(&c, false);
 }
 
+#define AGENT(tools, more)                                                                \
+    "{'name':'agent','about':'x','nodes':[{'id':'look','kind':'look'},{'id':'m','kind':"  \
+    "'model','model':'chosen:0','tools':[" tools "]" more "},{'id':'end','kind':'end'}]," \
+    "'edges':[{'from':'look','to':'m'},{'from':'m','to':'end'}]}"
+
+/* Entries of a type that name the node, or have the model as their actor. */
+static size_t entries_of(struct console *c, const json_t *trace, const char *type, const char *key,
+                         const char *value)
+{
+    size_t i, n = 0;
+    json_t *seq;
+    json_array_foreach(json_object_get(trace, "entries"), i, seq)
+    {
+        json_t *entry = busc_wait(c->bus, WIRE_evidence_get,
+                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
+        n += strcmp(json_str(entry, "type", ""), type) == 0 &&
+             strcmp(json_str(json_object_get(entry, "payload"), key, ""), value) == 0;
+        json_decref(entry);
+    }
+    return n;
+}
+
+static void a_model_calls_tools_and_speaks_again(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"doer", "tools=2,args=%7B%7D,say=The%20disks%20are%20fine%20[1]."}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/disks','host/load'", "")},
+                                           {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_t *trace = by(&c, "agent");
+    if (strcmp(json_str(trace, "state", ""), "done") != 0)
+        print_error("%s\n", json_str(trace, "error", ""));
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_string_equal(json_str(trace, "answer", ""), "The disks are fine [1].");
+    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 2);
+    assert_int_equal(entries_of(&c, trace, "model.output", "node", "m"), 2);
+    /* what they brought is a source like every other, and stands between lines of its own */
+    char *told = system_of("doer", 1);
+    assert_non_null(told);
+    assert_non_null(strstr(told, "\"tool_call_id\""));
+    assert_non_null(strstr(told, "<<<"));
+    free(told);
+    json_t *audit =
+        busc_wait(c.bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
+    assert_true(json_flag(audit, "ok", false));
+    json_decref(audit);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void a_model_gets_no_tool_that_its_node_does_not_name(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"doer", "tools=1,args=%7B%7D,say=Nothing%20more%20[1]."}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/none*'", "")}, {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_t *refuse = busc_wait(c.bus, WIRE_flows_list, NULL, WAIT_MS, NULL);
+    json_decref(refuse);
+    json_t *trace = by(&c, "agent");
+    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 0);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static void an_agents_steps_end(void **state)
+{
+    (void)state;
+    /* a model that would go on for ever: chat after chat asks for tools again */
+    static const char *const MODELS[][2] = {{"doer", "tools=1,args=%7B%7D"}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/disks'", ",'steps':1")},
+                                           {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_t *trace = by(&c, "agent");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    char *last = system_of("doer", 1);
+    assert_non_null(last);
+    free(last);
+    assert_null(system_of("doer", 2));
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
 static void the_risk_says_which_flow(void **state)
 {
     (void)state;
@@ -566,6 +650,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_model_that_verifies_sends_it_back),
         cmocka_unit_test(the_demo_role_sees_nodes_without_words),
         cmocka_unit_test(a_flow_can_be_stopped),
+        cmocka_unit_test(a_model_calls_tools_and_speaks_again),
+        cmocka_unit_test(a_model_gets_no_tool_that_its_node_does_not_name),
+        cmocka_unit_test(an_agents_steps_end),
         cmocka_unit_test(the_risk_says_which_flow),
         cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
     };
