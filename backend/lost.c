@@ -101,6 +101,9 @@ static json_t *payload_of(const struct missing *m)
     if (strcmp(m->type, "sample") == 0) {
         json_puts(payload, "connector", json_str(m->payload, "connector", ""));
         json_puts(payload, "stage", "output");
+    } else if (strcmp(m->type, "embedding") == 0) {
+        json_puti(payload, "passages", json_int(m->payload, "passages", 0));
+        json_puts(payload, "stage", "output");
     }
     json_puts(payload, "text", "");
     json_puts(payload, "outcome", "lost");
@@ -235,14 +238,21 @@ static void look_at(struct backend *b, int64_t seq)
     const char *task = json_str(payload, "task", "answer"), *model = model_of(call);
     const char *trace = json_str(call, "trace_id", NULL);
     struct missing m = {call, payload, model, "answer", "model.output", 0, 0};
-    if (strcmp(json_str(call, "type", ""), "sample") == 0) {
-        m = (struct missing){call, payload, json_str(payload, "model", NULL), "sampling", "sample",
-                             0,    0};
+    const char *type = json_str(call, "type", "");
+    bool embedding = strcmp(type, "embedding") == 0;
+    if (embedding || strcmp(type, "sample") == 0) {
+        m = (struct missing){.call = call,
+                             .payload = payload,
+                             .model = json_str(payload, "model", NULL),
+                             .task = embedding ? "embedding" : "sampling",
+                             .type = embedding ? "embedding" : "sample"};
         if (strcmp(json_str(payload, "stage", ""), "request") == 0 && m.model && !has_line(b, seq))
             tell(b, &m);
     } else if (call && trace && was_running(b, trace)) {
         if (strcmp(task, "moderate") == 0)
             m.task = "safety";
+        if (strcmp(task, "embed") == 0)
+            m.task = "embedding";
         if (strcmp(task, "critique") == 0)
             look_at_critique(b, call, payload);
         else if (model && !has_line(b, seq))
@@ -253,7 +263,7 @@ static void look_at(struct backend *b, int64_t seq)
 
 void backend__lost_find(struct backend *b)
 {
-    static const char *const types[] = {"model.call", "sample"};
+    static const char *const types[] = {"model.call", "sample", "embedding"};
     struct lost *l = xcalloc(1, sizeof *l);
     struct store_db *db = store_reader(b->store);
     store_query(db, NULL, take_session, l,

@@ -409,6 +409,17 @@ static uint64_t off_peak_wait(const struct gw_model *m)
     return gw_off_peak_wait_ms(m, (unsigned)(tm.tm_hour * 3600 + tm.tm_min * 60 + tm.tm_sec));
 }
 
+static int64_t tokens_of(const struct orch_passages *p)
+{
+    int64_t tokens = 0;
+    for (size_t i = 0; i < p->batch; i++) {
+        char *text = know_dense_text(p->know, p->ids[i], p->bytes);
+        tokens += gw_estimate_tokens(text);
+        free(text);
+    }
+    return tokens;
+}
+
 static void next(void *arg)
 {
     struct orch_passages *p = arg;
@@ -443,6 +454,7 @@ static void next(void *arg)
     json_t *payload = payload_of(p, "request");
     json_puts(payload, "provider", m->provider);
     json_puts(payload, "region", m->region);
+    json_puti(payload, "input_tokens", tokens_of(p)); /* if its end is never heard of */
     struct prov_entry entry = {.type = "embedding", .actor = "backend", .payload = payload};
     p->logging = true;
     prov_append(o->rooms.prov, &entry, on_request_logged, p, NULL, NULL);

@@ -247,15 +247,19 @@ static void log_call(struct orch_embedding *b)
 {
     struct trace *t = b->trace;
     size_t bytes = 0;
+    int64_t tokens = 0;
     json_t *payload = json_object();
-    for (size_t i = 0; i < b->count; i++)
+    for (size_t i = 0; i < b->count; i++) {
         bytes += strlen(b->texts[i]);
+        tokens += gw_estimate_tokens(b->texts[i]);
+    }
     json_puts(payload, "model", b->model->name);
     json_puts(payload, "provider", b->model->provider);
     json_puts(payload, "region", b->model->region);
     json_puts(payload, "task", "embed");
     json_puti(payload, "texts", (int64_t)b->count);
     json_puti(payload, "bytes", (int64_t)bytes);
+    json_puti(payload, "input_tokens", tokens); /* if its end is never heard of */
     struct orch_edges from = {.count = 0};
     orch__edge(&from, t->question_entry, "ask", -1);
     char *actor = xasprintf("model:%s", b->model->name);

@@ -190,6 +190,19 @@ def budgets():
     mock.close()
 
 
+def embeddings():
+    """A batch of runbooks' passages that is being embedded when the console is killed."""
+    mock, state = Mock(), fresh()
+    path = configured(mock, {"a": ("openai", "silent-head"), "e": ("openai", "hang=1")}, "[knowledge]\nembedding = e\n", "a")
+    killed(mock, path, state, 2)
+    lines = [x for x in looked_at(path, state, "a batch of passages") if x["outcome"] == "lost"]
+    check(sorted((x["model"], x["flow"]) for x in lines) == [("a", "answer"), ("e", "embedding")], "a line for the batch too", lines)
+    line = next((x for x in lines if x["flow"] == "embedding"), {})
+    check(line.get("input_tokens", 0) > 1000 and line.get("output_tokens") == 0 and line.get("priced") == 1, "with what it was sent", line)
+    whole(state, "after a lost batch")
+    mock.close()
+
+
 def no_crash():
     """A console that ends in order loses nothing, and a model without a price has none when it is lost."""
     mock, state = Mock(), fresh()
@@ -218,4 +231,4 @@ def no_crash():
 
 
 os.environ.pop("MODEL_BACKENDS", None)
-attack(answers, one_of_two, judge, critics, sampled, budgets, no_crash, at_once=2)
+attack(answers, one_of_two, judge, critics, sampled, budgets, embeddings, no_crash, at_once=2)
