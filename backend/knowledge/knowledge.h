@@ -112,9 +112,11 @@ void know_words_free(struct know_words *w);
 /* The stem of a word in lower case (Latin or Cyrillic letters; anything else is its own stem) of at
  * most 64 bytes; valid until the next call. */
 const char *know_words_stem(struct know_words *w, const char *word, size_t len, size_t *stem_len);
-/* Whether two stems stand for one idea of operations work, in either language. */
-bool know_words_alike(const struct know_words *w, const char *a, size_t a_len, const char *b,
-                      size_t b_len);
+/* The ideas of operations work that a stem stands for, in either language: for know_words_alike;
+ * they live as long as w. NULL: none. */
+const int16_t *know_words_ideas(const struct know_words *w, const char *stem, size_t len);
+/* Whether two stems stand for one idea; each may be NULL. */
+bool know_words_alike(const int16_t *a, const int16_t *b);
 /* A word that carries no subject. */
 bool know_words_stop(const char *word, size_t len);
 

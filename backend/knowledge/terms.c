@@ -333,14 +333,16 @@ const char *know_words_stem(struct know_words *w, const char *word, size_t len, 
                       stem_len);
 }
 
-bool know_words_alike(const struct know_words *w, const char *a, size_t a_len, const char *b,
-                      size_t b_len)
+const int16_t *know_words_ideas(const struct know_words *w, const char *stem, size_t len)
 {
-    const int16_t *x = know__ideas_of(&w->ideas, a, a_len);
-    const int16_t *y = know__ideas_of(&w->ideas, b, b_len);
-    for (size_t i = 0; x != NULL && y != NULL && i < KNOW__IDEAS_PER_STEM && x[i] >= 0; i++)
-        for (size_t j = 0; j < KNOW__IDEAS_PER_STEM && y[j] >= 0; j++)
-            if (x[i] == y[j])
+    return know__ideas_of(&w->ideas, stem, len);
+}
+
+bool know_words_alike(const int16_t *a, const int16_t *b)
+{
+    for (size_t i = 0; a != NULL && b != NULL && i < KNOW__IDEAS_PER_STEM && a[i] >= 0; i++)
+        for (size_t j = 0; j < KNOW__IDEAS_PER_STEM && b[j] >= 0; j++)
+            if (a[i] == b[j])
                 return true;
     return false;
 }

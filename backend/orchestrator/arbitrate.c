@@ -1,5 +1,6 @@
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/compliance/compliance.h"
+#include "backend/orchestrator/disputes.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -111,7 +112,8 @@ static bool number_in_source(const struct gw_source *s, const char *wanted)
     return found;
 }
 
-static double reasoning_signal(const char *text, const struct gw_source *sources, size_t count)
+static double reasoning_signal(const struct orch_reading *r, const char *text,
+                               const struct gw_source *sources, size_t count)
 {
     struct sentences all = {.n = 0};
     know_sentences(text, take_sentence, &all);
@@ -130,9 +132,13 @@ static double reasoning_signal(const char *text, const struct gw_source *sources
         runbook = runbook || strcmp(source->kind, "runbook") == 0;
         struct number found[MAX_NUMBERS];
         size_t n = numbers_of(s->text, s->len, found, MAX_NUMBERS);
-        numbers += n;
+        size_t stand = 0;
         for (size_t j = 0; j < n; j++)
-            grounded += number_in_source(source, found[j].text);
+            stand += number_in_source(source, found[j].text);
+        if (stand < n && orch_reading_number(r, (size_t)(source - sources), s->text, s->len))
+            stand = n; /* in another unit */
+        numbers += n;
+        grounded += stand;
     }
     if (!considered)
         return 0;
@@ -143,8 +149,7 @@ static double reasoning_signal(const char *text, const struct gw_source *sources
 
 /* ---- overlap */
 
-static void embed_cited(const struct know *k, const char *text, const struct gw_source *sources,
-                        size_t n, float *out)
+char *orch_cited(const char *text, const struct gw_source *sources, size_t n)
 {
     struct buf all = {0};
     for (size_t i = 0; i < n; i++) {
@@ -153,114 +158,87 @@ static void embed_cited(const struct know *k, const char *text, const struct gw_
             buf_addc(&all, '\n');
         }
     }
-    know_embed(k, all.len ? all.data : "", out);
-    buf_release(&all);
+    return buf_take(&all);
 }
 
-/* ---- disputes: aligned sentences of two answers whose numbers differ */
+/* ---- vectors: those that came with the answers, or the built-in ones */
 
-static double jaccard(const char *a, const char *b)
-{
-    size_t shared = 0, in_a = 0, in_b = 0;
-    for (const char *p = b; *p; p += strspn(p, " ")) {
-        size_t len = strcspn(p, " ");
-        in_b += len > 0;
-        p += len;
-    }
-    for (const char *p = a; *p; p += strspn(p, " ")) {
-        size_t len = strcspn(p, " ");
-        in_a += len > 0;
-        for (const char *q = b; len && *q; q += strspn(q, " ")) {
-            size_t other = strcspn(q, " ");
-            if (other == len && memcmp(p, q, len) == 0) {
-                shared++;
-                break;
-            }
-            q += other;
-        }
-        p += len;
-    }
-    size_t all = in_a + in_b - (shared < in_b ? shared : in_b);
-    return all ? (double)shared / (double)all : 0;
-}
+struct vectors {
+    const float *answer[MAX_ANSWERS], *grounds[MAX_ANSWERS];
+    size_t dimensions;
+    float *own; /* or NULL */
+};
 
-static char *stems_without_numbers(const struct sentence *s)
+static double cosine(const float *a, const float *b, size_t n)
 {
-    struct buf words = {0};
-    for (size_t i = 0; i < s->len; i++)
-        buf_addc(&words, isdigit((unsigned char)s->text[i]) ? ' ' : s->text[i]);
-    char *stems = know_stems(words.len ? words.data : "");
-    buf_release(&words);
-    return stems;
-}
-
-static bool numbers_differ(const struct sentence *a, const struct sentence *b)
-{
-    struct number na[MAX_NUMBERS], nb[MAX_NUMBERS];
-    size_t n = numbers_of(a->text, a->len, na, MAX_NUMBERS);
-    size_t m = numbers_of(b->text, b->len, nb, MAX_NUMBERS);
-    if (!n || !m)
-        return false;
+    double ab = 0, aa = 0, bb = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!has_number(nb, m, na[i].text))
-            return true;
+        ab += (double)a[i] * b[i];
+        aa += (double)a[i] * a[i];
+        bb += (double)b[i] * b[i];
     }
-    return n != m;
+    return aa > 0 && bb > 0 ? clamp01(ab / sqrt(aa * bb)) : 0;
 }
 
-/* True if every number of the sentence stands in the source that it cites. */
-static bool supported(const struct sentence *s, const struct gw_source *sources, size_t count)
+static void vectors_of(const struct know *k, const struct orch_answer *answers, size_t n,
+                       const struct gw_source *sources, size_t source_count, struct vectors *v)
 {
-    const struct gw_source *source = cited(s, sources, count);
-    struct number numbers[MAX_NUMBERS];
-    size_t n = source ? numbers_of(s->text, s->len, numbers, MAX_NUMBERS) : 0;
+    bool given = true;
+    *v = (struct vectors){.dimensions = answers[0].dimensions};
     for (size_t i = 0; i < n; i++) {
-        if (!number_in_source(source, numbers[i].text))
-            return false;
+        given = given && answers[i].vector && answers[i].grounds &&
+                answers[i].dimensions == v->dimensions;
+        v->answer[i] = answers[i].vector;
+        v->grounds[i] = answers[i].grounds;
     }
-    return source != NULL;
-}
-
-static void find_disputes(const struct orch_answer *a, const struct orch_answer *b,
-                          const struct gw_source *sources, size_t count, json_t *out)
-{
-    struct sentences sa = {.n = 0}, sb = {.n = 0};
-    know_sentences(a->text, take_sentence, &sa);
-    know_sentences(b->text, take_sentence, &sb);
-    char *stems[MAX_SENTENCES];
-    for (size_t j = 0; j < sb.n; j++)
-        stems[j] = stems_without_numbers(&sb.at[j]);
-    for (size_t i = 0; i < sa.n && json_array_size(out) < 8; i++) {
-        char *mine = stems_without_numbers(&sa.at[i]);
-        double best = 0;
-        size_t at = 0;
-        for (size_t j = 0; j < sb.n; j++) {
-            double near = jaccard(mine, stems[j]);
-            if (near > best)
-                best = near, at = j;
-        }
-        if (best >= 0.7 && numbers_differ(&sa.at[i], &sb.at[at]) &&
-            !(supported(&sa.at[i], sources, count) && supported(&sb.at[at], sources, count))) {
-            char *text = xasprintf("%s: %.*s / %s: %.*s", a->model, (int)sa.at[i].len,
-                                   sa.at[i].text, b->model, (int)sb.at[at].len, sb.at[at].text);
-            json_array_append_new(out, json_text(text, strlen(text)));
-            free(text);
-        }
-        free(mine);
+    if (given)
+        return;
+    v->dimensions = KNOW_DIM;
+    v->own = xcalloc(2 * n, KNOW_DIM * sizeof *v->own);
+    for (size_t i = 0; i < n; i++) {
+        float *of = v->own + 2 * i * KNOW_DIM;
+        char *head = orch_compared(answers[i].text);
+        char *cites = orch_cited(head, sources, source_count);
+        know_embed(k, head, of);
+        know_embed(k, cites, of + KNOW_DIM);
+        v->answer[i] = of;
+        v->grounds[i] = of + KNOW_DIM;
+        free(head);
+        free(cites);
     }
-    for (size_t j = 0; j < sb.n; j++)
-        free(stems[j]);
 }
 
 /* ---- the whole */
 
-static void decide(const struct orch_limits *limits, const struct orch_score *scores, size_t n,
-                   float (*embeddings)[KNOW_DIM], struct orch_verdict *v, size_t *second)
+static size_t highest(const struct orch_score *scores, size_t n)
 {
     size_t best = 0;
     for (size_t i = 1; i < n; i++) {
         if (scores[i].composite > scores[best].composite + SAME_COMPOSITE)
             best = i;
+    }
+    return best;
+}
+
+/* The best of those that cite a source and that no tool's result refutes; n: there is none. */
+static size_t highest_standing(const struct orch_score *scores, size_t n)
+{
+    size_t best = n;
+    for (size_t i = 0; i < n; i++) {
+        if (scores[i].grounded && !scores[i].refuted &&
+            (best == n || scores[i].composite > scores[best].composite + SAME_COMPOSITE))
+            best = i;
+    }
+    return best;
+}
+
+static void decide(const struct orch_limits *limits, const struct orch_score *scores, size_t n,
+                   const struct vectors *vectors, struct orch_verdict *v, size_t *second)
+{
+    size_t best = highest(scores, n), standing = highest_standing(scores, n);
+    if (scores[best].refuted && standing < n) {
+        v->outranked = (int)best;
+        best = standing;
     }
     v->winner = (int)best;
     *second = n;
@@ -269,7 +247,7 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
             *second = i;
     }
     if (*second < n) {
-        v->D = clamp01(1 - know_cosine(embeddings[best], embeddings[*second]));
+        v->D = 1 - cosine(vectors->answer[best], vectors->answer[*second], vectors->dimensions);
         v->S = fabs(scores[best].safety_risk - scores[*second].safety_risk);
         if (v->S > limits->safety_gap) {
             v->safer = true;
@@ -282,8 +260,10 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
             v->diverges = any && v->D > limits->divergence;
         }
     }
+    if (v->safer)
+        v->outranked = -1;
     for (size_t i = 0; i < n; i++) {
-        if ((int)i != v->winner &&
+        if ((int)i != v->winner && (int)i != v->outranked &&
             fabs(scores[i].composite - scores[v->winner].composite) < SAME_COMPOSITE)
             v->equal = (int)i;
     }
@@ -291,8 +271,8 @@ static void decide(const struct orch_limits *limits, const struct orch_score *sc
     v->weak = !v->answered || scores[v->winner].composite < limits->composite;
 }
 
-/* The part of an answer that is compared: comparing must not hold the loop. */
-static char *compared(const char *text)
+/* Comparing must not hold the loop. */
+char *orch_compared(const char *text)
 {
     enum { COMPARED_BYTES = 64 * 1024 };
     size_t len = strnlen(text, COMPARED_BYTES);
@@ -301,24 +281,32 @@ static char *compared(const char *text)
     return xstrndup(text, len);
 }
 
-static void score_answer(const struct know *k, const char *text, const struct gw_source *sources,
-                         size_t source_count, const float *embedding, double to_others,
-                         struct orch_score *s)
+static void score_answer(const struct orch_reading *r, size_t at, const char *text,
+                         const struct gw_source *sources, size_t source_count,
+                         const struct vectors *vectors, size_t n, struct orch_score *s)
 {
     const char *why = "";
-    float grounds[KNOW_DIM];
     *s = (struct orch_score){0};
     s->safety_risk = clamp01(pol_safety_risk(text, &why)); /* of all of it */
     for (size_t b = 0; why[b] && b + 1 < sizeof s->why_risky; b++)
         s->why_risky[b] = why[b];
-    char *head = compared(text);
-    embed_cited(k, head, sources, source_count, grounds);
-    double to_sources = clamp01(know_cosine(embedding, grounds));
+    double to_others = n > 1 ? 0 : -1;
+    for (size_t j = 0; j < n; j++) {
+        if (j != at)
+            to_others += cosine(vectors->answer[at], vectors->answer[j], vectors->dimensions) /
+                         (double)(n - 1);
+    }
+    double to_sources = cosine(vectors->answer[at], vectors->grounds[at], vectors->dimensions);
+    char *head = orch_compared(text);
     for (size_t j = 0; j < source_count && !s->grounded; j++)
         s->grounded = orch_cites(head, sources[j].id);
     s->overlap = !s->grounded ? 0 : to_others < 0 ? to_sources : (to_sources + to_others) / 2;
-    s->reasoning = clamp01(reasoning_signal(head, sources, source_count));
+    s->reasoning = clamp01(reasoning_signal(r, head, sources, source_count));
     free(head);
+    size_t claims;
+    s->refuted = orch_reading_refuted(r, at, &claims, s->why_refuted);
+    if (s->refuted)
+        s->reasoning *= 1 - (double)s->refuted / (double)claims;
 }
 
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
@@ -326,31 +314,30 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict)
 {
     BUG_IF(n > MAX_ANSWERS);
-    *verdict = (struct orch_verdict){
-        .winner = -1, .D = -1, .S = -1, .equal = -1, .disputed = json_array()};
+    *verdict = (struct orch_verdict){.winner = -1,
+                                     .D = -1,
+                                     .S = -1,
+                                     .equal = -1,
+                                     .outranked = -1,
+                                     .disputed = json_array(),
+                                     .claims = json_array()};
     if (!n)
         return;
-    float(*embeddings)[KNOW_DIM] = xcalloc(n, sizeof *embeddings);
-    for (size_t i = 0; i < n; i++) {
-        char *head = compared(answers[i].text);
-        know_embed(k, head, embeddings[i]);
-        free(head);
-    }
+    struct vectors vectors;
+    vectors_of(k, answers, n, sources, source_count, &vectors);
+    struct orch_reading *r = orch_reading_new(limits->claims, k, answers, n, sources, source_count);
     for (size_t i = 0; i < n; i++) {
         struct orch_score *s = &scores[i];
-        double to_others = n > 1 ? 0 : -1;
-        for (size_t j = 0; j < n; j++) {
-            if (j != i)
-                to_others += clamp01(know_cosine(embeddings[i], embeddings[j])) / (double)(n - 1);
-        }
-        score_answer(k, answers[i].text, sources, source_count, embeddings[i], to_others, s);
+        score_answer(r, i, answers[i].text, sources, source_count, &vectors, n, s);
         s->composite = limits->w_semantic * s->overlap + limits->w_safety * (1 - s->safety_risk) +
                        limits->w_reasoning * s->reasoning;
     }
     size_t second;
-    decide(limits, scores, n, embeddings, verdict, &second);
-    if (second < n)
-        find_disputes(&answers[verdict->winner], &answers[second], sources, source_count,
-                      verdict->disputed);
-    free(embeddings);
+    decide(limits, scores, n, &vectors, verdict, &second);
+    for (size_t i = 0; i < n; i++) {
+        if ((int)i != verdict->winner)
+            orch_reading_compare(r, (size_t)verdict->winner, i, verdict->claims, verdict->disputed);
+    }
+    orch_reading_free(r);
+    free(vectors.own);
 }

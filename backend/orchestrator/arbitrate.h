@@ -11,26 +11,38 @@
  *   S > safety gap: the safer answer wins. Otherwise the highest composite wins; D > divergence
  *   threshold asks for a critique turn first.
  *   An answer that cites nothing is weak, and two such answers need no critique.
- *   Disputed are sentences alike but for a number that stands in no source the sentence cites: two
- * readings of an instrument, each in its source, are no dispute. Embeddings are know_embed's; all
- * values lie in 0..1. Of an answer its first 64 KiB are compared; its risk is that of the whole. */
+ *   reasoning is lessened by the share of claims that a tool's result contradicts. A tool's result
+ *   outranks a model's word: where the highest composite belongs to an answer of which a tool says
+ *   otherwise, the best of the grounded answers that none refutes wins (S going before).
+ *   The winner's claims are compared with each other answer's (claims.h, disputes.h); disputed are
+ *   contradictions that are sure enough to act on, and not two readings that each stand in a
+ * source. Embeddings are those that the answers bring, else know_embed's; all values lie in 0..1.
+ * Of an answer its first 64 KiB are compared; its risk is that of the whole. */
 #ifndef ORCH_ARBITRATE_H
 #define ORCH_ARBITRATE_H
 
 #include "backend/gateway/gateway.h"
 #include "backend/knowledge/knowledge.h"
+#include "backend/orchestrator/claims.h"
 
 struct orch_limits {
     double divergence, safety_gap, composite;
     double w_semantic, w_safety, w_reasoning;
+    struct claims_reader *claims; /* borrowed; NULL: one is made for each call */
 };
 struct orch_score {
     double overlap, safety_risk, reasoning, composite;
     bool grounded;      /* it cites a source that exists */
+    size_t refuted;     /* claims that a tool's result contradicts */
     char why_risky[96]; /* "" if nothing was seen */
+    char why_refuted[CLAIMS_WHY];
 };
 struct orch_answer {
     const char *model, *text;
+    /* Of its head (orch_compared) and of what it cites (orch_cited), of unit length, all of one
+     * maker; NULL: the built-in ones. */
+    const float *vector, *grounds;
+    size_t dimensions;
 };
 struct orch_verdict {
     int winner;       /* index, -1: none */
@@ -40,13 +52,18 @@ struct orch_verdict {
     int equal;        /* index of an answer with the winner's composite, -1: none */
     bool safer;       /* decided by S */
     bool diverges;    /* D > threshold and S within the gap: a critique turn is due */
+    int outranked;    /* the answer with the higher composite that a tool refutes, -1: none */
     json_t *disputed; /* array of sentences, owned by the caller */
+    json_t *claims;   /* of the winner against each other one (disputes.h), owned by the caller */
 };
 
 /* Scores n (1..8) answers over the same sources and picks the winner. */
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     const struct orch_answer *answers, size_t n, const struct gw_source *sources,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict);
+/* What of an answer is compared, and the texts of what that cites: the caller frees. */
+char *orch_compared(const char *text);
+char *orch_cited(const char *text, const struct gw_source *sources, size_t n);
 /* True if the text cites source id as [id]. */
 bool orch_cites(const char *text, const char *id);
 

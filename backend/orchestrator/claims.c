@@ -74,7 +74,6 @@ static float *embed_claims(const struct know *k, const struct claims *c)
 }
 
 struct meeting { /* of two texts */
-    struct claims_reader *r;
     const struct claims *a, *b;
     struct claims__judged *judged; /* a->count by b->count */
     double *near;                  /* likewise */
@@ -100,7 +99,7 @@ static void judge_all(struct meeting *m, const struct know *k)
                 *x = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED, .score = 1};
                 continue;
             }
-            claims__judge(m->r, m->a, i, m->b, j, x);
+            claims__judge(m->a, i, m->b, j, x);
             if (many && x->verdict == CLAIMS_CONTRADICTS && x->score <= CLAIMS__GUESS)
                 x->verdict = CLAIMS_UNDETERMINED;
             *near = fmax(x->near, cosine);
@@ -182,11 +181,11 @@ static void conclude(struct claims_result *out)
     }
 }
 
-void claims_compare(struct claims_reader *r, const struct know *k, const struct claims *a,
-                    const struct claims *b, struct claims_result *out)
+void claims_compare(const struct know *k, const struct claims *a, const struct claims *b,
+                    struct claims_result *out)
 {
     size_t n = a->count, w = b->count;
-    struct meeting m = {.r = r, .a = a, .b = b};
+    struct meeting m = {.a = a, .b = b};
     m.judged = xcalloc(n * w + 1, sizeof *m.judged);
     m.near = xcalloc(n * w + 1, sizeof *m.near);
     int *to = xcalloc(n + 1, sizeof *to);
@@ -276,8 +275,8 @@ static bool name_stands(const struct claims__token *t, const struct claims *sour
     return false;
 }
 
-void claims_support(struct claims_reader *r, const struct claims *c, size_t i,
-                    const struct claims *source, struct claims_support *out)
+void claims_support(const struct claims *c, size_t i, const struct claims *source,
+                    struct claims_support *out)
 {
     BUG_IF(i >= c->count);
     const struct claims__claim *k = &c->claims[i];
@@ -301,8 +300,8 @@ void claims_support(struct claims_reader *r, const struct claims *c, size_t i,
         if (!(k->bloom & source->claims[j].bloom))
             continue;
         struct claims__judged x;
-        claims__judge(r, c, i, source, j, &x);
-        out->covered = fmax(out->covered, claims__cover(r, c, i, source, j));
+        claims__judge(c, i, source, j, &x);
+        out->covered = fmax(out->covered, claims__cover(c, i, source, j));
         agrees = agrees || x.verdict == CLAIMS_AGREES;
         if (x.verdict == CLAIMS_CONTRADICTS && x.score > against) {
             against = x.score;

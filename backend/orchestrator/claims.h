@@ -53,8 +53,8 @@ struct claims_result {
     size_t count;
 };
 /* k (or NULL) gives vectors for claims that share few words. */
-void claims_compare(struct claims_reader *r, const struct know *k, const struct claims *a,
-                    const struct claims *b, struct claims_result *out);
+void claims_compare(const struct know *k, const struct claims *a, const struct claims *b,
+                    struct claims_result *out);
 void claims_result_release(struct claims_result *r);
 /* {verdict, score, claims: [{a, b, verdict, why}]} with the texts of the claims, null where a side
  * has none. The caller owns. */
@@ -69,7 +69,7 @@ struct claims_support {
     bool contradicted;   /* the source says otherwise, by at least 0.7 */
     char why[CLAIMS_WHY];
 };
-void claims_support(struct claims_reader *r, const struct claims *c, size_t i,
-                    const struct claims *source, struct claims_support *out);
+void claims_support(const struct claims *c, size_t i, const struct claims *source,
+                    struct claims_support *out);
 
 #endif

@@ -27,13 +27,39 @@ struct claims__sense {
     uint8_t count;
     struct claims__place at[CLAIMS__ROWS_EACH];
 };
+/* What a word does in a sentence (claims_roles.def). */
+enum {
+    CLAIMS__NEGATES = 1,
+    CLAIMS__ABSENCE = 2, /* it denies a thing: no, without, нет */
+    CLAIMS__COPULA = 4,  /* what follows is said of what stands before */
+    CLAIMS__JOINS = 8,   /* a clause ends before it */
+    CLAIMS__SPEAKS = 16, /* a stop word that says something */
+    CLAIMS__STATE = 32,  /* the same behind a copula: is up */
+    CLAIMS__LEAST = 64,  /* of the number that follows: it is more */
+    CLAIMS__MOST = 128,
+    CLAIMS__ABOUT = 256,
+    CLAIMS__HEDGES = 512,
+    CLAIMS__FAILS = 1024, /* with "to" or "of" behind it denies: failed to, free of */
+    CLAIMS__NUMERAL = 2048,
+    CLAIMS__MONTH = 4096,
+    CLAIMS__UNIT = 8192
+};
+struct claims__word {
+    uint64_t hash; /* 0: free */
+    uint32_t roles;
+    int16_t value; /* of a numeral, of a month */
+};
 struct claims_reader {
     struct know_words *words;
+    struct claims__word *roles; /* open addressing, role_slots of them, a power of two */
+    size_t role_slots, role_count;
     struct claims__sense *senses; /* open addressing, a power of two of them; count 0: free */
     size_t slots, used;
 };
 /* In lower case, ё as е; its bytes. */
 size_t claims__fold(const char *s, size_t len, char out[CLAIMS__FOLDED]);
+const struct claims__word *claims__word(const struct claims_reader *r, const char *folded,
+                                        size_t len);
 uint64_t claims__hash(const char *s, size_t len);
 const struct claims__sense *claims__sense(const struct claims_reader *r, uint64_t hash);
 
@@ -60,6 +86,8 @@ struct claims__token {
     uint16_t word_len, stem_len;
     uint64_t hash; /* of the stem */
     const struct claims__sense *sense;
+    const struct claims__word *meaning; /* or NULL */
+    const int16_t *ideas;               /* know_words_ideas of the stem, or NULL */
 };
 
 enum claims__unit {
@@ -127,9 +155,8 @@ enum claims__relation {
     CLAIMS__ALIKE,
     CLAIMS__OPPOSED
 };
-enum claims__relation claims__relation(const struct claims_reader *r, const struct claims *a,
-                                       const struct claims__token *x, const struct claims *b,
-                                       const struct claims__token *y);
+enum claims__relation claims__relation(const struct claims *a, const struct claims__token *x,
+                                       const struct claims *b, const struct claims__token *y);
 /* Whether they name different things of one TOPICS row; whether a word is of such a row. */
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y);
 bool claims__is_topic(const struct claims__sense *s);
@@ -145,10 +172,9 @@ void claims__said(struct claims_reader *r, struct claims *c, struct claims__clai
 size_t claims__number_read(const char *s, size_t len, struct claims__number *out);
 /* The unit that a word names ("hours", "ГиБ"); false: it names none. */
 bool claims__number_unit(const char *word, size_t len, struct claims__number *n);
-/* A number in words, "three", "десять"; -1: none. */
-int claims__number_word(const char *word, size_t len);
-/* The month of a word, 1..12; 0: none. */
-int claims__month(const char *word, size_t len);
+/* Calls put with each word that is a numeral, a month or a unit. */
+typedef void claims__put(void *arg, const char *words, uint32_t role, int value);
+void claims__number_words(claims__put *put, void *arg);
 double claims__days(int year, int month, int day);
 bool claims__numbers_equal(const struct claims__number *a, const struct claims__number *b);
 bool claims__numbers_comparable(const struct claims__number *a, const struct claims__number *b);
@@ -163,11 +189,10 @@ struct claims__judged {
     char why[CLAIMS_WHY];
 };
 /* Of one claim each. What neither sure nor alike is undetermined. */
-void claims__judge(const struct claims_reader *r, const struct claims *a, size_t i,
-                   const struct claims *b, size_t j, struct claims__judged *out);
+void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
+                   struct claims__judged *out);
 /* The share of the words of claim i of a that claim j of b meets, 0..1, by weight. */
-double claims__cover(const struct claims_reader *r, const struct claims *a, size_t i,
-                     const struct claims *b, size_t j);
+double claims__cover(const struct claims *a, size_t i, const struct claims *b, size_t j);
 double claims__weight(const struct claims__token *t);
 bool claims__content(const struct claims__token *t);
 

@@ -19,7 +19,6 @@ struct side {
 };
 
 struct pair {
-    const struct claims_reader *r;
     struct side a, b;
     struct claims__judged *out;
     bool doubt; /* something is denied, if not surely the same */
@@ -43,7 +42,7 @@ double claims__weight(const struct claims__token *t)
 
 static enum claims__relation relate(const struct pair *p, uint32_t i, uint32_t j)
 {
-    return claims__relation(p->r, p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
+    return claims__relation(p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
 }
 
 static void match_words(struct pair *p)
@@ -576,10 +575,10 @@ static bool numbers_met(const struct side *a, const struct side *b)
     return true;
 }
 
-void claims__judge(const struct claims_reader *r, const struct claims *a, size_t i,
-                   const struct claims *b, size_t j, struct claims__judged *out)
+void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
+                   struct claims__judged *out)
 {
-    struct pair p = {.r = r, .a = side_of(a, i), .b = side_of(b, j), .out = out};
+    struct pair p = {.a = side_of(a, i), .b = side_of(b, j), .out = out};
     *out = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED};
     match_words(&p);
     double met_a = cover_but(&p.a, -1), met_b = cover_but(&p.b, -1);
@@ -606,10 +605,9 @@ void claims__judge(const struct claims_reader *r, const struct claims *a, size_t
                                    .near = out->near};
 }
 
-double claims__cover(const struct claims_reader *r, const struct claims *a, size_t i,
-                     const struct claims *b, size_t j)
+double claims__cover(const struct claims *a, size_t i, const struct claims *b, size_t j)
 {
-    struct pair p = {.r = r, .a = side_of(a, i), .b = side_of(b, j)};
+    struct pair p = {.a = side_of(a, i), .b = side_of(b, j)};
     match_words(&p);
     return cover_but(&p.a, -1);
 }

@@ -56,7 +56,7 @@ bool claims__number_unit(const char *word, size_t len, struct claims__number *n)
     return false;
 }
 
-int claims__number_word(const char *word, size_t len)
+void claims__number_words(claims__put *put, void *arg)
 {
     static const struct {
         const char *words;
@@ -89,14 +89,6 @@ int claims__number_word(const char *word, size_t len)
         {"sixty шестьдесят", 60},
         {"hundred сто", 100},
     };
-    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
-        if (among(NUMBERS[i].words, word, len))
-            return NUMBERS[i].value;
-    return -1;
-}
-
-int claims__month(const char *word, size_t len)
-{
     static const char *const MONTHS[] = {"january jan январь января январе янв",
                                          "february feb февраль февраля феврале фев",
                                          "march mar март марта марте мар",
@@ -109,10 +101,12 @@ int claims__month(const char *word, size_t len)
                                          "october oct октябрь октября октябре окт",
                                          "november nov ноябрь ноября ноябре ноя",
                                          "december dec декабрь декабря декабре дек"};
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
+        put(arg, NUMBERS[i].words, CLAIMS__NUMERAL, NUMBERS[i].value);
     for (int i = 0; i < 12; i++)
-        if (among(MONTHS[i], word, len))
-            return i + 1;
-    return 0;
+        put(arg, MONTHS[i], CLAIMS__MONTH, i + 1);
+    for (size_t i = 0; i < sizeof UNITS / sizeof *UNITS; i++)
+        put(arg, UNITS[i].words, CLAIMS__UNIT, 0);
 }
 
 double claims__days(int year, int month, int day)

@@ -28,14 +28,6 @@ static size_t letter(const char *s, size_t len)
     return is ? n : 0;
 }
 
-static bool is_one_of(const char *const *words, const char *w, size_t len)
-{
-    for (; *words; words++)
-        if (strlen(*words) == len && memcmp(*words, w, len) == 0)
-            return true;
-    return false;
-}
-
 /* ---- tokens */
 
 struct reading {
@@ -74,55 +66,6 @@ static struct claims__token *add_token(struct reading *g, const char *at, size_t
     return t;
 }
 
-static bool negates(const char *w, size_t len)
-{
-    static const char *const WORDS[] = {
-        "no",          "not",         "never",        "cannot",  "without", "nobody",  "nothing",
-        "none",        "neither",     "nor",          "lacks",   "lack",    "lacking", "не",
-        "нет",         "ни",          "без",          "никогда", "никто",   "ничто",   "ничего",
-        "никакой",     "никаких",     "нельзя",       "absence", "absent",  "missing", "отсутствие",
-        "отсутствует", "отсутствуют", "отсутствовал", "hardly",  NULL};
-    if (len > 3 && memcmp(w + len - 3, "n't", 3) == 0)
-        return true;
-    static const char *const SHORT[] = {"dont",   "doesnt", "didnt", "isnt",    "arent", "wasnt",
-                                        "werent", "cant",   "wont",  "couldnt", NULL};
-    return is_one_of(WORDS, w, len) || is_one_of(SHORT, w, len);
-}
-
-static bool is_copula(const char *w, size_t len)
-{
-    static const char *const WORDS[] = {
-        "is",   "are",    "was",     "were",  "be",   "been", "being", "am",   "has",
-        "have", "had",    "does",    "do",    "did",  "will", "went",  "goes", "go",
-        "gone", "became", "remains", "stays", "был",  "была", "было",  "были", "это",
-        "стал", "стала",  "стало",   "будет", "came", NULL};
-    return is_one_of(WORDS, w, len);
-}
-
-/* Words between which clauses stand. */
-static bool is_joint(const char *w, size_t len)
-{
-    static const char *const WORDS[] = {
-        "but",     "while",   "because", "although", "though", "since", "whereas", "which",
-        "who",     "that",    "when",    "if",       "unless", "so",    "but",     "но",
-        "а",       "хотя",    "однако",  "потому",   "если",   "когда", "что",     "который",
-        "которая", "которое", "которые", "поэтому",  NULL};
-    return is_one_of(WORDS, w, len);
-}
-
-/* Stop words that say something all the same: their rows of claims.def count. */
-static bool speaks(const char *w, size_t len, const struct claims__token *before)
-{
-    static const char *const ALWAYS[] = {
-        "before", "after", "above", "below", "under", "same", "all",      "every",      "both",
-        "many",   "few",   "more",  "less",  "most",  "each", "everyone", "everything", "все",
-        "до",     "после", "над",   "под",   "нужно", "надо", NULL};
-    static const char *const AFTER_BE[] = {"up", "down", "off", "on", "over", "out", "in", NULL};
-    return is_one_of(ALWAYS, w, len) ||
-           (before && (before->copula || before->kind == CLAIMS__NEGATE) &&
-            is_one_of(AFTER_BE, w, len));
-}
-
 static void add_word(struct reading *g, const char *s, size_t len)
 {
     char folded[CLAIMS__FOLDED];
@@ -132,17 +75,22 @@ static void add_word(struct reading *g, const char *s, size_t len)
     const struct claims__claim *k = g->claim;
     const struct claims__token *before = k->tokens ? &g->c->tokens[k->token + k->tokens - 1] : NULL;
     enum claims__kind kind = CLAIMS__WORD;
-    bool copula = is_copula(folded, n);
-    if (negates(folded, n))
+    const struct claims__word *word = claims__word(g->r, folded, n);
+    uint32_t roles = word ? word->roles : 0;
+    bool said_of = before && (before->copula || before->kind == CLAIMS__NEGATE);
+    if ((roles & CLAIMS__NEGATES) || (n > 3 && memcmp(folded + n - 3, "n't", 3) == 0))
         kind = CLAIMS__NEGATE;
-    else if (is_joint(folded, n))
+    else if (roles & CLAIMS__JOINS)
         kind = CLAIMS__BREAK;
-    else if (copula || (know_words_stop(folded, n) && !speaks(folded, n, before)))
+    else if ((roles & CLAIMS__COPULA) ||
+             (!(roles & CLAIMS__SPEAKS) && !(said_of && (roles & CLAIMS__STATE)) &&
+              know_words_stop(folded, n)))
         kind = CLAIMS__STOP;
     struct claims__token *t = add_token(g, s, len, kind);
     if (!t)
         return;
-    t->copula = copula;
+    t->meaning = word;
+    t->copula = (roles & CLAIMS__COPULA) != 0;
     claims__word_meaning(g->r, g->c, t, folded, n);
 }
 
@@ -151,8 +99,10 @@ static void add_name(struct reading *g, const char *s, size_t len)
     char folded[CLAIMS__FOLDED];
     size_t n = claims__fold(s, len, folded);
     struct claims__token *t = add_token(g, s, len, CLAIMS__NAME);
-    if (t)
-        claims__word_meaning(g->r, g->c, t, folded, n);
+    if (!t)
+        return;
+    t->meaning = claims__word(g->r, folded, n); /* GiB */
+    claims__word_meaning(g->r, g->c, t, folded, n);
 }
 
 static bool in_name(char c)
@@ -270,6 +220,13 @@ static size_t take_citation(struct reading *g, const char *s, size_t len)
     return n + 1;
 }
 
+static void add_sign(struct reading *g, const char *s, size_t len)
+{
+    struct claims__token *t = add_token(g, s, len, CLAIMS__STOP);
+    if (t)
+        t->meaning = claims__word(g->r, s, len);
+}
+
 static void read_tokens(struct reading *g, const char *s, size_t len)
 {
     for (size_t i = 0, n; i < len && g->claim->tokens < CLAIMS__TOKENS; i += n) {
@@ -293,7 +250,7 @@ static void read_tokens(struct reading *g, const char *s, size_t len)
             if (strchr(",;():|=", *at) || dash || cp == 0x2014 || cp == 0x2013)
                 add_token(g, at, n, CLAIMS__BREAK);
             else if (strchr("<>~", *at) || cp == 0x2248 || cp == 0x2264 || cp == 0x2265)
-                add_token(g, at, n, CLAIMS__STOP);
+                add_sign(g, at, n);
         }
     }
 }

@@ -36,6 +36,11 @@ static bool says(const struct saying *s, uint32_t i, const char *words)
     return false;
 }
 
+static bool does(const struct saying *s, uint32_t i, uint32_t role)
+{
+    return i < s->k->tokens && s->t[i].meaning && (s->t[i].meaning->roles & role);
+}
+
 static struct claims__number *number_at(const struct saying *s, uint32_t i)
 {
     if (i >= s->k->tokens || s->t[i].kind != CLAIMS__NUMBER || s->t[i].number < 0)
@@ -53,9 +58,7 @@ static void number_words(struct saying *s)
         if ((t->kind != CLAIMS__WORD && t->kind != CLAIMS__STOP) ||
             s->k->numbers == CLAIMS__NUMBERS)
             continue;
-        size_t len;
-        const char *word = word_of(s, i, &len);
-        int value = claims__number_word(word, len);
+        int value = does(s, i, CLAIMS__NUMERAL) ? t->meaning->value : -1;
         bool after = i > 0 && ((claims__content(&s->t[i - 1]) && !s->t[i - 1].light) ||
                                s->t[i - 1].kind == CLAIMS__NEGATE ||
                                says(s, i - 1, "another this that the each every any these"));
@@ -81,7 +84,7 @@ static void number_words(struct saying *s)
 static bool unit_behind(struct saying *s, uint32_t i, struct claims__number *n)
 {
     if (i >= s->k->tokens || (!claims__content(&s->t[i]) && s->t[i].kind != CLAIMS__STOP) ||
-        says(s, i, "с m d w k y р б д c b p"))
+        !does(s, i, CLAIMS__UNIT) || says(s, i, "с m d w k y р б д c b p"))
         return false;
     size_t len;
     const char *word = word_of(s, i, &len);
@@ -118,9 +121,7 @@ static bool take_date(struct saying *s, uint32_t i, struct claims__number *n)
     int month = 0;
     uint32_t at = i;
     for (uint32_t k = i ? i - 1 : 1; k <= i + 1 && k < s->k->tokens && !month; k += 2) {
-        size_t len;
-        const char *word = word_of(s, k, &len);
-        month = claims__month(word, len);
+        month = does(s, k, CLAIMS__MONTH) ? s->t[k].meaning->value : 0;
         at = k;
     }
     if (!month)
@@ -163,17 +164,11 @@ enum bound { BOUND_NONE, BOUND_LEAST, BOUND_MOST, BOUND_ABOUT };
 
 static enum bound bound_of(const struct saying *s, uint32_t i)
 {
-    if (says(s, i,
-             "over above exceeds exceeding exceeded least больше более свыше выше превышает "
-             "минимум > ≥ more greater beyond"))
+    if (does(s, i, CLAIMS__LEAST))
         return BOUND_LEAST;
-    if (says(s, i, "under below most fewer less меньше менее ниже максимум < ≤ до within"))
+    if (does(s, i, CLAIMS__MOST))
         return BOUND_MOST;
-    if (says(s, i,
-             "about approximately around roughly nearly almost ~ ≈ около примерно почти "
-             "порядка приблизительно circa approx"))
-        return BOUND_ABOUT;
-    return BOUND_NONE;
+    return does(s, i, CLAIMS__ABOUT) ? BOUND_ABOUT : BOUND_NONE;
 }
 
 /* "more than", "не менее", "up to", "около" before a number. */
@@ -271,23 +266,13 @@ bool claims__content(const struct claims__token *t)
 static void negating_verbs(struct saying *s)
 {
     for (uint32_t i = 0; i + 1 < s->k->tokens; i++) {
-        if (s->t[i].kind == CLAIMS__WORD && says(s, i + 1, "to") &&
-            says(s, i, "failed fails fail failing unable refuses refused refuse"))
-            s->t[i].kind = CLAIMS__NEGATE;
-        if (s->t[i].kind == CLAIMS__WORD && says(s, i + 1, "of") && says(s, i, "free devoid"))
+        if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FAILS) &&
+            says(s, i + 1, does(s, i, CLAIMS__ABSENCE) ? "of" : "to"))
             s->t[i].kind = CLAIMS__NEGATE;
         if (s->t[i].kind == CLAIMS__NEGATE && says(s, i, "not не") &&
             says(s, i + 1, "only just just только лишь"))
             s->t[i].kind = CLAIMS__STOP;
     }
-}
-
-static bool is_absence(const struct saying *s, uint32_t i)
-{
-    return says(
-        s, i,
-        "no without none neither lacks lack lacking absence free devoid absent missing нет без "
-        "никаких никакой отсутствие отсутствует отсутствуют отсутствовал");
 }
 
 /* The thing that is absent: the run of words behind, or before where nothing follows. */
@@ -321,7 +306,7 @@ static void find_negators(struct saying *s)
             continue;
         struct claims__negator n = {.token = (uint16_t)i};
         bool longer = says(s, i, "no") && says(s, i + 1, "longer more one");
-        n.absence = is_absence(s, i) && !longer;
+        n.absence = does(s, i, CLAIMS__ABSENCE) && !longer;
         if (longer)
             s->t[i + 1].kind = CLAIMS__STOP;
         if (n.absence) {
@@ -342,13 +327,6 @@ static void find_negators(struct saying *s)
     }
 }
 
-static bool is_hedge(const struct saying *s, uint32_t i)
-{
-    return says(s, i,
-                "may might could perhaps maybe possibly probably likely seems appears "
-                "возможно вероятно может похоже кажется видимо предположительно if unless если");
-}
-
 void claims__said(struct claims_reader *r, struct claims *c, struct claims__claim *k)
 {
     if (!k->tokens)
@@ -359,5 +337,5 @@ void claims__said(struct claims_reader *r, struct claims *c, struct claims__clai
     negating_verbs(&s);
     find_negators(&s);
     for (uint32_t i = 0; i < k->tokens; i++)
-        k->hedged = k->hedged || is_hedge(&s, i);
+        k->hedged = k->hedged || does(&s, i, CLAIMS__HEDGES);
 }

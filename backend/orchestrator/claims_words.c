@@ -135,12 +135,61 @@ static void put_words(struct claims_reader *r, size_t row, const char *list, siz
     }
 }
 
+/* ---- what words do */
+
+static const struct {
+    uint32_t role;
+    const char *words;
+} ROLES[] = {
+#define ROLE(role, words) {CLAIMS__##role, words},
+#include "backend/orchestrator/claims_roles.def"
+#undef ROLE
+};
+
+static struct claims__word *role_slot(const struct claims_reader *r, uint64_t hash)
+{
+    size_t i = hash & (r->role_slots - 1);
+    while (r->roles[i].hash && r->roles[i].hash != hash)
+        i = (i + 1) & (r->role_slots - 1);
+    return &r->roles[i];
+}
+
+const struct claims__word *claims__word(const struct claims_reader *r, const char *folded,
+                                        size_t len)
+{
+    const struct claims__word *w = role_slot(r, claims__hash(folded, len));
+    return w->hash ? w : NULL;
+}
+
+static void put_role(void *arg, const char *words, uint32_t role, int value)
+{
+    struct claims_reader *r = arg;
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, " ");
+        char folded[CLAIMS__FOLDED];
+        uint64_t hash = claims__hash(folded, claims__fold(p, n, folded));
+        struct claims__word *w = role_slot(r, hash);
+        r->role_count += !w->hash;
+        BUG_IF(r->role_count * 2 > r->role_slots);
+        w->hash = hash;
+        w->roles |= role;
+        if (value)
+            w->value = (int16_t)value;
+        p += n + (p[n] == ' ');
+    }
+}
+
 struct claims_reader *claims_reader_new(void)
 {
     struct claims_reader *r = xcalloc(1, sizeof *r);
     r->words = know_words_new();
     r->slots = 8192;
     r->senses = xcalloc(r->slots, sizeof *r->senses);
+    r->role_slots = 2048;
+    r->roles = xcalloc(r->role_slots, sizeof *r->roles);
+    for (size_t i = 0; i < sizeof ROLES / sizeof *ROLES; i++)
+        put_role(r, ROLES[i].words, ROLES[i].role, 0);
+    claims__number_words(put_role, r);
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct row *row = &ROWS[i];
         put_words(r, i, row->words[0], 0, false);
@@ -157,6 +206,7 @@ void claims_reader_free(struct claims_reader *r)
         return;
     know_words_free(r->words);
     free(r->senses);
+    free(r->roles);
     free(r);
 }
 
@@ -194,7 +244,8 @@ void claims__word_meaning(struct claims_reader *r, struct claims *c, struct clai
     buf_add(&c->stems, stem, n);
     t->hash = claims__hash(stem, n);
     t->sense = claims__sense(r, t->hash);
-    t->light = is_light(stem, n);
+    t->ideas = t->kind == CLAIMS__WORD ? know_words_ideas(r->words, stem, n) : NULL;
+    t->light = t->kind == CLAIMS__WORD && is_light(stem, n);
 }
 
 /* What claims.def says of two words. */
@@ -277,9 +328,8 @@ bool claims__is_topic(const struct claims__sense *s)
     return false;
 }
 
-enum claims__relation claims__relation(const struct claims_reader *r, const struct claims *a,
-                                       const struct claims__token *x, const struct claims *b,
-                                       const struct claims__token *y)
+enum claims__relation claims__relation(const struct claims *a, const struct claims__token *x,
+                                       const struct claims *b, const struct claims__token *y)
 {
     if (x->hash == y->hash)
         return CLAIMS__SAME;
@@ -292,8 +342,7 @@ enum claims__relation claims__relation(const struct claims_reader *r, const stru
     if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
         denied_by_ending(s, x->stem_len, t, y->stem_len))
         return CLAIMS__OPPOSED;
-    return know_words_alike(r->words, s, x->stem_len, t, y->stem_len) ? CLAIMS__ALIKE
-                                                                      : CLAIMS__NONE;
+    return know_words_alike(x->ideas, y->ideas) ? CLAIMS__ALIKE : CLAIMS__NONE;
 }
 
 double claims__grade(enum claims__relation r)

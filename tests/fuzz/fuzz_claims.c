@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct claims *a = claims_read(reader, (const char *)data, first);
     struct claims *b = claims_read(reader, (const char *)data + first, size - first);
     struct claims_result r;
-    claims_compare(reader, NULL, a, b, &r);
+    claims_compare(NULL, a, b, &r);
     BUG_IF(r.count > claims_count(a) + claims_count(b));
     BUG_IF(!(r.score >= 0 && r.score <= 1));
     for (size_t i = 0; i < r.count; i++) {
@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct claims_support s;
         const char *text = claims_text(a, i, &len);
         BUG_IF(!len || strlen(text) < len);
-        claims_support(reader, a, i, b, &s);
+        claims_support(a, i, b, &s);
         BUG_IF(!(s.covered >= 0 && s.covered <= 1) || s.met > s.numbers);
     }
     claims_result_release(&r);

@@ -35,7 +35,7 @@ static enum claims_verdict judge(const char *a, const char *b, char *why)
 {
     struct claims *x = read_text(a), *y = read_text(b);
     struct claims_result r;
-    claims_compare(reader, NULL, x, y, &r);
+    claims_compare(NULL, x, y, &r);
     enum claims_verdict v = r.verdict;
     assert_true(r.score >= 0 && r.score <= 1);
     if (why) {
@@ -195,7 +195,7 @@ static void claims_are_aligned(void **state)
     struct claims *a = read_text("- the disk is 91% full\n- nginx is running\n- DNS is slow\n");
     struct claims *b = read_text("- nginx is not running\n- the disk is 91% full\n- swap is off\n");
     struct claims_result r;
-    claims_compare(reader, NULL, a, b, &r);
+    claims_compare(NULL, a, b, &r);
     assert_int_equal(r.verdict, CLAIMS_CONTRADICTS);
     assert_int_equal(r.count, 4);
     assert_int_equal(r.pairs[0].b, 1);
@@ -213,7 +213,7 @@ static struct claims_support support(const char *claim, const char *source)
 {
     struct claims *c = read_text(claim), *s = read_text(source);
     struct claims_support out;
-    claims_support(reader, c, 0, s, &out);
+    claims_support(c, 0, s, &out);
     claims_free(c);
     claims_free(s);
     return out;
@@ -260,7 +260,7 @@ static void hostile_texts(void **state)
         struct claims *a = claims_read(reader, text, len), *b = claims_read(reader, text, len / 2);
         assert_true(claims_count(a) <= 96);
         struct claims_result r;
-        claims_compare(reader, NULL, a, b, &r);
+        claims_compare(NULL, a, b, &r);
         claims_result_release(&r);
         claims_free(a);
         claims_free(b);
