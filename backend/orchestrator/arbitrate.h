@@ -16,7 +16,7 @@
  *   otherwise, the best of the grounded answers that none refutes wins (S going before).
  *   The winner's claims are compared with each other answer's (claims.h, disputes.h); disputed are
  *   contradictions that are sure enough to act on, and not two readings that each stand in a
- * source. Embeddings are those that the answers bring, else know_embed's; all values lie in 0..1.
+ * source. Embeddings are those that are given, else know_embed's; all values lie in 0..1.
  * Of an answer its first 64 KiB are compared; its risk is that of the whole. */
 #ifndef ORCH_ARBITRATE_H
 #define ORCH_ARBITRATE_H
@@ -28,7 +28,14 @@
 struct orch_limits {
     double divergence, safety_gap, composite;
     double w_semantic, w_safety, w_reasoning;
-    struct claims_reader *claims; /* borrowed; NULL: one is made for each call */
+    /* What is borrowed for comparing. */
+    struct claims_reader *claims;       /* NULL: one is made for each call */
+    const struct orch_vectors *vectors; /* NULL: the built-in ones */
+};
+/* Of each answer's head (orch_compared) and of what it cites (orch_cited), of one maker. */
+struct orch_vectors {
+    const float *const *answers, *const *grounds;
+    size_t dimensions;
 };
 struct orch_score {
     double overlap, safety_risk, reasoning, composite;
@@ -39,10 +46,6 @@ struct orch_score {
 };
 struct orch_answer {
     const char *model, *text;
-    /* Of its head (orch_compared) and of what it cites (orch_cited), of unit length, all of one
-     * maker; NULL: the built-in ones. */
-    const float *vector, *grounds;
-    size_t dimensions;
 };
 struct orch_verdict {
     int winner;       /* index, -1: none */
@@ -54,13 +57,16 @@ struct orch_verdict {
     bool diverges;    /* D > threshold and S within the gap: a critique turn is due */
     int outranked;    /* the answer with the higher composite that a tool refutes, -1: none */
     json_t *disputed; /* array of sentences, owned by the caller */
-    json_t *claims;   /* of the winner against each other one (disputes.h), owned by the caller */
 };
 
 /* Scores n (1..8) answers over the same sources and picks the winner. */
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     const struct orch_answer *answers, size_t n, const struct gw_source *sources,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict);
+/* What the winner claims against each other answer (disputes.h). The caller owns. */
+json_t *orch_arbitrate_claims(const struct know *k, const struct orch_limits *limits,
+                              const struct orch_answer *answers, size_t n, size_t winner,
+                              const struct gw_source *sources, size_t source_count);
 /* What of an answer is compared, and the texts of what that cites: the caller frees. */
 char *orch_compared(const char *text);
 char *orch_cited(const char *text, const struct gw_source *sources, size_t n);

@@ -267,6 +267,16 @@ static bool number_stands(const struct claims__number *n, const struct claims *s
     return false;
 }
 
+bool claims_assessable(const struct claims *c, size_t i)
+{
+    BUG_IF(i >= c->count);
+    const struct claims__claim *k = &c->claims[i];
+    size_t words = 0;
+    for (uint32_t t = 0; t < k->tokens; t++)
+        words += claims__weight(&c->tokens[k->token + t]) >= 1;
+    return !k->open && (words >= 2 || (words && k->numbers));
+}
+
 static bool name_stands(const struct claims__token *t, const struct claims *source)
 {
     for (size_t i = 0; i < source->token_count; i++)

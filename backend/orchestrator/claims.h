@@ -36,6 +36,9 @@ void claims_free(struct claims *c);
 size_t claims_count(const struct claims *c);
 /* A claim as it was written, without list marks; no NUL behind it. */
 const char *claims_text(const struct claims *c, size_t i, size_t *len);
+/* Whether it claims something that can be held against a source: no heading, question or lead-in,
+ * and at least two words that say something, or a number with one. */
+bool claims_assessable(const struct claims *c, size_t i);
 /* Whether it cites source id as [id]. */
 bool claims_cites(const struct claims *c, size_t i, const char *id);
 
@@ -61,8 +64,9 @@ void claims_result_release(struct claims_result *r);
 json_t *claims_result_json(const struct claims *a, const struct claims *b,
                            const struct claims_result *r);
 
-/* How much of claim i a source says: the share of its words that stand together in the source, and
- * whether each of its numbers and names stands there too, in whatever unit. */
+/* How much of claim i a source says: the share of its words that stand together in the source (in
+ * one of its claims, or it and those beside it), and whether each of its numbers and names stands
+ * there too, in whatever unit. */
 struct claims_support {
     double covered;      /* 0..1 */
     size_t numbers, met; /* of the claim, and of those the source has */

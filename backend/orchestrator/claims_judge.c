@@ -607,7 +607,16 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
 
 double claims__cover(const struct claims *a, size_t i, const struct claims *b, size_t j)
 {
-    struct pair p = {.a = side_of(a, i), .b = side_of(b, j)};
-    match_words(&p);
+    static const double BESIDE = 0.9; /* what stands in the next claim is not as surely meant */
+    double best[CLAIMS__TOKENS] = {0};
+    size_t first = j ? j - 1 : 0, last = j + 1 < b->count ? j + 1 : j;
+    struct pair p = {.a = side_of(a, i)};
+    for (size_t k = first; k <= last; k++) {
+        p.b = side_of(b, k);
+        match_words(&p);
+        for (uint32_t t = 0; t < p.a.k->tokens; t++)
+            best[t] = fmax(best[t], p.a.best[t] * (k == j ? 1 : BESIDE));
+    }
+    memcpy(p.a.best, best, sizeof best);
     return cover_but(&p.a, -1);
 }

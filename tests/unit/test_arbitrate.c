@@ -8,7 +8,12 @@
 
 #include <cmocka.h>
 
-static const struct orch_limits LIMITS = {0.35, 0.30, 0.45, 0.4, 0.3, 0.3};
+static struct orch_limits LIMITS = {.divergence = 0.35,
+                                    .safety_gap = 0.30,
+                                    .composite = 0.45,
+                                    .w_semantic = 0.4,
+                                    .w_safety = 0.3,
+                                    .w_reasoning = 0.3};
 static const struct gw_source SOURCES[] = {
     {"1", "tool", "host/disks", "/ is 87% full, 31 GiB of 252 GiB free.", NULL, 1},
     {"2", "runbook", "runbooks/en/disk-full.md#Look first",
@@ -21,6 +26,7 @@ static int set_up(void **state)
     (void)state;
     static const struct embed_file NONE[] = {{NULL, NULL, 0}};
     know = know_new(NONE, "", NULL, NULL);
+    LIMITS.claims = claims_reader_new();
     return know ? 0 : -1;
 }
 
@@ -28,6 +34,7 @@ static int tear_down(void **state)
 {
     (void)state;
     know_free(know);
+    claims_reader_free(LIMITS.claims);
     return 0;
 }
 
@@ -173,6 +180,91 @@ static void readings_are_no_dispute(void **state)
     json_decref(v.disputed);
 }
 
+/* What the tool's result says otherwise loses, however near its words are to the source's. */
+static void tool_outranks_a_models_word(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    LIMITS.w_reasoning = 0; /* so that only this can decide */
+    struct orch_verdict v =
+        judge("/ is 12% full, 31 GiB of 252 GiB free. [1]\n- Find what grew with du. "
+              "Remove old journal files. [2]",
+              "/ is 87% full. [1]", s);
+    assert_int_equal(s[0].refuted, 1);
+    assert_string_equal(s[0].why_refuted, "number: 12% / 87%");
+    assert_int_equal(s[1].refuted, 0);
+    assert_true(s[0].composite > s[1].composite);
+    assert_int_equal(v.winner, 1);
+    assert_int_equal(v.outranked, 0);
+    assert_int_equal(json_array_size(v.disputed), 1);
+    json_decref(v.disputed);
+    v = judge("/ is not full. [1]", "/ is 87% full. [1]", s);
+    assert_int_equal(s[0].refuted, 1);
+    assert_int_equal(v.winner, 1);
+    json_decref(v.disputed);
+    LIMITS.w_reasoning = 0.3;
+}
+
+static void numbers_stand_in_any_unit(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    struct orch_verdict v =
+        judge("31744 MiB of 252 GiB are free. [1]", "30000 MiB are free. [1]", s);
+    assert_true(s[0].reasoning > s[1].reasoning + 0.2);
+    assert_int_equal(v.winner, 0);
+    json_decref(v.disputed);
+}
+
+static void disputes_are_of_words_too(void **state)
+{
+    (void)state;
+    struct orch_score s[2];
+    struct orch_verdict v =
+        judge("nginx is running. [1]\nRemove old journal files. [2]",
+              "nginx is not running. [1]\nDo not remove old journal files. [2]", s);
+    assert_int_equal(json_array_size(v.disputed), 2);
+    json_decref(v.disputed);
+    v = judge("The service is up. [1]", "The service is running. [1]", s);
+    assert_int_equal(json_array_size(v.disputed), 0);
+    json_decref(v.disputed);
+}
+
+static void claims_of_the_winner(void **state)
+{
+    (void)state;
+    struct orch_answer answers[2] = {{"a", "/ is 87% full. [1]\nDNS is slow."},
+                                     {"b", "/ is 12% full. [1]"}};
+    json_t *claims = orch_arbitrate_claims(know, &LIMITS, answers, 2, 0, SOURCES, 2);
+    assert_int_equal(json_array_size(claims), 2);
+    const json_t *first = json_array_get(claims, 0);
+    assert_string_equal(json_str(first, "verdict", ""), "contradicts");
+    assert_string_equal(json_str(first, "why", ""), "number: 87% / 12%");
+    assert_string_equal(json_str(first, "settled", ""), "a"); /* the tool's result says so */
+    assert_string_equal(json_str(json_array_get(claims, 1), "verdict", ""), "only A");
+    json_decref(claims);
+}
+
+/* Vectors that are given are what D and the overlap are of. */
+static void vectors_of_a_model(void **state)
+{
+    (void)state;
+    static const float X[] = {1, 0, 0}, Y[] = {0, 1, 0};
+    const float *of[2] = {X, Y}, *grounds[2] = {X, X};
+    struct orch_vectors given = {of, grounds, 3};
+    struct orch_score s[2];
+    LIMITS.vectors = &given;
+    struct orch_verdict v = judge("/ is 87% full. [1]", "/ is 87% full. [1]", s);
+    assert_true(v.D > 0.999);
+    assert_true(s[0].overlap > s[1].overlap);
+    json_decref(v.disputed);
+    of[1] = X;
+    v = judge("/ is 87% full. [1]", "Remove old journal files. [2]", s);
+    assert_true(v.D < 0.001);
+    json_decref(v.disputed);
+    LIMITS.vectors = NULL;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +279,11 @@ int main(void)
         cmocka_unit_test(what_cites_nothing_is_weak),
         cmocka_unit_test(equal_is_equal),
         cmocka_unit_test(readings_are_no_dispute),
+        cmocka_unit_test(tool_outranks_a_models_word),
+        cmocka_unit_test(numbers_stand_in_any_unit),
+        cmocka_unit_test(disputes_are_of_words_too),
+        cmocka_unit_test(claims_of_the_winner),
+        cmocka_unit_test(vectors_of_a_model),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,145 @@
+/* Which sources support each sentence of an answer: texts and sources in, states and marks out. */
+#include "backend/orchestrator/grounding.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct claims_reader *reader;
+static struct gw_source sources[3] = {
+    {"1", "tool", "host/disks", "/ (ext4) is 87% full: 219 GiB of 252 GiB used, 31 GiB free.", NULL,
+     1},
+    {"2", "runbook", "runbooks/en/disk-full.md#Look first",
+     "Find what grew with du. Remove old journal files with journalctl --vacuum-size=500M.", NULL,
+     1},
+    {"3", "tool", "web/nginx", "nginx: active, 3 workers.", NULL, 1},
+};
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    static const char DATA[] = "{\"connections\": {\"active\": 214}, \"reloads\": 7}";
+    reader = claims_reader_new();
+    sources[2].data = json_read(DATA, strlen(DATA), 4096, 8, &e);
+    return sources[2].data ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    json_decref((json_t *)sources[2].data);
+    claims_reader_free(reader);
+    return 0;
+}
+
+static struct orch_grounding ground(const char *answer, bool russian, enum orch_unsupported how)
+{
+    struct orch_grounding g;
+    orch_ground(reader, answer, russian, sources, 3, how, &g);
+    return g;
+}
+
+static const json_t *sentence(const struct orch_grounding *g, size_t i)
+{
+    return json_array_get(json_object_get(g->doc, "sentences"), i);
+}
+
+static void assert_state(const struct orch_grounding *g, size_t i, const char *state,
+                         const char *source)
+{
+    assert_string_equal(json_str(sentence(g, i), "state", ""), state);
+    const json_t *first = json_array_get(json_object_get(sentence(g, i), "sources"), 0);
+    assert_string_equal(json_is_string(first) ? json_string_value(first) : "", source);
+}
+
+static void each_sentence_has_its_sources(void **state)
+{
+    (void)state;
+    struct orch_grounding g = ground("# The disk\n\nWhat I found:\n\n"
+                                     "/ is 87% full, 31744 MiB free. [1] Why?\n\n"
+                                     "- Find what grew with du. [2]\n"
+                                     "- nginx has 214 active connections. [3]\n",
+                                     false, ORCH_FLAG);
+    assert_int_equal(g.assessed, 3);
+    assert_int_equal(g.supported, 3);
+    assert_state(&g, 0, "supported", "1");
+    assert_state(&g, 1, "supported", "2");
+    assert_state(&g, 2, "supported", "3"); /* from the data */
+    assert_null(g.text);
+    orch_grounding_release(&g);
+}
+
+static void what_nothing_supports_is_marked(void **state)
+{
+    (void)state;
+    const char *answer = "/ is 97% full. [1] The certificate of the proxy expires tomorrow.\n"
+                         "- Remove old journal files. [2]\n"
+                         "- nginx has 300 active connections. [3]\n";
+    struct orch_grounding g = ground(answer, false, ORCH_FLAG);
+    assert_state(&g, 0, "contradicted", "");
+    assert_string_equal(json_str(sentence(&g, 0), "why", ""), "number: 97% / 87%");
+    assert_state(&g, 1, "unsupported", "");
+    assert_state(&g, 2, "supported", "2");
+    assert_int_equal(g.assessed, 4);
+    assert_int_equal(g.supported, 1);
+    assert_non_null(g.text);
+    assert_non_null(strstr(g.text, "97% full. [1] (a source says otherwise) The certificate"));
+    assert_non_null(strstr(g.text, "expires tomorrow. (unsupported)\n- Remove"));
+    assert_non_null(strstr(g.text, "journal files. [2]\n- nginx"));
+    orch_grounding_release(&g);
+    g = ground(answer, false, ORCH_REMOVE);
+    assert_string_equal(g.text, "- Remove old journal files. [2]\n");
+    assert_int_equal(g.removed, 3);
+    orch_grounding_release(&g);
+    g = ground(answer, false, ORCH_NOTE);
+    assert_null(g.text);
+    assert_int_equal(g.contradicted + g.unsupported, 3);
+    orch_grounding_release(&g);
+}
+
+static void russian_answers(void **state)
+{
+    (void)state;
+    struct orch_grounding g = ground("Диск / заполнен на 87%, свободно 31 ГиБ. [1]\n"
+                                     "Сертификат прокси истекает завтра. [1]",
+                                     true, ORCH_FLAG);
+    assert_state(&g, 0, "supported", "1");
+    assert_state(&g, 1, "unsupported", "");
+    assert_non_null(strstr(g.text, "завтра. [1] (не подтверждено)"));
+    orch_grounding_release(&g);
+}
+
+/* An answer that cites nothing is marked as a whole; one of which nothing would stay is kept. */
+static void whole_answers(void **state)
+{
+    (void)state;
+    struct orch_grounding g =
+        ground("The certificate of the proxy expires tomorrow.", false, ORCH_REMOVE);
+    assert_int_equal(g.unsupported, 1);
+    assert_null(g.text);
+    orch_grounding_release(&g);
+    g = ground("The certificate of the proxy expires tomorrow. [1]", false, ORCH_REMOVE);
+    assert_non_null(strstr(g.text, "(unsupported)"));
+    assert_int_equal(g.removed, 0);
+    orch_grounding_release(&g);
+    g = ground("", false, ORCH_FLAG);
+    assert_int_equal(g.assessed, 0);
+    assert_null(g.text);
+    orch_grounding_release(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_sentence_has_its_sources),
+        cmocka_unit_test(what_nothing_supports_is_marked),
+        cmocka_unit_test(russian_answers),
+        cmocka_unit_test(whole_answers),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
