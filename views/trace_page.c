@@ -100,6 +100,7 @@ static const char *route_words(const char *route)
         {"critique", N_("the answers diverged; a critique turn decided")},
         {"safer", N_("the safety gap was too wide; the safer answer was chosen")},
         {"diverge", N_("the answers diverge; the best composite was chosen")},
+        {"refuted", N_("a tool's result contradicts the answer with the higher composite")},
         {"vote", N_("the largest group of answers that agree won")},
         {"roles", N_("the last role of the flow had the last word")},
         {"unanswered", N_("no answer cites a source")},

@@ -367,13 +367,12 @@ static bool numbers_met(const struct line *of, const struct line *l)
 }
 
 /* Whether the sentence's claims deny one of the statement's, or say all of them. */
-static enum eval_stand claimed(const struct eval_said *s, const struct line *l,
-                               const struct line *of)
+static enum eval_stand claimed(const struct line *l, const struct line *of)
 {
     bool all = claims_count(of->claims) > 0, denied = false;
     for (size_t i = 0; i < claims_count(of->claims); i++) {
         struct claims_support one;
-        claims_support(s->reader, of->claims, i, l->claims, &one);
+        claims_support(of->claims, i, l->claims, &one);
         denied = denied || one.contradicted;
         all = all && one.covered >= SURE_COVER && one.met == one.numbers;
     }
@@ -381,14 +380,13 @@ static enum eval_stand claimed(const struct eval_said *s, const struct line *l,
 }
 
 /* One sentence against the statement, whose names it has. */
-static enum eval_stand stand_of(const struct eval_said *s, const struct line *l,
-                                const struct line *of, double least)
+static enum eval_stand stand_of(const struct line *l, const struct line *of, double least)
 {
     double share = cover(of, l);
     bool same = l->negated == of->negated, numbers = numbers_met(of, l);
     if (!numbers && share < AGAINST_COVER)
         return EVAL_MISSING;
-    enum eval_stand claims = claimed(s, l, of);
+    enum eval_stand claims = claimed(l, of);
     if (numbers && claims != EVAL_CONTRADICTED && same && share >= least)
         return EVAL_MET;
     if (numbers && claims == EVAL_MET)
@@ -406,7 +404,7 @@ enum eval_stand eval_stands(const struct eval_said *s, const char *statement, do
     for (size_t i = 0; i < s->count && best != EVAL_MET; i++) {
         if (!names_met(&of, &s->lines[i]))
             continue;
-        enum eval_stand one = stand_of(s, &s->lines[i], &of, least);
+        enum eval_stand one = stand_of(&s->lines[i], &of, least);
         best = one != EVAL_MISSING ? one : best;
     }
     line_release(&of);

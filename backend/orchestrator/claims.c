@@ -100,7 +100,8 @@ static void judge_all(struct meeting *m, const struct know *k)
                 continue;
             }
             claims__judge(m->a, i, m->b, j, x);
-            if (many && x->verdict == CLAIMS_CONTRADICTS && x->score <= CLAIMS__GUESS)
+            if (many && x->verdict == CLAIMS_CONTRADICTS &&
+                (x->score <= CLAIMS__GUESS || x->about < CLAIMS__ABOUT_ONE))
                 x->verdict = CLAIMS_UNDETERMINED;
             *near = fmax(x->near, cosine);
             if (x->verdict != CLAIMS_UNDETERMINED)
@@ -274,7 +275,7 @@ bool claims_assessable(const struct claims *c, size_t i)
     size_t words = 0;
     for (uint32_t t = 0; t < k->tokens; t++)
         words += claims__weight(&c->tokens[k->token + t]) >= 1;
-    return !k->open && (words >= 2 || (words && k->numbers));
+    return !k->open && !k->self && (words >= 2 || (words && k->numbers));
 }
 
 static bool name_stands(const struct claims__token *t, const struct claims *source)
@@ -313,7 +314,7 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
         claims__judge(c, i, source, j, &x);
         out->covered = fmax(out->covered, claims__cover(c, i, source, j));
         agrees = agrees || x.verdict == CLAIMS_AGREES;
-        if (x.verdict == CLAIMS_CONTRADICTS && x.score > against) {
+        if (x.verdict == CLAIMS_CONTRADICTS && x.score > against && x.about >= CLAIMS__ABOUT_ONE) {
             against = x.score;
             memcpy(out->why, x.why, sizeof out->why);
         }

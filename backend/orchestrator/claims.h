@@ -36,10 +36,10 @@ void claims_free(struct claims *c);
 size_t claims_count(const struct claims *c);
 /* A claim as it was written, without list marks; no NUL behind it. */
 const char *claims_text(const struct claims *c, size_t i, size_t *len);
-/* Whether it claims something that can be held against a source: no heading, question or lead-in,
- * and at least two words that say something, or a number with one. */
+/* Whether it claims something that can be held against a source: no heading, question, lead-in or
+ * word of who answers, and at least two words that say something, or a number with one. */
 bool claims_assessable(const struct claims *c, size_t i);
-/* Whether it cites source id as [id]. */
+/* Whether it cites source id as [id]; without a mark of its own, the next in its line does. */
 bool claims_cites(const struct claims *c, size_t i, const char *id);
 
 enum { CLAIMS_WHY = 120 };

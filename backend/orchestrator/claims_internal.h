@@ -42,7 +42,11 @@ enum {
     CLAIMS__FAILS = 1024, /* with "to" or "of" behind it denies: failed to, free of */
     CLAIMS__NUMERAL = 2048,
     CLAIMS__MONTH = 4096,
-    CLAIMS__UNIT = 8192
+    CLAIMS__UNIT = 8192,
+    CLAIMS__IDENTIFIES = 16384, /* the number behind it is a name */
+    CLAIMS__ASKS = 32768,       /* what follows is not said, but asked */
+    CLAIMS__SELF = 65536,       /* who answers */
+    CLAIMS__SAYS_LITTLE = 131072
 };
 struct claims__word {
     uint64_t hash; /* 0: free */
@@ -80,6 +84,7 @@ struct claims__token {
     uint8_t kind;
     uint8_t denied;      /* parity of the negators that reach it */
     bool light;          /* says little: have, get */
+    bool names;          /* a number that says which one it is: pid 17 */
     bool copula;         /* what follows is said of what stands before */
     int16_t number;      /* into the claim's numbers, -1 */
     uint32_t word, stem; /* into stems: in lower case, and its stem */
@@ -129,6 +134,7 @@ struct claims__claim {
     uint16_t key;                            /* tokens of a field's key, 0: it is none */
     bool open;   /* a question, a condition, a heading: claims nothing */
     bool hedged; /* may, might, возможно */
+    bool self;   /* who answers speaks of themselves */
     bool code;
     struct claims__negator negators[CLAIMS__NEGATORS];
     size_t negator_count;
@@ -183,9 +189,14 @@ bool claims__numbers_comparable(const struct claims__number *a, const struct cla
 /* The score of a contradiction that only may be meant: of one subject something is denied that the
  * other does not speak of. It counts where there is nothing but these two claims. */
 #define CLAIMS__GUESS 0.5
+/* Among many claims those that contradict each other are about one thing by at least so much. */
+#define CLAIMS__ABOUT_ONE 0.6
 struct claims__judged {
     enum claims_verdict verdict;
-    double score, near; /* near: how much of the lesser one the other meets */
+    double score;
+    double near;  /* how much of the lesser one the other meets */
+    double about; /* the same but for words that only one of them can hold: do they speak of one
+                     thing? */
     char why[CLAIMS_WHY];
 };
 /* Of one claim each. What neither sure nor alike is undetermined. */

@@ -84,6 +84,18 @@ static double cover_but(const struct side *s, int except)
     return all > 0 ? have / all : 1;
 }
 
+/* The same but for the words that the other side has the opposite of. */
+static double about(const struct side *s)
+{
+    double have = 0, all = 0;
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        double weight = s->opposed[i] ? 0 : claims__weight(&s->t[i]);
+        have += weight * s->best[i];
+        all += weight;
+    }
+    return all > 0 ? have / all : 1;
+}
+
 /* Keeps the surest of what was found against. */
 static void against(struct pair *p, double score, const char *what, const char *x, int x_len,
                     const char *y, int y_len)
@@ -213,7 +225,7 @@ static void find_opposites(struct pair *p)
                 continue;
             if (fits >= MET)
                 against_tokens(p, 0.6 + 0.35 * rest, "opposite", i, j);
-            else if (rest >= 0.5)
+            else if (rest >= MET)
                 against_tokens(p, 0.3 + 0.4 * rest, "opposite", i, j);
         }
     }
@@ -339,7 +351,7 @@ static void find_denied(struct pair *p, bool of_a)
         else if (subject >= 0.5 && cover_but(of_a ? &p->b : &p->a, -1) < 0.9)
             score = CLAIMS__GUESS; /* of the same thing it is denied that it does something else */
         if (subject >= 0 && subject < 0.3)
-            score *= n->absence ? 0.8 : 0.5;
+            score *= 0.5;
         p->doubt = p->doubt || score > 0.3;
         /* What a says beyond b is no matter: b only leaves it out. */
         if (score < SURE || (of_a && said < MET))
@@ -357,40 +369,69 @@ static bool counts_something(const struct side *s, uint32_t i)
            s->t[i + 1].phrase == s->t[i].phrase;
 }
 
+/* The words from..upto that say what a count is of: those behind it in its phrase, else the nearest
+ * phrase before it. */
+static void counted(const struct side *s, uint32_t i, uint32_t *from, uint32_t *upto)
+{
+    if (counts_something(s, i)) {
+        *from = *upto = i + 1;
+        while (*upto < s->k->tokens && claims__content(&s->t[*upto]))
+            ++*upto;
+        return;
+    }
+    *upto = i;
+    while (*upto > 0 && !claims__content(&s->t[*upto - 1]))
+        --*upto;
+    *from = *upto;
+    while (*from > 0 && claims__content(&s->t[*from - 1]))
+        --*from;
+}
+
+/* How well two counts are of the same. */
+static double of_one_count(const struct pair *p, uint32_t i, uint32_t j)
+{
+    uint32_t a, a_end, b, b_end;
+    double found = 0;
+    bool wider = false; /* two women are among three people */
+    counted(&p->a, i, &a, &a_end);
+    counted(&p->b, j, &b, &b_end);
+    for (uint32_t k = a; k < a_end; k++) {
+        for (uint32_t l = b; l < b_end; l++) {
+            enum claims__relation relation = relate(p, k, l);
+            double grade = claims__grade(relation) * (p->a.t[k].light ? 0.5 : 1);
+            if (grade > found) {
+                wider = relation == CLAIMS__WIDER;
+                found = two_things(p, k, l, i, j) ? 0.5 * grade : grade;
+            }
+        }
+    }
+    return wider ? 0 : found;
+}
+
 /* How well two numbers are of the same thing. */
 static double of_one_thing(const struct pair *p, const struct claims__number *x,
                            const struct claims__number *y)
 {
     uint32_t i = x->token, j = y->token;
-    double found = 0, head = 0;
-    bool wider = false; /* two women are among three people */
+    double found = 0;
+    if (x->unit == CLAIMS__COUNT)
+        return of_one_count(p, i, j);
     for (uint32_t k = 0; k < p->a.k->tokens; k++) {
-        if (!claims__content(&p->a.t[k]))
-            continue;
         int off_a = abs((int)p->a.t[k].phrase - (int)p->a.t[i].phrase);
-        if (off_a > 1 && p->a.t[k].clause != p->a.t[i].clause)
+        if (!claims__content(&p->a.t[k]) || (off_a > 1 && p->a.t[k].clause != p->a.t[i].clause))
             continue;
         for (uint32_t l = 0; l < p->b.k->tokens; l++) {
             int off_b = abs((int)p->b.t[l].phrase - (int)p->b.t[j].phrase);
             if (!claims__content(&p->b.t[l]) || (off_b > 1 && p->b.t[l].clause != p->b.t[j].clause))
                 continue;
-            enum claims__relation relation = relate(p, k, l);
-            double grade = claims__grade(relation);
-            if (k > i && l > j && off_a == 0 && off_b == 0 && grade > head) {
-                head = grade;
-                wider = relation == CLAIMS__WIDER;
-            }
-            grade *= p->a.t[k].light ? 0.5 : 1;
+            double grade = claims__grade(relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
             grade *= off_a > 1 || off_b > 1 ? 0.7 : 1;
             if (grade > found && two_things(p, k, l, i, j))
                 grade *= 0.5;
             found = grade > found ? grade : found;
         }
     }
-    if (x->unit != CLAIMS__COUNT || head > 0)
-        return x->unit != CLAIMS__COUNT ? found : wider ? 0 : head;
-    bool counts_a = counts_something(&p->a, i), counts_b = counts_something(&p->b, j);
-    return found * (counts_a && counts_b ? 0.5 : counts_a || counts_b ? 0.8 : 1);
+    return found;
 }
 
 static bool stated(const struct side *s, const struct claims__number *n)
@@ -424,7 +465,7 @@ static void find_numbers(struct pair *p)
                 best = fits, at = i;
         }
         const struct claims__token *s = &p->b.t[y->token];
-        if (best < MET || rest < 0.4)
+        if (best < MET || rest < MET)
             continue;
         bool denied = p->a.t[p->a.numbers[at].token].denied != s->denied;
         if (!denied)
@@ -471,7 +512,7 @@ static bool is_where(const struct side *s, uint32_t i)
  * version, behind the word for that. */
 static bool is_said(const struct side *s, uint32_t i)
 {
-    if (is_where(s, i))
+    if (is_where(s, i) || s->t[i].names)
         return false;
     bool figure = is_digit(s->c->text[s->t[i].at]);
     for (uint32_t k = 0; k < i; k++)
@@ -583,6 +624,7 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     match_words(&p);
     double met_a = cover_but(&p.a, -1), met_b = cover_but(&p.b, -1);
     out->near = fmax(met_a, met_b);
+    out->about = fmax(about(&p.a), about(&p.b));
     if (p.a.k->open || p.b.k->open)
         return;
     if (!other_subject(&p)) {
@@ -602,7 +644,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
         !p.doubt && out->near >= (alike ? MET : SAME_THING) && numbers && !other_subject(&p);
     *out = (struct claims__judged){.verdict = agree ? CLAIMS_AGREES : CLAIMS_UNDETERMINED,
                                    .score = agree ? out->near : 1 - out->near,
-                                   .near = out->near};
+                                   .near = out->near,
+                                   .about = out->about};
 }
 
 double claims__cover(const struct claims *a, size_t i, const struct claims *b, size_t j)

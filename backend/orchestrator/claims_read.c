@@ -92,6 +92,7 @@ static void add_word(struct reading *g, const char *s, size_t len)
     t->meaning = word;
     t->copula = (roles & CLAIMS__COPULA) != 0;
     claims__word_meaning(g->r, g->c, t, folded, n);
+    t->light = t->light || (roles & CLAIMS__SAYS_LITTLE);
 }
 
 static void add_name(struct reading *g, const char *s, size_t len)
@@ -173,7 +174,7 @@ static void add_number(struct reading *g, const char *s, size_t len, const struc
 }
 
 /* What begins with a digit: a number, or a name (10.0.0.1, 5xx, 1.2.3). */
-static size_t take_digits(struct reading *g, const char *s, size_t len)
+static size_t take_digits(struct reading *g, const char *s, size_t len, bool literal)
 {
     struct claims__number number;
     size_t used = claims__number_read(s, len, &number);
@@ -187,12 +188,12 @@ static size_t take_digits(struct reading *g, const char *s, size_t len)
     bool ends = used && (used >= len ||
                          (!digit(s[used]) && !letter(s + used, len - used) && s[used] != '_'));
     bool dotted = dots >= 2 && number.unit != CLAIMS__DATE;
-    if (ends && !dotted) {
+    if (ends && !dotted && !literal) {
         add_number(g, s, used, &number);
         return used;
     }
     if (!run)
-        run = 1;
+        run = used ? used : 1;
     add_name(g, s, run);
     return run;
 }
@@ -229,15 +230,17 @@ static void add_sign(struct reading *g, const char *s, size_t len)
 
 static void read_tokens(struct reading *g, const char *s, size_t len)
 {
+    bool code = false;
     for (size_t i = 0, n; i < len && g->claim->tokens < CLAIMS__TOKENS; i += n) {
         const char *at = s + i;
         size_t left = len - i;
         bool fresh = i == 0 || strchr(" \t(`\"'|=", s[i - 1]);
         struct claims__number number;
+        code = *at == '`' ? !code : code; /* a command's figures are no figures of the machine */
         if (*at == '[' && (n = take_citation(g, at, left)) > 0)
             continue;
         if (digit(*at) || claims__number_read(at, left, &number))
-            n = take_digits(g, at, left);
+            n = take_digits(g, at, left, code);
         else if (*at == '/' && fresh && (left == 1 || at[1] == ' ' || in_name(at[1])))
             n = take_path(g, at, left);
         else if (letter(at, left))
@@ -473,14 +476,31 @@ const char *claims_text(const struct claims *c, size_t i, size_t *len)
     return c->text + c->claims[i].at;
 }
 
+/* Whether a claim has marks, and the one of id among them. */
+static bool has_marks(const struct claims *c, size_t i, const char *id, bool *found)
+{
+    size_t n = strlen(id);
+    bool any = false;
+    for (uint32_t k = 0; k < c->claims[i].tokens; k++) {
+        const struct claims__token *t = &c->tokens[c->claims[i].token + k];
+        any = any || t->kind == CLAIMS__CITE;
+        *found = *found || (t->kind == CLAIMS__CITE && t->len == n + 2 &&
+                            memcmp(c->text + t->at + 1, id, n) == 0);
+    }
+    return any;
+}
+
 bool claims_cites(const struct claims *c, size_t i, const char *id)
 {
     BUG_IF(i >= c->count);
-    size_t n = strlen(id);
-    for (uint32_t k = 0; k < c->claims[i].tokens; k++) {
-        const struct claims__token *t = &c->tokens[c->claims[i].token + k];
-        if (t->kind == CLAIMS__CITE && t->len == n + 2 && memcmp(c->text + t->at + 1, id, n) == 0)
-            return true;
+    bool found = false;
+    for (size_t k = i; k < c->count; k++) {
+        uint32_t at = c->claims[k].at;
+        if (k > i && (at < c->claims[k - 1].at ||
+                      memchr(c->text + c->claims[k - 1].at, '\n', at - c->claims[k - 1].at)))
+            break;
+        if (has_marks(c, k, id, &found))
+            break;
     }
-    return false;
+    return found;
 }

@@ -94,6 +94,16 @@ static bool unit_behind(struct saying *s, uint32_t i, struct claims__number *n)
     return true;
 }
 
+/* "40 KiB/s": the second stands apart as a word. */
+static void take_per(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    if (n->unit != CLAIMS__BYTES || !says(s, i, "s с sec сек") || s->c->text[s->t[i].at - 1] != '/')
+        return;
+    n->unit = CLAIMS__PER_SECOND;
+    n->low *= 8, n->high *= 8, n->slack *= 8;
+    s->t[i].kind = CLAIMS__STOP;
+}
+
 /* "requests per second", "запросов в секунду" within the next words. */
 static void take_rate(struct saying *s, uint32_t i, struct claims__number *n)
 {
@@ -241,6 +251,7 @@ static void join_numbers(struct saying *s)
         for (uint32_t k = 0; k < 2 && n->unit == CLAIMS__COUNT; k++)
             if (!unit_behind(s, i + 1 + k, n))
                 break;
+        take_per(s, i + 2, n);
         take_rate(s, i, n);
     }
     for (uint32_t i = 0; i < s->k->tokens; i++) {
@@ -255,11 +266,35 @@ static void join_numbers(struct saying *s)
     }
 }
 
+/* "pid 17" is a name, no figure. */
+static void naming_numbers(struct saying *s)
+{
+    for (uint32_t i = 1; i < s->k->tokens; i++) {
+        struct claims__token *t = &s->t[i];
+        if (t->kind != CLAIMS__NUMBER || !does(s, i - 1, CLAIMS__IDENTIFIES))
+            continue;
+        t->kind = CLAIMS__NAME;
+        t->names = true;
+        claims__word_meaning(s->r, s->c, t, s->c->text + t->at, t->len);
+    }
+}
+
 /* ---- negation */
 
 bool claims__content(const struct claims__token *t)
 {
     return t->kind == CLAIMS__WORD || t->kind == CLAIMS__NAME;
+}
+
+/* "не хватает памяти" does not say that there is none. */
+static bool is_short_of(const struct saying *s, uint32_t i)
+{
+    static const char stem[] = "хвата";
+    if (i >= s->k->tokens)
+        return false;
+    size_t len;
+    const char *word = word_of(s, i, &len);
+    return len > sizeof stem && memcmp(word, stem, sizeof stem - 1) == 0;
 }
 
 /* "failed to", "unable to", "refuses to", "not able to": what follows was not. */
@@ -270,7 +305,7 @@ static void negating_verbs(struct saying *s)
             says(s, i + 1, does(s, i, CLAIMS__ABSENCE) ? "of" : "to"))
             s->t[i].kind = CLAIMS__NEGATE;
         if (s->t[i].kind == CLAIMS__NEGATE && says(s, i, "not не") &&
-            says(s, i + 1, "only just just только лишь"))
+            (says(s, i + 1, "only just только лишь") || is_short_of(s, i + 1)))
             s->t[i].kind = CLAIMS__STOP;
     }
 }
@@ -327,15 +362,28 @@ static void find_negators(struct saying *s)
     }
 }
 
+/* "All of this is within its limits": what it is of stands in other sentences. */
+static bool points_back(const struct saying *s)
+{
+    uint32_t i = 0;
+    while (i < 2 && says(s, i, "all of все"))
+        i++;
+    return says(s, i, "this that these those it they это они");
+}
+
 void claims__said(struct claims_reader *r, struct claims *c, struct claims__claim *k)
 {
     if (!k->tokens)
         return;
     struct saying s = {r, c, k, c->tokens + k->token};
     number_words(&s);
+    naming_numbers(&s);
     join_numbers(&s);
     negating_verbs(&s);
     find_negators(&s);
     for (uint32_t i = 0; i < k->tokens; i++)
         k->hedged = k->hedged || does(&s, i, CLAIMS__HEDGES);
+    for (uint32_t i = 0; i < k->tokens; i++)
+        k->open = k->open || does(&s, i, CLAIMS__ASKS);
+    k->self = does(&s, 0, CLAIMS__SELF) || (!k->numbers && points_back(&s));
 }

@@ -32,6 +32,8 @@ static const char *route_of(const struct trace *t, size_t answers)
         return asked_for(t) > 1 ? "dropped" : "single";
     if (t->verdict.safer)
         return "safer";
+    if (t->verdict.outranked >= 0)
+        return "refuted";
     return t->critiqued ? "critique" : t->verdict.diverges ? "diverge" : "agree";
 }
 
@@ -99,6 +101,11 @@ static char *reason_with(const struct trace *t, size_t answers, const char *rout
     if (strcmp(route, "safer") == 0)
         reason = xasprintf("%s is the safer answer: S %.2f is above %.2f; composite %s; %s", name,
                            v->S, t->orch->limits.safety_gap, figures, apart);
+    else if (strcmp(route, "refuted") == 0)
+        reason =
+            xasprintf("a tool's result contradicts %s, which has the higher composite; %s is the "
+                      "best that none contradicts, %s; %s",
+                      t->candidates[v->outranked].model->name, name, figures, apart);
     else if (v->equal >= 0)
         reason = xasprintf("the composites are equal (%.2f), so the first stands: %s; %s",
                            composite, name, apart);
@@ -146,6 +153,7 @@ static json_t *verdict_doc(struct trace *t)
     json_put(weights, "reasoning", json_real(l->w_reasoning));
     json_put(doc, "weights", weights);
     json_put(doc, "disputed", v->disputed ? json_incref(v->disputed) : json_array());
+    json_put(doc, "claims", orch__claims(t));
     free(reason);
     return doc;
 }
@@ -272,6 +280,22 @@ static json_t *nodes_in_short(const struct trace *t)
     return nodes;
 }
 
+/* Marks the sources that an answer cites; their refs, which the caller owns. */
+static json_t *mark_cited(struct trace *t, const char *text)
+{
+    size_t i;
+    json_t *source, *cited = json_array();
+    json_array_foreach(json_object_get(t->doc, "sources"), i, source)
+    {
+        bool is_cited = orch_cites(text, json_str(source, "id", ""));
+        json_put(source, "cited", json_boolean(is_cited));
+        if (is_cited)
+            json_array_append_new(
+                cited, json_text(json_str(source, "ref", ""), strlen(json_str(source, "ref", ""))));
+    }
+    return cited;
+}
+
 static int64_t log_verdict(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "verdict", "verdict");
@@ -315,22 +339,16 @@ void orch__conclude(struct trace *t)
         return;
     }
     const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
-    char *noted = orch__wish_noted(t, winner->text.data), *text = orch__risk_noted(t, noted);
+    json_t *figures;
+    char *grounded = orch__grounded(t, winner->text.data, &figures);
+    char *noted = orch__wish_noted(t, grounded), *text = orch__risk_noted(t, noted);
+    free(grounded);
     free(noted);
     json_put(t->doc, "answer", json_text(text, strlen(text)));
-    size_t i;
-    json_t *source, *cited = json_array();
-    json_array_foreach(json_object_get(t->doc, "sources"), i, source)
-    {
-        bool is_cited = orch_cites(text, json_str(source, "id", ""));
-        json_put(source, "cited", json_boolean(is_cited));
-        if (is_cited)
-            json_array_append_new(
-                cited, json_text(json_str(source, "ref", ""), strlen(json_str(source, "ref", ""))));
-    }
     json_t *answer = json_object();
     json_put(answer, "text", json_text(text, strlen(text)));
-    json_put(answer, "sources", cited);
+    json_put(answer, "sources", mark_cited(t, text));
+    json_put(answer, "grounding", figures);
     json_puts(answer, "model", winner->model->name);
     if (json_object_get(winner->doc, "truncated"))
         json_puts(answer, "truncated", json_str(winner->doc, "truncated", ""));

@@ -109,6 +109,17 @@ static void assess(struct grounding *g, struct sentence *s)
         *s->why = 0;
 }
 
+static uint32_t cited(const struct grounding *g, const char *text, size_t len)
+{
+    uint32_t set = 0;
+    char *copy = xstrndup(text, len);
+    for (size_t k = 0; k < g->source_count; k++)
+        if (orch_cites(copy, g->sources[k].id))
+            set |= 1U << k;
+    free(copy);
+    return set;
+}
+
 static void take_sentence(void *arg, const char *text, size_t len)
 {
     struct grounding *g = arg;
@@ -121,11 +132,9 @@ static void take_sentence(void *arg, const char *text, size_t len)
         return; /* headings, lines that lead in a list; of tables the whole is not one's sentence */
     struct sentence *s = &g->sentences[g->count];
     *s = (struct sentence){.at = text, .len = len};
-    char *copy = xstrndup(text, len);
-    for (size_t k = 0; k < g->source_count; k++)
-        if (orch_cites(copy, g->sources[k].id))
-            s->cites |= 1U << k;
-    free(copy);
+    s->cites = cited(g, text, len);
+    if (!s->cites) /* the marks at the end of an item are of all of it */
+        s->cites = cited(g, text, strcspn(text, "\n"));
     assess(g, s);
     g->count += s->state != NOT_ASSESSED;
 }

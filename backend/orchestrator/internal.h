@@ -7,6 +7,7 @@
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/flow.h"
+#include "backend/orchestrator/grounding.h"
 #include "backend/orchestrator/orchestrator.h"
 #include "backend/orchestrator/prepare.h"
 #include "backend/orchestrator/vectors.h"
@@ -265,6 +266,7 @@ struct orch {
     uint64_t born_ms;
     bool closed;
     struct orch_limits limits;
+    enum orch_unsupported unsupported; /* what becomes of what nothing supports */
     struct orch_safety safety;
     struct orch_preparer preparer; /* large results */
     struct flows *flows;
@@ -498,6 +500,16 @@ const struct gw_model *orch__route(struct trace *t, const char *name, json_t **w
 
 /* judge.c */
 void orch__arbitrate(struct trace *t); /* those that are compared */
+/* grounds.c: the sources that have a text; returns how many. */
+size_t orch__given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES]);
+/* Holds a text against them. */
+void orch__ground(const struct trace *t, const char *text, enum orch_unsupported how,
+                  struct orch_grounding *out);
+/* What the winner claims against the others that were compared. The caller owns. */
+json_t *orch__claims(const struct trace *t);
+/* The answer as people get it, and `grounding` of the document. The caller frees both; figures: how
+ * many sentences are what. */
+char *orch__grounded(struct trace *t, const char *text, json_t **figures);
 void orch__compare(struct orch_node *n);
 /* Counts anew; true if the vote has ended. */
 bool orch__vote(struct orch_node *n, bool first);

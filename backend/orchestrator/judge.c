@@ -12,23 +12,12 @@ enum { NOTE = 96, COMPARED = 8 };
 
 /* ---- compare */
 
-static size_t given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < t->source_count; i++) {
-        const struct orch_source *s = &t->sources[i];
-        if (s->text)
-            sources[n++] = (struct gw_source){s->id, s->kind, s->ref, s->text, s->data, 1};
-    }
-    return n;
-}
-
 void orch__arbitrate(struct trace *t)
 {
     struct orch_answer answers[ORCH_CANDIDATES];
     struct orch_score scores[ORCH_CANDIDATES];
     struct gw_source sources[ORCH_SOURCES];
-    size_t given = given_sources(t, sources);
+    size_t given = orch__given_sources(t, sources);
     for (size_t i = 0; i < t->compared_count; i++)
         answers[i] = (struct orch_answer){t->compared[i]->model->name, t->compared[i]->text.data};
     json_decref(t->verdict.disputed);
@@ -41,10 +30,14 @@ void orch__arbitrate(struct trace *t)
         json_put(c->doc, "safety_risk", json_real(scores[i].safety_risk));
         json_put(c->doc, "reasoning", json_real(scores[i].reasoning));
         json_put(c->doc, "composite", json_real(scores[i].composite));
+        json_puti(c->doc, "refuted", (int64_t)scores[i].refuted);
+        json_puts(c->doc, "refuted_why", scores[i].why_refuted);
     }
     struct orch_verdict *v = &t->verdict;
     if (v->equal >= 0)
         v->equal = (int)(t->compared[v->equal] - t->candidates);
+    if (v->outranked >= 0)
+        v->outranked = (int)(t->compared[v->outranked] - t->candidates);
     if (v->winner < 0)
         return;
     v->winner = (int)(t->compared[v->winner] - t->candidates);
@@ -100,7 +93,7 @@ static bool alike(const struct trace *t, const struct orch_candidate *a,
     struct orch_answer two[2] = {{a->model->name, a->text.data}, {b->model->name, b->text.data}};
     struct orch_score scores[2];
     struct orch_verdict v;
-    size_t given = given_sources(t, sources);
+    size_t given = orch__given_sources(t, sources);
     if (strcmp(a->text.data, b->text.data) == 0)
         return true;
     orch_arbitrate(t->orch->rooms.know, &t->orch->limits, two, 2, sources, given, scores, &v);
@@ -192,98 +185,6 @@ bool orch__vote(struct orch_node *n, bool first)
 
 /* ---- verify */
 
-struct verifying {
-    const struct trace *trace;
-    struct orch_node *node;
-    size_t sentences, unsupported;
-};
-
-/* Share of the words of one list of stems that stand in another. */
-static double covered(const char *mine, const char *source)
-{
-    size_t words = 0, there = 0;
-    for (const char *p = mine; *p;) {
-        size_t n = strcspn(p, " ");
-        bool found = false;
-        for (const char *q = source; n && !found && (q = strstr(q, " ")) != NULL; q++)
-            found = strncmp(q + 1, p, n) == 0 && (q[n + 1] == ' ' || q[n + 1] == '\0');
-        words += n > 0;
-        there += found;
-        p += n + (p[n] == ' ');
-    }
-    return words ? (double)there / (double)words : 1;
-}
-
-/* Each number of a sentence, its marks apart, stands in the source. */
-static bool numbers_stand(const char *sentence, const char *source)
-{
-    for (const char *p = sentence; *p;) {
-        size_t n = strspn(p, "0123456789");
-        bool mark = n && p > sentence && p[-1] == '[' && p[n] == ']';
-        char *digits = n ? xstrndup(p, n) : NULL;
-        bool stands = !n || mark || strstr(source, digits);
-        free(digits);
-        if (!stands)
-            return false;
-        p += n ? n : 1;
-    }
-    return true;
-}
-
-static bool supports(const struct orch_source *s, const char *sentence)
-{
-    static const double COVERED = 0.5; /* of a sentence's words: others lead from one to the next */
-    char *stems = know_stems(sentence), *theirs = know_stems(s->text);
-    char *data = s->data ? json_write(s->data) : xstrdup("");
-    char *all = xasprintf(" %s", theirs), *whole = xasprintf("%s %s", s->text, data);
-    bool stands = covered(stems, all) >= COVERED && numbers_stand(sentence, whole);
-    free(stems);
-    free(theirs);
-    free(data);
-    free(all);
-    free(whole);
-    return stands;
-}
-
-/* A sentence of few words and no figure says how others are to be read. */
-static size_t words_in(const char *sentence)
-{
-    char *stems = know_stems(sentence);
-    size_t n = *stems != '\0';
-    for (const char *p = stems; *p; p++)
-        n += *p == ' ';
-    free(stems);
-    return n;
-}
-
-static void verify_sentence(void *arg, const char *text, size_t len)
-{
-    struct verifying *v = arg;
-    enum { MOST = 2000, SHOWN = 200, CLAIM_WORDS = 4 };
-    bool cites = false, stands = false;
-    if (!len || len > MOST || text[len - 1] == ':')
-        return;
-    char *sentence = xstrndup(text, len);
-    for (size_t i = 0; i < v->trace->source_count && !stands; i++) {
-        const struct orch_source *s = &v->trace->sources[i];
-        if (!s->text || !orch_cites(sentence, s->id))
-            continue;
-        cites = true;
-        stands = supports(s, sentence);
-    }
-    size_t digits = 0;
-    for (const char *p = sentence; *p; p++) /* those of marks apart */
-        digits += *p >= '0' && *p <= '9' && !(p > sentence && p[-1] == '[');
-    bool claims = digits || (cites && words_in(sentence) >= CLAIM_WORDS);
-    v->sentences += claims;
-    if (claims && !stands) {
-        v->unsupported++;
-        buf_addf(&v->node->said, "%s: %.*s\n", cites ? "not in its source" : "without a source",
-                 len > SHOWN ? SHOWN : (int)len, sentence);
-    }
-    free(sentence);
-}
-
 /* The word behind "VERDICT:" near the beginning of what a model wrote, or "". */
 static void said_verdict(const char *text, char out[16])
 {
@@ -306,23 +207,43 @@ static void add_remarks(struct orch_node *n)
         buf_addf(&n->said, "%.*s\n", MOST, n->run->text.data);
 }
 
+/* What does not stand, a line each: for who revises. */
+static void add_unfounded(struct orch_node *n, const json_t *doc)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(doc, "sentences"), i, one)
+    {
+        const char *state = json_str(one, "state", ""), *why = json_str(one, "why", "");
+        if (strcmp(state, "supported") != 0)
+            buf_addf(&n->said, "%s%s%s: %s\n",
+                     strcmp(state, "contradicted") == 0               ? "a source says otherwise"
+                     : json_array_size(json_object_get(one, "cites")) ? "not in its source"
+                                                                      : "without a source",
+                     *why ? ", " : "", why, json_str(one, "text", ""));
+    }
+}
+
 static void verify(struct orch_node *n, const char *model_says)
 {
     struct trace *t = n->trace;
-    struct verifying v = {.trace = t, .node = n};
+    struct orch_grounding g;
     char note[NOTE];
-    know_sentences(n->carries->text.data, verify_sentence, &v);
+    orch__ground(t, n->carries->text.data, ORCH_NOTE, &g);
+    add_unfounded(n, g.doc);
     add_remarks(n);
-    bool revise = v.unsupported > 0 || strcmp(model_says, "revise") == 0;
-    double share = v.sentences       ? 1 - (double)v.unsupported / (double)v.sentences
+    size_t unfounded = g.assessed - g.supported;
+    bool revise = unfounded > 0 || strcmp(model_says, "revise") == 0;
+    double share = g.assessed        ? (double)g.supported / (double)g.assessed
                    : t->source_count ? 0.5
                                      : 0;
-    orch__variable(t, VAR_UNSUPPORTED, (double)v.unsupported);
-    orch__variable(t, VAR_CONFIDENCE, revise && !v.unsupported && share > 0.5 ? 0.5 : share);
+    orch__variable(t, VAR_UNSUPPORTED, (double)unfounded);
+    orch__variable(t, VAR_CONFIDENCE, revise && !unfounded && share > 0.5 ? 0.5 : share);
     orch__verdict_is(t, revise ? "revise" : "pass");
     snprintf(note, sizeof note, "%s: %zu of %zu statements stand in their sources%s%s",
-             revise ? "revise" : "pass", v.sentences - v.unsupported, v.sentences,
+             revise ? "revise" : "pass", g.supported, g.assessed,
              *model_says ? "; the model says " : "", model_says);
+    orch_grounding_release(&g);
     orch__stage_end(t, n->stage, "done", note);
     orch__node_end(n, NODE_DONE, note);
 }

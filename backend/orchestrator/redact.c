@@ -94,7 +94,7 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
 {
     static const char *const texts[] = {"text", "error"}, *const changes[] = {"text", "added",
                                                                               "dropped"};
-    static const char *const sources[] = {"text", "ref"};
+    static const char *const sources[] = {"text", "ref"}, *const refuted[] = {"refuted_why"};
     bool russian = strcmp(json_str(doc, "lang", ""), "ru") == 0;
     struct redaction r = {doc, types, count, russian ? "[удалено]" : "[erased]"};
     bool output = gone(&r, "model.output"), answer = gone(&r, "answer") || gone(&r, "stop");
@@ -121,6 +121,12 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
     if (output || answer || gone(&r, "critique") || gone(&r, "verdict")) {
         blank(&r, json_object_get(doc, "verdict"), "reason");
         blank(&r, json_object_get(doc, "verdict"), "disputed");
+        blank(&r, json_object_get(doc, "verdict"), "claims");
+    }
+    if (output || answer || gone(&r, "critique") || gone(&r, "tool.result") ||
+        gone(&r, "retrieval")) { /* why one is contradicted has a source's words */
+        blank(&r, json_object_get(doc, "grounding"), "sentences");
+        blank_all(&r, "candidates", refuted, 1);
     }
     if (gone(&r, "tool.call") || gone(&r, "tool.result") || gone(&r, "retrieval")) {
         blank_all(&r, "sources", sources, sizeof sources / sizeof *sources);

@@ -183,6 +183,9 @@ static void claims_of_an_answer(void **state)
     }
     assert_true(claims_cites(c, 4, "2"));
     assert_false(claims_cites(c, 4, "1"));
+    assert_true(claims_cites(c, 1, "1")); /* the mark behind the next in its line is its own too */
+    assert_false(claims_assessable(c, 0) || claims_assessable(c, 3));
+    assert_true(claims_assessable(c, 4));
     claims_free(c);
     assert_int_equal(judge("| host | CPU |\n|---|---|\n| web-1 | 95% |\n", "web-1 CPU: 15%", NULL),
                      CLAIMS_CONTRADICTS);
@@ -237,6 +240,27 @@ static void sources_support(void **state)
     assert_true(s.numbers == 1 && s.met == 1);
 }
 
+/* What looks like a contradiction and is none: other processes, other things that are counted,
+ * commands' figures, shortage, questions within sentences. */
+static void readings_of_other_things(void **state)
+{
+    (void)state;
+    static const char *const PAIRS[][2] = {
+        {"Process cc1 (pid 18192) uses 17% of one core.",
+         "Process cc1 (pid 19435) uses 33% of one core."},
+        {"Processes: 114; zombies 0.", "Process cc1 (pid 18192) uses 17% of one core."},
+        {"Run `timeout 5 strace -p PID` to see the process.", "Processes to see: 9."},
+        {"Процессору не хватает времени.", "Процессор занят на 100%."},
+        {"See whether the clock is synchronised.", "The clock is not synchronised."},
+        {"The checkout service is up.", "The search service is down."},
+        {"Reads of vda: 40 KiB/s.", "108 MiB wait for vda."},
+    };
+    for (size_t i = 0; i < sizeof PAIRS / sizeof *PAIRS; i++)
+        for (int k = 0; k < 2; k++)
+            if (judge(PAIRS[i][k], PAIRS[i][1 - k], NULL) == CLAIMS_CONTRADICTS)
+                fail_msg("%s / %s", PAIRS[i][k], PAIRS[i][1 - k]);
+}
+
 /* Bounded whatever comes. */
 static void hostile_texts(void **state)
 {
@@ -276,7 +300,8 @@ int main(void)
         cmocka_unit_test(pairs_of_our_own),     cmocka_unit_test(units_come_together),
         cmocka_unit_test(what_decided_is_told), cmocka_unit_test(leaving_out_is_no_contradiction),
         cmocka_unit_test(claims_of_an_answer),  cmocka_unit_test(claims_are_aligned),
-        cmocka_unit_test(sources_support),      cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(sources_support),      cmocka_unit_test(readings_of_other_things),
+        cmocka_unit_test(hostile_texts),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
