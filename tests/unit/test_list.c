@@ -120,6 +120,23 @@ static void sorts(void **state)
     tui_list_free(l);
 }
 
+static void a_column_without_a_title_is_left_out(void **state)
+{
+    (void)state;
+    struct rows r = some();
+    struct tui_column own[2] = {columns[0], columns[1]};
+    struct tui_list *l = tui_list_new(own, 2, &ops, &r);
+    show(l, 8, 40);
+    assert_row(1, "  delta                              10");
+    own[1].title = NULL;
+    show(l, 8, 40);
+    assert_row(1, "  delta");
+    own[1].title = "n";
+    show(l, 8, 40);
+    assert_row(1, "  delta                              10");
+    tui_list_free(l);
+}
+
 static void the_selection_stays_on_its_item(void **state)
 {
     (void)state;
@@ -207,6 +224,7 @@ int main(void)
         cmocka_unit_test(sorts),
         cmocka_unit_test(the_selection_stays_on_its_item),
         cmocka_unit_test(marks_and_copies),
+        cmocka_unit_test(a_column_without_a_title_is_left_out),
         cmocka_unit_test(scrolls_with_a_mark),
     };
     screen = test_screen_start();
