@@ -321,6 +321,7 @@ static enum err make_old(struct store_db *db, void *arg, struct error *e)
                                        "DROP TABLE IF EXISTS cosignatures",
                                        "DROP TABLE IF EXISTS witnessed",
                                        "DROP TABLE IF EXISTS bundles",
+                                       "DROP TABLE IF EXISTS passage_vectors",
                                        "DROP INDEX ledger_session",
                                        "DROP INDEX ledger_project",
                                        "ALTER TABLE ledger DROP COLUMN session",
