@@ -409,16 +409,14 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
     const json_t *fitted = json_object_get(c, "fitted");
     if (fitted)
-        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM,
-                 _("sources shortened: %lld of %lld tokens, %lld lines left out"),
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("sources: %lld of %lld tok, %lld lines gone"),
                  (long long)json_int(fitted, "after", 0), (long long)json_int(fitted, "before", 0),
                  (long long)json_int(fitted, "dropped", 0));
     const char *cut = json_str(c, "truncated", "");
     if (*cut)
         tui_put(p->area, p->y++, 2, -1, ROLE_WARN,
-                strcmp(cut, "over_budget") == 0
-                    ? _("cut before its end: the token budget has no more")
-                    : _("cut before its end: as many tokens as were asked for"));
+                strcmp(cut, "over_budget") == 0 ? _("cut: the token budget has no more")
+                                                : _("cut: as many tokens as were asked for"));
     if (json_int(c, "tries", 1) > 1)
         tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("after %lld tries"),
                  (long long)json_int(c, "tries", 1));
