@@ -322,7 +322,7 @@ static int compare(const struct node *n, const struct condition_values *v)
 
 int condition_holds(const struct condition *c, const struct condition_values *v)
 {
-    int value[NODES];
+    int value[NODES] = {0};
     for (size_t i = 0; i < c->count; i++) {
         const struct node *n = &c->at[i];
         int a = n->op <= OP_NOT ? value[n->left] : 0;

@@ -59,7 +59,7 @@ static void set_compared(struct trace *t, struct orch_candidate **answers, size_
 void orch__compare(struct orch_node *n)
 {
     struct trace *t = n->trace;
-    struct orch_candidate *answers[FLOW_NODES];
+    struct orch_candidate *answers[FLOW_NODES] = {NULL};
     char note[NOTE];
     size_t stage = orch__stage_begin(t, "compare", "compare answers");
     set_compared(t, answers, orch__node_answers(n, answers));
