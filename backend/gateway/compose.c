@@ -16,15 +16,7 @@
 #define FIRST_SHARE 0.25
 #define SAME 0.8 /* Jaccard of two sentences that say the same */
 
-enum {
-    FINDINGS = 6,
-    FINE_FINDINGS = 3,
-    ASIDES = 2,
-    LINES = 4,
-    STEPS = 5,
-    SECOND_STEPS = 2,
-    PROSES = 2
-};
+enum { FINDINGS = 6, FINE_FINDINGS = 3, ASIDES = 2, STEPS = 5, SECOND_STEPS = 2, PROSES = 2 };
 
 struct choosing {
     const struct gw_request *r;
@@ -37,7 +29,7 @@ struct choosing {
     struct gw__units units;
     const struct gw_source *document; /* steps are picked from it alone; NULL: from any */
     int order_from, order_to;         /* and from these sections */
-    struct gw__unit *chosen[FINDINGS + LINES + STEPS + SECOND_STEPS];
+    struct gw__unit *chosen[FINDINGS + STEPS + SECOND_STEPS];
     size_t chosen_len;
 };
 
@@ -232,7 +224,7 @@ static void choose(struct choosing *c)
 {
     bool fine = worst_of(c, true) == 0;
     size_t findings = pick(c, GW__FINDING, true, 0, fine ? FINE_FINDINGS : FINDINGS);
-    size_t lines = pick(c, GW__LINE, true, 0, findings > LINES ? FINDINGS - findings : LINES);
+    size_t lines = pick(c, GW__LINE, true, 0, FINDINGS - findings);
     /* What turned out bad is what steps are wanted for. */
     for (size_t i = 0; i < c->chosen_len; i++)
         if (c->chosen[i]->severity > 0)

@@ -419,6 +419,10 @@ struct gw__units {
 };
 /* How alike two sets of words are, 0..1 (Jaccard). */
 double gw__words_alike(const struct gw__words *a, const struct gw__words *b);
+/* trouble.c: how much a line of a foreign tool speaks of trouble, 0..1, by its words and figures;
+ * whether it is the head of a table. */
+double gw__trouble(const char *line, size_t len);
+bool gw__table_head(const char *line, size_t len);
 void gw__units_collect(struct gw__units *u, const struct gw__lexicon *x,
                        const struct gw_request *r);
 void gw__units_release(struct gw__units *u);

@@ -17,6 +17,8 @@ enum {
 
 /* A finding that says what the others come to stands first. */
 static const double LEAD = 100;
+/* Of lines of foreign tools: beside words that were asked for, and fit, which give up to 1 each. */
+static const double TROUBLE = 0.6, HEAD = 0.5;
 
 /* Sections of a runbook that are known by name: do their list items tell what to do, and how soon?
  */
@@ -91,6 +93,12 @@ static bool merged(struct collecting *c, enum gw__unit_kind kind, const char *te
     return false;
 }
 
+/* What speaks of trouble comes first, the head of a table last. */
+static double line_weight(const char *line, size_t len)
+{
+    return gw__table_head(line, len) ? -HEAD : TROUBLE * gw__trouble(line, len);
+}
+
 static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uint32_t topics,
                 const char *text, size_t len)
 {
@@ -112,9 +120,10 @@ static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uin
                               .source = c->source,
                               .severity = severity,
                               .text = buf_take(&quoted),
-                              .weight = markdown  ? c->section->weight
-                                        : c->lead ? LEAD
-                                                  : 0,
+                              .weight = markdown           ? c->section->weight
+                                        : c->lead          ? LEAD
+                                        : kind == GW__LINE ? line_weight(text, len)
+                                                           : 0,
                               .order = markdown ? c->section->order : 0,
                               .judged = c->judged,
                               .told = c->told,
@@ -212,6 +221,21 @@ static void each_line(const char *text, line_fn *fn, void *arg)
     }
 }
 
+static void add_trouble(void *arg, const char *line, size_t len)
+{
+    struct collecting *c = arg;
+    if (c->count < PER_SOURCE / 2 && gw__trouble(line, len) > 0)
+        add_line(c, line, len);
+}
+
+static bool many_lines(const char *text)
+{
+    size_t n = 0;
+    for (const char *p = text; n < PER_SOURCE && (p = strchr(p, '\n')); p++)
+        n++;
+    return n == PER_SOURCE;
+}
+
 static void add_tool(struct collecting *c)
 {
     const struct gw_source *s = source_of(c);
@@ -223,8 +247,11 @@ static void add_tool(struct collecting *c)
     const json_t *value = s->data ? s->data : parsed;
     if (value && (json_object_size(value) || json_array_size(value)))
         add_leaves(c, "", value, 0);
-    else
+    else {
+        if (many_lines(s->text)) /* what matters may stand behind those that are read */
+            each_line(s->text, add_trouble, c);
         each_line(s->text, add_line, c);
+    }
     json_decref(parsed);
 }
 

@@ -171,6 +171,15 @@ static size_t help_if_empty(const struct trace *t, const struct conn_tool *tools
     return picked;
 }
 
+/* What a question is to fit: also the system's name, which who asks often says ("redis-cache"). The
+ * caller frees. */
+static char *described(const struct conn_tool *tool)
+{
+    bool own = strcmp(tool->connector, CONN_OWN_NAME) == 0 || strcmp(tool->connector, "host") == 0;
+    return xasprintf("%s. %s. %s. %s", own ? "" : tool->connector, tool->name,
+                     tool->title ? tool->title : "", tool->description ? tool->description : "");
+}
+
 static void pick_tools(struct trace *t)
 {
     struct orch *o = t->orch;
@@ -188,8 +197,7 @@ static void pick_tools(struct trace *t)
         if (!can_be_asked(t, &tools[i]))
             continue;
         tools[n] = tools[i];
-        owned[n] = xasprintf("%s. %s. %s", tools[i].name, tools[i].title ? tools[i].title : "",
-                             tools[i].description ? tools[i].description : "");
+        owned[n] = described(&tools[i]);
         texts[n] = owned[n];
         n++;
     }

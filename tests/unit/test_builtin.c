@@ -1,6 +1,7 @@
 /* The built-in models: what they choose, in both languages, and what foreign text cannot do. */
 #include "backend/base/text.h"
 #include "backend/gateway/gateway.h"
+#include "backend/gateway/internal.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -394,6 +395,43 @@ static void a_json_answer_is_quoted_by_its_leaves(void **state)
     free(text);
 }
 
+/* Whoever is on call wants the line that says what is wrong, wherever it stands. */
+static void trouble_is_quoted_before_the_rest(void **state)
+{
+    (void)state;
+    struct buf log = {0};
+    buf_adds(&log, "Time Level Message\n");
+    for (int i = 0; i < 200; i++)
+        buf_addf(&log, "10:%02d:%02d info importer batch %d read\n", i / 60, i % 60, i);
+    buf_adds(&log, "10:03:21 importer cannot write: connection refused by db-2\n");
+    struct gw_source sources[] = {
+        {.id = "1", .kind = "tool", .ref = "k8s/logs", .fit = 0.9, .text = log.data}};
+    struct gw_request r = {.question = "what does the importer log",
+                           .lang = "en",
+                           .sources = sources,
+                           .source_count = 1};
+    char *text = ask("builtin/lexical", &r);
+    assert_non_null(strstr(text, "The tools answered:\n\n- “10:03:21 importer cannot write"));
+    assert_null(strstr(text, "Time Level Message"));
+    free(text);
+    buf_release(&log);
+    static const struct {
+        const char *line;
+        bool trouble;
+    } ROWS[] = {{"errors: 0, failed: 0", false},
+                {"errors: 14", true},
+                {"Status: Running", false},
+                {"State: Waiting, Reason: CrashLoopBackOff", true},
+                {"/dev/sdb1 1.0T 990G 10G 99% /data", true},
+                {"/dev/sda1 200G 88G 112G 44% /", false},
+                {"Ошибка записи: нет места", true},
+                {"download of feed finished", false}};
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        assert_int_equal(gw__trouble(ROWS[i].line, strlen(ROWS[i].line)) > 0, ROWS[i].trouble);
+    assert_true(gw__table_head("Filesystem Size Used Avail Use% Mounted on", 42));
+    assert_false(gw__table_head("Restart Count: 14", 17));
+}
+
 static void a_cancelled_call_is_silent(void **state)
 {
     (void)state;
@@ -509,6 +547,7 @@ int main(void)
         cmocka_unit_test(foreign_text_cannot_forge),
         cmocka_unit_test(the_two_models_choose_differently),
         cmocka_unit_test(a_json_answer_is_quoted_by_its_leaves),
+        cmocka_unit_test(trouble_is_quoted_before_the_rest),
         cmocka_unit_test(a_cancelled_call_is_silent),
         cmocka_unit_test(a_long_answer_ends_at_its_limit),
         cmocka_unit_test(a_critique_keeps_what_the_sources_support),
