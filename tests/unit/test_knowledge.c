@@ -605,6 +605,54 @@ static void test_cover(void **state)
     know_free(k);
 }
 
+/* A model's vectors: what all passages share is taken off, so that one stands out which differs
+ * little; missing ones, other lengths and zeros are no vectors. */
+static void test_dense(void **state)
+{
+    (void)state;
+    enum { PASSAGES = 40, DIM = 64, ODD = 17 };
+    struct know *k = know__begin();
+    for (int i = 0; i < PASSAGES; i++) {
+        char *name = xasprintf("dir/p%02d.md", i), *text = xasprintf("# P%02d\n\nText %d.\n", i, i);
+        assert_true(know__add(k, name, text, strlen(text)));
+        free(name);
+        free(text);
+    }
+    know__finish(k);
+    assert_int_equal(know_chunks(k), PASSAGES);
+    struct know_dense *d = know_dense_new(k);
+    struct know_passage found[4];
+    float v[DIM], q[DIM];
+    int8_t cells[DIM];
+    for (unsigned i = 0; i < PASSAGES; i++) {
+        assert_int_equal(know_dense_search(d, v, NULL, found, 4), 0);
+        for (size_t j = 0; j < DIM; j++)
+            v[j] = 5 + (float)((i * 31 + j * 17 + i * j) % 7) / 7;
+        v[3] += i == ODD ? 4.0f : 0;
+        know_dense_quantise(v, DIM, cells);
+        assert_true(know_dense_put(d, i, cells, DIM));
+        assert_true(know_dense_has(d, i));
+        assert_int_equal(know_dense_missing(d), PASSAGES - 1 - i);
+    }
+    assert_int_equal(know_dense_length(d), DIM);
+    for (size_t j = 0; j < DIM; j++)
+        q[j] = 5 + (j == 3 ? 3.0f : 0);
+    assert_true(know_dense_search(d, q, NULL, found, 4) >= 1);
+    assert_int_equal(found[0].id, ODD);
+    assert_true(found[0].score > 0.35);
+    memset(cells, 0, sizeof cells);
+    assert_false(know_dense_put(d, 0, cells, DIM));
+    cells[0] = 1;
+    assert_false(know_dense_put(d, 0, cells, DIM - 1));
+    char *text = know_dense_text(k, 0, 1000), *cut = know_dense_text(k, 0, 4);
+    assert_string_equal(text, "P00\nText 0.");
+    assert_int_equal(strlen(cut), 4);
+    free(text);
+    free(cut);
+    know_dense_free(d);
+    know_free(k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -620,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_commands_come_first),
         cmocka_unit_test(test_bm25_formula),
         cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_dense),
         cmocka_unit_test(test_fit_picks_tools),
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_folder),
