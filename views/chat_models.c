@@ -230,9 +230,9 @@ static void got_models(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
-static void ask(struct chat *c)
+static void ask(struct chat *c, bool now)
 {
-    if (view_ask_now(&c->models.asked))
+    if (now)
         tui_call(c, WIRE_chat_models, NULL, got_models);
 }
 
@@ -371,8 +371,8 @@ static void draw(struct chat *c, struct tui_area a, bool focused)
 {
     struct chat_models *m = &c->models;
     bool hint = a.height >= HINT_MIN;
-    if (clock_mono_ms() - m->asked.last >= REFRESH_MS || view_ask_due(&m->asked))
-        ask(c);
+    bool old = clock_mono_ms() - m->asked.last >= REFRESH_MS;
+    ask(c, old ? view_ask_now(&m->asked) : view_ask_due(&m->asked)); /* M2 */
     tui_dirty_in(REFRESH_MS);
     int x = 1;
     tui_fill(a, 0, 0, a.width, ROLE_RULE, GLYPH_RULE);
@@ -415,7 +415,7 @@ void chat_models_open(struct chat *c, bool flows)
 {
     part_set(c, flows);
     c->panel = &panel;
-    ask(c);
+    ask(c, view_ask_now(&c->models.asked));
 }
 
 void chat_models_release(struct chat_models *m)
