@@ -20,7 +20,8 @@ struct know_dense {
     int8_t *cells;     /* of each passage, one behind the other */
     float *scale;      /* a passage's vector is its cells times this; 0: there is none */
     size_t missing;
-    float *mean; /* of all passages, zero if they are few; NULL: to be computed */
+    float *mean; /* of all passages, zero if they are few; NULL: to be computed, with this: */
+    float *rest; /* one over a passage's length without the mean; 0: it is nothing but the mean */
 };
 
 struct know_dense *know_dense_new(const struct know *k)
@@ -38,6 +39,7 @@ void know_dense_free(struct know_dense *d)
     free(d->cells);
     free(d->scale);
     free(d->mean);
+    free(d->rest);
     free(d);
 }
 
@@ -99,7 +101,8 @@ bool know_dense_put(struct know_dense *d, unsigned id, const int8_t *cells, size
         d->missing--;
     d->scale[id] = (float)(1 / sqrt(sum));
     free(d->mean);
-    d->mean = NULL;
+    free(d->rest);
+    d->mean = d->rest = NULL;
     return true;
 }
 
@@ -122,6 +125,15 @@ static void find_mean(struct know_dense *d)
             d->mean[i] += (float)d->cells[c * d->dimensions + i] * d->scale[c];
     for (size_t i = 0; i < d->dimensions; i++)
         d->mean[i] /= (float)n;
+    double own = 0;
+    for (size_t i = 0; i < d->dimensions; i++)
+        own += (double)d->mean[i] * d->mean[i];
+    d->rest = xcalloc(n, sizeof *d->rest);
+    for (size_t c = 0; c < n; c++) {
+        double with = dot(d->cells + c * d->dimensions, d->mean, d->dimensions);
+        double left = 1 - 2 * with * (double)d->scale[c] + own; /* squared */
+        d->rest[c] = left > 1e-9 ? (float)(1 / sqrt(left)) : 0;
+    }
 }
 
 static void unit(float *v, size_t n)
@@ -134,22 +146,27 @@ static void unit(float *v, size_t n)
         v[i] *= by;
 }
 
-/* Sets scores to the cosines of what the question and each passage have beyond the mean. */
+/* Sets scores to the cosines of what the question (of unit length) and each passage have beyond the
+ * mean. In whole numbers: no sum is over 2^31, since it is at most the product of the lengths, 127
+ * times the root of DIMENSIONS_MAX, and ONE. */
 static void cosines(const struct know_dense *d, const float *q, double *scores)
 {
+    static const double ONE = 8191;
     size_t n = d->dimensions;
-    double mean_q = 0, mean_mean = 0;
+    double mean_q = 0;
+    int16_t *whole = xcalloc(n, sizeof *whole);
     for (size_t i = 0; i < n; i++) {
         mean_q += (double)d->mean[i] * q[i];
-        mean_mean += (double)d->mean[i] * d->mean[i];
+        whole[i] = (int16_t)lrint(q[i] * ONE);
     }
     for (size_t c = 0; c < d->k->chunk_count; c++) {
         const int8_t *cells = d->cells + c * n;
-        double with_q = dot(cells, q, n) * (double)d->scale[c];
-        double with_mean = dot(cells, d->mean, n) * (double)d->scale[c];
-        double left = 1 - 2 * with_mean + mean_mean; /* squared length without the mean */
-        scores[c] = left > 1e-9 ? (with_q - mean_q) / sqrt(left) : 0;
+        int32_t sum = 0;
+        for (size_t i = 0; i < n; i++)
+            sum += (int32_t)cells[i] * whole[i];
+        scores[c] = (sum / ONE * (double)d->scale[c] - mean_q) * (double)d->rest[c];
     }
+    free(whole);
 }
 
 /* A document's cosines are mixed into those of its passages, as the built-in vectors' are. */
