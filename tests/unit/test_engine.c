@@ -20,6 +20,9 @@ static int mock_down(void **state)
     return mock_stop(&mock);
 }
 
+/* More of the configuration. */
+static const char *also = "";
+
 /* A console with these models of the mock, by name and what the mock is to do; and flows of its
  * own, by name and text. */
 static struct console start(const char *const models[][2], const char *const flows[][2])
@@ -38,6 +41,7 @@ static struct console start(const char *const models[][2], const char *const flo
     }
     if (names.len)
         fprintf(f, "[copilot]\nmodels =%s\n", names.data);
+    fputs(also, f);
     fclose(f);
     assert_int_equal(conf_make_dirs(folder, &e), ERR_OK);
     for (size_t i = 0; flows && flows[i][0]; i++) {
@@ -489,6 +493,49 @@ static void an_agents_steps_end(void **state)
     console_stop(&c, false);
 }
 
+static void what_would_change_something_is_proposed_and_not_done(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"doer",
+         "tools=1,args=%7B%22key%22:%22a%22%2C%22value%22:%221%22%7D,say=A%20plan%20waits."},
+        {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'box/set'", "")}, {NULL, NULL}};
+    char *values = new_dir(), *set = xasprintf("%s/a", values);
+    char *more = xasprintf("[console]\nlevel = execute\n[connector \"box\"]\nkind = mcp-stdio\n"
+                           "level = execute\nread_tools = get\n"
+                           "command = python3 tests/peers/acting_server.py %s\n",
+                           values);
+    also = more;
+    struct console c = start(MODELS, FLOWS);
+    also = "";
+    bool up = false;
+    for (int i = 0; i < 1000 && !up; i++) {
+        json_t *row = call(&c, WIRE_connectors_get, "{\"name\":\"box\"}");
+        up = strcmp(json_str(row, "state", ""), "ok") == 0;
+        json_decref(row);
+        usleep(10000);
+    }
+    assert_true(up);
+    json_t *trace = by(&c, "agent");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 0);
+    assert_true(access(set, F_OK) != 0);
+    json_t *plans = call(&c, WIRE_plans_list, "{}");
+    assert_int_equal(json_array_size(json_object_get(plans, "plans")), 1);
+    json_decref(plans);
+    char *told = system_of("doer", 1);
+    assert_non_null(told);
+    assert_non_null(strstr(told, "Nothing was done"));
+    free(told);
+    json_decref(trace);
+    console_stop(&c, false);
+    nftw(values, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(more);
+    free(set);
+    free(values);
+}
+
 static void the_risk_says_which_flow(void **state)
 {
     (void)state;
@@ -653,6 +700,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_model_calls_tools_and_speaks_again),
         cmocka_unit_test(a_model_gets_no_tool_that_its_node_does_not_name),
         cmocka_unit_test(an_agents_steps_end),
+        cmocka_unit_test(what_would_change_something_is_proposed_and_not_done),
         cmocka_unit_test(the_risk_says_which_flow),
         cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
     };
