@@ -438,7 +438,7 @@ static bool resolve(struct trace *t, struct error *e)
         if (m)
             t->models[t->need.taken_count++] = m;
     }
-    return t->need.taken_count > 0;
+    return t->need.taken_count > 0 || !t->flow->models; /* it may name all of them itself */
 }
 
 const struct gw_model *orch__route(struct trace *t, const char *name, json_t **why, struct error *e)

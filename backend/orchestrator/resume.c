@@ -194,7 +194,7 @@ static struct trace *again(struct orch *o, const json_t *doc, const json_t *p)
             names[ask.model_count++] = json_string_value(name);
     }
     if (!*ask.text || ask.exchanges < 0 || ask.exchanges > ORCH_EXCHANGES ||
-        orch__choose(o, &ask, &flow, chosen, &count, NULL) != ERR_OK || !count)
+        orch__choose(o, &ask, &flow, chosen, &count, NULL) != ERR_OK)
         return NULL;
     struct trace *t = orch__trace_asked(o, &ask, flow, chosen, count);
     if (json_object_get(doc, "choice"))
