@@ -214,6 +214,8 @@ static const struct cli_command COMMANDS[] = {
      "secrets that the configuration names: list, set, remove, rotate", cli__vault},
     {"mcp", "mcp [--http] [--listen ADDRESS:PORT] [--remote]",
      "serve the console's tools to other agents (MCP)", cli__mcp},
+    {"learning", "learning show|accept KIND|reject KIND|rate TRACE good|bad [--json]",
+     "which models do well with which questions", cli__learning},
     {"scan", "scan [--json] FILE|-", "prompt injection in the lines of a file", cli__scan},
     {"doctor", "doctor [--json]", "what is missing or wrong, and how to mend it", cli__doctor},
 };
@@ -329,6 +331,11 @@ static const char HELP[] =
     "  mcp [--http] [--listen ADDRESS:PORT] [--remote]\n"
     "                             serve the console's tools to other agents by MCP: on standard\n"
     "                             input and output, or over HTTP\n"
+    "  learning show [--json]     which models did well with which questions, what is proposed\n"
+    "  learning accept|reject KIND\n"
+    "                             take what is proposed, or not\n"
+    "  learning rate TRACE good|bad\n"
+    "                             a word on an answer\n"
     "  scan [--json] FILE|-       what may steer a model in each line of a file\n"
     "  doctor [--json]            what is missing or wrong, and how to mend it\n";
 
@@ -407,13 +414,10 @@ static int check_bundle_words(const struct cli *c)
 static const struct {
     int (*run)(struct cli *c, struct busc *bus);
     const char *(*words)(struct cli *c, int argc, char **argv); /* NULL, or what is wrong */
-} OWN_WORDS[] = {{cli__connectors, cli__connectors_words},
-                 {cli__witness, cli__witness_words},
-                 {cli__models, cli__models_words},
-                 {cli__flows, cli__flows_words},
-                 {cli__compare, cli__compare_words},
-                 {cli__scan, cli__scan_words},
-                 {cli__vault, cli__vault_words}};
+} OWN_WORDS[] = {{cli__connectors, cli__connectors_words}, {cli__witness, cli__witness_words},
+                 {cli__models, cli__models_words},         {cli__flows, cli__flows_words},
+                 {cli__compare, cli__compare_words},       {cli__scan, cli__scan_words},
+                 {cli__learning, cli__learning_words},     {cli__vault, cli__vault_words}};
 
 /* What stands after the options. */
 static int take_words(struct cli *c, int argc, char **argv)

@@ -123,6 +123,9 @@ const char *cli__scan_words(struct cli *c, int argc, char **argv);
 /* cli_eval.c, which reads its options itself. */
 int cli__eval(struct cli *c, struct busc *bus);
 int cli__eval_options(struct cli *c, int argc, char **argv);
+/* cli_learning.c; words: NULL, or what is wrong */
+int cli__learning(struct cli *c, struct busc *bus);
+const char *cli__learning_words(struct cli *c, int argc, char **argv);
 /* cli_doctor.c */
 int cli__score(struct cli *c, struct busc *bus);
 int cli__doctor(struct cli *c, struct busc *bus);

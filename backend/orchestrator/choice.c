@@ -71,8 +71,10 @@ enum err orch__choose(const struct orch *o, const struct orch_ask *ask, const st
     *flow = flows_find(o->flows, orch__by_risk(o, ask) ? BEFORE_RISK : named(o, ask), e);
     if (!*flow)
         return e->code;
-    if (!n)
+    if (!n) {
         n = gw_chosen(o->rooms.gw, o->rooms.conf, usual, ORCH_MODELS);
+        orch__order_learnt(o, ask->text, usual, n);
+    }
     if (n > ORCH_MODELS)
         return err_set(e, ERR_INVALID, "at most %d models answer a question", ORCH_MODELS);
     *count = 0;

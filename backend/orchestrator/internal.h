@@ -435,6 +435,21 @@ const char *orch__risk_route(const struct trace *t, double score);
 /* The answer, with what there is to say of that. The caller frees. */
 char *orch__risk_noted(const struct trace *t, const char *answer);
 
+/* learning.c */
+enum { ORCH_OUTCOMES = 8, ORCH_OUTCOME_MODEL = 96 };
+struct orch_outcome { /* how a model did with a question, in quarters */
+    char trace_id[33], model[ORCH_OUTCOME_MODEL];
+    const char *source, *kind; /* "verdict" or "thumb"; kinds.def */
+    int64_t good, bad;
+};
+const char *orch__kind(const char *question);
+bool orch__learns(const struct orch *o);
+/* What a trace that ends has to tell; none if it is off. */
+size_t orch__outcomes_of(const struct trace *t, struct orch_outcome out[ORCH_OUTCOMES]);
+enum err orch__outcome_insert(struct store_db *db, const struct orch_outcome *out, struct error *e);
+/* Puts the names of models that a person accepted weights of first, for a question of that kind. */
+void orch__order_learnt(const struct orch *o, const char *question, const char **names, size_t n);
+
 /* candidates.c */
 const char *orch__state_name(int state); /* of a candidate, as on the wire */
 /* What a candidate's model is given, as parents; whole: what both ways of looking brought. */

@@ -195,6 +195,19 @@ const struct orch_safety_state *orch_safety(const struct orch *o);
  * nothing, or the filter is off. */
 const char *orch_safety_refuses(const struct orch *o, const char *text, bool answer);
 
+/* learning.c: a person's word on an answer; done runs when its entry is durable (or failed).
+ * NOT_FOUND: the trace has no answer. */
+typedef void orch_rated(void *arg, int64_t entry, const struct error *e);
+enum err orch_rate(struct orch *o, const char *trace_id, bool good, const char *actor,
+                   orch_rated *done, void *arg, struct error *e);
+/* {bandit: no|propose, kinds: [{kind, outcomes, models: [{model, good, bad, share, accepted:
+ * weight|null}], decided: ""|accept|reject, proposed: bool}]}; NULL with *e. The caller owns. */
+json_t *orch_learning(struct orch *o, struct error *e);
+/* Takes what is proposed for a kind, or refuses it until there are more outcomes. NOT_FOUND:
+ * nothing is proposed. */
+enum err orch_learning_decide(struct orch *o, const char *kind, bool accept, const char *actor,
+                              orch_rated *done, void *arg, struct error *e);
+
 /* Takes what was erased out of a trace's document: the texts of the entries of these types. */
 void orch_redact(json_t *doc, const char *const *types, size_t count);
 

@@ -275,6 +275,8 @@ struct stored_trace {
     int64_t at;
     char *choice;       /* as JSON, or NULL */
     bool claims, cites; /* an answer that says something of the world; it cites a source */
+    struct orch_outcome outcomes[ORCH_OUTCOMES];
+    size_t outcome_count;
     struct buf sealed;
 };
 
@@ -291,6 +293,7 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
         /* a built-in model that cites nothing says that it has no answer */
         s->cites = t->verdict.answered;
         s->claims = s->cites || !t->candidates[t->verdict.winner].model->builtin;
+        s->outcome_count = orch__outcomes_of(t, s->outcomes);
     }
     if (clock_parse(json_str(t->doc, "at", ""), &s->at) < 0)
         s->at = clock_real_ms();
@@ -339,6 +342,8 @@ enum err orch__store_trace(struct store_db *db, void *arg, struct error *e)
         "session = excluded.session, sealed = excluded.sealed",
         "ssissb", s->id, *s->conversation ? s->conversation : NULL, s->at, s->state, s->session,
         s->sealed.data, s->sealed.len);
+    for (size_t i = 0; i < s->outcome_count && code == ERR_OK; i++)
+        code = orch__outcome_insert(db, &s->outcomes[i], e);
     /* its question's row comes first, and once */
     bool first = strcmp(s->state, "running") == 0 && *s->conversation;
     return code == ERR_OK && first ? count_turn(db, s, e) : code;

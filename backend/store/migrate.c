@@ -140,6 +140,16 @@ static const char *const steps[] = {
     "CREATE TABLE passage_vectors(maker TEXT NOT NULL, sha256 BLOB NOT NULL,"
     " vector BLOB NOT NULL,"
     " PRIMARY KEY(maker, sha256)) STRICT;",
+    /* learning: how models did with kinds of questions, in quarters; weights (of a thousand) that a
+     * person accepted, and how many outcomes there were at the last decision. */
+    "CREATE TABLE outcomes(trace_id TEXT NOT NULL, model TEXT NOT NULL, source TEXT NOT NULL,"
+    " kind TEXT NOT NULL, good INTEGER NOT NULL, bad INTEGER NOT NULL, at INTEGER NOT NULL,"
+    " PRIMARY KEY(trace_id, model, source)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX outcomes_kind ON outcomes(kind, model);"
+    "CREATE TABLE learnt_weights(kind TEXT NOT NULL, model TEXT NOT NULL, weight INTEGER NOT NULL,"
+    " PRIMARY KEY(kind, model)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE learnt_decisions(kind TEXT PRIMARY KEY, action TEXT NOT NULL,"
+    " quarters INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 
 enum { VERSION = (int)(sizeof steps / sizeof *steps) };
