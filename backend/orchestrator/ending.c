@@ -341,8 +341,10 @@ void orch__conclude(struct trace *t)
     const struct orch_candidate *winner = &t->candidates[t->verdict.winner];
     json_t *figures;
     char *grounded = orch__grounded(t, winner->text.data, &figures);
-    char *noted = orch__wish_noted(t, grounded), *text = orch__risk_noted(t, noted);
+    char *guarded = orch__guard_noted(t, grounded), *noted = orch__wish_noted(t, guarded);
+    char *text = orch__risk_noted(t, noted);
     free(grounded);
+    free(guarded);
     free(noted);
     json_put(t->doc, "answer", json_text(text, strlen(text)));
     json_t *answer = json_object();

@@ -235,6 +235,7 @@ struct trace {
     struct condition_values values;
     struct orch_candidate *compared[ORCH_CANDIDATES]; /* last */
     size_t compared_count;
+    char *unsafe;                 /* why a guard holds the answer unsafe, or NULL */
     struct orch_vote voted;       /* of the last vote; of 0: there was none */
     struct orch_node *critiquing; /* the critique under way, or NULL */
     struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
@@ -334,6 +335,8 @@ enum err orch__store_trace(struct store_db *db, void *arg, struct error *e);
 void *orch__store_trace_arg(struct trace *t, const char *state);
 void orch__store_trace_free(void *arg);
 void orch__tell(struct trace *t, const char *type); /* "turn" or "stage" */
+/* Takes what models wrote out of a trace's document. */
+void orch__without_outputs(json_t *doc);
 void orch__candidate_doc(struct orch_candidate *c, const char *state);
 
 /* spent.c */
@@ -530,6 +533,8 @@ void orch__compare(struct orch_node *n);
 bool orch__vote(struct orch_node *n, bool first);
 void orch__judge_start(struct orch_node *n); /* verify, guard */
 void orch__judge_end(struct orch_node *n);
+/* The answer, with what a guard said against it. The caller frees. */
+char *orch__guard_noted(const struct trace *t, const char *answer);
 void orch__final(struct trace *t); /* the verdict is about the answer that the flow ended with */
 /* pace.c: a call of the candidate begins, a piece of its text has come. */
 void orch__pace_begin(struct orch_candidate *c, int64_t input_tokens);

@@ -266,10 +266,25 @@ static void guard(struct orch_node *n, const char *model_says)
              *model_says ? "; the model says " : "", model_says);
     add_remarks(n);
     orch__verdict_is(t, unsafe ? "unsafe" : "safe");
+    free(t->unsafe);
+    t->unsafe = unsafe ? xstrdup(refused ? refused : risk >= UNSAFE ? why : "") : NULL;
     if (unsafe)
         buf_addf(&n->said, "%s\n", note);
     orch__stage_end(t, n->stage, "done", note);
     orch__node_end(n, NODE_DONE, note);
+}
+
+char *orch__guard_noted(const struct trace *t, const char *answer)
+{
+    bool russian = strcmp(t->lang, "ru") == 0;
+    if (!t->unsafe)
+        return xstrdup(answer);
+    return xasprintf(
+        russian ? "%s\n\nСтраж считает этот ответ небезопасным%s%s: ничего из него нельзя "
+                  "выполнять без согласования."
+                : "%s\n\nThe Guardian holds this answer unsafe%s%s: nothing of it is to be "
+                  "run without approval.",
+        answer, *t->unsafe ? " — " : "", t->unsafe);
 }
 
 void orch__judge_end(struct orch_node *n)

@@ -326,11 +326,9 @@ static void without_texts(json_t *doc)
 {
     size_t i;
     json_t *item;
-    json_array_foreach(json_object_get(doc, "candidates"), i, item) json_object_del(item, "text");
+    orch__without_outputs(doc);
     json_array_foreach(json_object_get(doc, "sources"), i, item) json_object_del(item, "text");
     json_array_foreach(json_object_get(doc, "critiques"), i, item) json_object_del(item, "text");
-    json_array_foreach(json_object_get(doc, "nodes"), i, item)
-        json_object_del(json_object_get(item, "run"), "text");
 }
 
 /* A trace that was running when an earlier run ended. */
@@ -457,12 +455,7 @@ json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, siz
                    struct error *e)
 {
     json_t *turns = orch_turns_whole(o, conversation, before, limit, e), *turn;
-    size_t i, j;
-    json_t *candidate;
-    json_array_foreach(turns, i, turn)
-    {
-        json_array_foreach(json_object_get(turn, "candidates"), j, candidate)
-            json_object_del(candidate, "text");
-    }
+    size_t i;
+    json_array_foreach(turns, i, turn) orch__without_outputs(turn);
     return turns;
 }

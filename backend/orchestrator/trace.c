@@ -103,6 +103,7 @@ void orch__trace_free(struct trace *t)
         json_decref(t->routes[i]);
     json_decref(t->risk);
     json_decref(t->memo);
+    free(t->unsafe);
     free(t->prompts[0]);
     free(t->prompts[1]);
     for (size_t i = 0; i < t->chosen_count; i++)
@@ -146,6 +147,15 @@ void orch__stage_end(struct trace *t, size_t stage, const char *state, const cha
     orch__tell(t, "stage");
 }
 
+void orch__without_outputs(json_t *doc)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(doc, "candidates"), i, one) json_object_del(one, "text");
+    json_array_foreach(json_object_get(doc, "nodes"), i, one)
+        json_object_del(json_object_get(one, "run"), "text");
+}
+
 void orch__tell(struct trace *t, const char *type)
 {
     struct orch *o = t->orch;
@@ -161,10 +171,7 @@ void orch__tell(struct trace *t, const char *type)
         json_put(data, "stages", json_deep_copy(json_object_get(t->doc, "stages")));
     } else {
         data = json_deep_copy(t->doc);
-        size_t i;
-        json_t *candidate;
-        json_array_foreach(json_object_get(data, "candidates"), i, candidate)
-            json_object_del(candidate, "text");
+        orch__without_outputs(data);
     }
     o->event(o->event_arg, type, data);
     json_decref(data);

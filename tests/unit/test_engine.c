@@ -355,6 +355,57 @@ static void a_model_that_verifies_sends_it_back(void **state)
     console_stop(&c, false);
 }
 
+static void limits_end_what_is_late(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"quick", "say=All%20is%20well%20[1]."}, {"slow", "first=15000"}, {NULL, NULL}};
+#define TWO(limits, node)                                                                         \
+    "'about':'x'," limits "'nodes':[{'id':'look','kind':'look'},{'id':'one','kind':'model',"      \
+    "'model':'chosen:0'},{'id':'two','kind':'model','model':'chosen:1','role':'synthesizer'" node \
+    "},{'id':'end','kind':'end'}],'edges':[{'from':'look','to':'one'},{'from':'one',"             \
+    "'to':'two'},{'from':'two','to':'end'}]}"
+    static const char *const FLOWS[][2] = {
+        {"node", "{'name':'node'," TWO("", ",'time_limit_ms':300")},
+        {"whole", "{'name':'whole'," TWO("'limits':{'time_ms':700},", "")},
+        {"tokens", "{'name':'tokens'," TWO("'limits':{'tokens':1},", "")},
+        {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    for (size_t i = 0; FLOWS[i][0]; i++) {
+        static const char *const ENDS[] = {"failed", "cancelled", "skipped"};
+        uint64_t before = clock_mono_ms();
+        json_t *trace = by(&c, FLOWS[i][0]);
+        assert_true(clock_mono_ms() - before < 9000);
+        assert_string_equal(json_str(trace, "state", ""), "done");
+        assert_state(trace, "two", ENDS[i]);
+        assert_string_equal(json_str(trace, "answer", ""), "All is well [1].");
+        json_decref(trace);
+    }
+    console_stop(&c, false);
+}
+
+static void what_a_guard_holds_unsafe_says_so(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"author", "say=Run%20it%20at%20once%20[1]."},
+        {"guard", "say=VERDICT:%20unsafe%0AIt%20does%20not%20say%20what."},
+        {NULL, NULL}};
+    static const char *const FLOWS[][2] = {
+        {"held", "{'name':'held','about':'x','nodes':[{'id':'look','kind':'look'},{'id':'m','kind':"
+                 "'model','model':'chosen:0'},{'id':'g','kind':'guard','model':'chosen:1'},{'id':"
+                 "'end','kind':'end'}],'edges':[{'from':'look','to':'m'},{'from':'m','to':'g'},"
+                 "{'from':'g','to':'end'}]}"},
+        {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_t *trace = by(&c, "held");
+    assert_string_equal(json_str(trace, "state", ""), "done");
+    assert_non_null(strstr(json_str(trace, "answer", ""), "The Guardian holds this answer unsafe"));
+    assert_non_null(strstr(json_str(node(trace, "g"), "note", ""), "the model says unsafe"));
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
 static void the_demo_role_sees_nodes_without_words(void **state)
 {
     (void)state;
@@ -695,6 +746,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_split_vote_asks_more),
         cmocka_unit_test(what_fails_leaves_the_best_there_is),
         cmocka_unit_test(a_model_that_verifies_sends_it_back),
+        cmocka_unit_test(limits_end_what_is_late),
+        cmocka_unit_test(what_a_guard_holds_unsafe_says_so),
         cmocka_unit_test(the_demo_role_sees_nodes_without_words),
         cmocka_unit_test(a_flow_can_be_stopped),
         cmocka_unit_test(a_model_calls_tools_and_speaks_again),
