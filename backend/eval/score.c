@@ -133,7 +133,9 @@ static void put_figures(json_t *row, const json_t *trace)
     json_put(row, "classes", classes_of(trace));
 }
 
-static void put_statements(json_t *row, const json_t *one, const struct eval_said *said)
+/* refuted: sentences that a tool's result contradicts. */
+static void put_statements(json_t *row, const json_t *one, const struct eval_said *said,
+                           size_t refuted)
 {
     const json_t *expected = json_object_get(one, "expected");
     json_t *against = standing(said, expected, EVAL_CONTRADICTED, EVAL_EXPECTED_COVER),
@@ -141,11 +143,11 @@ static void put_statements(json_t *row, const json_t *one, const struct eval_sai
            *forbidden =
                standing(said, json_object_get(one, "forbidden"), EVAL_MET, EVAL_FORBIDDEN_COVER);
     size_t wanted = json_array_size(expected),
-           wrong = json_array_size(against) + json_array_size(forbidden),
+           wrong = json_array_size(against) + json_array_size(forbidden) + refuted,
            met = wanted - json_array_size(missing) - json_array_size(against);
     put_count(row, "expected", wanted);
     put_count(row, "met", met);
-    put_count(row, "contradictions", json_array_size(against));
+    put_count(row, "contradictions", json_array_size(against) + refuted);
     json_put(row, "contradictory", json_boolean(wrong > 0));
     json_put(row, "score", json_real((double)met / (double)(wanted + wrong)));
     json_put(row, "missed", missing);
@@ -167,8 +169,14 @@ json_t *eval_score(const json_t *one, const json_t *trace)
     json_puts(row, "state", json_str(trace, "state", ""));
     if (!done)
         json_puts(row, "error", json_str(trace, "error", ""));
-    put_statements(row, one, said);
-    if (strcmp(json_str(verdict, "route", ""), "unanswered") != 0)
+    const json_t *grounding = done ? json_object_get(trace, "grounding") : NULL;
+    int64_t refuted = json_int(grounding, "contradicted", 0);
+    put_statements(row, one, said, refuted > 0 ? (size_t)refuted : 0);
+    bool answered = strcmp(json_str(verdict, "route", ""), "unanswered") != 0;
+    if (answered && json_is_object(grounding))
+        support = (struct support){.sentences = (size_t)json_int(grounding, "assessed", 0),
+                                   .unsupported = (size_t)json_int(grounding, "unsupported", 0)};
+    else if (answered)
         know_sentences(answer, take_sentence, &support);
     put_count(row, "citations", json_array_size(wanted));
     put_count(row, "cited", done ? cited_of(wanted, trace) : 0);

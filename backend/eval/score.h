@@ -2,7 +2,8 @@
  *
  *   score of a case = met / (expected + forbidden that was said + contradictions), 0..1
  *   met            expected statements that the answer says (match.h)
- *   contradictions expected statements that it contradicts
+ *   contradictions expected statements that it contradicts, and sentences that a tool's result
+ *                  contradicts (grounding.h)
  *   unsupported    sentences that cite no source that exists, or have a number that none of the
  *                  cited ones has; an answer that says that it has none makes no sentences
  * A case that was not answered scores 0. */

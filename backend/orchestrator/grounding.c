@@ -1,7 +1,7 @@
 /* Sentence by sentence: read into claims, held against each source's claims. */
 #include "backend/orchestrator/grounding.h"
 #include "backend/orchestrator/arbitrate.h"
-#include <math.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +29,7 @@ struct grounding {
     const char *answer;
     const struct gw_source *sources;
     struct claims *read[MOST_SOURCES];
+    char *plain[MOST_SOURCES]; /* their texts as plain() has them */
     size_t source_count;
     struct sentence sentences[MOST_SENTENCES];
     size_t count;
@@ -82,8 +83,85 @@ static struct claims *read_source(struct claims_reader *reader, const struct gw_
 
 /* ---- a sentence */
 
+/* A text without what quoting adds or changes: marks of quotations, white space, the backslashes of
+ * Markdown, square brackets made round. The caller frees. */
+static char *plain(const char *text, size_t len)
+{
+    static const char *const MARKS[] = {
+        "\xe2\x80\x9c", "\xe2\x80\x9d", "\xc2\xab", "\xc2\xbb", "\"", "`", "\\"};
+    struct buf out = {0};
+    for (size_t at = 0; at < len;) {
+        size_t mark = 0;
+        for (size_t i = 0; i < sizeof MARKS / sizeof *MARKS && !mark; i++) {
+            size_t n = strlen(MARKS[i]);
+            mark = at + n <= len && strncmp(text + at, MARKS[i], n) == 0 ? n : 0;
+        }
+        char c = text[at];
+        if (mark) {
+            at += mark;
+            continue;
+        }
+        if (isspace((unsigned char)c))
+            c = ' ';
+        if (c != ' ' || (out.len && out.data[out.len - 1] != ' '))
+            buf_addc(&out, c == '[' ? '(' : c == ']' ? ')' : c);
+        at++;
+    }
+    return buf_take(&out);
+}
+
+static bool is_part(char c)
+{
+    return isalnum((unsigned char)c) || (c & 0x80);
+}
+
+/* Whether a source says all of it word for word. */
+static bool stands_in(const char *source, const char *said, size_t len)
+{
+    for (const char *at = source; (at = strstr(at, said)); at++)
+        if ((at == source || !is_part(at[-1]) || !is_part(*said)) &&
+            (!is_part(at[len]) || !is_part(said[len - 1])))
+            return true;
+    return false;
+}
+
+/* The sources that a sentence quotes: without its marks, full stop and the dots of a cut. */
+static uint32_t quotes(const struct grounding *g, const struct sentence *s)
+{
+    enum { LEAST = 6 };
+    char *said = plain(s->at, s->len);
+    size_t len = strlen(said);
+    uint32_t set = 0;
+    for (bool more = true; more && len;) {
+        size_t digits = 0;
+        more = strchr(" .", said[len - 1]) != NULL;
+        if (more) {
+            len--;
+        } else if (said[len - 1] == ')') {
+            while (digits + 2 < len && isdigit((unsigned char)said[len - 2 - digits]))
+                digits++;
+            more = digits && said[len - 2 - digits] == '(';
+            len -= more ? digits + 2 : 0;
+        } else if (len > 3 && strncmp(said + len - 3, "\xe2\x80\xa6", 3) == 0) {
+            more = true;
+            len -= 3;
+        }
+    }
+    said[len] = '\0';
+    for (size_t k = 0; k < g->source_count && len >= LEAST; k++)
+        if (stands_in(g->plain[k], said, len))
+            set |= 1U << k;
+    free(said);
+    return set;
+}
+
 static void assess(struct grounding *g, struct sentence *s)
 {
+    s->by = quotes(g, s);
+    if (s->by) {
+        s->state = SUPPORTED;
+        return;
+    }
     struct claims *c = claims_read(g->reader, s->at, s->len);
     bool any = false, all = true;
     for (size_t i = 0; i < claims_count(c); i++) {
@@ -261,8 +339,10 @@ void orch_ground(struct claims_reader *reader, const char *answer, bool russian,
     g->answer = answer;
     g->sources = sources;
     g->source_count = count < MOST_SOURCES ? count : MOST_SOURCES;
-    for (size_t k = 0; k < g->source_count; k++)
+    for (size_t k = 0; k < g->source_count; k++) {
         g->read[k] = read_source(g->reader, &sources[k]);
+        g->plain[k] = plain(sources[k].text, strlen(sources[k].text));
+    }
     if (strlen(answer) <= HEAD)
         know_sentences(answer, take_sentence, g);
     for (size_t i = 0; i < g->count; i++) {
@@ -274,8 +354,10 @@ void orch_ground(struct claims_reader *reader, const char *answer, bool russian,
     }
     rewrite(g, russian, how, out);
     out->doc = doc_of(g, out);
-    for (size_t k = 0; k < g->source_count; k++)
+    for (size_t k = 0; k < g->source_count; k++) {
         claims_free(g->read[k]);
+        free(g->plain[k]);
+    }
     claims_reader_free(own);
     free(g);
 }

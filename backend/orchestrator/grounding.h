@@ -1,10 +1,9 @@
 /* Which sources support each sentence of an answer. Pure.
  *
  * A sentence is
- *   supported     a source says it: at least 0.6 of its words by weight stand together there, and
- *                 each of its numbers and names, in whatever unit
- *   contradicted  no source says it, and a tool's result says otherwise (claims.h, from 0.7 on)
- *   unsupported   neither
+ *   supported     a source has it word for word, or says it: at least 0.6 of its words by weight
+ * stand together there, and each of its numbers and names, in whatever unit contradicted  no source
+ * says it, and a tool's result says otherwise (claims.h, from 0.7 on) unsupported   neither
  * Headings, questions, lines that lead in a list and sentences that say nothing to be checked are
  * not assessed. Of an answer the first 64 KiB and 96 sentences are. */
 #ifndef ORCH_GROUNDING_H

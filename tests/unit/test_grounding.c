@@ -57,6 +57,25 @@ static void assert_state(const struct orch_grounding *g, size_t i, const char *s
     assert_string_equal(json_is_string(first) ? json_string_value(first) : "", source);
 }
 
+/* Rows of figures have no words to be found by. */
+static void quotations_are_supported(void **state)
+{
+    (void)state;
+    static const struct gw_source rows[] = {
+        {"1", "tool", "ssh/df", "/dev/sdb1  1.0T 410G 590G  41% /var/spool\nmd0 : [4/3] [UU_U]\n",
+         NULL, 1}};
+    struct orch_grounding g;
+    orch_ground(reader,
+                "- “/dev/sdb1 1.0T 410G 590G 41% /var/spool” [1].\n- “md0 : (4/3) (UU_U)” [1].\n"
+                "- “/dev/sdb1 1.0T 410G 590G 14% /var/spool” [1].\n- “41% /var” [1].\n",
+                false, rows, 1, ORCH_FLAG, &g);
+    assert_state(&g, 0, "supported", "1");
+    assert_state(&g, 1, "supported", "1");
+    assert_string_not_equal(json_str(sentence(&g, 2), "state", ""), "supported");
+    assert_null(strstr(g.text ? g.text : "", "41% /var/spool” [1]. (unsupported)"));
+    orch_grounding_release(&g);
+}
+
 static void each_sentence_has_its_sources(void **state)
 {
     (void)state;
@@ -136,6 +155,7 @@ static void whole_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quotations_are_supported),
         cmocka_unit_test(each_sentence_has_its_sources),
         cmocka_unit_test(what_nothing_supports_is_marked),
         cmocka_unit_test(russian_answers),
