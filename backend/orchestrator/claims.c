@@ -306,19 +306,23 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
         out->met += name_stands(&c->tokens[k->token + t], source);
     }
     bool agrees = false;
-    double against = 0;
+    double against = 0, most = 0;
+    size_t best = 0;
     for (size_t j = 0; j < source->count; j++) {
         if (!(k->bloom & source->claims[j].bloom))
             continue;
         struct claims__judged x;
         claims__judge(c, i, source, j, &x);
-        out->covered = fmax(out->covered, claims__cover(c, i, source, j));
+        if (x.met > most)
+            most = x.met, best = j;
         agrees = agrees || x.verdict == CLAIMS_AGREES;
         if (x.verdict == CLAIMS_CONTRADICTS && x.score > against && x.about >= CLAIMS__ABOUT_ONE) {
             against = x.score;
             memcpy(out->why, x.why, sizeof out->why);
         }
     }
+    if (most > 0)
+        out->covered = claims__cover(c, i, source, best);
     out->contradicted = !agrees && against >= 0.7;
     if (!out->contradicted)
         out->why[0] = 0;

@@ -195,6 +195,7 @@ struct claims__judged {
     enum claims_verdict verdict;
     double score;
     double near;  /* how much of the lesser one the other meets */
+    double met;   /* how much of the first one the second meets */
     double about; /* the same but for words that only one of them can hold: do they speak of one
                      thing? */
     char why[CLAIMS_WHY];

@@ -623,6 +623,7 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     *out = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED};
     match_words(&p);
     double met_a = cover_but(&p.a, -1), met_b = cover_but(&p.b, -1);
+    out->met = met_a;
     out->near = fmax(met_a, met_b);
     out->about = fmax(about(&p.a), about(&p.b));
     if (p.a.k->open || p.b.k->open)
@@ -645,6 +646,7 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     *out = (struct claims__judged){.verdict = agree ? CLAIMS_AGREES : CLAIMS_UNDETERMINED,
                                    .score = agree ? out->near : 1 - out->near,
                                    .near = out->near,
+                                   .met = out->met,
                                    .about = out->about};
 }
 

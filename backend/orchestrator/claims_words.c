@@ -271,27 +271,33 @@ static enum claims__relation by_rows(const struct claims__sense *x, const struct
     return found;
 }
 
-/* un-, in-, dis-, non-, не-: the same word denied. */
+/* un-, in-, dis-, non-, не-: the same word denied. Asked of nearly every two words that differ, so
+ * what cannot be is seen first. */
 static bool denied_by_prefix(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    static const char *const PREFIXES[] = {"un",  "in",  "im", "ir", "dis",
-                                           "non", "mis", "не", "без"};
+    static const struct {
+        char text[8];
+        uint8_t len, least; /* of the word that is denied */
+    } PREFIXES[] = {{"un", 2, 3},  {"in", 2, 6},  {"im", 2, 6}, {"ir", 2, 6}, {"dis", 3, 3},
+                    {"non", 3, 3}, {"mis", 3, 5}, {"не", 4, 3}, {"без", 6, 3}};
+    enum { LONGEST = 6, DEEPER = 2 }; /* the stemmer may have cut one of them deeper */
     if (a_len < b_len) {
         const char *s = a;
         a = b, b = s;
         size_t n = a_len;
         a_len = b_len, b_len = n;
     }
-    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES && b_len >= 3; i++) {
-        size_t n = strlen(PREFIXES[i]);
-        size_t least_base = i >= 1 && i <= 3 ? 6 : i == 6 ? 5 : 3; /* in-, im-, ir-, mis- */
-        if (b_len >= least_base && a_len > n && memcmp(a, PREFIXES[i], n) == 0) {
-            size_t rest = a_len - n, least = rest < b_len ? rest : b_len;
-            /* the stemmer may have cut one of them deeper */
-            size_t apart = rest > b_len ? rest - b_len : b_len - rest;
-            if (least >= 3 && apart <= (least > 5 ? 2 : 0) && memcmp(a + n, b, least) == 0)
-                return true;
-        }
+    if (b_len < 3 || a_len > b_len + LONGEST + DEEPER)
+        return false;
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++) {
+        size_t n = PREFIXES[i].len;
+        if (a[0] != PREFIXES[i].text[0] || a_len <= n || b_len < PREFIXES[i].least ||
+            a[n] != b[0] || memcmp(a, PREFIXES[i].text, n) != 0)
+            continue;
+        size_t rest = a_len - n, least = rest < b_len ? rest : b_len;
+        size_t apart = rest > b_len ? rest - b_len : b_len - rest;
+        if (least >= 3 && apart <= (least > 5 ? DEEPER : 0) && memcmp(a + n, b, least) == 0)
+            return true;
     }
     return false;
 }
@@ -299,15 +305,33 @@ static bool denied_by_prefix(const char *a, size_t a_len, const char *b, size_t 
 /* -less against -ful and the bare word. */
 static bool denied_by_ending(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    size_t n = 0;
-    while (n < a_len && n < b_len && a[n] == b[n])
-        n++;
-    if (n < 4)
+    bool less_a = a_len > 7 && memcmp(a + a_len - 4, "less", 4) == 0;
+    bool less_b = b_len > 7 && memcmp(b + b_len - 4, "less", 4) == 0;
+    if (less_a == less_b)
         return false;
-    bool less_a = a_len - n == 4 && memcmp(a + n, "less", 4) == 0;
-    bool less_b = b_len - n == 4 && memcmp(b + n, "less", 4) == 0;
-    size_t rest = less_a ? b_len - n : a_len - n;
-    return less_a != less_b && rest <= 3;
+    size_t root = (less_a ? a_len : b_len) - 4, other = less_a ? b_len : a_len;
+    return other >= root && other - root <= 3 && memcmp(a, b, root) == 0;
+}
+
+static enum claims__relation relation(const struct claims *a, const struct claims__token *x,
+                                      const struct claims *b, const struct claims__token *y)
+{
+    if (x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME)
+        return CLAIMS__NONE;
+    enum claims__relation found = x->sense && y->sense ? by_rows(x->sense, y->sense) : CLAIMS__NONE;
+    if (found != CLAIMS__NONE)
+        return found;
+    const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;
+    if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
+        denied_by_ending(s, x->stem_len, t, y->stem_len))
+        return CLAIMS__OPPOSED;
+    return know_words_alike(x->ideas, y->ideas) ? CLAIMS__ALIKE : CLAIMS__NONE;
+}
+
+enum claims__relation claims__relation(const struct claims *a, const struct claims__token *x,
+                                       const struct claims *b, const struct claims__token *y)
+{
+    return x->hash == y->hash ? CLAIMS__SAME : relation(a, x, b, y);
 }
 
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y)
@@ -326,23 +350,6 @@ bool claims__is_topic(const struct claims__sense *s)
         if (ROWS[s->at[i].row].kind == ROW_TOPICS)
             return true;
     return false;
-}
-
-enum claims__relation claims__relation(const struct claims *a, const struct claims__token *x,
-                                       const struct claims *b, const struct claims__token *y)
-{
-    if (x->hash == y->hash)
-        return CLAIMS__SAME;
-    if (x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME)
-        return CLAIMS__NONE;
-    enum claims__relation found = x->sense && y->sense ? by_rows(x->sense, y->sense) : CLAIMS__NONE;
-    if (found != CLAIMS__NONE)
-        return found;
-    const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;
-    if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
-        denied_by_ending(s, x->stem_len, t, y->stem_len))
-        return CLAIMS__OPPOSED;
-    return know_words_alike(x->ideas, y->ideas) ? CLAIMS__ALIKE : CLAIMS__NONE;
 }
 
 double claims__grade(enum claims__relation r)
