@@ -1,15 +1,14 @@
 /* Orchestration: a question becomes tool calls, retrieved passages, answers of several models, a
  * verdict and one answer. The only room that knows several others.
  *
- * A trace: question -> plan -> tool calls and retrieval -> candidates in parallel -> compare
- *          -> critique (on divergence) -> verdict -> answer.
- * Invariants
+ * A trace: question -> plan -> tool calls and retrieval -> the nodes of its flow (flow.h,
+ * engine.c): models speak, answers are compared, verified, guarded -> verdict -> answer. Invariants
  * O1 The question is durable before anything acts on it; each tool call and model call is durable
  *    before it is made. An answer is shown as final only when its entry is durable.
  * O2 A candidate that fails or is late never fails the trace while another finished.
  * O3 Only read-only tools are called.
  * O4 Every trace ends: done, stopped or failed. Its tools together have tool_time_limit_ms, its
- * models and their critique together time_limit_ms; before that it waits only for its entry and the
+ * flow's nodes together time_limit_ms; before that it waits only for its entry and the
  * index. */
 #ifndef ORCHESTRATOR_H
 #define ORCHESTRATOR_H

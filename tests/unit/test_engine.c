@@ -647,18 +647,23 @@ static json_t *first_trace(struct console *c)
     return trace;
 }
 
-static void what_a_killed_console_left_is_gone_on_with(void **state)
+/* Two models: ada answers at once, bob as `says` says. */
+static void write_two(const char *path, const char *says, int minutes)
 {
-    (void)state;
-    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
-    static const char CONF[] =
-        "[model \"ada\"]\nkind = openai\nurl = %s/v1\nmodel = "
-        "ada,say=Ada%%20says%%20so%%20[1].\n"
-        "[model \"bob\"]\nkind = openai\nurl = %s/v1\nmodel = bob%s\n[copilot]\nmodels = ada bob\n"
-        "resume_minutes = %d\n";
     FILE *f = fopen(path, "we");
-    fprintf(f, CONF, mock.url, mock.url, ",first=15000", 15);
+    assert_non_null(f);
+    fprintf(
+        f,
+        "[model \"ada\"]\nkind = openai\nurl = %s/v1\nmodel = ada,say=Ada%%20says%%20so%%20[1].\n"
+        "[model \"bob\"]\nkind = openai\nurl = %s/v1\nmodel = bob,%s\n[copilot]\n"
+        "models = ada bob\nresume_minutes = %d\n",
+        mock.url, mock.url, says, minutes);
     fclose(f);
+}
+
+/* A council whose console is killed while its critic, bob, is asked. */
+static void kill_council(const char *dir, const char *path)
+{
     json_decref(mock_ask(&mock, "/mock/reset", "{}"));
     pid_t child = fork();
     if (child == 0) {
@@ -671,27 +676,34 @@ static void what_a_killed_console_left_is_gone_on_with(void **state)
     assert_int_equal(asked("ada"), 1);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    /* not where that is off */
-    f = fopen(path, "we");
-    fprintf(f, CONF, mock.url, mock.url, ",say=Ada%20is%20right%20[1].", 0);
-    fclose(f);
-    struct console c = console_start(dir, path, "operator");
-    json_t *resumed = call(&c, WIRE_chat_resume, "{}");
-    assert_int_equal(json_int(resumed, "resumed", -1), 0);
+}
+
+static void assert_resumes(struct console *c, int64_t count)
+{
+    json_t *resumed = call(c, WIRE_chat_resume, "{}");
+    assert_int_equal(json_int(resumed, "resumed", -1), count);
     json_decref(resumed);
+}
+
+static void what_a_killed_console_left_is_gone_on_with(void **state)
+{
+    (void)state;
+    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
+    write_two(path, "first=15000", 15);
+    kill_council(dir, path);
+    /* not where that is off */
+    write_two(path, "say=Ada%20is%20right%20[1].", 0);
+    struct console c = console_start(dir, path, "operator");
+    assert_resumes(&c, 0);
     json_t *trace = first_trace(&c);
     assert_string_equal(json_str(trace, "state", ""), "stopped");
     json_decref(trace);
     console_stop(&c, true);
 
-    f = fopen(path, "we");
-    fprintf(f, CONF, mock.url, mock.url, ",say=Ada%20is%20right%20[1].", 15);
-    fclose(f);
+    write_two(path, "say=Ada%20is%20right%20[1].", 15);
     c = console_start(dir, path, "operator");
-    resumed = call(&c, WIRE_chat_resume, "{}");
-    assert_int_equal(json_int(resumed, "resumed", -1), 1);
-    json_decref(resumed);
-    until = clock_mono_ms() + WAIT_MS;
+    assert_resumes(&c, 1);
+    uint64_t until = clock_mono_ms() + WAIT_MS;
     for (trace = first_trace(&c); strcmp(json_str(trace, "state", ""), "running") == 0;
          trace = first_trace(&c)) {
         assert_true(clock_mono_ms() < until);
@@ -703,28 +715,9 @@ static void what_a_killed_console_left_is_gone_on_with(void **state)
     assert_state(trace, "guardian", "done");
     /* the draft and the tools' results were in the log: ada is asked for the synthesis only */
     assert_int_equal(asked("ada"), 2);
-    size_t i, calls = 0, drafts = 0;
-    json_t *seq;
-    json_array_foreach(json_object_get(trace, "entries"), i, seq)
-    {
-        json_t *entry = busc_wait(c.bus, WIRE_evidence_get,
-                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
-        const json_t *payload = json_object_get(entry, "payload");
-        calls += strcmp(json_str(entry, "type", ""), "tool.call") == 0;
-        drafts += strcmp(json_str(entry, "type", ""), "model.output") == 0 &&
-                  strcmp(json_str(payload, "node", ""), "strategist") == 0;
-        json_decref(entry);
-    }
-    assert_int_equal(drafts, 1);
-    size_t tools = 0;
-    json_t *source;
-    json_array_foreach(json_object_get(trace, "sources"), i, source) tools +=
-        strcmp(json_str(source, "kind", ""), "tool") == 0;
-    assert_true(tools > 0);
-    assert_int_equal(calls, tools);
-    resumed = call(&c, WIRE_chat_resume, "{}");
-    assert_int_equal(json_int(resumed, "resumed", -1), 0);
-    json_decref(resumed);
+    assert_int_equal(entries_of(&c, trace, "model.output", "node", "strategist"), 1);
+    assert_int_equal(entries_of(&c, trace, "tool.call", "tool", "disks"), 1);
+    assert_resumes(&c, 0);
     json_t *audit =
         busc_wait(c.bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
     assert_true(json_flag(audit, "ok", false));
