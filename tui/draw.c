@@ -265,6 +265,7 @@ static const struct state_row {
     {"not assessed", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"unchecked", GLYPH_UNKNOWN, ROLE_UNKNOWN},
     {"waiting", GLYPH_UNKNOWN, ROLE_UNKNOWN},
+    {"skipped", GLYPH_UNKNOWN, ROLE_DIM},
     {"sealed", GLYPH_OK, ROLE_OK},
     {"unsigned", GLYPH_RUNNING, ROLE_DIM},
     {"erased", GLYPH_UNKNOWN, ROLE_DIM},

@@ -2,13 +2,21 @@
  * candidates with their figures, and in the whole page also their texts, critiques and sources. */
 #include "views/trace_page.h"
 #include "backend/base/text.h"
+#include "views/trace_parts.h"
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TWO_WIDTH = 100, LABEL_MAX = 64, COLUMN_MIN = 36, ONE_LINE = 48, COLUMN_GAP = 3 };
+enum {
+    TWO_WIDTH = 100,
+    LABEL_MAX = 64,
+    COLUMN_MIN = 36,
+    ONE_LINE = 48,
+    COLUMN_GAP = 3,
+    GRAPH_WIDTH = 130
+};
 
 void trace_tokens(const json_t *holder, char out[32])
 {
@@ -19,16 +27,6 @@ void trace_tokens(const json_t *holder, char out[32])
         snprintf(out, 32, "-");
     else
         snprintf(out, 32, "%s%lld", json_flag(u, "estimated", false) ? "~" : "", (long long)sum);
-}
-
-static void cost_of(const json_t *holder, char out[48])
-{
-    const json_t *u = json_object_get(holder, "usage");
-    const json_t *cost = json_object_get(holder, "cost");
-    if (!cost)
-        cost = json_object_get(u, "cost");
-    view_money(json_str(cost, "amount", NULL), json_str(cost, "currency", ""),
-               json_flag(u, "estimated", false), out);
 }
 
 /* ---- the texts */
@@ -88,6 +86,7 @@ static void rest_text(struct tui_text *t, const json_t *d)
     }
     json_array_foreach(disputed, i, c)
         tui_text_add(t, ROLE_FOREIGN, 0, true, json_is_string(c) ? json_string_value(c) : "");
+    trace_injections_text(t, d);
     sources_text(t, d);
     entries_text(t, d);
 }
@@ -184,7 +183,7 @@ static void draw_head(struct trace_page *v, struct view_page *p)
     view_clock(view_at(d, "at"), clock);
     tui_duration(json_num(d, "elapsed_ms", -1), took);
     trace_tokens(d, tokens);
-    cost_of(d, cost);
+    trace_cost(d, cost);
     view_page_text(p, v->question);
     int x = tui_put_state(p->area, p->y, 0, json_str(d, "state", "unknown"), true) + 2;
     snprintf(line, sizeof(line), "%s  %s  %s %s  %s", clock, took, tokens, _("tok"), cost);
@@ -311,9 +310,8 @@ static void draw_stages(struct view_page *p, const json_t *d, int rows)
     }
 }
 
-/* "name 0.82 bar words": one figure between 0 and 1; its limit, if it has one, as a mark. */
-static void draw_figure(struct view_page *p, int indent, const char *name, const json_t *number,
-                        enum tui_role role, double limit, const char *words)
+void trace_figure(struct view_page *p, int indent, const char *name, const json_t *number,
+                  enum tui_role role, double limit, const char *words)
 {
     char text[32];
     int width = p->area.width, left = indent + 12;
@@ -342,19 +340,19 @@ static void draw_thresholds(struct view_page *p, const json_t *verdict)
     else
         snprintf(words, sizeof(words),
                  over ? _("over %.2f: they diverge") : _("under %.2f: they agree"), d_max);
-    draw_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, d_max, words);
+    trace_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, d_max, words);
     const json_t *after = json_object_get(verdict, "D_after");
     if (json_is_number(after))
-        draw_figure(p, 0, _("after it"), after,
-                    json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
-                    _("divergence after the critique turn"));
+        trace_figure(p, 0, _("after it"), after,
+                     json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
+                     _("divergence after the critique turn"));
     over = json_number_value(s) > s_max;
     if (!json_is_number(s))
         snprintf(words, sizeof(words), "-");
     else
         snprintf(words, sizeof(words),
                  over ? _("over %.2f: the safer one wins") : _("under %.2f: equally safe"), s_max);
-    draw_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, s_max, words);
+    trace_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, s_max, words);
 }
 
 static void draw_components(struct view_page *p, const json_t *c, const json_t *verdict)
@@ -368,7 +366,7 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
         *words = 0;
     else
         snprintf(words, sizeof(words), _("threshold %.2f"), limit);
-    draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, limit, words);
+    trace_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, limit, words);
     static const char *const names[][2] = {
         {N_("overlap"), "semantic"}, {N_("safety"), "safety"}, {N_("reasoning"), "reasoning"}};
     for (size_t i = 0; i < 3; i++) {
@@ -377,8 +375,8 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
             *words = 0;
         else
             snprintf(words, sizeof(words), _("weight %.2f"), weight);
-        draw_figure(p, 2, _(names[i][0]), i == 1 ? safety : json_object_get(c, names[i][0]),
-                    ROLE_CHART_ALT, NAN, words);
+        trace_figure(p, 2, _(names[i][0]), i == 1 ? safety : json_object_get(c, names[i][0]),
+                     ROLE_CHART_ALT, NAN, words);
     }
     json_decref(safety);
 }
@@ -396,7 +394,7 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
     tui_duration(json_num(c, "elapsed_ms", -1), took);
     tui_duration(json_num(c, "first_token_ms", -1), first);
     trace_tokens(c, tokens);
-    cost_of(c, cost);
+    trace_cost(c, cost);
     if (p->area.width < ONE_LINE) {
         tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s"), took, first);
         tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s tok, %s"), tokens, cost);
@@ -423,7 +421,7 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
     if (*json_str(c, "route", ""))
         tui_put(p->area, p->y++, 2, -1, ROLE_DIM, json_str(c, "route", ""));
     if (show == SHOW_TEXT)
-        draw_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
+        trace_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
     else
         draw_components(p, c, json_object_get(d, "verdict"));
     if (show == SHOW_FIGURES || i >= v->answer_count)
@@ -467,6 +465,31 @@ void trace_page_compare(struct trace_page *v, struct tui_area a)
     view_page_end(&v->scroll, &p);
 }
 
+/* How it went: the flow's nodes and its graph, side by side or one below the other; then the
+ * stages, which are all that an earlier trace has. Where there is little room the nodes stand
+ * alone. */
+static void draw_course(struct view_page *p, const json_t *d, bool whole, int rows)
+{
+    if (!trace_has_nodes(d)) {
+        draw_stages(p, d, whole ? INT_MAX : rows);
+        return;
+    }
+    if (!whole) {
+        trace_nodes_draw(p, d, rows);
+        return;
+    }
+    int width = p->area.width, left = width >= GRAPH_WIDTH ? width / 2 : width;
+    struct view_page one = {tui_sub(p->area, 0, 0, p->area.height, left - COLUMN_GAP), p->y};
+    trace_nodes_draw(left < width ? &one : p, d, INT_MAX);
+    p->y += left == width;
+    struct view_page other = {tui_sub(p->area, 0, left, p->area.height, width - left), p->y};
+    trace_graph_draw(left < width ? &other : p, d);
+    if (left < width)
+        p->y = one.y > other.y ? one.y : other.y;
+    p->y++;
+    draw_stages(p, d, INT_MAX);
+}
+
 void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
 {
     struct view_scroll still = {0};
@@ -482,9 +505,10 @@ void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
         view_page_text(&p, v->verdict);
         if (json_is_object(verdict))
             draw_thresholds(&p, verdict);
+        trace_risk_draw(&p, d, !whole);
         p.y++;
     }
-    draw_stages(&p, d, whole ? INT_MAX : a.height - p.y - (a.height <= 10));
+    draw_course(&p, d, whole, a.height - p.y - (a.height <= 10));
     if (!whole && a.height <= 10)
         view_page_text(&p, v->verdict);
     draw_candidates(v, &p, p.area.width >= TWO_WIDTH ? 2 : 1,

@@ -52,6 +52,21 @@ static void tell_node(struct orch_node *n, const char *note)
     n->trace->changed = true;
 }
 
+/* All edges as the flow has them now: its file may be another one later. */
+static json_t *edges_of(const struct flow *f)
+{
+    json_t *edges = json_array();
+    for (size_t i = 0; i < f->edge_count; i++) {
+        const struct flow_edge *e = &f->edges[i];
+        json_t *edge = json_object();
+        json_puts(edge, "from", f->nodes[e->from].id);
+        json_puts(edge, "to", f->nodes[e->to].id);
+        json_puts(edge, "when", e->when ? e->when : "");
+        json_array_append_new(edges, edge);
+    }
+    return edges;
+}
+
 void orch__engine_begin(struct trace *t)
 {
     json_t *nodes = json_array();
@@ -83,6 +98,7 @@ void orch__engine_begin(struct trace *t)
         }
     }
     json_put(t->doc, "nodes", nodes);
+    json_put(t->doc, "edges", edges_of(t->flow));
     json_put(t->doc, "path", json_array());
     orch__variable(t, VAR_EXCHANGES, t->exchanges);
 }
