@@ -290,7 +290,7 @@ static void print_variant(const json_t *v, int width)
            (long long)json_int(v, "contradictory", 0),
            percent(json_num(v, "unsupported", 0), json_num(v, "sentences", 0)),
            json_num(v, "elapsed_p50_ms", 0), json_num(v, "elapsed_p95_ms", 0),
-           (long long)(json_int(v, "input_tokens", 0) + json_int(v, "output_tokens", 0)));
+           (long long)json_int(v, "input_tokens", 0) + (long long)json_int(v, "output_tokens", 0));
     cli__put(json_str(cost, "amount", "unknown"), false);
     putchar(' ');
     cli__put(json_str(cost, "currency", ""), false);

@@ -308,7 +308,8 @@ static void draw_figures(struct view_page *p, const json_t *v)
              percent(v, "unsupported", "sentences"));
     if (a.width >= WIDE || a.height > 20)
         tui_putf(a, p->y++, 2, -1, ROLE_DIM, _("%s at the median, %lld tokens, %s"), took,
-                 (long long)(json_int(v, "input_tokens", 0) + json_int(v, "output_tokens", 0)),
+                 (long long)json_int(v, "input_tokens", 0) +
+                     (long long)json_int(v, "output_tokens", 0),
                  money);
 }
 

@@ -115,7 +115,8 @@ double claims__days(int year, int month, int day)
     int y = month <= 2 ? year - 1 : year;
     int era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return (double)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    int within = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    return (double)era * 146097 + within;
 }
 
 /* Exactly n digits at s, not followed by another: their value, else -1. */

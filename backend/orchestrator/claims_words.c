@@ -167,7 +167,8 @@ static void put_role(void *arg, const char *words, uint32_t role, int value)
     for (const char *p = words; *p;) {
         size_t n = strcspn(p, " ");
         char folded[CLAIMS__FOLDED];
-        uint64_t hash = claims__hash(folded, claims__fold(p, n, folded));
+        size_t len = claims__fold(p, n, folded);
+        uint64_t hash = claims__hash(folded, len);
         struct claims__word *w = role_slot(r, hash);
         r->role_count += !w->hash;
         BUG_IF(r->role_count * 2 > r->role_slots);

@@ -87,7 +87,7 @@ static double disagreement(const struct trace *t, const struct orch_candidate *c
                            size_t n)
 {
     float vectors[SPREAD_ANSWERS][KNOW_DIM];
-    size_t group[SPREAD_ANSWERS], size[SPREAD_ANSWERS] = {0};
+    size_t group[SPREAD_ANSWERS] = {0}, size[SPREAD_ANSWERS] = {0};
     double entropy = 0;
     if (n < 2)
         return 0;
