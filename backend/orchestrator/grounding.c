@@ -30,6 +30,7 @@ struct grounding {
     const struct gw_source *sources;
     struct claims *read[MOST_SOURCES];
     char *plain[MOST_SOURCES]; /* their texts as plain() has them */
+    bool json[MOST_SOURCES];   /* a tool's, with JSON in it */
     size_t source_count;
     struct sentence sentences[MOST_SENTENCES];
     size_t count;
@@ -125,6 +126,39 @@ static bool stands_in(const char *source, const char *said, size_t len)
     return false;
 }
 
+static char *plain_source(const struct gw_source *s, bool *json)
+{
+    char *data = s->data ? json_write(s->data) : NULL;
+    char *all = data ? xasprintf("%s\n%s", s->text, data) : xstrdup(s->text);
+    char *out = plain(all, strlen(all));
+    *json = strcmp(s->kind, "tool") == 0 && (data || *s->text == '{' || *s->text == '[');
+    free(all);
+    free(data);
+    return out;
+}
+
+/* A leaf of a tool's JSON, "nodes 2.state: down": the last name of its path and the value stand
+ * there. */
+static bool is_leaf_of(const char *source, const char *said, size_t len)
+{
+    const char *colon = memmem(said, len, ": ", 2);
+    if (!colon)
+        return false;
+    size_t path = (size_t)(colon - said), from = path;
+    while (path && (isdigit((unsigned char)said[path - 1]) || said[path - 1] == ' '))
+        path--; /* the number of an item */
+    for (from = path; from && said[from - 1] != '.' && said[from - 1] != ' ';)
+        from--;
+    if (from == path || path - from == len)
+        return false;
+    char *name = xstrndup(said + from, path - from), *value = xstrdup(colon + 2);
+    bool both =
+        *value && stands_in(source, name, strlen(name)) && stands_in(source, value, strlen(value));
+    free(name);
+    free(value);
+    return both;
+}
+
 /* The sources that a sentence quotes: without its marks, full stop and the dots of a cut. */
 static uint32_t quotes(const struct grounding *g, const struct sentence *s)
 {
@@ -149,7 +183,7 @@ static uint32_t quotes(const struct grounding *g, const struct sentence *s)
     }
     said[len] = '\0';
     for (size_t k = 0; k < g->source_count && len >= LEAST; k++)
-        if (stands_in(g->plain[k], said, len))
+        if (stands_in(g->plain[k], said, len) || (g->json[k] && is_leaf_of(g->plain[k], said, len)))
             set |= 1U << k;
     free(said);
     return set;
@@ -341,7 +375,7 @@ void orch_ground(struct claims_reader *reader, const char *answer, bool russian,
     g->source_count = count < MOST_SOURCES ? count : MOST_SOURCES;
     for (size_t k = 0; k < g->source_count; k++) {
         g->read[k] = read_source(g->reader, &sources[k]);
-        g->plain[k] = plain(sources[k].text, strlen(sources[k].text));
+        g->plain[k] = plain_source(&sources[k], &g->json[k]);
     }
     if (strlen(answer) <= HEAD)
         know_sentences(answer, take_sentence, g);

@@ -74,6 +74,14 @@ static void quotations_are_supported(void **state)
     assert_string_not_equal(json_str(sentence(&g, 2), "state", ""), "supported");
     assert_null(strstr(g.text ? g.text : "", "41% /var/spool” [1]. (unsupported)"));
     orch_grounding_release(&g);
+    static const struct gw_source leaves[] = {
+        {"1", "tool", "mq/state", "{\"nodes\":[{\"name\":\"mq-0\",\"state\":\"partitioned\"}]}",
+         NULL, 1}};
+    orch_ground(reader, "- “nodes 1.state: partitioned” [1].\n- “nodes 1.state: running” [1].\n",
+                false, leaves, 1, ORCH_FLAG, &g);
+    assert_state(&g, 0, "supported", "1");
+    assert_string_not_equal(json_str(sentence(&g, 1), "state", ""), "supported");
+    orch_grounding_release(&g);
 }
 
 static void each_sentence_has_its_sources(void **state)
