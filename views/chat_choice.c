@@ -3,6 +3,7 @@
  *   /flow [NAME]       in which way; of both, `usual`: as it is configured
  *   /conversations [TEXT], /new, /fork, /export [FILE]
  *   /compare           the answers to the question that is read
+ *   /good, /bad        a word on the answer that is read (docs/learning.md)
  *   /retry, /edit      the question that is read once more, as it is or into the input line */
 #include "views/chat.h"
 #include <stdlib.h>
@@ -60,6 +61,28 @@ static void fork_here(struct chat *c)
         tui_say("%s", _("there is no turn to fork from"));
 }
 
+static void got_rating(void *self, const json_t *result, const struct error *e)
+{
+    (void)self;
+    if (result)
+        tui_say("%s", _("your word on this answer is in the log"));
+    else
+        tui_error(e, "chat.rate");
+}
+
+static void rate_here(struct chat *c, bool good)
+{
+    const struct chat_turn *t = c->count ? chat_history_read(c) : NULL;
+    if (!t || !t->trace) {
+        tui_say("%s", _("there is no answer here"));
+        return;
+    }
+    json_t *params = json_object();
+    json_puts(params, "trace_id", json_str(t->trace, "trace_id", ""));
+    json_put(params, "good", json_boolean(good));
+    tui_call(c, WIRE_chat_rate, params, got_rating);
+}
+
 static void export_here(struct chat *c, const char *path)
 {
     const char *conversation = chat_conversation(c);
@@ -81,6 +104,8 @@ static bool talk_run(struct chat *c, const char *line)
         fork_here(c);
     else if (!strcmp(line, "/new"))
         chat_talks_new(c);
+    else if (!strcmp(line, "/good") || !strcmp(line, "/bad"))
+        rate_here(c, line[1] == 'g');
     else if (!strcmp(line, "/compare"))
         chat_compare_open(c, c->count ? chat_history_read(c) : NULL);
     else

@@ -135,7 +135,9 @@ static void commands_list(struct chat_complete *k, const char *typed)
         {"/export", N_("FILE: this conversation, as .md or .json")},
         {"/compare", N_("what each model answered")},
         {"/retry", N_("asks the question again")},
-        {"/edit", N_("brings the question back into the input line")}};
+        {"/edit", N_("brings the question back into the input line")},
+        {"/good", N_("this answer was good")},
+        {"/bad", N_("this answer was not good")}};
     const json_t *one;
     size_t i;
     for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)

@@ -277,7 +277,8 @@ int main(int argc, char **argv)
         WIRE_connectors_list,  WIRE_cost_summary,       WIRE_cost_ledger,        WIRE_score_get,
         WIRE_connectors_get,   WIRE_connectors_settled, WIRE_plans_list,         WIRE_plans_get,
         WIRE_prompts_complete, WIRE_chat_models,        WIRE_chat_conversations, WIRE_chat_fork,
-        WIRE_chat_export,      WIRE_cost_budgets,       WIRE_eval_list,          WIRE_eval_show};
+        WIRE_chat_export,      WIRE_cost_budgets,       WIRE_eval_list,          WIRE_eval_show,
+        WIRE_chat_rate};
     static const enum wire_method of_log[] = {WIRE_evidence_list, WIRE_evidence_search,
                                               WIRE_evidence_get, WIRE_evidence_proof,
                                               WIRE_evidence_lineage};
