@@ -86,6 +86,7 @@ static void rest_text(struct tui_text *t, const json_t *d)
     }
     json_array_foreach(disputed, i, c)
         tui_text_add(t, ROLE_FOREIGN, 0, true, json_is_string(c) ? json_string_value(c) : "");
+    trace_grounding_text(t, d);
     trace_injections_text(t, d);
     sources_text(t, d);
     entries_text(t, d);
@@ -152,6 +153,7 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
     tui_text_clear(v->verdict);
     tui_text_clear(v->rest);
     texts_free(v);
+    trace_claims_set(&v->claims, d);
     if (!d)
         return;
     tui_text_add(v->question, ROLE_USER, 0, false, json_str(d, "question", "-"));
@@ -420,6 +422,9 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
                  (long long)json_int(c, "tries", 1));
     if (*json_str(c, "route", ""))
         tui_put(p->area, p->y++, 2, -1, ROLE_DIM, json_str(c, "route", ""));
+    if (json_int(c, "refuted", 0) > 0)
+        tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("a tool says otherwise: %s"),
+                 json_str(c, "refuted_why", ""));
     if (show == SHOW_TEXT)
         trace_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
     else
@@ -462,6 +467,7 @@ void trace_page_compare(struct trace_page *v, struct tui_area a)
     view_page_text(&p, v->question);
     view_page_text(&p, v->verdict);
     draw_candidates(v, &p, room < 1 ? 1 : room < n ? room : n, SHOW_TEXT);
+    trace_claims_draw(&p, &v->claims);
     view_page_end(&v->scroll, &p);
 }
 
@@ -513,8 +519,10 @@ void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
         view_page_text(&p, v->verdict);
     draw_candidates(v, &p, p.area.width >= TWO_WIDTH ? 2 : 1,
                     whole || a.height > 30 ? SHOW_ALL : SHOW_FIGURES);
-    if (whole)
+    if (whole) {
+        trace_claims_draw(&p, &v->claims);
         view_page_text(&p, v->rest);
+    }
     if (whole)
         view_page_end(scroll, &p);
     else if (p.y > a.height && a.height > 12)
@@ -556,6 +564,7 @@ void trace_page_open(struct trace_page *v)
 void trace_page_close(struct trace_page *v)
 {
     texts_free(v);
+    trace_claims_set(&v->claims, NULL);
     tui_text_free(v->question);
     tui_text_free(v->verdict);
     tui_text_free(v->rest);

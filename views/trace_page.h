@@ -2,7 +2,7 @@
 #ifndef TRACE_PAGE_H
 #define TRACE_PAGE_H
 
-#include "views/common.h"
+#include "views/trace_claims.h"
 
 struct trace_page {       /* zeroed, then trace_page_open */
     const json_t *detail; /* the caller's; NULL: none */
@@ -11,6 +11,7 @@ struct trace_page {       /* zeroed, then trace_page_open */
     struct tui_text **answers; /* one a candidate */
     int (*places)[2];          /* of each answer as it was drawn last: row of the page, width */
     size_t answer_count;
+    struct trace_claims claims;
 };
 
 void trace_page_open(struct trace_page *v);
