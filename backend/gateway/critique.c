@@ -36,6 +36,7 @@ struct judging {
     struct claim claims[CLAIMS_MAX];
     size_t len;
     bool aside;                /* below the heading of what nobody asked for */
+    bool doubted;              /* a source that is cited does not support its sentence */
     struct gw__pieces *faults; /* sentences that nothing supports, or NULL: nobody asks for them */
 };
 
@@ -129,6 +130,7 @@ static void judge(struct judging *j, const struct buf *sentence, const bool *cit
         goto out;
     for (size_t i = 0; i < j->r->source_count; i++) {
         const struct gw__unit *u = cited[i] ? support(j, i, quoted.data, &claim.words) : NULL;
+        j->doubted |= cited[i] && !u && !gw__is_frame(quoted.data);
         if (!u)
             continue;
         claim.unit = u;
@@ -328,13 +330,31 @@ static void judging_free(struct judging *j)
     free(j);
 }
 
+static void add_lines(const char *text, struct gw__pieces *out)
+{
+    for (size_t n; *text; text += n) {
+        n = strcspn(text, "\n");
+        n += text[n] == '\n';
+        gw__pieces_add(out, xstrndup(text, n));
+    }
+}
+
 void gw__critique(const struct gw_request *r, struct gw__pieces *out)
 {
+    struct gw__pieces faults = {0};
     struct judging *j = judging_new(r);
+    j->faults = &faults;
     judge_answer(j, r->mine);
+    bool sound = j->len && !faults.len && !j->doubted;
+    size_t mine = j->len;
+    j->faults = NULL;
     j->aside = false;
     judge_answer(j, r->other);
-    render(j, out);
+    if (sound && j->len == mine) /* nothing is wrong with it, and nothing is to be added */
+        add_lines(r->mine, out);
+    else
+        render(j, out);
+    gw__pieces_release(&faults);
     judging_free(j);
 }
 

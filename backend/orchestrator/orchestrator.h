@@ -2,7 +2,9 @@
  * verdict and one answer. The only room that knows several others.
  *
  * A trace: question -> plan -> tool calls and retrieval -> the nodes of its flow (flow.h,
- * engine.c): models speak, answers are compared, verified, guarded -> verdict -> answer. Invariants
+ * engine.c): models speak, answers are compared, verified, guarded -> verdict -> answer.
+ *
+ * Invariants
  * O1 The question is durable before anything acts on it; each tool call and model call is durable
  *    before it is made. An answer is shown as final only when its entry is durable.
  * O2 A candidate that fails or is late never fails the trace while another finished.
