@@ -19,7 +19,7 @@ static void compose(struct gw__try *t, struct speaking *s)
     if (t->r->task == GW_CRITIQUE)
         gw__critique(t->r, &s->pieces);
     else if (t->r->task == GW_REVIEW)
-        gw__review(t->r, &s->pieces);
+        gw__review(t->r, t->m->vectors, &s->pieces);
     else
         gw__compose(t->r, t->m->vectors, &s->pieces);
     s->composed = true;

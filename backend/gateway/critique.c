@@ -373,7 +373,29 @@ static bool left_out(const struct judging *j, const struct gw__unit *u)
     return !covered(j, &said, u->text);
 }
 
-void gw__review(const struct gw_request *r, struct gw__pieces *out)
+/* What this model would have said of measurements that the answer does not say: claims behind the
+ * first `from`. */
+static void judge_own(struct judging *j, bool vectors)
+{
+    struct gw__pieces own = {0};
+    struct buf text = {0};
+    gw__compose(j->r, vectors, &own);
+    for (size_t i = 0; i < own.len; i++)
+        buf_adds(&text, own.at[i]);
+    judge_answer(j, text.data);
+    buf_release(&text);
+    gw__pieces_release(&own);
+}
+
+static void add_left(struct gw__pieces *out, const char *before, const char *text,
+                     const char *marks)
+{
+    size_t len = strlen(text);
+    len -= len && text[len - 1] == '.';
+    gw__pieces_add(out, xasprintf("%s- %.*s %s.\n", before, (int)len, text, marks));
+}
+
+void gw__review(const struct gw_request *r, bool vectors, struct gw__pieces *out)
 {
     static const char *const words[][2] = {
         {"Nothing that it cites supports:", "Ничто из указанного не подтверждает:"},
@@ -384,22 +406,33 @@ void gw__review(const struct gw_request *r, struct gw__pieces *out)
     struct judging *j = judging_new(r);
     bool russian = gw__russian(r);
     size_t left = 0;
+    const struct gw__unit *told[LEFT_MAX];
     j->faults = &faults;
     judge_answer(j, r->other);
     for (size_t i = 0; i < faults.len; i++)
         gw__pieces_add(out, xasprintf("%s%s- %s\n", i ? "" : words[0][russian], i ? "" : "\n\n",
                                       faults.at[i]));
+    char *heading = xasprintf("%s%s\n\n", faults.len ? "\n" : "", words[1][russian]);
     for (size_t i = 0; i < j->units.len && left < LEFT_MAX; i++) {
         const struct gw__unit *u = &j->units.at[i];
-        size_t len = strlen(u->text);
         if (!left_out(j, u))
             continue;
-        len -= len && u->text[len - 1] == '.';
-        gw__pieces_add(out, xasprintf("%s%s%s- %.*s %s.\n", !left && faults.len ? "\n" : "",
-                                      left ? "" : words[1][russian], left ? "" : "\n\n", (int)len,
-                                      u->text, u->marks));
-        left++;
+        told[left] = u;
+        add_left(out, left++ ? "" : heading, u->text, u->marks);
     }
+    size_t said = j->len, over = left;
+    j->faults = NULL;
+    j->aside = false;
+    judge_own(j, vectors);
+    for (size_t i = said; i < j->len && left < LEFT_MAX; i++) {
+        const struct claim *c = &j->claims[i];
+        bool twice = c->unit->kind >= GW__STEP; /* steps are for who answers to choose */
+        for (size_t k = 0; k < over && !twice; k++)
+            twice = told[k] == c->unit;
+        if (!twice)
+            add_left(out, left++ ? "" : heading, c->text, c->marks);
+    }
+    free(heading);
     if (!faults.len && !left)
         gw__pieces_add(out, xasprintf("%s\n", words[2][russian]));
     gw__pieces_release(&faults);

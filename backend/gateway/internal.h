@@ -466,7 +466,8 @@ bool gw__russian(const struct gw_request *r);
 
 /* critique.c */
 void gw__critique(const struct gw_request *r, struct gw__pieces *out);
-/* GW_REVIEW: what of `other` no source supports, and what over a limit it leaves out. */
-void gw__review(const struct gw_request *r, struct gw__pieces *out);
+/* GW_REVIEW: what of `other` no source supports, and what it leaves out: what is over a limit, and
+ * what this model would say of measurements. */
+void gw__review(const struct gw_request *r, bool vectors, struct gw__pieces *out);
 
 #endif

@@ -485,6 +485,54 @@ static void a_long_answer_ends_at_its_limit(void **state)
     run_end(&run);
 }
 
+static void a_review_names_what_is_wrong_and_what_is_left_out(void **state)
+{
+    (void)state;
+    json_t *disk = findings(finding("fail", "disk", "/var is 97.4% full.", "/var занят на 97,4%."),
+                            finding("warn", "disk", "/home is 86% full.", "/home занят на 86%."),
+                            finding("ok", "disk", "No disk is read-only.", "Нет дисков."));
+    struct gw_source source = {
+        .id = "1", .kind = "tool", .ref = "host/disks", .data = disk, .fit = 0.9};
+    struct gw_request r = {.task = GW_REVIEW,
+                           .question = "is the disk filling up?",
+                           .lang = "en",
+                           .sources = &source,
+                           .source_count = 1,
+                           .other = "Measured just now:\n\n- /home is 86% full [1].\n"
+                                    "- /srv is 99% full [1].\n"};
+    char *text = ask("builtin/lexical", &r);
+    assert_non_null(strstr(text, "supports:\n\n- /srv is 99% full"));
+    const char *left = strstr(text, "It leaves out:\n\n- /var is 97.4% full [1].\n");
+    assert_non_null(left);
+    assert_null(strstr(strstr(left, "/var") + 1, "/var")); /* once */
+    assert_null(strstr(left, "/home"));
+    assert_null(strstr(text, "Measured"));
+    free(text);
+    /* what the draft lacks is taken over, what nothing supports is not */
+    struct gw_request mend = r;
+    mend.task = GW_CRITIQUE;
+    mend.mine = r.other;
+    mend.other = "Nothing that it cites supports:\n\n- /srv is 99% full\n\nIt leaves out:\n\n"
+                 "- /var is 97.4% full [1].\n";
+    text = ask("builtin/lexical", &mend);
+    assert_non_null(strstr(text, "- /var is 97.4% full [1].\n"));
+    assert_non_null(strstr(text, "- /home is 86% full [1].\n"));
+    assert_null(strstr(text, "/srv"));
+    free(text);
+    /* nothing to say against it: it stays as it was written */
+    r.other =
+        "In short, /var is 97.4% full [1]. And /home is 86% full [1]. No disk is read-only [1].\n";
+    mend.mine = r.other;
+    text = ask("builtin/lexical", &r);
+    assert_non_null(strstr(text, "Every statement stands in its source"));
+    free(text);
+    mend.other = "Every statement stands in its source, and nothing over a limit is left out.\n";
+    text = ask("builtin/lexical", &mend);
+    assert_string_equal(text, mend.mine);
+    free(text);
+    json_decref(disk);
+}
+
 static void a_critique_keeps_what_the_sources_support(void **state)
 {
     (void)state;
@@ -550,6 +598,7 @@ int main(void)
         cmocka_unit_test(trouble_is_quoted_before_the_rest),
         cmocka_unit_test(a_cancelled_call_is_silent),
         cmocka_unit_test(a_long_answer_ends_at_its_limit),
+        cmocka_unit_test(a_review_names_what_is_wrong_and_what_is_left_out),
         cmocka_unit_test(a_critique_keeps_what_the_sources_support),
         cmocka_unit_test(tokens_are_estimated_by_script),
     };
