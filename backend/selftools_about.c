@@ -112,7 +112,7 @@ enum err backend__call_verdict(void *arg, const json_t *arguments, json_t **data
     size_t i;
     json_array_foreach(traces, i, t)
     {
-        if (!last && strcmp(json_str(t, "state", ""), "done") == 0 &&
+        if (!last && !json_object_get(t, "eval") && strcmp(json_str(t, "state", ""), "done") == 0 &&
             json_is_object(json_object_get(t, "verdict")))
             last = t;
     }
