@@ -2,8 +2,8 @@
  * with.
  *
  * A text becomes words in lower case with one blank between them and a new line behind a sentence;
- * a term is then the beginning of a place where a word begins. Terms stand in a table by their
- * first three bytes, so that a word costs a look or two. */
+ * a term is then the beginning of a place where a word begins. Terms stand in tables by their first
+ * bytes, six where they have so many, so that a word costs a look or two. */
 #include "backend/base/text.h"
 #include "backend/compliance/internal.h"
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 
 enum {
     SLOTS = 1024,
+    SIX = 6,
     WORD_LETTERS = 64 /* of a word that is looked at for look-alikes */
 };
 
@@ -21,7 +22,7 @@ struct term {
 };
 
 struct pol_terms {
-    struct term *slots[SLOTS];
+    struct term *slots[2][SLOTS]; /* by the first three bytes; by the first six */
     struct term *terms;
 };
 
@@ -29,6 +30,12 @@ static size_t slot_of(const char *three)
 {
     const unsigned char *u = (const unsigned char *)three;
     return (u[0] * 31u + u[1] * 131u + u[2] * 17u) % SLOTS;
+}
+
+/* Three letters that are no Latin ones have six bytes. */
+static size_t slot_of_six(const char *six)
+{
+    return (slot_of(six) * 57u + slot_of(six + 3) * 7u) % SLOTS;
 }
 
 struct pol_terms *pol__terms_new(const char *const *lists, size_t n)
@@ -46,7 +53,8 @@ struct pol_terms *pol__terms_new(const char *const *lists, size_t n)
             /* a word of two letters ends in the blank behind it */
             char three[3] = {p[0], p[1], t->len > 2 ? p[2] : ' '};
             BUG_IF(t->len < 2 || memchr(three, '*', 3));
-            struct term **slot = &f->slots[slot_of(three)];
+            bool six = t->len >= SIX && !memchr(p, '*', SIX);
+            struct term **slot = &f->slots[six][six ? slot_of_six(p) : slot_of(three)];
             t->next = *slot;
             *slot = t;
             p += t->len;
@@ -77,7 +85,14 @@ static size_t matches(const char *p, const struct term *t)
 
 void pol__terms_each(const struct pol_terms *f, const char *p, pol_term_found *fn, void *arg)
 {
-    for (const struct term *t = f->slots[slot_of(p)]; t; t = t->next) {
+    bool six = strnlen(p, SIX) == SIX;
+    const struct term *of_six = six ? f->slots[1][slot_of_six(p)] : NULL;
+    for (const struct term *t = of_six; t; t = t->next) {
+        size_t len = matches(p, t);
+        if (len)
+            fn(arg, t->list, len);
+    }
+    for (const struct term *t = f->slots[0][slot_of(p)]; t; t = t->next) {
         size_t len = matches(p, t);
         if (len)
             fn(arg, t->list, len);
