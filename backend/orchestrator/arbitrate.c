@@ -308,35 +308,18 @@ static void score_answer(const struct orch_reading *r, size_t at, const char *te
         s->reasoning *= 1 - (double)s->refuted / (double)claims;
 }
 
-static json_t *winner_claims(const struct orch_reading *r, size_t winner, size_t n,
-                             json_t *disputed)
-{
-    json_t *claims = json_array();
-    for (size_t i = 0; i < n; i++)
-        if (i != winner)
-            orch_reading_compare(r, winner, i, claims, disputed);
-    return claims;
-}
-
-json_t *orch_arbitrate_claims(const struct know *k, const struct orch_limits *limits,
-                              const struct orch_answer *answers, size_t n, size_t winner,
-                              const struct gw_source *sources, size_t source_count)
-{
-    json_t *disputed = json_array();
-    struct orch_reading *r = orch_reading_new(limits->claims, k, answers, n, sources, source_count);
-    json_t *claims = winner_claims(r, winner, n, disputed);
-    json_decref(disputed);
-    orch_reading_free(r);
-    return claims;
-}
-
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     const struct orch_answer *answers, size_t n, const struct gw_source *sources,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict)
 {
     BUG_IF(n > MAX_ANSWERS);
-    *verdict = (struct orch_verdict){
-        .winner = -1, .D = -1, .S = -1, .equal = -1, .outranked = -1, .disputed = json_array()};
+    *verdict = (struct orch_verdict){.winner = -1,
+                                     .D = -1,
+                                     .S = -1,
+                                     .equal = -1,
+                                     .outranked = -1,
+                                     .disputed = json_array(),
+                                     .claims = json_array()};
     if (!n)
         return;
     struct vectors vectors;
@@ -350,7 +333,10 @@ void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
     }
     size_t second;
     decide(limits, scores, n, &vectors, verdict, &second);
-    json_decref(winner_claims(r, (size_t)verdict->winner, n, verdict->disputed));
+    for (size_t i = 0; i < n; i++) {
+        if ((int)i != verdict->winner)
+            orch_reading_compare(r, (size_t)verdict->winner, i, verdict->claims, verdict->disputed);
+    }
     orch_reading_free(r);
     free(vectors.own);
 }

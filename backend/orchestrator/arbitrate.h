@@ -57,16 +57,13 @@ struct orch_verdict {
     bool diverges;    /* D > threshold and S within the gap: a critique turn is due */
     int outranked;    /* the answer with the higher composite that a tool refutes, -1: none */
     json_t *disputed; /* array of sentences, owned by the caller */
+    json_t *claims;   /* the winner's against each other one's (disputes.h), owned by the caller */
 };
 
 /* Scores n (1..8) answers over the same sources and picks the winner. */
 void orch_arbitrate(const struct know *k, const struct orch_limits *limits,
                     const struct orch_answer *answers, size_t n, const struct gw_source *sources,
                     size_t source_count, struct orch_score *scores, struct orch_verdict *verdict);
-/* What the winner claims against each other answer (disputes.h). The caller owns. */
-json_t *orch_arbitrate_claims(const struct know *k, const struct orch_limits *limits,
-                              const struct orch_answer *answers, size_t n, size_t winner,
-                              const struct gw_source *sources, size_t source_count);
 /* What of an answer is compared, and the texts of what that cites: the caller frees. */
 char *orch_compared(const char *text);
 char *orch_cited(const char *text, const struct gw_source *sources, size_t n);

@@ -60,17 +60,30 @@ static void assign(const double *cost, size_t n, size_t m, int *to)
 
 /* ---- how near claims are */
 
-static float *embed_claims(const struct know *k, const struct claims *c)
+/* The vector of a claim, made when it is asked for. */
+struct vector {
+    float *cells; /* or NULL */
+};
+
+static const float *vector_of(struct vector *v, const struct know *k, const struct claims *c,
+                              size_t i)
 {
-    float *all = k ? xcalloc(c->count ? c->count : 1, KNOW_DIM * sizeof *all) : NULL;
-    for (size_t i = 0; k && i < c->count; i++) {
+    if (!v[i].cells) {
         size_t len;
         const char *s = claims_text(c, i, &len);
         char *text = xstrndup(s, len);
-        know_embed(k, text, all + i * KNOW_DIM);
+        v[i].cells = xcalloc(KNOW_DIM, sizeof *v[i].cells);
+        know_embed(k, text, v[i].cells);
         free(text);
     }
-    return all;
+    return v[i].cells;
+}
+
+static void vectors_free(struct vector *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(v[i].cells);
+    free(v);
 }
 
 struct meeting { /* of two texts */
@@ -84,18 +97,36 @@ static struct claims__judged *judged(const struct meeting *m, size_t i, size_t j
     return &m->judged[i * m->b->count + j];
 }
 
+/* Claims that share too few words with all others may still mean the same: by their vectors. */
+static void near_by_vectors(struct meeting *m, const struct know *k)
+{
+    size_t n = m->a->count, w = m->b->count;
+    double *best_a = xcalloc(n + 1, sizeof *best_a), *best_b = xcalloc(w + 1, sizeof *best_b);
+    struct vector *va = xcalloc(n + 1, sizeof *va), *vb = xcalloc(w + 1, sizeof *vb);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < w; j++) {
+            best_a[i] = fmax(best_a[i], m->near[i * w + j]);
+            best_b[j] = fmax(best_b[j], m->near[i * w + j]);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < w && best_a[i] < LEAST_NEAR; j++)
+            if (best_b[j] < LEAST_NEAR)
+                m->near[i * w + j] =
+                    know_cosine(vector_of(va, k, m->a, i), vector_of(vb, k, m->b, j));
+    free(best_a);
+    free(best_b);
+    vectors_free(va, n);
+    vectors_free(vb, w);
+}
+
 static void judge_all(struct meeting *m, const struct know *k)
 {
-    float *va = NULL, *vb = NULL;
     bool many = m->a->count > 1 || m->b->count > 1;
-    if (k && many)
-        va = embed_claims(k, m->a), vb = embed_claims(k, m->b);
     for (size_t i = 0; i < m->a->count; i++) {
         for (size_t j = 0; j < m->b->count; j++) {
             struct claims__judged *x = judged(m, i, j);
-            double *near = &m->near[i * m->b->count + j];
-            double cosine = va ? know_cosine(va + i * KNOW_DIM, vb + j * KNOW_DIM) : 0;
-            if (!(m->a->claims[i].bloom & m->b->claims[j].bloom) && cosine < 0.3) {
+            if (!(m->a->claims[i].bloom & m->b->claims[j].bloom)) {
                 *x = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED, .score = 1};
                 continue;
             }
@@ -103,13 +134,12 @@ static void judge_all(struct meeting *m, const struct know *k)
             if (many && x->verdict == CLAIMS_CONTRADICTS &&
                 (x->score <= CLAIMS__GUESS || x->about < CLAIMS__ABOUT_ONE))
                 x->verdict = CLAIMS_UNDETERMINED;
-            *near = fmax(x->near, cosine);
-            if (x->verdict != CLAIMS_UNDETERMINED)
-                *near += 0.5 * x->score;
+            m->near[i * m->b->count + j] =
+                x->near + (x->verdict != CLAIMS_UNDETERMINED ? 0.5 * x->score : 0);
         }
     }
-    free(va);
-    free(vb);
+    if (k && many)
+        near_by_vectors(m, k);
 }
 
 static void assign_all(const struct meeting *m, int *to)

@@ -30,6 +30,13 @@ void orch__critiques_end(struct trace *t)
         orch__candidate_doc(c, "done");
         t->revised = true;
     }
+    if (!t->revised || !orch__near_ask(node))
+        orch__critiques_conclude(t);
+}
+
+void orch__critiques_conclude(struct trace *t)
+{
+    struct orch_node *node = t->critiquing;
     t->critiquing = NULL;
     if (t->revised) {
         size_t stage = orch__stage_begin(t, "compare", "compare revised answers");

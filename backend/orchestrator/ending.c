@@ -153,7 +153,7 @@ static json_t *verdict_doc(struct trace *t)
     json_put(weights, "reasoning", json_real(l->w_reasoning));
     json_put(doc, "weights", weights);
     json_put(doc, "disputed", v->disputed ? json_incref(v->disputed) : json_array());
-    json_put(doc, "claims", orch__claims(t));
+    json_put(doc, "claims", v->claims ? json_incref(v->claims) : json_array());
     free(reason);
     return doc;
 }

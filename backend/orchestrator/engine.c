@@ -423,6 +423,7 @@ static void on_time_limit(void *arg)
     t->late = true;
     t->stepping = true;
     orch__models_cancel(t, CAND_DROPPED);
+    orch__near_give_up(t);
     if (t->critiquing)
         orch__critiques_end(t);
     t->stepping = false;
@@ -491,6 +492,7 @@ void orch__engine_start(struct trace *t)
 
 void orch__engine_abandon(struct trace *t)
 {
+    orch__embed_cancel(&t->near);
     for (size_t i = 0; i < t->node_count; i++) {
         struct orch_node *n = &t->nodes[i];
         if (n->state > NODE_RUNNING)

@@ -23,22 +23,6 @@ void orch__ground(const struct trace *t, const char *text, enum orch_unsupported
     orch_ground(t->orch->limits.claims, text, strcmp(t->lang, "ru") == 0, sources, n, how, out);
 }
 
-json_t *orch__claims(const struct trace *t)
-{
-    struct orch_answer answers[ORCH_CANDIDATES];
-    struct gw_source sources[ORCH_SOURCES];
-    size_t given = orch__given_sources(t, sources), winner = ORCH_CANDIDATES;
-    for (size_t i = 0; i < t->compared_count; i++) {
-        answers[i] = (struct orch_answer){t->compared[i]->model->name, t->compared[i]->text.data};
-        if (t->verdict.winner >= 0 && t->compared[i] == &t->candidates[t->verdict.winner])
-            winner = i;
-    }
-    if (t->compared_count < 2 || winner == ORCH_CANDIDATES)
-        return json_array();
-    return orch_arbitrate_claims(t->orch->rooms.know, &t->orch->limits, answers, t->compared_count,
-                                 winner, sources, given);
-}
-
 char *orch__grounded(struct trace *t, const char *text, json_t **figures)
 {
     static const char *const KEYS[] = {"assessed", "supported", "contradicted", "unsupported",

@@ -236,6 +236,7 @@ struct trace {
     struct orch_candidate *compared[ORCH_CANDIDATES]; /* last */
     size_t compared_count;
     char *unsafe;                 /* why a guard holds the answer unsafe, or NULL */
+    struct orch_embed near;       /* vectors of those, for the comparison that comes next */
     struct orch_vote voted;       /* of the last vote; of 0: there was none */
     struct orch_node *critiquing; /* the critique under way, or NULL */
     struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
@@ -518,13 +519,24 @@ const struct gw_model *orch__route(struct trace *t, const char *name, json_t **w
 
 /* judge.c */
 void orch__arbitrate(struct trace *t); /* those that are compared */
+void orch__compare_now(struct orch_node *n);
+void orch__critiques_conclude(struct trace *t);
+/* near.c: asks for the vectors of those that are to be compared; false: the built-in ones are to be
+ * used. True: the node goes on when they are there, inside or later. */
+bool orch__near_ask(struct orch_node *n);
+/* The time is over: a comparison that waits for them is made without. */
+void orch__near_give_up(struct trace *t);
+struct orch_near {
+    const float *answers[ORCH_CANDIDATES], *grounds[ORCH_CANDIDATES];
+    struct orch_vectors vectors; /* of the two */
+};
+/* False: there are none. They belong to the trace. */
+bool orch__near_take(const struct trace *t, struct orch_near *out);
 /* grounds.c: the sources that have a text; returns how many. */
 size_t orch__given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES]);
 /* Holds a text against them. */
 void orch__ground(const struct trace *t, const char *text, enum orch_unsupported how,
                   struct orch_grounding *out);
-/* What the winner claims against the others that were compared. The caller owns. */
-json_t *orch__claims(const struct trace *t);
 /* The answer as people get it, and `grounding` of the document. The caller frees both; figures: how
  * many sentences are what. */
 char *orch__grounded(struct trace *t, const char *text, json_t **figures);

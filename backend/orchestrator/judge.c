@@ -20,9 +20,15 @@ void orch__arbitrate(struct trace *t)
     size_t given = orch__given_sources(t, sources);
     for (size_t i = 0; i < t->compared_count; i++)
         answers[i] = (struct orch_answer){t->compared[i]->model->name, t->compared[i]->text.data};
+    struct orch_limits limits = t->orch->limits;
+    struct orch_near near;
+    if (orch__near_take(t, &near))
+        limits.vectors = &near.vectors;
     json_decref(t->verdict.disputed);
-    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, answers, t->compared_count, sources,
-                   given, scores, &t->verdict);
+    json_decref(t->verdict.claims);
+    orch_arbitrate(t->orch->rooms.know, &limits, answers, t->compared_count, sources, given, scores,
+                   &t->verdict);
+    orch__embed_release(&t->near); /* the next comparison is of other texts */
     for (size_t i = 0; i < t->compared_count; i++) {
         struct orch_candidate *c = t->compared[i];
         c->score = scores[i];
@@ -60,9 +66,16 @@ void orch__compare(struct orch_node *n)
 {
     struct trace *t = n->trace;
     struct orch_candidate *answers[FLOW_NODES] = {NULL};
+    set_compared(t, answers, orch__node_answers(n, answers));
+    if (!orch__near_ask(n))
+        orch__compare_now(n);
+}
+
+void orch__compare_now(struct orch_node *n)
+{
+    struct trace *t = n->trace;
     char note[NOTE];
     size_t stage = orch__stage_begin(t, "compare", "compare answers");
-    set_compared(t, answers, orch__node_answers(n, answers));
     orch__arbitrate(t);
     const struct orch_verdict *v = &t->verdict;
     t->first_D = v->D;
@@ -99,6 +112,7 @@ static bool alike(const struct trace *t, const struct orch_candidate *a,
     orch_arbitrate(t->orch->rooms.know, &t->orch->limits, two, 2, sources, given, scores, &v);
     bool same = v.D <= t->orch->limits.divergence && !json_array_size(v.disputed) && !v.safer;
     json_decref(v.disputed);
+    json_decref(v.claims);
     return same;
 }
 

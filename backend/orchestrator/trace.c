@@ -114,7 +114,9 @@ void orch__trace_free(struct trace *t)
     orch__check_release(&t->check);
     orch__embed_release(&t->vector);
     buf_release(&t->looked_at);
+    orch__embed_release(&t->near);
     json_decref(t->verdict.disputed);
+    json_decref(t->verdict.claims);
     json_decref(t->doc);
     free(t->question);
     free(t->asked);

@@ -43,6 +43,7 @@ static struct orch_verdict judge(const char *a, const char *b, struct orch_score
     struct orch_answer answers[2] = {{"a", a}, {"b", b}};
     struct orch_verdict v;
     orch_arbitrate(know, &LIMITS, answers, b ? 2 : 1, SOURCES, 2, scores, &v);
+    json_decref(v.claims);
     return v;
 }
 
@@ -123,6 +124,7 @@ static void no_answer_has_no_winner(void **state)
     (void)state;
     struct orch_verdict v;
     orch_arbitrate(know, &LIMITS, NULL, 0, SOURCES, 2, NULL, &v);
+    json_decref(v.claims);
     assert_int_equal(v.winner, -1);
     json_decref(v.disputed);
 }
@@ -235,7 +237,11 @@ static void claims_of_the_winner(void **state)
     (void)state;
     struct orch_answer answers[2] = {{"a", "/ is 87% full. [1]\nDNS is slow."},
                                      {"b", "/ is 12% full. [1]"}};
-    json_t *claims = orch_arbitrate_claims(know, &LIMITS, answers, 2, 0, SOURCES, 2);
+    struct orch_score s[2];
+    struct orch_verdict v;
+    orch_arbitrate(know, &LIMITS, answers, 2, SOURCES, 2, s, &v);
+    json_t *claims = v.claims;
+    assert_int_equal(v.winner, 0);
     assert_int_equal(json_array_size(claims), 2);
     const json_t *first = json_array_get(claims, 0);
     assert_string_equal(json_str(first, "verdict", ""), "contradicts");
@@ -243,6 +249,7 @@ static void claims_of_the_winner(void **state)
     assert_string_equal(json_str(first, "settled", ""), "a"); /* the tool's result says so */
     assert_string_equal(json_str(json_array_get(claims, 1), "verdict", ""), "only A");
     json_decref(claims);
+    json_decref(v.disputed);
 }
 
 /* Vectors that are given are what D and the overlap are of. */
