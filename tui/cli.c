@@ -556,7 +556,7 @@ static bool take_option(struct cli *c, int option)
     case 'U':
         c->audit = true;
         return true;
-    case '7':
+    case 'k':
         c->chain = true;
         return true;
     case 'b':
@@ -584,7 +584,7 @@ static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
                                         {"before", required_argument, NULL, 'b'},
                                         {"after", required_argument, NULL, 'a'},
                                         {"from", required_argument, NULL, 'f'},
-                                        {"chain", no_argument, NULL, '7'},
+                                        {"chain", no_argument, NULL, 'k'},
                                         {"type", required_argument, NULL, 'y'},
                                         {"trace", required_argument, NULL, 'r'},
                                         {"conversation", required_argument, NULL, 'C'},
