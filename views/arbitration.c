@@ -2,7 +2,10 @@
  * or below it; Enter gives it the whole pane. */
 #include "backend/base/text.h"
 #include "views/eval_page.h"
+#include "views/trace_diff.h"
+#include "views/trace_export.h"
 #include "views/trace_page.h"
+#include "views/trace_replay.h"
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,6 +25,10 @@ struct arbitration {
     char *texts_of;              /* trace whose texts these are */
     int list_rows, list_columns; /* where the list was drawn, for clicks */
     struct eval_page evals;
+    struct trace_replay replay; /* of the trace at hand, while it is open */
+    json_t *exported;           /* what a file is being asked for */
+    char *pair[2];              /* traces that are to be compared, while they are asked for */
+    json_t *runs[2];
 };
 
 enum { COL_TIME, COL_QUESTION, COL_STATE, COL_WINNER, COL_D, COL_TOKENS, COL_ELAPSED };
@@ -149,6 +156,20 @@ static const char *selected_id(const struct arbitration *v)
     return row >= 0 ? list_id((void *)v, (size_t)row) : NULL;
 }
 
+/* What is known of the trace now; a replay goes on with what was known when it began. */
+static void show_detail(struct arbitration *v)
+{
+    if (!v->replay.whole)
+        trace_page_set(&v->page, v->detail);
+}
+
+static void replay_end(struct arbitration *v)
+{
+    trace_replay_end(&v->replay);
+    show_detail(v);
+    tui_dirty();
+}
+
 static void got_detail(void *self, const json_t *result, const struct error *e)
 {
     struct arbitration *v = self;
@@ -158,7 +179,7 @@ static void got_detail(void *self, const json_t *result, const struct error *e)
     if (result && v->texts_of && !strcmp(v->texts_of, json_str(result, "trace_id", ""))) {
         json_decref(v->detail);
         v->detail = json_deep_copy(result);
-        trace_page_set(&v->page, v->detail);
+        show_detail(v);
     }
     tui_dirty();
 }
@@ -176,7 +197,7 @@ static void detail_of(struct arbitration *v, const char *id, const json_t *doc)
     v->texts_of = copy;
     json_decref(v->detail);
     v->detail = doc ? json_deep_copy(doc) : NULL;
-    trace_page_set(&v->page, v->detail);
+    replay_end(v);
     v->page.scroll.top = 0;
     v->ask_detail.last = 0; /* what a key asked for does not wait */
     if (id && view_ask_now(&v->ask_detail))
@@ -190,6 +211,120 @@ static void follow_selection(struct arbitration *v)
     if (id && v->texts_of && !strcmp(id, v->texts_of))
         return;
     detail_of(v, id, id ? row_at(v, (size_t)tui_list_selected(v->list)) : NULL);
+}
+
+/* ---- two runs */
+
+static void pair_clear(struct arbitration *v)
+{
+    for (size_t i = 0; i < 2; i++) {
+        free(v->pair[i]);
+        json_decref(v->runs[i]);
+        v->pair[i] = NULL;
+        v->runs[i] = NULL;
+    }
+}
+
+static void got_run(void *self, const json_t *result, const struct error *e)
+{
+    struct arbitration *v = self;
+    if (!result) {
+        tui_error(e, _("trace"));
+        pair_clear(v);
+        return;
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (v->pair[i] && !v->runs[i] && !strcmp(v->pair[i], json_str(result, "trace_id", "")))
+            v->runs[i] = json_deep_copy(result);
+    if (!v->runs[0] || !v->runs[1])
+        return;
+    struct tui_text *t = tui_text_new();
+    trace_diff_text(t, v->runs[0], v->runs[1]);
+    tui_overlay(_("Two runs"), t);
+    pair_clear(v);
+}
+
+/* The run of the same question before the one at hand, else the one behind it; NULL: none. */
+static const char *run_before(const struct arbitration *v, const char *id)
+{
+    const char *question = NULL, *other = NULL;
+    size_t i;
+    const json_t *t;
+    json_array_foreach(v->traces, i, t) if (!strcmp(json_str(t, "trace_id", ""), id)) question =
+        json_str(t, "question", "");
+    bool behind = false;
+    json_array_foreach(v->traces, i, t)
+    {
+        bool self = !strcmp(json_str(t, "trace_id", ""), id);
+        if (!self && question && !strcmp(json_str(t, "question", ""), question)) {
+            other = json_str(t, "trace_id", "");
+            if (behind)
+                break;
+        }
+        behind = behind || self;
+    }
+    return other;
+}
+
+/* Two marked runs; one and the selected one; the selected one and the one before it. */
+static void compare_runs(struct arbitration *v)
+{
+    const char *const *marks;
+    size_t n = tui_list_marks(v->list, &marks);
+    const char *a = n >= 1 ? marks[0] : NULL, *b = n >= 2 ? marks[1] : v->texts_of;
+    if (n == 0 || (a && b && !strcmp(a, b))) {
+        b = v->texts_of;
+        a = b ? run_before(v, b) : NULL;
+    }
+    if (!a || !b) {
+        tui_say("%s",
+                _("mark two runs with Space, or choose one of a question that was asked twice"));
+        return;
+    }
+    char *ids[2] = {xstrdup(a), xstrdup(b)};
+    pair_clear(v);
+    for (size_t i = 0; i < 2; i++) {
+        v->pair[i] = ids[i];
+        tui_call(v, WIRE_traces_get, json_pack("{s:s}", "trace_id", ids[i]), got_run);
+    }
+}
+
+/* ---- a past run once more */
+
+static bool replay_action(struct arbitration *v, enum tui_action action)
+{
+    struct trace_replay *r = &v->replay;
+    bool keys = action == ACTION_REPLAY || action == ACTION_REPLAY_NEXT ||
+                action == ACTION_REPLAY_PREV || action == ACTION_REPLAY_FASTER ||
+                action == ACTION_REPLAY_SLOWER;
+    if (!keys || !v->detail)
+        return false;
+    if (!r->whole && !strcmp(json_str(v->detail, "state", ""), "running")) {
+        tui_say("%s", _("this run is not over yet"));
+        return true;
+    }
+    bool fresh = !r->whole;
+    if (fresh)
+        trace_replay_begin(r, v->detail);
+    if (action == ACTION_REPLAY)
+        trace_replay_play(r, fresh || !r->ticked);
+    else if (action == ACTION_REPLAY_NEXT || action == ACTION_REPLAY_PREV)
+        trace_replay_step(r, action == ACTION_REPLAY_NEXT ? 1 : -1);
+    else
+        trace_replay_speed(r, action == ACTION_REPLAY_FASTER ? 2 : 0.5);
+    trace_page_set(&v->page, r->shown);
+    v->open = true;
+    return true;
+}
+
+static void draw_open(struct arbitration *v, struct tui_area a)
+{
+    int bar = v->replay.whole != NULL;
+    if (trace_replay_tick(&v->replay))
+        trace_page_set(&v->page, v->replay.shown);
+    if (bar)
+        trace_replay_draw(&v->replay, tui_sub(a, 0, 1, 1, a.width - 1));
+    trace_page_draw(&v->page, tui_sub(a, bar, 1, a.height - bar, a.width - 1), true);
 }
 
 /* ---- the view */
@@ -213,6 +348,9 @@ static void view_close(void *self)
     struct arbitration *v = self;
     tui_list_free(v->list);
     trace_page_close(&v->page);
+    trace_replay_end(&v->replay);
+    pair_clear(v);
+    json_decref(v->exported);
     eval_page_close(&v->evals);
     json_decref(v->traces);
     json_decref(v->detail);
@@ -261,7 +399,7 @@ static void view_draw(void *self, struct tui_area a, bool focused)
     } else if (v->open && !v->detail && v->texts_of) {
         view_note(a, ROLE_DIM, _("Waiting for the trace."), NULL);
     } else if (v->open && v->detail) {
-        trace_page_draw(&v->page, tui_sub(a, 0, 1, a.height, a.width - 1), true);
+        draw_open(v, a);
         if (focused)
             tui_cursor(a, 0, 0);
     } else if (v->error && !v->traces) {
@@ -323,6 +461,20 @@ static bool view_action(void *self, enum tui_action action)
     }
     if (v->texts_of && (action == ACTION_EVIDENCE || (v->open && action == ACTION_OPEN))) {
         show_evidence(v->texts_of);
+        return true;
+    }
+    if (action == ACTION_DIFF) {
+        compare_runs(v);
+        return true;
+    }
+    if (action == ACTION_EXPORT_TRACE && v->detail) {
+        trace_export_ask(&v->exported, v->detail);
+        return true;
+    }
+    if (replay_action(v, action))
+        return true;
+    if (v->open && v->replay.whole && action == ACTION_BACK) {
+        replay_end(v);
         return true;
     }
     if (v->open) {
@@ -403,7 +555,7 @@ static void merge_turn(struct arbitration *v, const char *id, const json_t *data
     json_t *copy = json_deep_copy(data);
     json_object_update(v->detail, copy);
     json_decref(copy);
-    trace_page_set(&v->page, v->detail);
+    show_detail(v);
 }
 
 static void view_event(void *self, const char *type, int64_t at, const json_t *data)
@@ -459,9 +611,11 @@ static struct tui_list *view_list(void *self)
     return v->open ? NULL : v->list;
 }
 
-static const enum tui_action actions[] = {ACTION_OPEN,     ACTION_FILTER,   ACTION_SORT,
-                                          ACTION_COPY,     ACTION_EVIDENCE, ACTION_EVALS,
-                                          ACTION_EVAL_RUN, ACTION_REFRESH,  ACTION_NONE};
+static const enum tui_action actions[] = {
+    ACTION_OPEN,          ACTION_FILTER,      ACTION_SORT,         ACTION_COPY,
+    ACTION_EVIDENCE,      ACTION_EVALS,       ACTION_EVAL_RUN,     ACTION_REFRESH,
+    ACTION_REPLAY,        ACTION_REPLAY_NEXT, ACTION_REPLAY_PREV,  ACTION_REPLAY_FASTER,
+    ACTION_REPLAY_SLOWER, ACTION_DIFF,        ACTION_EXPORT_TRACE, ACTION_NONE};
 const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .size = sizeof(struct arbitration),
                                               .actions = actions,

@@ -56,7 +56,7 @@ static bool node_shown(const json_t *nodes, size_t index, int rows)
 
 static double nodes_end(const json_t *trace)
 {
-    double end = json_num(trace, "elapsed_ms", 0);
+    double end = json_num(trace, "replay_end", json_num(trace, "elapsed_ms", 0));
     size_t i;
     const json_t *n;
     json_array_foreach(json_object_get(trace, "nodes"), i, n)
@@ -93,10 +93,9 @@ static enum tui_role bar_role(const json_t *node)
 static void node_figures(const json_t *node, char began[16], char took[16], char tokens[32],
                          char cost[48])
 {
-    bool running = !strcmp(json_str(node, "state", ""), "running");
     int64_t n = json_int(node, "tokens", 0);
     tui_duration(json_num(node, "began_ms", -1), began);
-    tui_duration(running ? -1 : json_num(node, "elapsed_ms", -1), took);
+    tui_duration(json_num(node, "elapsed_ms", -1), took);
     *tokens = 0;
     if (n > 0)
         view_count(n, tokens);
@@ -105,10 +104,11 @@ static void node_figures(const json_t *node, char began[16], char took[16], char
         trace_cost(node, cost);
 }
 
+/* A node that runs reaches to the end of what there is. */
 static void draw_span(const struct view_page *p, const json_t *node, double end, int x, int width)
 {
-    double from = json_num(node, "began_ms", NAN), ms = json_num(node, "elapsed_ms", 0);
-    if (!strcmp(json_str(node, "state", ""), "running"))
+    double from = json_num(node, "began_ms", NAN), ms = json_num(node, "elapsed_ms", NAN);
+    if (isnan(ms))
         ms = end - from;
     if (!isnan(from) && !is_skipped(node) && width > 0)
         tui_span(p->area, p->y, x, width, bar_role(node), from / end, (from + ms) / end);

@@ -192,9 +192,10 @@ static void draw_head(struct trace_page *v, struct view_page *p)
     tui_put(p->area, p->y++, x, -1, ROLE_DIM, line);
 }
 
-static double stages_end(const json_t *stages)
+static double stages_end(const json_t *trace)
 {
-    double end = 0;
+    const json_t *stages = json_object_get(trace, "stages");
+    double end = json_num(trace, "replay_end", 0);
     size_t i;
     const json_t *s;
     json_array_foreach(stages, i, s)
@@ -302,7 +303,7 @@ static void draw_stage(struct view_page *p, const json_t *d, const json_t *s, do
 static void draw_stages(struct view_page *p, const json_t *d, int rows)
 {
     const json_t *stages = json_object_get(d, "stages"), *s;
-    double end = stages_end(stages);
+    double end = stages_end(d);
     int name = label_width(stages, p->area.width);
     size_t i;
     json_array_foreach(stages, i, s)

@@ -1,0 +1,131 @@
+/* A trace as it stood at any moment, and as a file. */
+#include "tests/unit/tui_screen.h"
+#include "views/trace_export.h"
+#include "views/trace_replay.h"
+
+static json_t *sample(void)
+{
+    static const char text[] =
+        "{\"trace_id\":\"t\",\"question\":\"a | "
+        "b\\u001b[31m\",\"state\":\"done\",\"answer\":\"yes\","
+        "\"elapsed_ms\":100,\"flow\":\"arbitrate\","
+        "\"nodes\":[{\"id\":\"look\",\"kind\":\"look\",\"state\":\"done\",\"began_ms\":0,"
+        "\"elapsed_ms\":20},"
+        "{\"id\":\"first\",\"kind\":\"model\",\"state\":\"done\",\"began_ms\":20,\"elapsed_ms\":30,"
+        "\"tokens\":7,\"candidate\":0},"
+        "{\"id\":\"compare\",\"kind\":\"compare\",\"state\":\"done\",\"began_ms\":60,"
+        "\"elapsed_ms\":10},"
+        "{\"id\":\"never\",\"kind\":\"model\",\"state\":\"skipped\",\"began_ms\":null}],"
+        "\"path\":[{\"from\":\"look\",\"to\":\"first\",\"when\":\"\",\"values\":{\"elapsed_ms\":20}"
+        "},"
+        "{\"from\":\"first\",\"to\":\"compare\",\"when\":\"verdict == 'agree'\","
+        "\"values\":{\"elapsed_ms\":50,\"verdict\":\"agree\",\"risk\":0.5}}],"
+        "\"stages\":[{\"name\":\"log\",\"start_ms\":0,\"ms\":5,\"state\":\"done\"},"
+        "{\"name\":\"model\",\"start_ms\":20,\"ms\":30,\"state\":\"done\"}],"
+        "\"sources\":[{\"id\":\"1\",\"kind\":\"tool\",\"ref\":\"host/disk\",\"text\":\"# full\"}],"
+        "\"candidates\":[{\"model\":\"m\",\"state\":\"done\",\"text\":\"yes\",\"composite\":0.5,"
+        "\"chosen\":true}],"
+        "\"verdict\":{\"winner\":\"m\",\"claims\":[{\"a\":\"x | y\",\"b\":null,\"verdict\":\"only "
+        "A\","
+        "\"why\":\"\"}]}}";
+    struct error e = {0};
+    json_t *t = json_read(text, sizeof(text) - 1, sizeof(text), 16, &e);
+    assert_non_null(t);
+    return t;
+}
+
+static const char *node_state(const json_t *t, size_t node)
+{
+    return json_str(json_array_get(json_object_get(t, "nodes"), node), "state", "");
+}
+
+static void nothing_is_told_before_it_was_there(void **state)
+{
+    (void)state;
+    json_t *whole = sample(), *before = json_deep_copy(whole);
+    json_t *t = trace_at(whole, 10);
+    const json_t *c = json_array_get(json_object_get(t, "candidates"), 0);
+    assert_string_equal(node_state(t, 0), "running");
+    assert_string_equal(node_state(t, 1), "waiting");
+    assert_int_equal(json_array_size(json_object_get(t, "path")), 0);
+    assert_int_equal(json_array_size(json_object_get(t, "stages")), 1);
+    assert_int_equal(json_array_size(json_object_get(t, "sources")), 0);
+    assert_string_equal(json_str(c, "text", "-"), "");
+    assert_true(json_is_null(json_object_get(t, "verdict")));
+    assert_string_equal(json_str(t, "answer", "-"), "");
+    json_decref(t);
+
+    t = trace_at(whole, 55); /* the model has answered, nothing is compared yet */
+    c = json_array_get(json_object_get(t, "candidates"), 0);
+    assert_string_equal(node_state(t, 1), "done");
+    assert_string_equal(node_state(t, 2), "waiting");
+    assert_int_equal(json_array_size(json_object_get(t, "path")), 2);
+    assert_string_equal(json_str(c, "text", "-"), "yes");
+    assert_true(json_is_null(json_object_get(c, "composite")));
+    assert_false(json_flag(c, "chosen", true));
+    json_decref(t);
+
+    t = trace_at(whole, 80);
+    c = json_array_get(json_object_get(t, "candidates"), 0);
+    assert_true(json_is_number(json_object_get(c, "composite")));
+    assert_true(json_is_null(json_object_get(t, "verdict")));
+    json_decref(t);
+
+    t = trace_at(whole, 100); /* the end is the trace as it is */
+    assert_string_equal(node_state(t, 3), "skipped");
+    assert_string_equal(json_str(t, "state", ""), "done");
+    json_object_del(t, "replay_ms");
+    json_object_del(t, "replay_end");
+    assert_true(json_equal(t, whole));
+    json_decref(t);
+    assert_true(json_equal(whole, before)); /* read only */
+    json_decref(whole);
+    json_decref(before);
+}
+
+static void steps_stop_where_nodes_begin_and_end(void **state)
+{
+    (void)state;
+    static const double stops[] = {20, 50, 60, 70, 100, 100};
+    json_t *whole = sample();
+    struct trace_replay r = {0};
+    trace_replay_begin(&r, whole);
+    json_decref(whole); /* it has its own */
+    assert_true(r.speed < 1);
+    assert_int_equal(r.count, 6);
+    for (size_t i = 0; i < 6; i++) {
+        trace_replay_step(&r, 1);
+        assert_true(r.at == stops[i]);
+    }
+    trace_replay_step(&r, -1);
+    assert_true(r.at == 70);
+    assert_false(trace_replay_tick(&r)); /* it stands */
+    trace_replay_play(&r, true);
+    r.ticked -= 60000; /* a minute later */
+    assert_true(trace_replay_tick(&r));
+    assert_true(r.at == 100 && !r.ticked);
+    trace_replay_end(&r);
+    assert_null(r.whole);
+}
+
+static void markdown_holds_foreign_text(void **state)
+{
+    (void)state;
+    json_t *whole = sample();
+    struct buf out = {0};
+    trace_markdown(whole, &out);
+    assert_null(strchr(out.data, '\x1b'));
+    assert_non_null(strstr(out.data, "| only A | x \\| y |"));
+    assert_non_null(strstr(out.data, "`verdict == 'agree'` (verdict agree)"));
+    assert_non_null(strstr(out.data, "\n> # full")); /* no heading of this document */
+    buf_release(&out);
+    json_decref(whole);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_told_before_it_was_there),
+                                       cmocka_unit_test(steps_stop_where_nodes_begin_and_end),
+                                       cmocka_unit_test(markdown_holds_foreign_text)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
