@@ -182,6 +182,17 @@ static enum err call_cost(void *arg, const json_t *arguments, json_t **data, cha
             break;
         const char *name = json_str(model, "model", ""), *sum = json_str(model, "amount", "0.00");
         long long of_model = json_int(model, "calls", 0);
+        if (of_model &&
+            json_int(model, "unknown", 0) + json_int(model, "elsewhere", 0) >= of_model) {
+            backend__finding(
+                findings, "warn", "cost",
+                xasprintf("Model %s: %lld calls in the last 7 days, their cost in %s is not known.",
+                          name, of_model, currency),
+                xasprintf(
+                    "Модель %s: вызовов за последние 7 дней %lld, их стоимость в %s неизвестна.",
+                    name, of_model, currency));
+            continue;
+        }
         char *sum_ru = backend__figure_ru(sum);
         backend__finding(findings, "ok", "cost",
                          xasprintf("Model %s: %s %s in the last 7 days, %lld calls.", name, sum,

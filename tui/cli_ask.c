@@ -123,7 +123,8 @@ static void print_answer(const json_t *answer)
            json_flag(usage, "estimated", false) ? "~" : "",
            (long long)json_int(usage, "output_tokens", 0));
     cli__put(json_str(cost, "amount", "unknown"), false);
-    putchar(' ');
+    if (json_is_object(cost))
+        putchar(' ');
     cli__put(json_str(cost, "currency", ""), false);
     printf(", %lld ms, trace %s\n", (long long)json_int(answer, "elapsed_ms", 0),
            json_str(answer, "trace_id", ""));

@@ -26,6 +26,22 @@ static void print_budgets(const json_t *budgets)
     }
 }
 
+/* An amount, and of how many calls it does not tell; where it tells of none it is no zero. */
+static void print_amount(const json_t *sums, const char *currency)
+{
+    long long calls = json_int(sums, "calls", 0), unknown = json_int(sums, "unknown", 0),
+              elsewhere = json_int(sums, "elsewhere", 0);
+    if (calls && unknown + elsewhere >= calls)
+        printf(" %14s", unknown ? "unknown" : "-");
+    else
+        printf(" %10s %s", json_str(sums, "amount", "-"), currency);
+    if (unknown && unknown + elsewhere < calls)
+        printf("  and %lld unknown", unknown);
+    if (elsewhere)
+        printf("  %lld in another currency", elsewhere);
+    putchar('\n');
+}
+
 int cli__cost(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
@@ -42,28 +58,31 @@ int cli__cost(struct cli *c, struct busc *bus)
     } else if (answer) {
         const json_t *today = json_object_get(answer, "today");
         char *currency = text_cleaned(json_str(answer, "currency", ""), TEXT_ASCII | TEXT_ONE_LINE);
-        printf("today  %s %s  %lld calls", json_str(today, "amount", "-"), currency,
-               (long long)json_int(today, "calls", 0));
-        if (json_int(today, "unknown", 0))
-            printf(", %lld of them with an unknown price",
-                   (long long)json_int(today, "unknown", 0));
-        printf("\n\n%-28s %8s %12s %12s %14s\n", "MODEL", "CALLS", "TOKENS IN", "TOKENS OUT",
-               "COST");
+        printf("today %4lld calls", (long long)json_int(today, "calls", 0));
+        print_amount(today, currency);
+        json_array_foreach(json_object_get(answer, "other_currencies"), i, row)
+        {
+            printf("and %6lld calls %10s ", (long long)json_int(row, "calls", 0),
+                   json_str(row, "amount", "-"));
+            cli__put(json_str(row, "currency", ""), false);
+            printf(" in %lld days\n", (long long)c->days);
+        }
+        printf("\n%-28s %8s %12s %12s %14s\n", "MODEL", "CALLS", "TOKENS IN", "TOKENS OUT", "COST");
         json_array_foreach(json_object_get(answer, "by_model"), i, row)
         {
             cli__cell(json_str(row, "model", ""), 28);
-            printf(" %8lld %12lld %12lld %10s %s\n", (long long)json_int(row, "calls", 0),
+            printf(" %8lld %12lld %12lld", (long long)json_int(row, "calls", 0),
                    (long long)json_int(row, "input_tokens", 0),
-                   (long long)json_int(row, "output_tokens", 0), json_str(row, "amount", "-"),
-                   currency);
+                   (long long)json_int(row, "output_tokens", 0));
+            print_amount(row, currency);
         }
         printf("\n%-12s %8s %14s\n", "DAY", "CALLS", "COST");
         json_array_foreach(json_object_get(answer, "by_day"), i, row)
         {
-            if (json_int(row, "calls", 0))
-                printf("%-12s %8lld %10s %s\n", json_str(row, "day", ""),
-                       (long long)json_int(row, "calls", 0), json_str(row, "amount", "-"),
-                       currency);
+            if (!json_int(row, "calls", 0))
+                continue;
+            printf("%-12s %8lld", json_str(row, "day", ""), (long long)json_int(row, "calls", 0));
+            print_amount(row, currency);
         }
         print_budgets(budgets);
         free(currency);

@@ -280,7 +280,7 @@ static int draw_spans(const struct cost_view *v, struct tui_area a, int y)
                       money) +
              3;
     }
-    view_money(json_str(total, "amount", NULL), currency, cost_inexact(total), money);
+    cost_money(total, currency, money);
     view_count(json_int(total, "calls", 0), calls);
     x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%d d %s") : _("%d days %s"), DAYS,
                   money);
@@ -294,7 +294,7 @@ static int draw_today(const struct cost_view *v, struct tui_area a, int y)
     const json_t *today = json_object_get(v->summary, "today");
     const char *currency = json_str(v->summary, "currency", "");
     char money[48], calls[32];
-    view_money(json_str(today, "amount", NULL), currency, cost_inexact(today), money);
+    cost_money(today, currency, money);
     view_count(json_int(today, "calls", 0), calls);
     int x = tui_putf(a, y, 0, -1, ROLE_STRONG, _("today %s"), money);
     if (json_int(today, "unknown", 0) > 0)
@@ -329,7 +329,11 @@ static int draw_days(const struct cost_view *v, struct tui_area a, int y, int ro
         }
         int width = a.width > 64 ? 60 : a.width;
         if (!(high > 0))
-            tui_putf(a, y, 0, -1, ROLE_DIM, _("nothing was charged in %zu days"), n);
+            tui_putf(a, y, 0, -1, ROLE_DIM,
+                     json_int(json_object_get(v->summary, "total"), "unknown", 0) > 0
+                         ? _("what %zu days cost is not known")
+                         : _("nothing was charged in %zu days"),
+                     n);
         else if (rows == 1)
             tui_sparkline(a, y, 0, width - 24 > 7 ? width - 24 : width, ROLE_CHART, values, n);
         else
@@ -356,9 +360,7 @@ static int draw_models(const struct cost_view *v, struct tui_area a, int y, int 
         const json_t *m = json_array_get(models, (size_t)i);
         const json_t *share = json_object_get(m, "share");
         char money[48];
-        view_money(json_str(m, "amount", NULL),
-                   json_str(m, "currency", json_str(v->summary, "currency", "")), cost_inexact(m),
-                   money);
+        cost_money(m, json_str(m, "currency", json_str(v->summary, "currency", "")), money);
         tui_put(a, y, 0, name, ROLE_TEXT, json_str(m, "model", "-"));
         tui_bar(a, y, name + 1, bar, ROLE_CHART,
                 json_is_number(share) ? json_number_value(share) : 0);

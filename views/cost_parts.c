@@ -12,6 +12,15 @@ bool cost_inexact(const json_t *sums)
     return json_int(sums, "estimated", 0) > 0 || json_int(sums, "unknown", 0) > 0;
 }
 
+void cost_money(const json_t *sums, const char *currency, char out[48])
+{
+    int64_t calls = json_int(sums, "calls", 0), unknown = json_int(sums, "unknown", 0);
+    if (calls > 0 && unknown + json_int(sums, "elsewhere", 0) >= calls)
+        snprintf(out, 48, "%s", unknown > 0 ? _("unknown") : "-");
+    else
+        view_money(json_str(sums, "amount", NULL), currency, cost_inexact(sums), out);
+}
+
 /* ---- tokens, energy, outcomes */
 
 static int64_t outcome(const json_t *summary, const char *name)

@@ -7,6 +7,9 @@
 
 /* A total that lacks unknown prices or holds estimates is about right, not right. */
 bool cost_inexact(const json_t *sums);
+/* Its amount, or that it is not known: sums of which nothing is priced are no zero. "-": all of it
+ * is in other currencies. */
+void cost_money(const json_t *sums, const char *currency, char out[48]);
 /* "48.2 kJ": joules in the unit that keeps them short. */
 void cost_energy(double joules, char out[32]);
 /* Draws at most so many rows: tokens, what was for nothing, energy. The next free row. */

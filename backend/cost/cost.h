@@ -83,13 +83,14 @@ void cost_line_free(struct cost_line *line);
 
 /* {currency, today: SUMS, by_model: [{model, provider, SUMS, currency, share, share_of}], by_day:
  * [{day, SUMS}] (oldest first, gaps as zero), by_outcome: [{outcome, calls}], total: SUMS} with
- * SUMS = amount, calls, unknown, estimated, input_tokens, output_tokens, cached_tokens,
+ * SUMS = amount, calls, unknown, elsewhere, estimated, input_tokens, output_tokens, cached_tokens,
  * reasoning_tokens, metered, energy_j. Amounts are decimal texts of `currency`; calls in other
  * currencies stand in other_currencies: [{currency, amount, calls}]. Caller owns. All but today
- * covers the same `days` local days, today the last. calls, unknown, estimated and tokens count
- * every call (a try is one); an amount holds only what is priced in `currency`, energy_j (joules,
- * null if there are none) only the metered ones. share (0..1) is of the total amount; when that is
- * 0, of the tokens, and share_of says so ("amount" or "tokens"). */
+ * covers the same `days` local days, today the last. calls, unknown, elsewhere (priced in another
+ * currency), estimated and tokens count every call (a try is one); an amount holds only what is
+ * priced in `currency`, energy_j (joules, null if there are none) only the metered ones. share
+ * (0..1) is of the total amount; when that is 0, of the tokens, and share_of says so ("amount" or
+ * "tokens"). */
 json_t *cost_summary(struct cost *c, const char *currency, int days, struct error *e);
 /* Ledger lines, newest first: [{id, at (real ms), day, trace_id, model, provider, connector,
  * session, project, flow, input_tokens, cached_tokens, cache_write_tokens, output_tokens,

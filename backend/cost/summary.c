@@ -15,12 +15,14 @@ static const int64_t nano_per_unit = 1000000000, day_ms = 86400000;
     "SUM(input_tokens), SUM(output_tokens), "                                   \
     "SUM(CASE WHEN priced AND currency = ?1 THEN units ELSE 0 END), "           \
     "SUM(CASE WHEN priced AND currency = ?1 THEN nano ELSE 0 END), "            \
-    "SUM(cached_tokens), SUM(reasoning_tokens), SUM(metered), SUM(energy_mj) "
+    "SUM(cached_tokens), SUM(reasoning_tokens), SUM(metered), SUM(energy_mj), " \
+    "SUM(CASE WHEN priced AND currency <> ?1 THEN calls ELSE 0 END) "
 #define WINDOW "FROM ledger_days WHERE day BETWEEN ?2 AND ?3 "
 
 struct sums {
     int64_t calls, unknown, estimated, input, output, units, nano;
     int64_t cached, reasoning, metered, energy_mj; /* metered: calls whose energy is known */
+    int64_t elsewhere;                             /* calls whose price is of another currency */
 };
 
 static void carry(struct sums *s)
@@ -32,10 +34,10 @@ static void carry(struct sums *s)
 static struct sums sums_of(const struct store_row *row, int first)
 {
     struct sums s = {
-        store_int(row, first),     store_int(row, first + 1), store_int(row, first + 2),
-        store_int(row, first + 3), store_int(row, first + 4), store_int(row, first + 5),
-        store_int(row, first + 6), store_int(row, first + 7), store_int(row, first + 8),
-        store_int(row, first + 9), store_int(row, first + 10)};
+        store_int(row, first),     store_int(row, first + 1),  store_int(row, first + 2),
+        store_int(row, first + 3), store_int(row, first + 4),  store_int(row, first + 5),
+        store_int(row, first + 6), store_int(row, first + 7),  store_int(row, first + 8),
+        store_int(row, first + 9), store_int(row, first + 10), store_int(row, first + 11)};
     carry(&s);
     return s;
 }
@@ -53,6 +55,7 @@ static void add_sums(struct sums *to, const struct sums *s)
     to->reasoning += s->reasoning;
     to->metered += s->metered;
     to->energy_mj += s->energy_mj;
+    to->elsewhere += s->elsewhere;
     carry(to);
 }
 
@@ -74,6 +77,7 @@ static void put_sums(json_t *o, const struct sums *s)
 {
     json_puti(o, "calls", s->calls);
     json_puti(o, "unknown", s->unknown);
+    json_puti(o, "elsewhere", s->elsewhere);
     json_puti(o, "estimated", s->estimated);
     json_puti(o, "input_tokens", s->input);
     json_puti(o, "output_tokens", s->output);

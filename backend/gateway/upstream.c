@@ -94,9 +94,16 @@ const char *gw__error_words(const json_t *answer)
     return message;
 }
 
+/* The server did not take the request: no model read it. Behind other statuses one may have. */
+static bool not_taken(long status)
+{
+    return (status >= 400 && status < 500 && status != 408) || status == 503 || status == 529;
+}
+
 static void fail_with_status(struct gw__try *t)
 {
     struct gw__upstream *u = t->state;
+    t->sent = t->sent && !not_taken(u->status);
     const char *body = u->body.data ? u->body.data : "";
     json_t *answer = json_read(body, u->body.len, GW__ERROR_MAX, JSON_DEPTH, NULL);
     const char *words = gw__error_words(answer);

@@ -216,6 +216,8 @@ static void totals_are_right(void **state)
     assert_string_equal(json_str(first, "share_of", ""), "amount");
     assert_int_equal(json_int(second, "calls", 0), 2);
     assert_int_equal(json_int(second, "unknown", 0), 1);
+    assert_int_equal(json_int(second, "elsewhere", 0), 1); /* its amount here is no zero */
+    assert_int_equal(json_int(first, "elsewhere", -1), 0);
     assert_string_equal(json_str(second, "amount", ""), "0.00");
     assert_string_equal(json_str(item(s, "by_outcome", 0), "outcome", ""), "cancelled");
     assert_int_equal(json_int(item(s, "by_outcome", 1), "calls", 0), 2);

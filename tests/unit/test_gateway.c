@@ -201,6 +201,28 @@ static void usage_is_reported_or_estimated_and_flagged(void **state)
     }
 }
 
+static void what_was_not_taken_took_no_tokens(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model;
+        bool read;
+    } rows[] = {{"oa/429", false},
+                {"ol/429", false},
+                {"oa/401", false},
+                {"oa/plain-503", false},
+                {"ol/500", true}}; /* a server that broke may have read it */
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct gw_request r = request();
+        struct run run = call(rows[i].model, &r, 0);
+        assert_int_not_equal(run.error.code, ERR_OK);
+        assert_true(run.usage.estimated);
+        assert_int_equal(run.usage.input_tokens > 0, rows[i].read);
+        assert_int_equal(run.usage.output_tokens, 0);
+        buf_release(&run.text);
+    }
+}
+
 static void a_cut_stream_is_an_error_with_its_part(void **state)
 {
     (void)state;
@@ -526,6 +548,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_stream),
         cmocka_unit_test(usage_is_reported_or_estimated_and_flagged),
+        cmocka_unit_test(what_was_not_taken_took_no_tokens),
         cmocka_unit_test(a_cut_stream_is_an_error_with_its_part),
         cmocka_unit_test(errors_say_what_the_upstream_said),
         cmocka_unit_test(odd_keys_are_hidden_or_refused),
