@@ -113,7 +113,9 @@ static void spend_segment(const json_t *status, struct segment *s)
     else
         snprintf(number, sizeof(number), "%.2f", strtod(json_str(spend, "amount", "0"), NULL));
     const char *sign = currency_sign(json_str(spend, "currency", ""));
-    if (unknown)
+    if (unknown && strspn(number, "0.") == strlen(number)) /* that would be no zero */
+        snprintf(s->text, sizeof(s->text), _("%lld unpriced today"), (long long)unknown);
+    else if (unknown)
         snprintf(s->text, sizeof(s->text), _("%s %.8s today, %lld unpriced"), number, sign,
                  (long long)unknown);
     else

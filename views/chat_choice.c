@@ -4,6 +4,7 @@
  *   /conversations [TEXT], /new, /fork, /export [FILE]
  *   /compare           the answers to the question that is read
  *   /good, /bad        a word on the answer that is read (docs/learning.md)
+ *   /stop              what is being answered
  *   /retry, /edit      the question that is read once more, as it is or into the input line */
 #include "views/chat.h"
 #include <stdlib.h>
@@ -83,6 +84,15 @@ static void rate_here(struct chat *c, bool good)
     tui_call(c, WIRE_chat_rate, params, got_rating);
 }
 
+static void got_stopped(void *view, const json_t *result, const struct error *e)
+{
+    (void)view;
+    if (!result)
+        tui_error(e, "chat.stop");
+    else if (json_int(result, "stopped", 0) == 0)
+        tui_say("%s", _("nothing is being answered"));
+}
+
 static void export_here(struct chat *c, const char *path)
 {
     const char *conversation = chat_conversation(c);
@@ -123,6 +133,8 @@ bool chat_choice_run(void *view, const char *line)
         chat_models_flow(view, strcmp(line + 6, USUAL) ? line + 6 : NULL);
     else if (!strcmp(line, "/retry") || !strcmp(line, "/edit"))
         ask_again(view, !strcmp(line, "/edit"));
+    else if (!strcmp(line, "/stop")) /* typed in haste, it must not become a question */
+        tui_call(view, WIRE_chat_stop, NULL, got_stopped);
     else
         return talk_run(view, line);
     return true;

@@ -136,6 +136,7 @@ static void commands_list(struct chat_complete *k, const char *typed)
         {"/compare", N_("what each model answered")},
         {"/retry", N_("asks the question again")},
         {"/edit", N_("brings the question back into the input line")},
+        {"/stop", N_("stops what is being answered")},
         {"/good", N_("this answer was good")},
         {"/bad", N_("this answer was not good")}};
     const json_t *one;

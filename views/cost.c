@@ -275,7 +275,10 @@ static int draw_spans(const struct cost_view *v, struct tui_area a, int y)
     double sum = days_sum(v, &week);
     if (week > 1) {
         snprintf(amount, sizeof(amount), "%.2f", sum);
-        view_money(amount, currency, cost_inexact(total), money);
+        if (sum > 0)
+            view_money(amount, currency, cost_inexact(total), money);
+        else
+            cost_money(total, currency, money);
         x += tui_putf(a, y, x, -1, ROLE_TEXT, a.width < 48 ? _("%zu d %s") : _("%zu days %s"), week,
                       money) +
              3;
@@ -331,7 +334,7 @@ static int draw_days(const struct cost_view *v, struct tui_area a, int y, int ro
         if (!(high > 0))
             tui_putf(a, y, 0, -1, ROLE_DIM,
                      json_int(json_object_get(v->summary, "total"), "unknown", 0) > 0
-                         ? _("what %zu days cost is not known")
+                         ? _("cost of %zu days unknown")
                          : _("nothing was charged in %zu days"),
                      n);
         else if (rows == 1)
