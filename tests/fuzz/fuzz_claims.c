@@ -1,8 +1,27 @@
 /* Two texts of models, with a zero byte between, compared by what they claim: bounded, and each
  * claim lies in its text. */
 #include "backend/orchestrator/claims.h"
+#include "backend/orchestrator/grounding.h"
 #include <stdlib.h>
 #include <string.h>
+
+/* The first text as an answer, the second as its one source. */
+static void ground(struct claims_reader *reader, const uint8_t *data, size_t size, size_t first)
+{
+    char *answer = xstrndup((const char *)data, first);
+    char *text = xstrndup((const char *)data + first, size - first);
+    struct gw_source source = {"1", "tool", "a/b#c", text, NULL, 1};
+    for (int how = ORCH_NOTE; how <= ORCH_REMOVE; how++) {
+        struct orch_grounding g;
+        orch_ground(reader, answer, false, &source, 1, (enum orch_unsupported)how, &g);
+        BUG_IF(g.assessed != g.supported + g.contradicted + g.unsupported);
+        BUG_IF(how == ORCH_NOTE && g.text);
+        BUG_IF(g.removed && strlen(g.text) >= strlen(answer));
+        orch_grounding_release(&g);
+    }
+    free(answer);
+    free(text);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -34,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         claims_support(a, i, b, &s);
         BUG_IF(!(s.covered >= 0 && s.covered <= 1) || s.met > s.numbers);
     }
+    ground(reader, data, size, first);
     claims_result_release(&r);
     claims_free(a);
     claims_free(b);
