@@ -1,14 +1,11 @@
 #include "views/common.h"
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { ASK_EVERY_MS = 1000, LABEL_WHOLE = 48 };
 
@@ -231,29 +228,4 @@ void view_clock(int64_t at_ms, char out[16])
     struct tm tm;
     if (at_ms <= 0 || !localtime_r(&s, &tm) || !strftime(out, 16, "%H:%M:%S", &tm))
         snprintf(out, 16, "-");
-}
-
-int view_file_new(const char *path)
-{
-    int fd = *path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
-    if (fd < 0) {
-        struct error e = {0};
-        err_set_errno(&e, _("export"), path);
-        tui_error(&e, NULL);
-    }
-    return fd;
-}
-
-bool view_file_write(int fd, const void *bytes, size_t len)
-{
-    for (const char *at = bytes; len;) {
-        ssize_t n = write(fd, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        at += n;
-        len -= (size_t)n;
-    }
-    return true;
 }
