@@ -575,7 +575,8 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
     merge_stages(v, id, data);
     if (turn)
         merge_turn(v, id, data);
-    if (turn && v->texts_of && !strcmp(id, v->texts_of) && view_ask_now(&v->ask_detail))
+    bool at_hand = v->texts_of && !strcmp(id, v->texts_of);
+    if (at_hand && (turn || v->open) && view_ask_now(&v->ask_detail)) /* a stage tells no nodes */
         call_detail(v);
     tui_list_changed(v->list);
     tui_dirty();
