@@ -80,8 +80,10 @@ static void add_figures(struct buf *out, const json_t *turn)
                  (long long)json_int(usage, "input_tokens", 0), about,
                  (long long)json_int(usage, "output_tokens", 0));
     if (json_is_object(cost))
-        buf_addf(out, "%s%s %s, ", strpbrk(json_str(cost, "amount", "0"), "123456789") ? about : "",
-                 json_str(cost, "amount", "?"), json_str(cost, "currency", ""));
+        buf_addf(out, "%s%s%s%s, ",
+                 strpbrk(json_str(cost, "amount", "0"), "123456789") ? about : "",
+                 json_str(cost, "amount", "?"), *json_str(cost, "currency", "") ? " " : "",
+                 json_str(cost, "currency", ""));
     else if (json_is_object(usage))
         buf_adds(out, "cost unknown, ");
     buf_addf(out, "trace %s*\n\n", json_str(turn, "trace_id", ""));

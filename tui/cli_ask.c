@@ -123,7 +123,7 @@ static void print_answer(const json_t *answer)
            json_flag(usage, "estimated", false) ? "~" : "",
            (long long)json_int(usage, "output_tokens", 0));
     cli__put(json_str(cost, "amount", "unknown"), false);
-    if (json_is_object(cost))
+    if (*json_str(cost, "currency", ""))
         putchar(' ');
     cli__put(json_str(cost, "currency", ""), false);
     printf(", %lld ms, trace %s\n", (long long)json_int(answer, "elapsed_ms", 0),
@@ -200,6 +200,19 @@ static void put_choice(json_t *params, const struct cli *c)
         json_puti(params, "exchanges", c->exchanges);
 }
 
+/* Its own words say who or what stood in the way: a role, a server or a budget is only one of many.
+ */
+static int tell_unanswered(const json_t *trace)
+{
+    bool blocked = strcmp(json_str(trace, "state", ""), "blocked") == 0;
+    cli_complain("%s", json_str(trace, "error", "no answer"));
+    fprintf(stderr, "  what to do: %s: mcp-console evidence list --trace %s\n",
+            blocked ? "docs/safety.md has the categories; the log has what the filter did"
+                    : "see what each model was asked and said",
+            json_str(trace, "trace_id", ""));
+    return blocked ? EXIT_REFUSED : EXIT_FAILED;
+}
+
 int cli__ask(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
@@ -227,13 +240,8 @@ int cli__ask(struct cli *c, struct busc *bus)
             print_safety(answer);
             print_risk(answer);
         }
-        if (!done) {
-            struct error e = {0};
-            bool blocked = strcmp(json_str(trace, "state", ""), "blocked") == 0;
-            err_set(&e, blocked ? ERR_DENIED : ERR_UPSTREAM, "%s",
-                    json_str(trace, "error", "no answer"));
-            status = cli_error(&e);
-        }
+        if (!done)
+            status = tell_unanswered(trace);
         json_decref(answer);
     }
     json_decref(trace);

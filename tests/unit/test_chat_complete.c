@@ -153,15 +153,18 @@ static void words_as_a_shell(void **state)
     buf_release(&quoted);
 }
 
+#define OWN                                                                                       \
+    "/answer | /decline | /prompts | /model | /flow | /conversations | /new | /fork | /export | " \
+    "/compare | /retry | /edit | /stop | /good | /bad"
+
 static void commands_and_prompts(void **state)
 {
     (void)state;
     type("/");
     assert_true(tab());
-    assert_items("/answer | /decline | /prompts | /model | /flow | /retry | /edit"); /* P1 */
+    assert_items(OWN); /* P1 */
     servers();
-    assert_items(
-        "/answer | /decline | /prompts | /model | /flow | /retry | /edit | /w:weather | /w:week");
+    assert_items(OWN " | /w:weather | /w:week");
     type("w");
     assert_items("/w:weather | /w:week");
     assert_true(tab());
