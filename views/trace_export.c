@@ -143,6 +143,21 @@ static void put_nodes(struct buf *out, const json_t *t)
     buf_addc(out, '\n');
 }
 
+/* What models said within the flow that is no answer. */
+static void put_turns(struct buf *out, const json_t *t)
+{
+    size_t i;
+    const json_t *n;
+    json_array_foreach(json_object_get(t, "nodes"), i, n)
+    {
+        const char *text = json_str(json_object_get(n, "run"), "text", "");
+        if (!*text)
+            continue;
+        buf_addf(out, "## %s: %s\n\n", json_str(n, "id", "-"), json_str(n, "model", "-"));
+        quoted(out, text);
+    }
+}
+
 static void put_candidates(struct buf *out, const json_t *t)
 {
     static const char *const names[][2] = {{"composite", N_("composite")},
@@ -215,6 +230,7 @@ void trace_markdown(const json_t *trace, struct buf *out)
     put_head(out, trace);
     put_nodes(out, trace);
     put_claims(out, trace);
+    put_turns(out, trace);
     put_candidates(out, trace);
     put_rest(out, trace);
 }

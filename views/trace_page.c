@@ -66,11 +66,29 @@ static void entries_text(struct tui_text *t, const json_t *d)
     buf_release(&b);
 }
 
+/* What models said within the flow that is no answer: drafts, critiques of roles. */
+static void turns_text(struct tui_text *t, const json_t *d)
+{
+    size_t i;
+    const json_t *n;
+    json_array_foreach(json_object_get(d, "nodes"), i, n)
+    {
+        const char *text = json_str(json_object_get(n, "run"), "text", "");
+        if (!*text)
+            continue;
+        tui_text_add(t, ROLE_TEXT, 0, false, "");
+        tui_text_addf(t, ROLE_STRONG, 0, false, "%s: %s", json_str(n, "id", "-"),
+                      json_str(n, "model", "-"));
+        tui_text_add_markdown(t, 0, true, text);
+    }
+}
+
 static void rest_text(struct tui_text *t, const json_t *d)
 {
     const json_t *list = json_object_get(d, "critiques"), *c;
     const json_t *disputed = json_object_get(json_object_get(d, "verdict"), "disputed");
     size_t i;
+    turns_text(t, d);
     json_array_foreach(list, i, c)
     {
         tui_text_add(t, ROLE_TEXT, 0, false, "");

@@ -123,6 +123,19 @@ static bool took(const json_t *trace, const char *from, const char *to)
     return false;
 }
 
+/* The condition of an edge of the flow, taken or not; NULL: there is none. */
+static const char *condition_of(const json_t *trace, const char *from, const char *to)
+{
+    size_t i;
+    json_t *e;
+    json_array_foreach(json_object_get(trace, "edges"), i, e)
+    {
+        if (strcmp(json_str(e, "from", ""), from) == 0 && strcmp(json_str(e, "to", ""), to) == 0)
+            return json_str(e, "when", NULL);
+    }
+    return NULL;
+}
+
 /* The payload and parents of the entry of that type that a node made; parents may be NULL. */
 static json_t *entry_of(struct console *c, const json_t *trace, const char *type, const char *id)
 {
@@ -178,6 +191,11 @@ static void a_council_drafts_criticises_and_verifies(void **state)
     json_decref(call);
     assert_true(took(trace, "verifier", "guardian"));
     assert_false(took(trace, "verifier", "reviser"));
+    assert_string_equal(condition_of(trace, "verifier", "reviser"),
+                        "verdict == 'revise' and confidence < 0.8");
+    assert_string_equal(condition_of(trace, "verifier", "guardian"), "else");
+    assert_string_equal(condition_of(trace, "look", "strategist"), "");
+    assert_null(condition_of(trace, "guardian", "look"));
     json_decref(trace);
     console_stop(&c, false);
 }
