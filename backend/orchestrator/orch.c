@@ -322,6 +322,7 @@ struct rows {
     bool whole;
 };
 
+/* For lists: neither texts nor what grows with them; traces.get has these. */
 static void without_texts(json_t *doc)
 {
     size_t i;
@@ -329,6 +330,9 @@ static void without_texts(json_t *doc)
     orch__without_outputs(doc);
     json_array_foreach(json_object_get(doc, "sources"), i, item) json_object_del(item, "text");
     json_array_foreach(json_object_get(doc, "critiques"), i, item) json_object_del(item, "text");
+    json_object_del(json_object_get(doc, "verdict"), "claims");
+    json_object_del(doc, "grounding");
+    json_object_del(doc, "edges");
 }
 
 /* A trace that was running when an earlier run ended. */
