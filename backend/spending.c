@@ -125,7 +125,7 @@ static void settle(void *arg, uint64_t ticket, const struct gw_attempt *a)
     struct cost_charge charge;
     if (!ticket)
         return;
-    orch_charge(b->cost, a->model, &a->usage, a->raw_usage, &charge);
+    orch_charge_attempt(b->cost, a, &charge);
     cost_settle(b->budgets, ticket, &charge, a->usage.input_tokens + a->usage.output_tokens);
 }
 

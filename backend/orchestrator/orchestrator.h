@@ -152,6 +152,9 @@ enum err orch_fork(struct orch *o, const char *conversation, const char *trace_i
  * raw: the provider's own usage, or NULL. */
 void orch_charge(const struct cost *c, const struct gw_model *m, const struct gw_usage *u,
                  const json_t *raw, struct cost_charge *out);
+/* The same of a try: one that failed before a model could read it cost nothing, also where the
+ * price is not known. */
+void orch_charge_attempt(const struct cost *c, const struct gw_attempt *a, struct cost_charge *out);
 /* The energy it took, in millijoules; -1: unknown. */
 int64_t orch_energy_mj(const struct gw_model *m, const struct gw_usage *u);
 

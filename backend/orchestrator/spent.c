@@ -47,6 +47,18 @@ void orch_charge(const struct cost *c, const struct gw_model *m, const struct gw
         snprintf(out->currency, sizeof out->currency, "%s", m->currency);
 }
 
+void orch_charge_attempt(const struct cost *c, const struct gw_attempt *a, struct cost_charge *out)
+{
+    const struct gw_usage *u = &a->usage;
+    orch_charge(c, a->model, u, a->raw_usage, out);
+    if (out->priced || a->raw_usage || strcmp(a->outcome, "ok") == 0 || u->input_tokens ||
+        u->output_tokens || u->cached_tokens || u->cache_write_tokens)
+        return;
+    out->priced = true; /* whatever the price is: nothing of it was taken */
+    out->nano = 0;
+    snprintf(out->version, sizeof out->version, "none");
+}
+
 void orch__money_add(struct orch_money *to, const struct cost_charge *c)
 {
     if (!c->priced) {
@@ -84,7 +96,7 @@ void orch__spent_money(const struct cost *c, const struct gw_spent *spent, struc
 {
     for (size_t i = 0; i < spent->count; i++) {
         struct cost_charge charge;
-        orch_charge(c, spent->at[i].model, &spent->at[i].usage, spent->at[i].raw_usage, &charge);
+        orch_charge_attempt(c, &spent->at[i], &charge);
         orch__money_add(to, &charge);
     }
 }
@@ -104,7 +116,7 @@ int64_t orch_energy_mj(const struct gw_model *m, const struct gw_usage *u)
 static struct cost_line *line_of(const struct orch_payer *who, const struct gw_attempt *a)
 {
     struct cost_charge charge;
-    orch_charge(who->cost, a->model, &a->usage, a->raw_usage, &charge);
+    orch_charge_attempt(who->cost, a, &charge);
     struct cost_line line = {
         .trace_id = who->trace_id,
         .model = a->model->name,
