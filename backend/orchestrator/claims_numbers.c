@@ -175,6 +175,23 @@ static size_t read_clock(const char *s, size_t len, struct claims__number *out)
     return n;
 }
 
+/* What may stand between thousands: a comma, a blank, one that does not break, a thin one. */
+static size_t separator(const char *s, size_t len)
+{
+    if (s[0] == ',' || s[0] == ' ')
+        return 1;
+    if (len > 1 && memcmp(s, "\xC2\xA0", 2) == 0)
+        return 2;
+    return len > 2 && (memcmp(s, "\xE2\x80\xAF", 3) == 0 || memcmp(s, "\xE2\x80\x89", 3) == 0) ? 3
+                                                                                               : 0;
+}
+
+/* Exactly three digits. */
+static bool triple(const char *s, size_t len)
+{
+    return len >= 3 && digit(s[0]) && digit(s[1]) && digit(s[2]) && (len == 3 || !digit(s[3]));
+}
+
 /* Digits with separators: "1234", "1,234", "1 234", "1.5", "1,5". Returns bytes. */
 static size_t read_digits(const char *s, size_t len, double *value, double *step)
 {
@@ -192,22 +209,16 @@ static size_t read_digits(const char *s, size_t len, double *value, double *step
         }
         if (fraction || i + 1 >= len)
             break;
-        bool triple = i + 3 < len && digit(s[i + 1]) && digit(s[i + 2]) && digit(s[i + 3]) &&
-                      (i + 4 >= len || !digit(s[i + 4]));
-        if (s[i] == ',' && triple && whole > 0 && (groups ? whole == 3 : whole <= 3) &&
-            !(whole == 1 && s[0] == '0' && !groups)) {
+        size_t gap = separator(s + i, len - i);
+        if (gap && triple(s + i + gap, len - i - gap) && whole > 0 &&
+            (groups ? whole == 3 : whole <= 3) && !(s[0] == '0' && !groups)) {
             groups = true;
             whole = 0;
+            i += gap - 1;
             continue; /* thousands */
         }
         if ((s[i] == '.' || s[i] == ',') && digit(s[i + 1])) {
             fraction = true;
-            continue;
-        }
-        size_t gap = s[i] == '\xC2' && s[i + 1] == '\xA0' ? 2 : 0;
-        if (gap && i + gap + 2 < len && digit(s[i + gap]) && digit(s[i + gap + 1]) &&
-            digit(s[i + gap + 2]) && (i + gap + 3 >= len || !digit(s[i + gap + 3]))) {
-            i += gap - 1;
             continue;
         }
         break;

@@ -87,6 +87,9 @@ static void units_come_together(void **state)
         const char *a, *b;
         enum claims_verdict verdict;
     } PAIRS[] = {
+        {"The queue holds 18 420 messages.", "The queue holds 18,420 messages.", CLAIMS_AGREES},
+        {"The queue holds 18 420 messages.", "The queue holds 19 420 messages.",
+         CLAIMS_CONTRADICTS},
         {"The file is 1.5 GiB.", "The file is 1536 MiB.", CLAIMS_AGREES},
         {"The file is 1.5 GiB.", "The file is 1.5 GB.", CLAIMS_AGREES}, /* often confounded */
         {"The file is 1.5 GiB.", "The file is 2.5 GiB.", CLAIMS_CONTRADICTS},
