@@ -64,10 +64,10 @@ static json_t *answer_object(const json_t *trace)
 {
     static const char *const KEYS[] = {"trace_id", "conversation", "at",
                                        "question", "state",        "answer"};
-    static const char *const REST[] = {"candidates", "critiques", "verdict",    "usage",
-                                       "stages",     "entries",   "elapsed_ms", "error",
-                                       "safety",     "flow",      "nodes",      "path",
-                                       "injections", "risk",      "grounding"};
+    static const char *const REST[] = {"candidates", "critiques",  "verdict",    "usage",
+                                       "stages",     "entries",    "elapsed_ms", "error",
+                                       "safety",     "flow",       "nodes",      "path",
+                                       "edges",      "injections", "risk",       "grounding"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
