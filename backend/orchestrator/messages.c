@@ -4,6 +4,7 @@
 #include "backend/base/text.h"
 #include "backend/gateway/fit.h"
 #include "backend/orchestrator/internal.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum {
 };
 static const char EARLIER[] =
     "Earlier in this conversation; its figures may be old, so cite none of it:\n";
+static const char LEFT_OUT[] = "Left out for want of room, so cite none of it:";
 static const char COMPARE[] =
     "Compare both answers with the sources. Write the corrected answer only.\n";
 
@@ -109,8 +111,8 @@ static void part(struct parts *p, const char *id, char *title, const char *text,
     add_block(&frame, p->fence, title, "");
     p->title[p->count] = title;
     p->entry[p->count] = entry;
-    p->at[p->count++] = (struct gw_fit_part){
-        id, text, fit, buf_take(&frame), xasprintf("[%s left out]\n", id), false};
+    p->at[p->count++] =
+        (struct gw_fit_part){id, text, fit, buf_take(&frame), xasprintf(" [%s]", id), false};
 }
 
 static void parts_release(struct parts *p)
@@ -184,11 +186,19 @@ static void note_shortened(const struct parts *p, size_t i, const char *sent, js
     put_hash(row, "sent", sent);
 }
 
+/* What was measured just now goes before what is written for all times. */
+static double fit_of(const struct gw_source *s)
+{
+    double fit = fmin(fmax(s->fit, 0), 1);
+    return strcmp(s->kind, "tool") == 0 ? 0.5 + fit / 2 : fit / 2;
+}
+
 /* What is sent besides the parts: of all that may be, so a little more than there is. */
 static struct buf fixed_text(const struct trace *t, const char *system)
 {
     struct buf fixed = {0};
-    buf_addf(&fixed, "%sSources:\n%s%s\nQuestion: %s\n", system, EARLIER, COMPARE, t->question);
+    buf_addf(&fixed, "%sSources:\n%s%s\n%s\nQuestion: %s\n", system, EARLIER, LEFT_OUT, COMPARE,
+             t->question);
     return fixed;
 }
 
@@ -208,7 +218,7 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
     for (size_t i = 0; i < n; i++)
         part(&parts, sources[i].id,
              xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref),
-             sources[i].text, sources[i].fit, source_entry(t, sources[i].id));
+             sources[i].text, fit_of(&sources[i]), source_entry(t, sources[i].id));
     add_earlier(&parts, t);
     size_t answers = parts.count;
     if (other) {
@@ -224,6 +234,7 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
         m->name,  fixed.data,  t->question,
         parts.at, parts.count, conf_int(t->orch->rooms.conf, "copilot", "", "max_output_tokens")};
     json_t *budget = gw_fit(t->orch->rooms.gw, &ask, texts);
+    struct buf gone = {0};
     buf_adds(user, n ? "Sources:\n" : "There are no sources: say that nothing was found.\n");
     for (size_t i = 0; i < parts.count; i++) {
         if (i == n && answers > n)
@@ -232,7 +243,7 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
         if (*text)
             add_block(user, fence, parts.title[i], text);
         else
-            buf_adds(user, parts.at[i].gone);
+            buf_adds(&gone, parts.at[i].gone);
         if (!budget)
             continue;
         note_shortened(&parts, i, texts[i], budget);
@@ -240,6 +251,9 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
     }
     parts_release(&parts);
     buf_release(&fixed);
+    if (gone.len)
+        buf_addf(user, "%s%s\n", LEFT_OUT, gone.data);
+    buf_release(&gone);
     buf_addf(user, "%s\nQuestion: %s\n", other ? COMPARE : "", t->question);
     out->messages[0] = (struct gw_message){.role = "system", .content = out->system.data};
     out->messages[1] = (struct gw_message){.role = "user", .content = user->data};
