@@ -83,6 +83,18 @@ static enum err read_warn(struct budget *b, const struct conf *conf, struct erro
     return ERR_OK;
 }
 
+/* Is a model of that name in the configuration? */
+static bool has_model(const struct conf *conf, const char *name)
+{
+    enum { MODELS = 256 };
+    const char *names[MODELS];
+    size_t n = conf_names(conf, "model", names, MODELS);
+    for (size_t i = 0; i < n && i < MODELS; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return n >= MODELS;
+}
+
 static enum err read_budget(struct budget *b, const struct conf *conf, const char *name,
                             struct error *e)
 {
@@ -102,6 +114,8 @@ static enum err read_budget(struct budget *b, const struct conf *conf, const cha
         return wrong(e, conf, name, "limit", "set limit, tokens or both");
     if (b->scope == DAY && *b->only)
         return wrong(e, conf, name, "only", "a budget of scope day is for all calls");
+    if (b->scope == MODEL && *b->only && !has_model(conf, b->only))
+        return wrong(e, conf, name, "only", "no [model] section has this name");
     currency = *currency ? currency : conf_str(conf, "console", "", "currency");
     if (strlen(currency) >= sizeof b->currency)
         return wrong(e, conf, name, "currency", "three letters");

@@ -96,7 +96,8 @@ static void calls_in_parallel_do_not_slip_past(void **state)
 {
     (void)state;
     struct bench b = opened("[budget \"day\"]\nlimit = 15\nwarn = 99\n"
-                            "[budget \"m\"]\nscope = model\nonly = big\nlimit = 4\n");
+                            "[budget \"m\"]\nscope = model\nonly = big\nlimit = 4\n"
+                            "[model \"big\"]\nkind = ollama\nmodel = big\n");
     uint64_t tickets[16], other;
     struct error e = {0};
     again(&b);
@@ -234,9 +235,10 @@ static void what_has_no_price_is_refused_unless_it_may_pass(void **state)
 static void bad_settings_are_named(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"warn = 50 80 95\n", "limit = x\n",
-                                        "limit = 1\nwarn = 101\n", "limit = 1\nwarn = 80 50\n",
-                                        "limit = 1\nonly = a\n"};
+    static const char *const texts[] = {
+        "warn = 50 80 95\n",       "limit = x\n",
+        "limit = 1\nwarn = 101\n", "limit = 1\nwarn = 80 50\n",
+        "limit = 1\nonly = a\n",   "limit = 1\nscope = model\nonly = typo\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char *text = xasprintf("[budget \"b\"]\n%s", texts[i]);
         struct bench b = opened(text);
