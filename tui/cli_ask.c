@@ -236,6 +236,10 @@ int cli__ask(struct cli *c, struct busc *bus)
             cli__print_json(answer);
         else if (done)
             print_answer(answer);
+        else if (*json_str(answer, "answer", "")) { /* what came before it ended */
+            cli__put(json_str(answer, "answer", ""), true);
+            puts("\n");
+        }
         if (!c->json) {
             print_safety(answer);
             print_risk(answer);

@@ -358,7 +358,8 @@ static void tail_make(struct chat_turn *t)
                       *error ? error : _("stopped before it was finished"));
     } else if (!strcmp(state, "failed")) {
         tui_text_addf(t->tail, ROLE_FAIL, INDENT, false, "%s %s: %s", tui_glyph(GLYPH_FAIL),
-                      _("no answer"), *error ? error : _("the reason is not known"));
+                      *json_str(trace, "answer", "") ? _("the answer ends early") : _("no answer"),
+                      *error ? error : _("the reason is not known"));
         tui_text_add(t->tail, ROLE_DIM, QUESTION_INDENT, false,
                      _("^T shows what each model said; the connectors are in pane 3"));
     }

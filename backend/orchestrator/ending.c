@@ -363,7 +363,22 @@ void orch__conclude(struct trace *t)
     free(text);
 }
 
-static void end_badly(struct trace *t, const char *state, const char *words)
+/* Of a trace that ends without an answer: the longest beginning of one is kept, and marked. */
+static void keep_partial(struct trace *t, json_t *payload)
+{
+    const struct orch_candidate *longest = NULL;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        if (t->candidates[i].text.len && !t->candidates[i].internal &&
+            (!longest || t->candidates[i].text.len > longest->text.len))
+            longest = &t->candidates[i];
+    }
+    if (!longest)
+        return;
+    json_put(t->doc, "answer", json_text(longest->text.data, longest->text.len));
+    json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
+}
+
+static void end_badly(struct trace *t, const char *state, const char *words, bool partial)
 {
     if (t->phase >= TRACE_ENDING)
         return;
@@ -373,17 +388,19 @@ static void end_badly(struct trace *t, const char *state, const char *words)
     json_puts(t->doc, "error", words);
     json_t *payload = json_object();
     json_puts(payload, "error", words);
+    if (partial)
+        keep_partial(t, payload);
     end_stopped(t, "backend", state, payload);
 }
 
 void orch__fail(struct trace *t, const struct error *e)
 {
-    end_badly(t, "failed", err_words(e));
+    end_badly(t, "failed", err_words(e), true);
 }
 
 void orch__block(struct trace *t, const char *words)
 {
-    end_badly(t, "blocked", words);
+    end_badly(t, "blocked", words, false);
 }
 
 bool orch__stop(struct trace *t, const char *by)
@@ -397,19 +414,10 @@ bool orch__stop(struct trace *t, const char *by)
     orch__check_cancel(&t->check);
     orch__tools_cancel(t);
     orch__models_cancel(t, CAND_STOPPED);
-    const struct orch_candidate *longest = NULL;
-    for (size_t i = 0; i < t->candidate_count; i++) {
-        if (t->candidates[i].text.len && !t->candidates[i].internal &&
-            (!longest || t->candidates[i].text.len > longest->text.len))
-            longest = &t->candidates[i];
-    }
     json_t *payload = json_object();
     json_puts(payload, "by", by);
     json_puts(t->doc, "error", "stopped before it was finished");
-    if (longest) {
-        json_put(t->doc, "answer", json_text(longest->text.data, longest->text.len));
-        json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
-    }
+    keep_partial(t, payload);
     end_stopped(t, by, "stopped", payload);
     return true;
 }
