@@ -406,7 +406,7 @@ void gw__review(const struct gw_request *r, bool vectors, struct gw__pieces *out
     struct judging *j = judging_new(r);
     bool russian = gw__russian(r);
     size_t left = 0;
-    const struct gw__unit *told[LEFT_MAX];
+    const struct gw__unit *told[LEFT_MAX] = {NULL};
     j->faults = &faults;
     judge_answer(j, r->other);
     for (size_t i = 0; i < faults.len; i++)
