@@ -238,7 +238,7 @@ int cli__ask(struct cli *c, struct busc *bus)
             print_answer(answer);
         else if (*json_str(answer, "answer", "")) { /* what came before it ended */
             cli__put(json_str(answer, "answer", ""), true);
-            puts("\n");
+            puts("\n\n  it ends early: this is what came of an answer");
         }
         if (!c->json) {
             print_safety(answer);
