@@ -117,4 +117,37 @@ static inline json_t *ask(struct console *c, const char *text)
     return trace;
 }
 
+/* Asks, with whatever parameters there are; the trace as it ended. */
+static inline json_t *ask_with(struct console *c, json_t *params)
+{
+    struct error e = {0};
+    json_t *accepted = busc_wait(c->bus, WIRE_chat_ask, params, WAIT_MS, &e), *trace = NULL;
+    if (!accepted)
+        print_error("%s\n", e.detail);
+    assert_non_null(accepted);
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    do {
+        json_decref(trace);
+        usleep(2000);
+        trace = busc_wait(c->bus, WIRE_traces_get,
+                          json_pack("{s:s}", "trace_id", json_str(accepted, "trace_id", "")),
+                          WAIT_MS, NULL);
+        assert_non_null(trace);
+        assert_true(clock_mono_ms() < until);
+    } while (strcmp(json_str(trace, "state", ""), "running") == 0);
+    json_decref(accepted);
+    return trace;
+}
+
+/* How many entries of a type the log has, 500 at most. */
+static inline int count_entries(struct console *c, const char *type)
+{
+    char *params = xasprintf("{\"type\":\"%s\",\"limit\":500}", type);
+    json_t *list = call(c, WIRE_evidence_list, params);
+    int n = (int)json_array_size(json_object_get(list, "entries"));
+    json_decref(list);
+    free(params);
+    return n;
+}
+
 #endif

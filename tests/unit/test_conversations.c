@@ -19,25 +19,6 @@ static int mock_down(void **state)
     return mock_stop(&mock);
 }
 
-/* Asks with whatever parameters there are besides; the trace as it ended. */
-static json_t *ask_with(struct console *c, json_t *params)
-{
-    json_t *accepted = busc_wait(c->bus, WIRE_chat_ask, params, WAIT_MS, NULL), *trace = NULL;
-    assert_non_null(accepted);
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    do {
-        json_decref(trace);
-        usleep(2000);
-        trace = busc_wait(c->bus, WIRE_traces_get,
-                          json_pack("{s:s}", "trace_id", json_str(accepted, "trace_id", "")),
-                          WAIT_MS, NULL);
-        assert_non_null(trace);
-        assert_true(clock_mono_ms() < until);
-    } while (strcmp(json_str(trace, "state", ""), "running") == 0);
-    json_decref(accepted);
-    return trace;
-}
-
 static json_t *ask_in(struct console *c, const char *conversation, const char *text)
 {
     return ask_with(c, json_pack("{s:s,s:s*}", "text", text, "conversation", conversation));

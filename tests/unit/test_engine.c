@@ -63,27 +63,6 @@ static struct console start(const char *const models[][2], const char *const flo
     return c;
 }
 
-static json_t *ask_with(struct console *c, json_t *params)
-{
-    struct error e = {0};
-    json_t *accepted = busc_wait(c->bus, WIRE_chat_ask, params, WAIT_MS, &e), *trace = NULL;
-    if (!accepted)
-        print_error("%s\n", e.detail);
-    assert_non_null(accepted);
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    do {
-        json_decref(trace);
-        usleep(2000);
-        trace = busc_wait(c->bus, WIRE_traces_get,
-                          json_pack("{s:s}", "trace_id", json_str(accepted, "trace_id", "")),
-                          WAIT_MS, NULL);
-        assert_non_null(trace);
-        assert_true(clock_mono_ms() < until);
-    } while (strcmp(json_str(trace, "state", ""), "running") == 0);
-    json_decref(accepted);
-    return trace;
-}
-
 static json_t *by(struct console *c, const char *flow)
 {
     return ask_with(c, json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow));

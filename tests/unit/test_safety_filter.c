@@ -37,16 +37,6 @@ static struct console judged(int port, const char *more)
     return c;
 }
 
-static int count(struct console *c, const char *type)
-{
-    char *params = xasprintf("{\"type\":\"%s\",\"limit\":100}", type);
-    json_t *list = call(c, WIRE_evidence_list, params);
-    int n = (int)json_array_size(json_object_get(list, "entries"));
-    json_decref(list);
-    free(params);
-    return n;
-}
-
 static const json_t *control(const json_t *card, const char *id)
 {
     size_t i;
@@ -86,8 +76,8 @@ static void a_judge_that_is_late_blocks(void **state)
     assert_string_equal(json_str(entry, "action", ""), "blocked");
     assert_true(*json_str(entry, "failure", "") != '\0');
     json_decref(trace);
-    assert_int_equal(count(&c, "safety"), 1);
-    assert_int_equal(count(&c, "model.call"), 1);
+    assert_int_equal(count_entries(&c, "safety"), 1);
+    assert_int_equal(count_entries(&c, "model.call"), 1);
     assert_true(has_alert(&c, "safety"));
     card = call(&c, WIRE_score_get, NULL);
     assert_string_equal(json_str(control(card, "safety-filter"), "status", ""), "warn");
@@ -106,7 +96,7 @@ static void a_check_can_be_stopped(void **state)
     struct console c = judged(port, "time_limit_ms = 60000");
     json_t *accepted = call(&c, WIRE_chat_ask, "{\"text\":\"is the disk filling up?\"}");
     uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (count(&c, "model.call") == 0 && clock_mono_ms() < until)
+    while (count_entries(&c, "model.call") == 0 && clock_mono_ms() < until)
         usleep(5000);
     usleep(50000);
     char *params = xasprintf("{\"trace_id\":\"%s\"}", json_str(accepted, "trace_id", ""));
@@ -117,7 +107,7 @@ static void a_check_can_be_stopped(void **state)
         trace = call(&c, WIRE_traces_get, params);
     } while (strcmp(json_str(trace, "state", ""), "running") == 0 && clock_mono_ms() < until);
     assert_string_equal(json_str(trace, "state", ""), "stopped");
-    assert_int_equal(count(&c, "safety"), 1);
+    assert_int_equal(count_entries(&c, "safety"), 1);
     json_t *ledger = call(&c, WIRE_cost_ledger, NULL);
     const json_t *line = json_array_get(json_object_get(ledger, "lines"), 0);
     assert_string_equal(json_str(line, "model", ""), "g");

@@ -41,16 +41,6 @@ static struct console embedding(char *dir, const char *name, const char *knowled
     return c;
 }
 
-static int count(struct console *c, const char *type)
-{
-    char *params = xasprintf("{\"type\":\"%s\",\"limit\":500}", type);
-    json_t *list = call(c, WIRE_evidence_list, params);
-    int n = (int)json_array_size(json_object_get(list, "entries"));
-    json_decref(list);
-    free(params);
-    return n;
-}
-
 /* The doctor's row of the vectors, once it has these words. */
 static void wait_for(struct console *c, const char *status, const char *words)
 {
@@ -161,7 +151,7 @@ static void passages_are_embedded_once(void **state)
     assert_non_null(stage_of(trace, "retrieve", "e"));
     assert_true(has_source(trace, "inodes-exhausted"));
     json_decref(trace);
-    int batches = count(&c, "embedding");
+    int batches = count_entries(&c, "embedding");
     assert_true(batches >= 4 && batches % 2 == 0);
     /* The question's and the answers', which are compared by them; those of one more question's
      * answers, if the vectors came while it was answered. */
@@ -176,7 +166,7 @@ static void passages_are_embedded_once(void **state)
     assert_non_null(stage_of(trace, "retrieve", "e"));
     assert_true(has_source(trace, "inodes-exhausted"));
     json_decref(trace);
-    assert_int_equal(count(&c, "embedding"), batches);
+    assert_int_equal(count_entries(&c, "embedding"), batches);
     assert_int_equal(asked_of_mock(), before + 2); /* the question's and the answers' */
     console_stop(&c, false);
 }
@@ -188,11 +178,11 @@ static void another_model_begins_anew(void **state)
     json_decref(mock_ask(&peer, "/mock/reset", "{}"));
     struct console c = embedding(NULL, "dimensions=256", "", "");
     json_decref(asked_by_vectors(&c, "disk?"));
-    int batches = count(&c, "embedding");
+    int batches = count_entries(&c, "embedding");
     console_stop(&c, true);
     c = embedding(c.dir, "dimensions=64", "", "");
     json_decref(asked_by_vectors(&c, "disk?"));
-    assert_int_equal(count(&c, "embedding"), 2 * batches);
+    assert_int_equal(count_entries(&c, "embedding"), 2 * batches);
     usleep(200000);
     char *path = xasprintf("%s/console.db", c.dir);
     console_stop(&c, true);
@@ -303,15 +293,15 @@ static void stops_end_it(void **state)
     json_decref(mock_ask(&peer, "/mock/reset", "{}"));
     struct console c = embedding(NULL, "hang", "", "");
     uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (count(&c, "embedding") == 0 && clock_mono_ms() < until)
+    while (count_entries(&c, "embedding") == 0 && clock_mono_ms() < until)
         usleep(5000);
     usleep(100000);
     console_stop(&c, true);
     c = embedding(c.dir, "dimensions=256", "embedding_ms = 60000\n", "");
-    assert_int_equal(count(&c, "embedding") >= 2, 1);
+    assert_int_equal(count_entries(&c, "embedding") >= 2, 1);
     json_decref(asked_by_vectors(&c, "is the disk full?"));
     assert_true(mock_script(&peer, "[\"hang\"]"));
-    int calls = count(&c, "model.output");
+    int calls = count_entries(&c, "model.output");
     json_t *accepted = call(&c, WIRE_chat_ask, "{\"text\":\"is the disk filling up?\"}");
     usleep(300000);
     char *params = xasprintf("{\"trace_id\":\"%s\"}", json_str(accepted, "trace_id", ""));
@@ -323,7 +313,7 @@ static void stops_end_it(void **state)
     }
     assert_string_equal(json_str(trace, "state", ""), "stopped");
     assert_string_equal(json_str(stage_of(trace, "embed", "e"), "note", ""), "stopped");
-    assert_int_equal(count(&c, "model.output"), calls + 1);
+    assert_int_equal(count_entries(&c, "model.output"), calls + 1);
     json_decref(trace);
     json_decref(accepted);
     free(params);
