@@ -136,6 +136,13 @@ int cli_flush(int status)
     return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
+int cli__help(const struct cli *c)
+{
+    printf("usage: mcp-console %s\n", c->command->usage);
+    int status = cli_flush(EXIT_DONE);
+    return status ? status : -1;
+}
+
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status)
 {
     struct error e = {0};
@@ -628,11 +635,8 @@ static int take_options(struct cli *c, int argc, char **argv)
         return cli__conversations_options(c, argc, argv);
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
-        if (o == 'h') {
-            printf("usage: mcp-console %s\n", c->command->usage);
-            int status = cli_flush(EXIT_DONE);
-            return status ? status : -1;
-        }
+        if (o == 'h')
+            return cli__help(c);
         if (o == '?' || o == ':') {
             cli_bad_option(o, argv);
             return usage(c->command, "see the options below");

@@ -63,6 +63,8 @@ struct cli_command {
 void cli__print_json(const json_t *value);
 /* The same on one line. */
 void cli__print_json_line(const json_t *value);
+/* --help of a subcommand: prints its usage; what its options' reader returns then. */
+int cli__help(const struct cli *c);
 /* Prints foreign text, cleaned; keep_lines: its new lines stay. */
 void cli__put(const char *text, bool keep_lines);
 /* The same, padded or cut (with a mark) to a width; negative: right-aligned. */

@@ -112,11 +112,8 @@ int cli__retention_options(struct cli *c, int argc, char **argv)
                                           "holds",  "release", "acts"};
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
-        if (o == 'h') {
-            printf("usage: mcp-console %s\n", c->command->usage);
-            int status = cli_flush(EXIT_DONE);
-            return status ? status : -1;
-        }
+        if (o == 'h')
+            return cli__help(c);
         if (o == '?' || o == ':') {
             cli_bad_option(o, argv);
             return wrong(c, "see the options below");
