@@ -85,7 +85,10 @@ static void unescape(char *s)
 {
     char *to = s;
     for (; *s; s++)
-        *to++ = s[0] == '\\' && s[1] == 'n' ? (s++, '\n') : *s;
+        if (s[0] == '\\' && s[1] == 'n')
+            *to++ = '\n', s++;
+        else
+            *to++ = *s;
     *to = 0;
 }
 
