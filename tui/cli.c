@@ -172,7 +172,7 @@ void cli__wait_settled(struct busc *bus, uint64_t limit_ms)
 static const struct cli_command COMMANDS[] = {
     {"ask",
      "ask [--json] [--timeout SECONDS] [--conversation ID] [--flow NAME] [--models A,B] "
-     "[--exchanges N] TEXT",
+     "[--model-a NAME --model-b NAME] [--prompt-a WORDS] [--prompt-b WORDS] [--exchanges N] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
     {"conversations",
      "conversations list|show ID|export ID [--json] [--text TEXT] [--limit N] "
@@ -527,9 +527,10 @@ static bool take_witness_option(struct cli *c, int option)
 /* False if it is none whose value is a text as it stands. */
 static bool take_text_option(struct cli *c, int option)
 {
-    const char **texts[] = {&c->type,   &c->trace, &c->checkpoint, &c->flow,
-                            &c->models, &c->what,  &c->seal};
-    const char *letters = "yrcLmWs", *at = strchr(letters, option);
+    const char **texts[] = {&c->type,     &c->trace,    &c->checkpoint, &c->flow,
+                            &c->models,   &c->what,     &c->seal,       &c->sides[0],
+                            &c->sides[1], &c->sides[2], &c->sides[3]};
+    const char *letters = "yrcLmWsGHIJ", *at = strchr(letters, option);
     if (at)
         *texts[at - letters] = optarg;
     return at;
@@ -599,6 +600,10 @@ static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
                                         {"flow", required_argument, NULL, 'L'},
                                         {"models", required_argument, NULL, 'm'},
                                         {"exchanges", required_argument, NULL, 'x'},
+                                        {"model-a", required_argument, NULL, 'G'},
+                                        {"model-b", required_argument, NULL, 'H'},
+                                        {"prompt-a", required_argument, NULL, 'I'},
+                                        {"prompt-b", required_argument, NULL, 'J'},
                                         {"session", required_argument, NULL, 'S'},
                                         {"range", required_argument, NULL, 'R'},
                                         {"control", required_argument, NULL, 'N'},

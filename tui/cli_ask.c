@@ -196,6 +196,10 @@ static void put_choice(json_t *params, const struct cli *c)
     json_decref(models);
     if (c->flow)
         json_puts(params, "flow", c->flow);
+    static const char *const SIDES[] = {"modelA", "modelB", "promptA", "promptB"};
+    for (size_t i = 0; i < sizeof SIDES / sizeof *SIDES; i++)
+        if (c->sides[i])
+            json_put(params, SIDES[i], json_text(c->sides[i], strlen(c->sides[i])));
     if (c->exchanges)
         json_puti(params, "exchanges", c->exchanges);
 }

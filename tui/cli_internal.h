@@ -35,6 +35,7 @@ struct cli {
     int64_t seq, from, limit, before, after, days;
     const char *type, *trace, *conversation, *checkpoint;
     const char *flow, *models; /* ask */
+    const char *sides[4];      /* ask: models A and B, prompts A and B */
     int64_t exchanges;
     bool chain;              /* evidence verify */
     const char *from_file;   /* evidence verify: a checkpoint to begin behind */

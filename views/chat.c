@@ -6,7 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INPUT_ROWS_MAX = 6, TICK_MS = 1000, ROOMY = 24, TIGHT = 12, CHOICE_MIN = 12 };
+enum {
+    INPUT_ROWS_MAX = 6,
+    TICK_MS = 1000,
+    ROOMY = 24,
+    TIGHT = 12,
+    CHOICE_MIN = 12,
+    MORE_WIDTH = 24
+};
 
 static const enum tui_action actions[] = {
     ACTION_WRITE,       ACTION_SOURCES,       ACTION_TRACE,     ACTION_FILTER,
@@ -65,6 +72,11 @@ void chat_commands_ask(void *view, const char *text, const char *again)
         json_put(params, "models", json_incref(c->commands.models));
     if (c->commands.flow)
         json_puts(params, "flow", c->commands.flow);
+    if (c->commands.exchanges)
+        json_puti(params, "exchanges", c->commands.exchanges);
+    for (size_t i = 0; i < 2; i++)
+        if (c->commands.prompts[i])
+            json_puts(params, i ? "promptB" : "promptA", c->commands.prompts[i]);
     if (again)
         json_puts(params, "again", again);
     if (c->conversation[0])
@@ -157,8 +169,10 @@ static void rule_draw(struct chat *c, struct tui_area a, int y, bool focused)
         x += tui_putf(a, y, x, (a.width - x) / 2, ROLE_ACCENT, " %s ",
                       _("this conversation; /new ends it"));
     chat_models_words(c, &b);
-    if (b.len && a.width - x > CHOICE_MIN)
-        x += tui_putf(a, y, x, (a.width - x) / 2, ROLE_ACCENT, " %s ", b.data);
+    int room = a.width - x;
+    if (b.len && room > CHOICE_MIN)
+        x += tui_putf(a, y, x, room - MORE_WIDTH > room / 2 ? room - MORE_WIDTH : room / 2,
+                      ROLE_ACCENT, " %s ", b.data);
     buf_clear(&b);
     long top, all = chat_history_lines(c, &top), below = all - top - c->height;
     if (c->panel)

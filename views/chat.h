@@ -86,6 +86,11 @@ void chat_models_open(struct chat *c, bool flows);
 /* From the next question on; NULL: as configured. Takes models. */
 void chat_models_set(struct chat *c, json_t *models);
 void chat_models_flow(struct chat *c, const char *flow);
+/* An exchange, between these two (taken; NULL: between the first two of those who answer anyway);
+ * 0: as often as is usual. */
+void chat_models_exchange(struct chat *c, json_t *models, int64_t exchanges);
+/* What side A (0) or B (1) is told: a name or a text; NULL: what the flow says. */
+void chat_models_prompt(struct chat *c, size_t side, const char *prompt);
 /* What a conversation was asked with last ({models?, flow?}, or NULL); what is not configured any
  * more is left out, and that is said. */
 void chat_models_take(struct chat *c, const json_t *choice);

@@ -1,6 +1,8 @@
 /* Commands of the chat about who answers, about asking again, and about conversations:
  *   /model [NAME ...]  who answers from the next question on; none: a list to choose from
  *   /flow [NAME]       in which way; of both, `usual`: as it is configured
+ *   /dual [A B] [N]    by an exchange: A answers, B reads that, A answers anew, N times
+ *   /prompt A|B WORDS  what that side is told: a prompt's name or a text; `usual`: as the flow says
  *   /conversations [TEXT], /new, /fork, /export [FILE]
  *   /compare           the answers to the question that is read
  *   /good, /bad        a word on the answer that is read (docs/learning.md)
@@ -22,6 +24,47 @@ static void take_models(struct chat *c, const char *words)
         json_array_append_new(models, json_text(words, n));
     }
     chat_models_set(c, models);
+}
+
+static bool is_times(const char *word, size_t n)
+{
+    return n == 1 && *word >= '1' && *word <= '4';
+}
+
+static void take_exchange(struct chat *c, const char *words)
+{
+    json_t *models = json_array();
+    int64_t times = 0;
+    bool right = true;
+    for (size_t n; *(words += strspn(words, " ,\n")); words += n) {
+        n = strcspn(words, " ,\n");
+        right = right && !times; /* it stands last */
+        if (is_times(words, n))
+            times = *words - '0';
+        else
+            json_array_append_new(models, json_text(words, n));
+    }
+    size_t count = json_array_size(models);
+    if (right && count == 2) {
+        chat_models_exchange(c, json_incref(models), times);
+    } else if (right && !count) {
+        chat_models_exchange(c, NULL, times);
+    } else {
+        tui_say("%s", _("it goes: /dual MODEL MODEL 2 (two models, 1 to 4 exchanges)"));
+    }
+    json_decref(models);
+}
+
+static void take_prompt(struct chat *c, const char *words)
+{
+    enum { MOST = 4096 /* bytes, of chat.ask */ };
+    char side = *words ? (char)(*words & ~0x20) : '\0';
+    bool named = (side == 'A' || side == 'B') && words[1] == ' ';
+    const char *text = words + 1 + (named ? strspn(words + 1, " ") : 0);
+    if (!named || !*text || strlen(text) > MOST)
+        tui_say("%s", _("it goes: /prompt A critic_mode (A or B; a name, a text, or usual)"));
+    else
+        chat_models_prompt(c, side == 'B', strcmp(text, USUAL) ? text : NULL);
 }
 
 static void ask_again(void *view, bool edit)
@@ -125,12 +168,17 @@ static bool talk_run(struct chat *c, const char *line)
 
 bool chat_choice_run(void *view, const char *line)
 {
+    const char *rest;
     if (!strcmp(line, "/model") || !strcmp(line, "/flow"))
         chat_models_open(view, line[1] == 'f');
     else if (!strncmp(line, "/model ", 7))
         take_models(view, line + 7);
     else if (!strncmp(line, "/flow ", 6))
         chat_models_flow(view, strcmp(line + 6, USUAL) ? line + 6 : NULL);
+    else if ((rest = behind(line, "/dual")))
+        take_exchange(view, rest);
+    else if ((rest = behind(line, "/prompt")))
+        take_prompt(view, rest);
     else if (!strcmp(line, "/retry") || !strcmp(line, "/edit"))
         ask_again(view, !strcmp(line, "/edit"));
     else if (!strcmp(line, "/stop")) /* typed in haste, it must not become a question */

@@ -15,6 +15,8 @@ void chat_commands_release(struct chat_commands *k)
     free(k->typed);
     json_decref(k->models);
     free(k->flow);
+    free(k->prompts[0]);
+    free(k->prompts[1]);
     tui_text_free(k->listed);
     chat_complete_release(&k->complete);
 }

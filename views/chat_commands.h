@@ -20,9 +20,11 @@ struct chat_commands { /* zeroed: nothing is known */
     unsigned listing;
     struct tui_text *listed;
     struct chat_complete complete;
-    json_t *models; /* names of those who answer, or NULL: as configured */
-    char *flow;     /* or NULL */
-    bool editing;   /* /edit filled the input line: it is not to be emptied */
+    json_t *models;    /* names of those who answer, or NULL: as configured */
+    char *flow;        /* or NULL */
+    int64_t exchanges; /* of a flow with two sides; 0: as it is usual */
+    char *prompts[2];  /* of sides A and B, by name or as a text; NULL: the flow's */
+    bool editing;      /* /edit filled the input line: it is not to be emptied */
 };
 
 /* The view's own; implemented by the view that has the commands. */

@@ -129,6 +129,8 @@ static void commands_list(struct chat_complete *k, const char *typed)
         {"/prompts", N_("all prompts, with what they are for")},
         {"/model", N_("who can answer, and NAME ...: who does from now on")},
         {"/flow", N_("NAME: how the next questions are answered")},
+        {"/dual", N_("A B N: A answers, B reads that, A anew, N times")},
+        {"/prompt", N_("A or B, NAME or words: what that side is told")},
         {"/conversations", N_("TEXT: those in which it was said")},
         {"/new", N_("the next question begins a conversation")},
         {"/fork", N_("a conversation of its own from this turn on")},

@@ -15,6 +15,7 @@
 enum { REFRESH_MS = 2000, CHOSEN_MAX = 4 /* of chat.ask */, HINT_MIN = 10 };
 
 static const char USUAL[] = ""; /* the id of the first row */
+static const char DUAL[] = "dual";
 
 /* ---- rows */
 
@@ -250,10 +251,43 @@ void chat_models_set(struct chat *c, json_t *models)
     said();
 }
 
+static void flow_set(struct chat *c, const char *flow)
+{
+    struct chat_commands *k = &c->commands;
+    free(k->flow);
+    k->flow = xstrdup_or_null(flow);
+    k->exchanges = 0; /* what was said for the sides of another flow */
+    for (size_t i = 0; i < 2; i++) {
+        free(k->prompts[i]);
+        k->prompts[i] = NULL;
+    }
+}
+
 void chat_models_flow(struct chat *c, const char *flow)
 {
-    free(c->commands.flow);
-    c->commands.flow = xstrdup_or_null(flow);
+    flow_set(c, flow);
+    said();
+}
+
+void chat_models_exchange(struct chat *c, json_t *models, int64_t exchanges)
+{
+    if (models) {
+        json_decref(c->commands.models);
+        c->commands.models = models;
+    }
+    if (!c->commands.flow || strcmp(c->commands.flow, DUAL) != 0)
+        flow_set(c, DUAL);
+    c->commands.exchanges = exchanges;
+    said();
+}
+
+void chat_models_prompt(struct chat *c, size_t side, const char *prompt)
+{
+    char **to = &c->commands.prompts[side];
+    if (!c->commands.flow)
+        flow_set(c, DUAL);
+    free(*to);
+    *to = xstrdup_or_null(prompt);
     said();
 }
 
@@ -289,8 +323,7 @@ static void got_known(void *self, const json_t *result, const struct error *e)
     }
     if (result && k->flow && !is_known(json_object_get(result, "flows"), k->flow)) {
         tui_say(_("%s is not configured any more"), k->flow);
-        free(k->flow);
-        k->flow = NULL;
+        flow_set(c, NULL);
     }
     tui_dirty();
 }
@@ -301,14 +334,16 @@ void chat_models_take(struct chat *c, const json_t *choice)
     const json_t *models = json_object_get(choice, "models"), *one;
     size_t i;
     json_decref(k->models);
-    free(k->flow);
     k->models = json_array_size(models) ? json_array() : NULL;
     json_array_foreach(models, i, one)
     {
         if (json_is_string(one))
             json_array_append_new(k->models, json_copy((json_t *)one));
     }
-    k->flow = xstrdup_or_null(json_str(choice, "flow", NULL));
+    flow_set(c, json_str(choice, "flow", NULL));
+    k->exchanges = json_int(choice, "exchanges", 0);
+    for (i = 0; i < 2; i++)
+        k->prompts[i] = xstrdup_or_null(json_str(choice, i ? "promptB" : "promptA", NULL));
     if (k->models || k->flow)
         tui_call(c, WIRE_chat_models, NULL, got_known);
 }
@@ -321,6 +356,14 @@ void chat_models_words(const struct chat *c, struct buf *out)
         buf_addf(out, "%s%s", i ? ", " : "", json_string_value(one));
     if (c->commands.flow)
         buf_addf(out, "%s/%s", out->len ? " " : "", c->commands.flow);
+    if (c->commands.exchanges)
+        buf_addf(out, " x%lld", (long long)c->commands.exchanges);
+    for (i = 0; i < 2; i++) {
+        const char *prompt = c->commands.prompts[i];
+        if (prompt)
+            buf_addf(out, " %c:%s", i ? 'B' : 'A',
+                     strpbrk(prompt, " \n") ? _("own words") : prompt);
+    }
 }
 
 static void take(struct chat *c)

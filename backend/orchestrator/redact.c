@@ -98,8 +98,11 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
     bool russian = strcmp(json_str(doc, "lang", ""), "ru") == 0;
     struct redaction r = {doc, types, count, russian ? "[удалено]" : "[erased]"};
     bool output = gone(&r, "model.output"), answer = gone(&r, "answer") || gone(&r, "stop");
-    if (gone(&r, "question"))
+    if (gone(&r, "question")) {
         blank(&r, doc, "question");
+        json_object_del(json_object_get(doc, "choice"), "promptA");
+        json_object_del(json_object_get(doc, "choice"), "promptB");
+    }
     if (answer) {
         blank(&r, doc, "answer");
         blank(&r, doc, "error");

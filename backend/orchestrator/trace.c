@@ -7,18 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Who was asked to answer, and how, where the question said so: {models?, flow?}; else NULL. */
+static const char *const SIDES[] = {"promptA", "promptB"};
+
+/* Who was asked to answer, and how, where the question said so: {models?, flow?, exchanges?,
+ * promptA?, promptB?}; else NULL. */
 static json_t *choice_of(const struct orch_ask *ask)
 {
-    json_t *choice = ask->model_count || ask->flow ? json_object() : NULL, *models = json_array();
+    json_t *choice = json_object(), *models = json_array();
     for (size_t i = 0; i < ask->model_count; i++)
         json_array_append_new(models, json_text(ask->models[i], strlen(ask->models[i])));
     if (ask->model_count)
         json_put(choice, "models", json_incref(models));
+    json_decref(models);
     if (ask->flow)
         json_puts(choice, "flow", ask->flow);
-    json_decref(models);
-    return choice;
+    if (ask->exchanges)
+        json_puti(choice, "exchanges", ask->exchanges);
+    for (size_t i = 0; i < 2; i++)
+        if (ask->prompts[i])
+            json_put(choice, SIDES[i], json_text(ask->prompts[i], strlen(ask->prompts[i])));
+    if (json_object_size(choice))
+        return choice;
+    json_decref(choice);
+    return NULL;
 }
 
 struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask)
@@ -314,10 +325,17 @@ void *orch__store_trace_arg(struct trace *t, const char *state)
     return s;
 }
 
+/* It stands in the open: a prompt in a person's own words is sealed with the turn, and not in it.
+ */
 char *orch__choice_text(const json_t *turn)
 {
-    const json_t *choice = json_object_get(turn, "choice");
-    return choice ? json_write(choice) : NULL;
+    json_t *choice = json_copy(json_object_get(turn, "choice"));
+    for (size_t i = 0; i < 2; i++)
+        if (!flow_prompt(json_str(choice, SIDES[i], "")))
+            json_object_del(choice, SIDES[i]);
+    char *text = choice ? json_write(choice) : NULL;
+    json_decref(choice);
+    return text;
 }
 
 /* A turn more of its conversation, which is the one spoken in last; what it chose is what the next
