@@ -10,9 +10,9 @@ enum list {
 #include "backend/compliance/inject.def"
     LISTS
 };
-_Static_assert(LISTS <= 64, "a set of lists is one word");
+_Static_assert((size_t)LISTS <= POL_LISTS, "a set of lists holds them");
 
-#define SET(name) (UINT64_C(1) << LIST_##name)
+#define SET(name) ((pol_lists)1 << LIST_##name)
 #define ALL0 0
 #define ALL1(a) SET(a)
 #define ALL2(a, b) (SET(a) | SET(b))
@@ -32,7 +32,7 @@ static const struct rule {
     unsigned weight; /* percent */
     size_t window;   /* words */
     enum how how;
-    uint64_t head, with, unless;
+    pol_lists head, with, unless;
 } rules[] = {
 #define RULE(class, weight, window, how, head, with, unless) \
     {POL_INJECT_##class, weight, window, how, SET(head), with, unless},
@@ -40,21 +40,17 @@ static const struct rule {
 };
 enum { RULES = sizeof rules / sizeof *rules };
 /* Every list that is some rule's head, and those that say something of the text as a whole. */
-static const uint64_t heads = 0
+static const pol_lists heads = 0
 #define RULE(class, weight, window, how, head, with, unless) | SET(head)
 #include "backend/compliance/inject.def"
-                              | SET(rot13) | SET(backwards);
+                               | SET(rot13) | SET(backwards);
 
 static const char *const class_names[] = {
 #define CLASS(id, name) [POL_INJECT_##id] = (name),
 #include "backend/compliance/inject.def"
 };
 
-enum {
-    EXCUSE = 6,     /* words in front of a head, and behind it, that may excuse it */
-    SENTENCE = 400, /* words; a longer sentence is taken as several */
-    LED = 8         /* words that a term of `lead` has at most */
-};
+enum { EXCUSE = 6 }; /* words in front of a head, and behind it, that may excuse it */
 
 struct pol_injector {
     struct pol_terms *terms;
@@ -87,161 +83,89 @@ void pol_injector_free(struct pol_injector *f)
 
 /* ---- a sentence */
 
-struct hit { /* a word where terms begin */
-    size_t word;
-    uint64_t lists;
-    const char *text; /* of the longest term there */
-    size_t len;
-    bool opens, led, led_you; /* first in a clause, behind a term of `lead`, of `lead_you` */
-};
-
-struct sentence {
-    struct hit hits[SENTENCE];
-    size_t count;
-    uint64_t led[SENTENCE + LED]; /* of `lead` and `lead_you`: has a term that ends before it */
-    size_t first;                 /* of its words among all of the text */
-};
-
-struct search {
-    const struct pol_injector *f;
-    const struct pol_words *words;
-    struct pol__inject_found *out;
-    struct sentence s;
-};
-
-static size_t blanks(const char *text, size_t len)
+static bool is_excused(const struct pol_sentence *s, const struct rule *r, size_t word)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < len; i++)
-        n += text[i] == ' ';
-    return n;
-}
-
-struct look {
-    struct search *search;
-    struct hit hit;
-};
-
-static void found_term(void *arg, size_t list, size_t len)
-{
-    struct look *l = arg;
-    struct hit *h = &l->hit;
-    h->lists |= UINT64_C(1) << list;
-    h->len = len > h->len ? len : h->len;
-    if (list != LIST_lead && list != LIST_lead_you)
-        return;
-    size_t n = blanks(h->text, len);
-    if (n <= LED)
-        l->search->s.led[h->word + n] |= UINT64_C(1) << list;
-}
-
-static void look_at(struct search *k, const char *p, size_t word)
-{
-    struct sentence *s = &k->s;
-    struct look l = {k, {.word = word, .text = p}};
-    pol__terms_each(k->f->terms, p, found_term, &l);
-    if (!l.hit.lists)
-        return;
-    l.hit.opens = word == 0 || (k->words->at[s->first + word].flags & POL_WORD_OPENS);
-    l.hit.led = s->led[word] & SET(lead);
-    l.hit.led_you = s->led[word] & SET(lead_you);
-    s->hits[s->count++] = l.hit;
-}
-
-static bool is_excused(const struct sentence *s, const struct rule *r, size_t head)
-{
-    size_t word = s->hits[head].word;
-    for (size_t i = head + 1; i-- > 0 && s->hits[i].word + EXCUSE >= word;)
-        if (s->hits[i].lists & r->unless)
-            return true;
     /* a question comes before what it asks about, other excuses on either side */
-    for (size_t i = head + 1; i < s->count && s->hits[i].word <= word + EXCUSE; i++)
-        if (s->hits[i].lists & r->unless & ~SET(asks))
-            return true;
-    return false;
+    return pol__is_near(s, r->unless, word > EXCUSE ? word - EXCUSE : 0, word) ||
+           pol__is_near(s, r->unless & ~SET(asks), word, word + EXCUSE);
 }
 
 /* Stands the head where the rule wants it? */
-static bool in_place(const struct hit *h, enum how how)
+static bool in_place(const struct pol_hit *h, enum how how)
 {
     switch (how) {
     case ORDER:
-        return h->opens || h->led || h->led_you;
+        return h->opens || h->behind;
     case YOURS:
-        return h->opens || h->led_you;
+        return h->opens || (h->behind & SET(lead_you));
     case BEHIND:
-        return h->led_you;
+        return h->behind & SET(lead_you);
     default:
         return true;
     }
 }
 
-/* The words from a hit to another: their first and last, "ignore ... instructions". */
-static void report(struct search *k, const struct rule *r, const struct hit *from,
-                   const struct hit *to)
+/* The words of a command are its terms, and what stands between them. */
+static void report(struct pol__inject_found *out, const struct pol_sentence *s,
+                   const struct rule *r, size_t from, size_t to)
 {
-    const struct pol_word *at = k->words->at + k->s.first;
+    const struct pol_word *at = s->words;
     char what[POL_WHAT];
-    size_t ends = to->word + blanks(to->text, to->len) - 1, first = from->word;
-    size_t head_ends = from->word + blanks(from->text, from->len) - 1;
-    ends = ends > head_ends ? ends : head_ends;
-    int n = snprintf(what, sizeof what, "%.*s", (int)(from->len < 40 ? from->len : 40), from->text);
-    if (to != from && n > 0 && (size_t)n < sizeof what)
-        snprintf(what + n, sizeof what - (size_t)n, "%s%.*s",
-                 to->word > head_ends + 1 ? " ... " : " ", (int)(to->len < 40 ? to->len : 40),
-                 to->text);
-    pol__inject_add(k->out, r->cls, r->weight / 100.0, at[first].from, at[ends].to, what);
-    for (size_t i = first; i <= ends; i++) {
+    size_t first = s->hits[from].word, last = s->hits[from].last;
+    for (size_t i = from; i <= to; i++)
+        if (s->hits[i].lists & (r->head | r->with))
+            last = s->hits[i].last > last ? s->hits[i].last : last;
+    pol__say_terms(s, r->head | r->with, from, to, what);
+    pol__inject_add(out, r->cls, r->weight / 100.0, at[first].from, at[last].to, what);
+    for (size_t i = first; i <= last; i++) {
         if (at[i].flags & POL_WORD_HIDDEN)
-            pol__inject_add(k->out, POL_INJECT_HIDDEN, 0.6, at[i].from, at[i].to,
+            pol__inject_add(out, POL_INJECT_HIDDEN, 0.6, at[i].from, at[i].to,
                             "characters that nobody sees in the words of a command");
         if (at[i].flags & POL_WORD_MIXED)
-            pol__inject_add(k->out, POL_INJECT_LOOKALIKE, 0.6, at[i].from, at[i].to,
+            pol__inject_add(out, POL_INJECT_LOOKALIKE, 0.6, at[i].from, at[i].to,
                             "letters of another alphabet in the words of a command");
     }
 }
 
-/* Where the rule is met, if its head is hits[head]. */
-static void try_rule(struct search *k, const struct rule *r, size_t head)
+/* Is the rule met, if its head is hits[head]? */
+static void try_rule(struct pol__inject_found *out, const struct pol_sentence *s,
+                     const struct rule *r, size_t head)
 {
-    const struct sentence *s = &k->s;
-    const struct hit *h = &s->hits[head];
-    const struct hit *first = h, *last = h;
-    uint64_t left = r->with;
+    const struct pol_hit *h = &s->hits[head];
+    size_t first = head, last = head;
+    pol_lists left = r->with;
     if (!(h->lists & r->head) || !in_place(h, r->how))
         return;
     for (size_t i = head + 1; left && i < s->count && s->hits[i].word <= h->word + r->window; i++)
         if (s->hits[i].lists & left) {
             left &= ~s->hits[i].lists;
-            last = &s->hits[i];
+            last = i;
         }
-    left &= r->how == ANY ? ~h->lists : UINT64_MAX;
+    if (r->how == ANY)
+        left &= ~h->lists;
     for (size_t i = head; r->how == ANY && left && i-- > 0;) {
         if (s->hits[i].word + r->window < h->word)
             break;
         if (s->hits[i].lists & left) {
             left &= ~s->hits[i].lists;
-            first = &s->hits[i];
+            first = i;
         }
     }
-    if (left || is_excused(s, r, head))
-        return;
-    report(k, r, first, last);
+    if (!left && !is_excused(s, r, h->word))
+        report(out, s, r, first, last);
 }
 
-static void judge_sentence(struct search *k)
+static void judge(void *arg, const struct pol_sentence *s)
 {
-    struct sentence *s = &k->s;
+    struct pol__inject_found *out = arg;
     for (size_t h = 0; h < s->count; h++) {
         if (!(s->hits[h].lists & heads))
             continue;
-        if (s->hits[h].lists & SET(rot13))
-            k->out->turned[POL__ROT13]++;
-        if (s->hits[h].lists & SET(backwards))
-            k->out->turned[POL__BACKWARDS]++;
+        out->turned[POL__ROT13] += (s->hits[h].lists & SET(rot13)) != 0;
+        out->turned[POL__BACKWARDS] += (s->hits[h].lists & SET(backwards)) != 0;
         for (size_t i = 0; i < RULES; i++)
             if (s->hits[h].lists & rules[i].head)
-                try_rule(k, &rules[i], h);
+                try_rule(out, s, &rules[i], h);
     }
 }
 
@@ -250,24 +174,7 @@ void pol__inject_words(const struct pol_injector *f, const char *text, size_t le
 {
     struct pol_words words = {.places = true};
     pol__words(&words, text, len);
-    struct search *k = xcalloc(1, sizeof *k);
-    *k = (struct search){.f = f, .words = &words, .out = out};
-    size_t word = 0;
-    for (const char *p = words.text.data ? words.text.data : ""; *p; p++) {
-        look_at(k, p, word++);
-        p = strchr(p, ' ');
-        if (p[1] != '\n' && word < SENTENCE)
-            continue;
-        if (k->s.count)
-            judge_sentence(k);
-        memset(k->s.led, 0, sizeof k->s.led);
-        k->s.first += word;
-        word = k->s.count = 0;
-        p += p[1] == '\n';
-    }
-    if (k->s.count)
-        judge_sentence(k);
-    free(k);
+    pol__sentences(f->terms, &words, SET(lead) | SET(lead_you), judge, out);
     pol__words_release(&words);
 }
 

@@ -41,16 +41,40 @@ struct pol_words {   /* zero-initialise, but for places */
 void pol__words(struct pol_words *w, const char *text, size_t len);
 void pol__words_release(struct pol_words *w);
 
-/* Lists of terms with bars between, as hazards.def says; at most 64, which must outlive it. */
+/* Lists of terms with bars between, as hazards.def says; they must outlive it. */
+typedef unsigned __int128 pol_lists; /* a set of them: 1 << list */
+enum { POL_LISTS = 128 };
 struct pol_terms;
 struct pol_terms *pol__terms_new(const char *const *lists, size_t n);
 void pol__terms_free(struct pol_terms *t);
-/* The lists that have a term at p, where a word of pol_words begins: a set of 1 << list; *longest:
- * bytes of the longest. */
-uint64_t pol__terms_at(const struct pol_terms *t, const char *p, size_t *longest);
-/* The same term by term. */
+/* Calls fn for each term at p, where a word of pol_words begins; len: bytes of it. */
 typedef void pol_term_found(void *arg, size_t list, size_t len);
 void pol__terms_each(const struct pol_terms *t, const char *p, pol_term_found *fn, void *arg);
+
+/* ---- sentence.c: where terms stand in a text, sentence by sentence */
+enum { POL_SENTENCE = 400 }; /* words; a longer sentence is taken as several */
+struct pol_hit {             /* a word where terms begin */
+    size_t word, last;       /* number in the sentence; of the longest term's last word */
+    pol_lists lists;
+    const char *text; /* of the longest term */
+    size_t len;
+    bool opens;       /* first in a clause; known if the words have places */
+    pol_lists behind; /* those of `leads` of which a term ends right before it */
+};
+struct pol_sentence {
+    const struct pol_word *words; /* its first; NULL: the words have no places */
+    struct pol_hit hits[POL_SENTENCE];
+    size_t count;
+};
+typedef void pol_judge(void *arg, const struct pol_sentence *s);
+/* Calls judge for each sentence where terms stand. */
+void pol__sentences(const struct pol_terms *terms, const struct pol_words *words, pol_lists leads,
+                    pol_judge *judge, void *arg);
+/* True if a term of the lists begins at a word from `from` to `to`. */
+bool pol__is_near(const struct pol_sentence *s, pol_lists lists, size_t from, size_t to);
+/* The first term of each of the lists among hits[from] to hits[to]: "make ... bomb". */
+void pol__say_terms(const struct pol_sentence *s, pol_lists lists, size_t from, size_t to,
+                    char what[POL_WHAT]);
 
 /* True if the text shows a password, key or token. */
 bool pol__has_secret(const struct pol_text *t);

@@ -42,6 +42,7 @@ struct pol_terms *pol__terms_new(const char *const *lists, size_t n)
 {
     struct pol_terms *f = xcalloc(1, sizeof *f);
     size_t count = 0, at = 0;
+    BUG_IF(n > POL_LISTS);
     for (size_t l = 0; l < n; l++)
         for (const char *p = lists[l]; p; p = strchr(p + 1, '|'))
             count++;
@@ -97,26 +98,6 @@ void pol__terms_each(const struct pol_terms *f, const char *p, pol_term_found *f
         if (len)
             fn(arg, t->list, len);
     }
-}
-
-struct lists {
-    uint64_t set;
-    size_t longest;
-};
-
-static void join(void *arg, size_t list, size_t len)
-{
-    struct lists *l = arg;
-    l->set |= UINT64_C(1) << list;
-    l->longest = len > l->longest ? len : l->longest;
-}
-
-uint64_t pol__terms_at(const struct pol_terms *f, const char *p, size_t *longest)
-{
-    struct lists l = {0};
-    pol__terms_each(f, p, join, &l);
-    *longest = l.longest;
-    return l.set;
 }
 
 /* ---- words */

@@ -192,7 +192,7 @@ static void a_finding_says_where_it_stands(void **state)
         seen = true;
         assert_memory_equal(text + f.at[i].from, "Ignore all previous instructions", 32);
         assert_int_equal(f.at[i].to - f.at[i].from, 32);
-        assert_string_equal(f.at[i].what, "ignore ... instructions");
+        assert_string_equal(f.at[i].what, "ignore ... previous instructions");
         assert_string_equal(pol_inject_severity(f.at[i].weight), "severe");
     }
     assert_true(seen);
