@@ -2,7 +2,8 @@
  *
  * D1 Text goes through text_clean before curses sees it; pure printable ASCII is clean already and
  *    takes the short way (invariant T2 of tui.h).
- * D2 Every call clips to its area; what was cut ends with the ellipsis glyph (T3, T4). */
+ * D2 Every call clips to its area; what was cut ends with the ellipsis glyph (T3, T4).
+ * D3 While places are collected (tui_seek with `found`) nothing is drawn: room_at says so. */
 #include "backend/base/clock.h"
 #include "backend/base/text.h"
 #include "tui/internal.h"
@@ -20,6 +21,7 @@ static struct {
     bool ascii;
     bool cursor_set;
     int cursor_y, cursor_x;
+    struct tui_seek *seek; /* NULL: nothing is looked for */
 } draw;
 
 static const char *const glyphs[GLYPH_COUNT][2] = {
@@ -97,7 +99,7 @@ static void style_on(enum tui_role role)
 /* Columns that may be used at y, x; 0 if none. */
 static int room_at(struct tui_area a, int y, int x, int width)
 {
-    if (y < 0 || y >= a.height || x < 0 || x >= a.width)
+    if (y < 0 || y >= a.height || x < 0 || x >= a.width || (draw.seek && draw.seek->found))
         return 0;
     int rest = a.width - x;
     return width < 0 || width > rest ? rest : width;
@@ -141,15 +143,70 @@ static const char *cleaned(const char *text, struct buf *buf, size_t *len)
     return buf->data ? buf->data : "";
 }
 
+/* ---- what is looked for */
+
+void tui_seek(struct tui_seek *s)
+{
+    draw.seek = s;
+}
+
+const char *tui_sought(void)
+{
+    return draw.seek ? draw.seek->needle : NULL;
+}
+
+void tui_seek_found(int y)
+{
+    if (draw.seek && draw.seek->found)
+        draw.seek->found(draw.seek->arg, y);
+}
+
+/* The places of what is looked for in a text that was put there in `used` columns. */
+static void mark_places(struct tui_area a, int y, int x, int used, const char *text, size_t len)
+{
+    const char *needle = tui_sought();
+    size_t at, end;
+    if (!needle || !*needle)
+        return;
+    for (size_t i = 0; text_find(text, len, i, needle, &at, &end); i = end) {
+        int from = text_width(text, at);
+        if (from < used)
+            put_fitted(a, y, x + from, used - from, ROLE_MATCH, text + at, end - at);
+    }
+}
+
+/* Is it a row of those that are only collected? Then the columns that the text would take. */
+static bool collected(struct tui_area a, int y, int x, int width, const char *text, int *used)
+{
+    struct buf buf = {0};
+    size_t len, at, end;
+    int room = a.width - x;
+    *used = 0;
+    if (!draw.seek || !draw.seek->found)
+        return false;
+    if (room <= 0)
+        return true;
+    const char *clean = cleaned(text, &buf, &len);
+    size_t fit = text_fit(clean, len, width >= 0 && width < room ? width : room, used);
+    if (*draw.seek->needle && text_find(clean, fit, 0, draw.seek->needle, &at, &end))
+        tui_seek_found(a.y + y);
+    buf_release(&buf);
+    return true;
+}
+
 int tui_put(struct tui_area a, int y, int x, int width, enum tui_role role, const char *text)
 {
+    int used;
+    if (collected(a, y, x, width, text, &used))
+        return used;
     int room = room_at(a, y, x, width);
     if (room <= 0)
         return 0;
     struct buf buf = {0};
     size_t len;
     const char *clean = cleaned(text, &buf, &len);
-    int used = put_fitted(a, y, x, room, role, clean, len);
+    used = put_fitted(a, y, x, room, role, clean, len);
+    mark_places(a, y, x, used, clean, len);
     buf_release(&buf);
     return used;
 }
@@ -169,6 +226,9 @@ int tui_putf(struct tui_area a, int y, int x, int width, enum tui_role role, con
 
 int tui_put_right(struct tui_area a, int y, int x, int width, enum tui_role role, const char *text)
 {
+    int used;
+    if (collected(a, y, x, width, text, &used))
+        return used;
     int room = room_at(a, y, x, width);
     if (room <= 0)
         return 0;
@@ -177,7 +237,8 @@ int tui_put_right(struct tui_area a, int y, int x, int width, enum tui_role role
     const char *clean = cleaned(text, &buf, &len);
     int columns = text_width(clean, len);
     int pad = columns < room ? room - columns : 0;
-    int used = put_fitted(a, y, x + pad, room - pad, role, clean, len);
+    used = put_fitted(a, y, x + pad, room - pad, role, clean, len);
+    mark_places(a, y, x + pad, used, clean, len);
     buf_release(&buf);
     return used;
 }

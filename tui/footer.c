@@ -26,9 +26,10 @@ static bool hint_draw(struct tui__app *app, struct tui_area line, int *x, enum t
     if (!code)
         return true;
     tui__key_show(code, key);
+    const struct tui__action_row *row = tui__action(action);
     const char *word = action == ACTION_FILTER && tui__app_searches(app)
                            ? _("find")
-                           : _(tui__action(action)->footer);
+                           : _(*row->footer ? row->footer : row->name);
     int width = (int)strlen(key) + 1;
     for (const char *p = word; *p; p++)
         width += ((unsigned char)*p & 0xc0) != 0x80;
@@ -41,10 +42,40 @@ static bool hint_draw(struct tui__app *app, struct tui_area line, int *x, enum t
     return true;
 }
 
-/* The nearest scope first; what every view has comes last. Help is always kept room for. */
-static void hints_draw(struct tui__app *app, struct tui_area line)
+/* What the view itself names as it is now; true if it does. */
+static bool own_hints_draw(struct tui__app *app, struct tui_area line, int *x)
+{
+    const struct view_ops *ops = tui__app_ops(app);
+    const enum tui_action *list = NULL;
+    if (ops->hints && !app->overlay && !tui__app_typing(app))
+        list = ops->hints(app->views[app->focus].self);
+    for (const enum tui_action *a = list; a && *a != ACTION_NONE; a++)
+        hint_draw(app, line, x, *a, false);
+    return list != NULL;
+}
+
+/* The nearest scope first; what every view has comes last. */
+static void table_hints_draw(struct tui__app *app, struct tui_area line, int *x, bool global)
 {
     static const enum tui__scope order[] = {SCOPE_INPUT, SCOPE_VIEW, SCOPE_LIST, SCOPE_GLOBAL};
+    bool typing = tui__app_typing(app);
+    for (size_t s = global ? 3 : 0; s < sizeof(order) / sizeof(order[0]); s++)
+        for (int a = 1; a < ACTION_COUNT; a++) {
+            enum tui_action action = (enum tui_action)a;
+            if (tui__action(action)->scope != order[s] || !*tui__action(action)->footer ||
+                action == ACTION_HELP || action == ACTION_STOP || action == ACTION_OPEN ||
+                (global && action == ACTION_BACK) || !tui__app_offers(app, action))
+                continue;
+            if (app->overlay && action != ACTION_BACK && action != ACTION_COPY &&
+                action != ACTION_FILTER)
+                continue;
+            hint_draw(app, line, x, action, typing);
+        }
+}
+
+/* Help is always kept room for. */
+static void hints_draw(struct tui__app *app, struct tui_area line)
+{
     bool typing = tui__app_typing(app);
     int x = 1;
     struct tui_area room = line;
@@ -57,20 +88,10 @@ static void hints_draw(struct tui__app *app, struct tui_area line)
         line.width -= STOP_WIDTH;
         room.width -= STOP_WIDTH;
     }
-    if (!typing && !app->overlay && tui__app_offers(app, ACTION_OPEN))
+    bool own = own_hints_draw(app, room, &x);
+    if (!own && !typing && !app->overlay && tui__app_offers(app, ACTION_OPEN))
         hint_draw(app, room, &x, ACTION_OPEN, typing);
-    for (size_t s = 0; s < sizeof(order) / sizeof(order[0]); s++)
-        for (int a = 1; a < ACTION_COUNT; a++) {
-            enum tui_action action = (enum tui_action)a;
-            if (tui__action(action)->scope != order[s] || !*tui__action(action)->footer ||
-                action == ACTION_HELP || action == ACTION_STOP || action == ACTION_OPEN ||
-                !tui__app_offers(app, action))
-                continue;
-            if (app->overlay && action != ACTION_BACK && action != ACTION_COPY &&
-                action != ACTION_FILTER)
-                continue;
-            hint_draw(app, room, &x, action, typing);
-        }
+    table_hints_draw(app, room, &x, own);
     hint_draw(app, line, &x, ACTION_HELP, typing);
 }
 

@@ -53,6 +53,18 @@ const char *tui_glyph(enum tui_glyph g); /* in the present charset */
 int tui_put_glyph(struct tui_area a, int y, int x, enum tui_role role, enum tui_glyph g);
 void tui_fill(struct tui_area a, int y, int x, int width, enum tui_role role, enum tui_glyph g);
 void tui_clear(struct tui_area a, enum tui_role role);
+/* A text that is looked for: until tui_seek(NULL) its places stand out in what tui_put and its kin
+ * draw. With `found` nothing is drawn: it is called with the row of the screen of each place, also
+ * of rows outside of the areas; so all of a page is searched by drawing it. Letters of either case
+ * are the same; "": no place. */
+struct tui_seek {
+    const char *needle;
+    void (*found)(void *arg, int y);
+    void *arg;
+};
+void tui_seek(struct tui_seek *s);
+const char *tui_sought(void); /* NULL: nothing is looked for */
+void tui_seek_found(int y);   /* for what searches a text in its own way */
 /* Gives a row the SELECTED (or any) role's style over what is already drawn there. */
 void tui_restyle(struct tui_area a, int y, int x, int width, enum tui_role role);
 /* Where the hardware cursor is to stand; the focused view calls it once a draw. */

@@ -199,6 +199,7 @@ static void detail_of(struct arbitration *v, const char *id, const json_t *doc)
     v->detail = doc ? json_deep_copy(doc) : NULL;
     replay_end(v);
     v->page.scroll.top = 0;
+    view_finder_release(&v->page.finder);
     v->ask_detail.last = 0; /* what a key asked for does not wait */
     if (id && view_ask_now(&v->ask_detail))
         call_detail(v);
@@ -612,6 +613,32 @@ static struct tui_list *view_list(void *self)
     return v->open ? NULL : v->list;
 }
 
+/* `/` finds in the page that is open. */
+static bool view_find_text(void *self, const char *text, int step)
+{
+    struct arbitration *v = self;
+    return v->evals.shown ? eval_page_find(&v->evals, text, step)
+                          : v->open && trace_page_find(&v->page, text, step);
+}
+
+static const enum tui_action *view_hints(void *self)
+{
+    static const enum tui_action list[] = {ACTION_OPEN,         ACTION_REPLAY, ACTION_DIFF,
+                                           ACTION_EXPORT_TRACE, ACTION_EVALS,  ACTION_FILTER,
+                                           ACTION_NONE},
+                                 open[] = {ACTION_BACK, ACTION_FILTER,       ACTION_REPLAY,
+                                           ACTION_DIFF, ACTION_EXPORT_TRACE, ACTION_COPY,
+                                           ACTION_NONE},
+                                 replay[] = {ACTION_BACK,          ACTION_REPLAY,
+                                             ACTION_REPLAY_NEXT,   ACTION_REPLAY_PREV,
+                                             ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER,
+                                             ACTION_EXPORT_TRACE,  ACTION_NONE};
+    const struct arbitration *v = self;
+    if (v->evals.shown)
+        return eval_page_hints(&v->evals);
+    return v->open ? v->replay.whole ? replay : open : list;
+}
+
 static const enum tui_action actions[] = {
     ACTION_OPEN,          ACTION_FILTER,      ACTION_SORT,         ACTION_COPY,
     ACTION_EVIDENCE,      ACTION_EVALS,       ACTION_EVAL_RUN,     ACTION_REFRESH,
@@ -630,4 +657,6 @@ const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .resync = view_resync,
                                               .badge = view_badge,
                                               .show = view_show,
+                                              .hints = view_hints,
+                                              .find = view_find_text,
                                               .list = view_list};

@@ -77,6 +77,7 @@ void chat_compare_open(struct chat *c, const struct chat_turn *t)
     json_decref(k->trace);
     k->trace = NULL;
     k->page.scroll = (struct view_scroll){0};
+    view_finder_release(&k->page.finder);
     snprintf(k->trace_id, sizeof k->trace_id, "%s", t->trace_id);
     c->panel = &panel;
     ask(c);

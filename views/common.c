@@ -12,6 +12,7 @@ enum { ASK_EVERY_MS = 1000, LABEL_WHOLE = 48 };
 struct view_page view_page_begin(struct view_scroll *s, struct tui_area a)
 {
     s->height = a.height;
+    s->width = a.width;
     a.width -= a.width > 20 ? 2 : 0; /* the mark's column */
     return (struct view_page){a, -s->top};
 }
@@ -32,9 +33,21 @@ void view_page_end(struct view_scroll *s, const struct view_page *p)
         tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
 }
 
+/* Says where what is looked for stands in a text. */
+static void seek_text(const struct view_page *p, struct tui_text *t)
+{
+    const char *needle = tui_sought();
+    if (!needle)
+        return;
+    tui_text_match(t, needle);
+    for (long i = 0; (i = tui_text_find(t, p->area.width, needle, i, 1)) >= 0; i++)
+        tui_seek_found(p->area.y + p->y + (int)i);
+}
+
 void view_page_text(struct view_page *p, struct tui_text *t)
 {
     int n = (int)tui_text_lines(t, p->area.width);
+    seek_text(p, t);
     int skip = p->y < 0 ? -p->y : 0;
     if (skip < n && p->y + n > 0) {
         struct tui_area a =
@@ -42,6 +55,78 @@ void view_page_text(struct view_page *p, struct tui_text *t)
         tui_text_draw(t, a, (size_t)skip);
     }
     p->y += n;
+}
+
+/* ---- finding in a page */
+
+void view_finder_begin(const struct view_finder *f, struct tui_seek *seek)
+{
+    *seek = (struct tui_seek){f->needle, NULL, NULL};
+    tui_seek(f->needle ? seek : NULL);
+}
+
+void view_finder_end(void)
+{
+    tui_seek(NULL);
+}
+
+void view_finder_release(struct view_finder *f)
+{
+    free(f->needle);
+    free(f->rows);
+    *f = (struct view_finder){.at = -1};
+}
+
+static void place_found(void *arg, int y)
+{
+    struct view_finder *f = arg;
+    if (f->count == f->room) {
+        f->room = f->room ? 2 * f->room : 64;
+        f->rows = xrealloc(f->rows, f->room * sizeof(*f->rows));
+    }
+    f->rows[f->count++] = y;
+}
+
+/* The nearest place at or behind row `from`, or for a step < 0 at or before it; -1: none. */
+static int place_beyond(const struct view_finder *f, int top, int from, int step)
+{
+    int best = -1;
+    for (size_t i = 0; i < f->count; i++) {
+        int row = f->rows[i] + top;
+        if (step < 0 ? row <= from && row > best : row >= from && (best < 0 || row < best))
+            best = row;
+    }
+    return best;
+}
+
+bool view_page_find(struct view_finder *f, struct view_scroll *s, const char *text, int step,
+                    void (*draw)(void *arg, struct tui_area a), void *arg)
+{
+    struct view_scroll now = *s;
+    bool goes_on = f->needle && f->at >= 0 && s->top == f->top && step;
+    int from = goes_on ? f->at : s->top, best = -1;
+    char *copy = xstrdup(text);
+    free(f->needle);
+    f->needle = copy;
+    f->count = 0;
+    struct tui_seek seek = {f->needle, place_found, f};
+    tui_seek(&seek);
+    draw(arg, (struct tui_area){0, 0, s->height, s->width});
+    tui_seek(NULL);
+    *s = now;
+    best = place_beyond(f, now.top, goes_on ? from + (step < 0 ? -1 : 1) : from + step, step);
+    if (best < 0 && !step)
+        best = place_beyond(f, now.top, 0, 1);
+    if (!*text)
+        view_finder_release(f);
+    tui_dirty();
+    if (best < 0)
+        return false;
+    s->top = best;
+    view_scroll_by(s, 0); /* not past the end */
+    f->at = best;
+    f->top = s->top;
+    return true;
 }
 
 void view_scroll_by(struct view_scroll *s, int rows)

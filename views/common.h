@@ -13,7 +13,23 @@ struct view_page {
 };
 struct view_scroll {
     int top, height, rows;
+    int width; /* of the area */
 };
+/* What is looked for in a page, and how far that got. */
+struct view_finder { /* zeroed: nothing; view_finder_release */
+    char *needle;
+    int *rows; /* of the page, as found last */
+    size_t count, room;
+    int at, top; /* where the last one is, and the scroll then; at -1: none */
+};
+/* Goes to the next place of the text in the page, as view_ops.find. draw: all of the page into the
+ * area, which is as it was drawn last. "": ends it. */
+bool view_page_find(struct view_finder *f, struct view_scroll *s, const char *text, int step,
+                    void (*draw)(void *arg, struct tui_area a), void *arg);
+/* Around each drawing of the page: places stand out. */
+void view_finder_begin(const struct view_finder *f, struct tui_seek *seek);
+void view_finder_end(void);
+void view_finder_release(struct view_finder *f);
 struct view_page view_page_begin(struct view_scroll *s, struct tui_area a);
 void view_page_end(struct view_scroll *s, const struct view_page *p); /* clamps, draws the mark */
 void view_page_text(struct view_page *p, struct tui_text *t);

@@ -242,6 +242,7 @@ static void open_run(struct eval_page *p)
     tui_text_clear(p->cases);
     p->whole = true;
     p->scroll = (struct view_scroll){0};
+    view_finder_release(&p->finder);
     tui_call(p->view, WIRE_eval_show, json_pack("{s:s}", "run", p->run_id), got_run);
     tui_dirty();
 }
@@ -439,6 +440,7 @@ void eval_page_close(struct eval_page *p)
     tui_text_free(p->cases);
     json_decref(p->answer);
     json_decref(p->run);
+    view_finder_release(&p->finder);
     free(p->run_id);
     free(p->error);
 }
@@ -481,17 +483,37 @@ static void draw_both(struct eval_page *p, struct tui_area a, bool focused)
              false);
 }
 
+/* The selected run has the pane. */
+static void draw_whole(void *arg, struct tui_area a)
+{
+    struct eval_page *p = arg;
+    long row = tui_list_selected(p->list);
+    draw_run(p, a, p->run ? p->run : row >= 0 ? run_at(p, (size_t)row) : NULL, true);
+}
+
+bool eval_page_find(struct eval_page *p, const char *text, int step)
+{
+    return p->whole && view_page_find(&p->finder, &p->scroll, text, step, draw_whole, p);
+}
+
+const enum tui_action *eval_page_hints(const struct eval_page *p)
+{
+    static const enum tui_action list[] = {ACTION_OPEN, ACTION_EVAL_RUN, ACTION_FILTER, ACTION_BACK,
+                                           ACTION_NONE},
+                                 whole[] = {ACTION_BACK, ACTION_FILTER, ACTION_EVAL_RUN,
+                                            ACTION_NONE};
+    return p->whole ? whole : list;
+}
+
 void eval_page_draw(struct eval_page *p, struct tui_area a, bool focused)
 {
+    struct tui_seek seek;
     if (view_ask_due(&p->ask))
         call_runs(p);
     if (p->whole) {
-        long row = tui_list_selected(p->list);
-        draw_run(p, tui_sub(a, 0, 1, a.height, a.width - 1),
-                 p->run     ? p->run
-                 : row >= 0 ? run_at(p, (size_t)row)
-                            : NULL,
-                 true);
+        view_finder_begin(&p->finder, &seek);
+        draw_whole(p, tui_sub(a, 0, 1, a.height, a.width - 1));
+        view_finder_end();
         if (focused)
             tui_cursor(a, 0, 0);
     } else if (p->error && !p->answer) {

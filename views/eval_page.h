@@ -16,6 +16,7 @@ struct eval_page { /* zeroed, then eval_page_open */
     char *error;
     struct view_ask ask;
     struct view_scroll scroll;
+    struct view_finder finder;
     struct tui_text *cases;
     int list_rows;
 };
@@ -32,6 +33,9 @@ bool eval_page_click(struct eval_page *p, int y, int x, bool twice);
 void eval_page_wheel(struct eval_page *p, int rows);
 void eval_page_event(struct eval_page *p, const char *type, const json_t *data);
 void eval_page_resync(struct eval_page *p);
+/* As view_ops.find and view_ops.hints. */
+bool eval_page_find(struct eval_page *p, const char *text, int step);
+const enum tui_action *eval_page_hints(const struct eval_page *p);
 struct tui_list *eval_page_list(struct eval_page *p);
 
 #endif

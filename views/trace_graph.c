@@ -196,8 +196,6 @@ void trace_graph_draw(struct view_page *p, const json_t *trace)
     int left = width + LANE_GAP - 1;
     for (size_t i = 0; i < l.count; i++, p->y++) {
         const struct lanes_row *row = &l.rows[i];
-        if (p->y < 0 || p->y >= p->area.height)
-            continue;
         draw_cells(p, row, width);
         if (row->node >= 0)
             draw_node(p, row, json_array_get(g.nodes, (size_t)row->node), left);

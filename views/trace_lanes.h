@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LANES_NODES = 64, LANES_EDGES = 256, LANES_MOST = 24, LANES_CELLS = 2 * LANES_MOST };
+enum { LANES_NODES = 128, LANES_EDGES = 512, LANES_MOST = 24, LANES_CELLS = 2 * LANES_MOST };
 /* What leads out of a cell; TAKEN: of the path; NODE: the node's own place. */
 enum { LANE_UP = 1, LANE_DOWN = 2, LANE_LEFT = 4, LANE_RIGHT = 8, LANE_TAKEN = 16, LANE_NODE = 32 };
 

@@ -223,19 +223,13 @@ static const char *feature_name(const char *name)
 
 static void draw_feature(struct view_page *p, const json_t *f)
 {
-    double part = json_num(f, "part", 0);
-    const char *name = feature_name(json_str(f, "name", "-"));
-    if (part <= 0)
+    char words[64];
+    if (json_num(f, "part", 0) <= 0)
         return;
-    int width = p->area.width, bar = width >= 70 ? 24 : width >= 50 ? 14 : 8;
-    int x = 2 + 20;
-    tui_put(p->area, p->y, 2, 19, ROLE_DIM, name);
-    tui_putf(p->area, p->y, x, 5, ROLE_TEXT, "%.2f", part);
-    tui_bar(p->area, p->y, x + 6, bar, ROLE_CHART_ALT, part);
-    if (width - x - 6 - bar > 16)
-        tui_putf(p->area, p->y, x + 8 + bar, -1, ROLE_DIM, _("%.2f by weight %.2f"),
-                 json_num(f, "value", 0), json_num(f, "weight", 0));
-    p->y++;
+    snprintf(words, sizeof(words), _("%.2f by weight %.2f"), json_num(f, "value", 0),
+             json_num(f, "weight", 0));
+    trace_figure(p, 2, feature_name(json_str(f, "name", "-")), json_object_get(f, "part"),
+                 ROLE_CHART_ALT, NAN, words);
 }
 
 void trace_risk_draw(struct view_page *p, const json_t *trace, bool brief)

@@ -14,6 +14,7 @@ enum {
     LABEL_MAX = 64,
     COLUMN_MIN = 36,
     ONE_LINE = 48,
+    FIGURE_NAME = 22, /* bars of all figures begin in one column */
     COLUMN_GAP = 3,
     GRAPH_WIDTH = 130
 };
@@ -157,9 +158,7 @@ static void texts_free(struct trace_page *v)
     for (size_t i = 0; i < v->answer_count; i++)
         tui_text_free(v->answers[i]);
     free(v->answers);
-    free(v->places);
     v->answers = NULL;
-    v->places = NULL;
     v->answer_count = 0;
 }
 
@@ -182,7 +181,6 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
     rest_text(v->rest, d);
     v->answer_count = json_array_size(list);
     v->answers = xcalloc(v->answer_count + 1, sizeof(*v->answers));
-    v->places = xcalloc(v->answer_count + 1, sizeof(*v->places));
     for (size_t i = 0; i < v->answer_count; i++) {
         const json_t *c = json_array_get(list, i);
         v->answers[i] = tui_text_new();
@@ -331,21 +329,40 @@ static void draw_stages(struct view_page *p, const json_t *d, int rows)
     }
 }
 
+/* What no node shows: the tools that were asked, the search for passages. */
+static void draw_lookups(struct view_page *p, const json_t *d)
+{
+    static const char *const names[] = {"log", "safety", "plan", "tools", "embed", "retrieve"};
+    const json_t *stages = json_object_get(d, "stages"), *s;
+    json_t *some = json_array();
+    size_t i;
+    json_array_foreach(stages, i, s) for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+    {
+        if (!strcmp(json_str(s, "name", ""), names[k]))
+            json_array_append(some, (json_t *)s);
+    }
+    int name = label_width(some, p->area.width);
+    if (json_array_size(some))
+        tui_put(p->area, p->y++, 0, -1, ROLE_DIM, _("tools and passages"));
+    json_array_foreach(some, i, s) draw_stage(p, d, s, stages_end(d), name);
+    json_decref(some);
+}
+
 void trace_figure(struct view_page *p, int indent, const char *name, const json_t *number,
                   enum tui_role role, double limit, const char *words)
 {
     char text[32];
-    int width = p->area.width, left = indent + 12;
-    int bar = width >= 70 ? 24 : width >= 50 ? 14 : width - left - 8;
+    int width = p->area.width, left = FIGURE_NAME + 6;
+    int bar = width >= 100 ? 24 : width >= 60 ? 16 : width - left - 1 < 12 ? width - left - 1 : 12;
     view_number(number, 2, text);
-    tui_put(p->area, p->y, indent, 11, ROLE_DIM, name);
-    tui_put_right(p->area, p->y, left, 5, ROLE_TEXT, text);
+    tui_put(p->area, p->y, indent, FIGURE_NAME - 1 - indent, ROLE_DIM, name);
+    tui_put_right(p->area, p->y, FIGURE_NAME, 5, ROLE_TEXT, text);
     if (json_is_number(number) && bar > 2)
-        tui_bar(p->area, p->y, left + 6, bar, role, json_number_value(number));
+        tui_bar(p->area, p->y, left, bar, role, json_number_value(number));
     if (json_is_number(number) && bar > 2 && limit > 0 && limit < 1)
-        tui_put_glyph(p->area, p->y, left + 6 + (int)(limit * bar), ROLE_DIM, GLYPH_VRULE);
-    if (width - left - 6 - bar - 2 > 4)
-        tui_put(p->area, p->y, left + 6 + bar + 2, -1, ROLE_DIM, words);
+        tui_put_glyph(p->area, p->y, left + (int)(limit * bar), ROLE_DIM, GLYPH_VRULE);
+    if (width - left - bar - 2 > 4)
+        tui_put(p->area, p->y, left + bar + 2, -1, ROLE_DIM, words);
     p->y++;
 }
 
@@ -367,12 +384,11 @@ static void draw_thresholds(struct view_page *p, const json_t *verdict)
         trace_figure(p, 0, _("after it"), after,
                      json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
                      _("divergence after the critique turn"));
-    over = json_number_value(s) > s_max;
     if (!json_is_number(s))
-        snprintf(words, sizeof(words), "-");
-    else
-        snprintf(words, sizeof(words),
-                 over ? _("over %.2f: the safer one wins") : _("under %.2f: equally safe"), s_max);
+        return;
+    over = json_number_value(s) > s_max;
+    snprintf(words, sizeof(words),
+             over ? _("over %.2f: the safer one wins") : _("under %.2f: equally safe"), s_max);
     trace_figure(p, 0, _("safety gap"), s, over ? ROLE_WARN : ROLE_OK, s_max, words);
 }
 
@@ -404,25 +420,9 @@ static void draw_components(struct view_page *p, const json_t *c, const json_t *
 
 enum candidate_show { SHOW_FIGURES, SHOW_ALL, SHOW_TEXT };
 
-static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
-                           enum candidate_show show)
+/* What else is to be known of how it came to its answer. */
+static void draw_remarks(struct view_page *p, const json_t *c)
 {
-    const json_t *d = v->detail, *c = json_array_get(json_object_get(d, "candidates"), i);
-    char took[16], first[16], tokens[32], cost[48];
-    bool chosen = json_flag(c, "chosen", false);
-    int x = tui_put(p->area, p->y, 0, -1, ROLE_STRONG, json_str(c, "model", "-")) + 2;
-    tui_put_state(p->area, p->y++, x, chosen ? "chosen" : json_str(c, "state", "unknown"), true);
-    tui_duration(json_num(c, "elapsed_ms", -1), took);
-    tui_duration(json_num(c, "first_token_ms", -1), first);
-    trace_tokens(c, tokens);
-    trace_cost(c, cost);
-    if (p->area.width < ONE_LINE) {
-        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s"), took, first);
-        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s tok, %s"), tokens, cost);
-    } else {
-        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
-                 tokens, cost);
-    }
     const char *other = json_str(c, "answered_by", "");
     if (*other)
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("%s stood in"), other);
@@ -444,14 +444,34 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
     if (json_int(c, "refuted", 0) > 0)
         tui_putf(p->area, p->y++, 2, -1, ROLE_WARN, _("a tool says otherwise: %s"),
                  json_str(c, "refuted_why", ""));
+}
+
+static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
+                           enum candidate_show show)
+{
+    const json_t *d = v->detail, *c = json_array_get(json_object_get(d, "candidates"), i);
+    char took[16], first[16], tokens[32], cost[48];
+    bool chosen = json_flag(c, "chosen", false);
+    int x = tui_put(p->area, p->y, 0, -1, ROLE_STRONG, json_str(c, "model", "-")) + 2;
+    tui_put_state(p->area, p->y++, x, chosen ? "chosen" : json_str(c, "state", "unknown"), true);
+    tui_duration(json_num(c, "elapsed_ms", -1), took);
+    tui_duration(json_num(c, "first_token_ms", -1), first);
+    trace_tokens(c, tokens);
+    trace_cost(c, cost);
+    if (p->area.width < ONE_LINE) {
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s"), took, first);
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s tok, %s"), tokens, cost);
+    } else {
+        tui_putf(p->area, p->y++, 2, -1, ROLE_DIM, _("%s, first token %s, %s tok, %s"), took, first,
+                 tokens, cost);
+    }
     if (show == SHOW_TEXT)
         trace_figure(p, 2, _("composite"), json_object_get(c, "composite"), ROLE_CHART, NAN, "");
     else
         draw_components(p, c, json_object_get(d, "verdict"));
+    draw_remarks(p, c);
     if (show == SHOW_FIGURES || i >= v->answer_count)
         return;
-    v->places[i][0] = p->y + v->scroll.top;
-    v->places[i][1] = p->area.width;
     view_page_text(p, v->answers[i]);
 }
 
@@ -478,7 +498,7 @@ static void draw_candidates(struct trace_page *v, struct view_page *p, size_t co
     }
 }
 
-void trace_page_compare(struct trace_page *v, struct tui_area a)
+static void draw_compared(struct trace_page *v, struct tui_area a)
 {
     struct view_page p = view_page_begin(&v->scroll, a);
     size_t n = json_array_size(json_object_get(v->detail, "candidates"));
@@ -490,8 +510,8 @@ void trace_page_compare(struct trace_page *v, struct tui_area a)
     view_page_end(&v->scroll, &p);
 }
 
-/* How it went: the flow's nodes and its graph, side by side or one below the other; then the
- * stages, which are all that an earlier trace has. Where there is little room the nodes stand
+/* How it went: the flow's nodes and its graph, side by side or one below the other; then what was
+ * looked up. An earlier trace has stages only. Where there is little room the nodes stand
  * alone. */
 static void draw_course(struct view_page *p, const json_t *d, bool whole, int rows)
 {
@@ -512,10 +532,10 @@ static void draw_course(struct view_page *p, const json_t *d, bool whole, int ro
     if (left < width)
         p->y = one.y > other.y ? one.y : other.y;
     p->y++;
-    draw_stages(p, d, INT_MAX);
+    draw_lookups(p, d);
 }
 
-void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
+static void draw_page(struct trace_page *v, struct tui_area a, bool whole)
 {
     struct view_scroll still = {0};
     struct view_scroll *scroll = whole ? &v->scroll : &still;
@@ -548,27 +568,37 @@ void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
         tui_put_glyph(a, a.height - 1, a.width - 1, ROLE_DIM, GLYPH_MORE_DOWN);
 }
 
+static void draw_again(void *arg, struct tui_area a)
+{
+    struct trace_page *v = arg;
+    if (v->compared)
+        draw_compared(v, a);
+    else
+        draw_page(v, a, true);
+}
+
 bool trace_page_find(struct trace_page *v, const char *text, int step)
 {
-    long best = -1, from = v->scroll.top + step;
-    int way = step < 0 ? -1 : 1;
-    for (size_t i = 0; i < v->answer_count; i++) {
-        tui_text_match(v->answers[i], text);
-        int width = v->places[i][1];
-        long at = v->places[i][0], first = from - at, lines;
-        if (!width || !*text)
-            continue; /* not drawn yet */
-        lines = (long)tui_text_lines(v->answers[i], width);
-        if (way > 0 ? first >= lines : first < 0)
-            continue;
-        first = first < 0 ? 0 : first >= lines ? lines - 1 : first;
-        long line = tui_text_find(v->answers[i], width, text, first, way);
-        if (line >= 0 && (best < 0 || (way > 0 ? line + at < best : line + at > best)))
-            best = line + at;
-    }
-    if (best >= 0)
-        v->scroll.top = (int)best;
-    return best >= 0;
+    return view_page_find(&v->finder, &v->scroll, text, step, draw_again, v);
+}
+
+void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole)
+{
+    struct tui_seek seek;
+    v->compared = false;
+    if (whole)
+        view_finder_begin(&v->finder, &seek);
+    draw_page(v, a, whole);
+    view_finder_end();
+}
+
+void trace_page_compare(struct trace_page *v, struct tui_area a)
+{
+    struct tui_seek seek;
+    v->compared = true;
+    view_finder_begin(&v->finder, &seek);
+    draw_compared(v, a);
+    view_finder_end();
 }
 
 /* ---- opening and closing */
@@ -583,6 +613,7 @@ void trace_page_open(struct trace_page *v)
 void trace_page_close(struct trace_page *v)
 {
     texts_free(v);
+    view_finder_release(&v->finder);
     trace_claims_set(&v->claims, NULL);
     tui_text_free(v->question);
     tui_text_free(v->verdict);

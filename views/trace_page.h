@@ -9,8 +9,9 @@ struct trace_page {       /* zeroed, then trace_page_open */
     struct view_scroll scroll;
     struct tui_text *question, *verdict, *rest;
     struct tui_text **answers; /* one a candidate */
-    int (*places)[2];          /* of each answer as it was drawn last: row of the page, width */
     size_t answer_count;
+    struct view_finder finder;
+    bool compared; /* drawn last by trace_page_compare */
     struct trace_claims claims;
 };
 
@@ -22,7 +23,7 @@ void trace_page_set(struct trace_page *v, const json_t *detail);
 void trace_page_draw(struct trace_page *v, struct tui_area a, bool whole);
 /* The candidates alone, with their texts first, as many side by side as there is room for. */
 void trace_page_compare(struct trace_page *v, struct tui_area a);
-/* Goes to the next place in the answers as trace_page_compare showed them, as view_ops.find. */
+/* Goes to the next place in the page as it was drawn last, whole or compared; as view_ops.find. */
 bool trace_page_find(struct trace_page *v, const char *text, int step);
 /* "~1200": the tokens of a trace or a candidate. */
 void trace_tokens(const json_t *holder, char out[32]);

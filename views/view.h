@@ -17,6 +17,9 @@ struct view_ops {
                                        or INPUT ones the footer is to show */
     /* Is this one of `actions` of use as the view is now? NULL: each always is. */
     bool (*offers)(void *self, enum tui_action action);
+    /* What the bottom line is to name as the view is now, in this order, ending with ACTION_NONE,
+     * before what is everywhere; NULL: what `actions` has, in the table's order. May be NULL. */
+    const enum tui_action *(*hints)(void *self);
     void (*open)(void *self);  /* ask for a snapshot */
     void (*close)(void *self); /* release; no reply arrives afterwards (see tui_call) */
     /* Draws into a; focused: also tui_cursor. Called only when something changed. */
