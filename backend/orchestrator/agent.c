@@ -7,7 +7,9 @@
  * stop of the trace stops it. Calls of one step run at once. T3 What a tool says is data: scanned
  * and marked like every source (untrusted.c), between lines with a word made for this node, with
  * the number by which it is cited. T4 After the node's steps, or its tokens, the model has to
- * answer without tools. */
+ * answer without tools. T5 Each output says its step, each call and its result also the place
+ * among the step's calls and the source's number: by these an agent that is gone on with after a
+ * crash gets what is logged, and asks for the rest (resume.c). */
 #include "backend/base/clock.h"
 #include "backend/orchestrator/internal.h"
 #include "backend/orchestrator/plans.h"
@@ -37,7 +39,7 @@ struct asked {
     struct conn_call *call;
     struct orch_source *source;
     int64_t call_entry;
-    size_t stage;
+    size_t stage, at; /* at: among those of its step */
     bool ended;
 };
 
@@ -138,17 +140,28 @@ static bool may_call(const struct orch_candidate *c)
     return a->offered_count && a->steps < a->most && (!budget || spent < budget);
 }
 
+void orch__agent_told(struct orch_candidate *c)
+{
+    struct orch_agent *a = c->agent;
+    if (a->system)
+        return;
+    a->system = xasprintf("%s What tools answer stands between lines that hold the word %s.",
+                          c->prompt.system.data, a->fence);
+    a->user = xstrdup(c->prompt.user.data);
+}
+
+int64_t orch__agent_step(const struct orch_candidate *c)
+{
+    return c->agent ? c->agent->steps + 1 : 0;
+}
+
 size_t orch__agent_messages(struct orch_candidate *c, struct gw_request *r, struct gw_message *out,
                             size_t max)
 {
     struct orch_agent *a = c->agent;
     size_t n = 0, i;
     json_t *turn;
-    if (!a->system) {
-        a->system = xasprintf("%s What tools answer stands between lines that hold the word %s.",
-                              c->prompt.system.data, a->fence);
-        a->user = xstrdup(c->prompt.user.data);
-    }
+    orch__agent_told(c);
     out[n++] = (struct gw_message){.role = "system", .content = a->system};
     out[n++] = (struct gw_message){.role = "user", .content = a->user};
     json_array_foreach(a->turns, i, turn)
@@ -207,20 +220,32 @@ struct brought {
     bool answered, ok;
 };
 
+/* T3. The caller frees. */
+static char *told_of(struct asked *k, const char *text, const json_t *data, bool ok, int64_t entry)
+{
+    const struct orch_agent *a = k->candidate->agent;
+    if (!k->source)
+        return xstrdup("There is no room for more sources.");
+    orch__fill_source(k->candidate->trace, k->source, text, 0, data, entry);
+    return xasprintf("[%s] %s\n<<<%s\n%.*s\n>>>%s", k->source->id, ok ? "" : "(an error)", a->fence,
+                     (int)TOLD, k->source->text, a->fence);
+}
+
 static void take_result(struct brought *b, int64_t entry)
 {
     struct asked *k = b->asked;
-    struct trace *t = b->trace;
-    const struct orch_agent *a = k->candidate->agent;
-    if (!k->source) {
-        call_end(k, xstrdup("There is no room for more sources."), "no room for more sources");
-        return;
-    }
-    orch__fill_source(t, k->source, b->said ? b->said : b->text, 0, b->data, entry);
-    call_end(k,
-             xasprintf("[%s] %s\n<<<%s\n%.*s\n>>>%s", k->source->id, b->ok ? "" : "(an error)",
-                       a->fence, (int)TOLD, k->source->text, a->fence),
-             b->ok ? NULL : "the tool reports an error");
+    call_end(k, told_of(k, b->said ? b->said : b->text, b->data, b->ok, entry),
+             !k->source ? "no room for more sources"
+             : b->ok    ? NULL
+                        : "the tool reports an error");
+}
+
+/* T5 */
+static void put_place(const struct asked *k, json_t *payload)
+{
+    json_puts(payload, "node", k->candidate->node->as->id);
+    json_puti(payload, "step", orch__agent_step(k->candidate));
+    json_puti(payload, "call", (int64_t)k->at);
 }
 
 static void on_ready(void *arg, const struct orch_ready *ready)
@@ -268,6 +293,7 @@ static void on_result(void *arg, const struct conn_result *r)
     json_puts(payload, "tool", k->of->tool);
     json_put(payload, "ok", json_boolean(b->ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
+    put_place(k, payload);
     if (b->answered)
         orch_put_result(payload, "content", r);
     else
@@ -302,6 +328,26 @@ static void on_called(void *arg, int64_t seq, const struct error *e)
     orch__settle(t);
 }
 
+/* What the log has of it (T5). */
+static bool recalled(struct asked *k)
+{
+    struct orch_candidate *c = k->candidate;
+    struct orch_result had;
+    if (!orch__recall_result(c, k->at, k->of->connector, k->of->tool, k->arguments, &had))
+        return false;
+    k->call_entry = had.call_entry;
+    k->source = orch__source_at(c->trace, had.number, "tool",
+                                xasprintf("%s/%s", k->of->connector, k->of->tool));
+    char *said = orch__findings_in(c->trace->lang, had.data);
+    k->said = told_of(k, said ? said : had.text, had.data, had.ok, had.entry);
+    k->ended = true;
+    orch__stage_end(c->trace, k->stage, had.ok ? "done" : "failed", "from the log");
+    free(said);
+    free(had.text);
+    json_decref(had.data);
+    return true;
+}
+
 static void log_call(struct asked *k)
 {
     struct orch_candidate *c = k->candidate;
@@ -314,11 +360,19 @@ static void log_call(struct asked *k)
     json_puts(payload, "tool", k->of->tool);
     json_put(payload, "arguments", json_incref(k->arguments));
     json_puts(payload, "why", "the model asked for it");
-    json_puts(payload, "node", c->node->as->id);
+    put_place(k, payload);
     orch__edge(&from, t->question_entry, "plan", -1);
     orch__edge(&from, c->output_entry, "request", -1);
     k->stage = orch__stage_begin(t, "tools", ref);
+    if (recalled(k)) {
+        free(ref);
+        free(actor);
+        json_decref(payload);
+        return;
+    }
     k->source = orch__source_new(t, "tool", ref); /* takes ref */
+    if (k->source)
+        json_puti(payload, "source", (int64_t)(k->source - t->sources) + 1);
     t->writes++;
     k->call_entry = orch__log(t, "tool.call", actor, &from, payload, on_called, k, NULL, NULL);
     free(actor);
@@ -358,7 +412,8 @@ void orch__agent_calls(struct orch_candidate *c, const struct gw_result *r)
     {
         if (a->count == CALLS)
             break;
-        struct asked *k = a->at[a->count++] = xcalloc(1, sizeof *k);
+        struct asked *k = a->at[a->count] = xcalloc(1, sizeof *k);
+        k->at = a->count++;
         json_t *arguments = json_object_get(one, "arguments");
         k->candidate = c;
         k->id = xstrdup(json_str(one, "id", ""));

@@ -123,8 +123,12 @@ void orch__log_output(struct orch_candidate *c, const char *type, const char *te
     json_puts(payload, "finish_reason", reason);
     if (c->truncated)
         json_puts(payload, "truncated", c->truncated);
+    if (c->agent && strcmp(type, "model.output") == 0)
+        json_puti(payload, "step", orch__agent_step(c));
     if (c->calls)
         json_put(payload, "tool_calls", json_deep_copy(c->calls));
+    if (c->calls && c->thinking)
+        json_put(payload, "thinking", json_deep_copy(c->thinking));
     json_puti(usage, "input_tokens", u.input_tokens);
     json_puti(usage, "output_tokens", u.output_tokens);
     json_puti(usage, "cached_tokens", u.cached_tokens);
@@ -234,10 +238,11 @@ static void on_model_done(void *arg, const struct gw_result *r)
         json_puts(c->doc, "truncated", c->truncated);
     bool wants = orch__agent_wants(c, r), ok = r->error.code == ERR_OK && (r->text[0] || wants);
     c->calls = wants ? r->tool_calls : NULL;
+    c->thinking = wants ? r->thinking : NULL;
     orch__log_output(c, "model.output", r->text, r->spent, ok ? "ok" : "error", r->finish_reason,
                      r->elapsed_ms, r->first_token_ms);
     c->text_entry = c->output_entry;
-    c->calls = NULL;
+    c->calls = c->thinking = NULL;
     if (wants) {
         orch__agent_calls(c, r);
         orch__settle(t);
@@ -629,6 +634,19 @@ static void log_call(struct orch_candidate *c)
     free(actor);
 }
 
+/* By what an earlier run logged of its present step. */
+static bool gone_on_with(struct orch_candidate *c)
+{
+    bool final = false;
+    if (!c->agent && !orch__recall_run(c))
+        return false;
+    if (c->agent && !orch__recall_turn(c, &final))
+        return false;
+    if (!c->agent || final)
+        check_answer(c);
+    return true;
+}
+
 void orch__run_again(struct orch_candidate *c, int64_t step)
 {
     struct trace *t = c->trace;
@@ -638,6 +656,10 @@ void orch__run_again(struct orch_candidate *c, int64_t step)
     buf_clear(&c->told);
     c->line = c->judged = 0;
     c->state = CAND_WAITING;
+    if (gone_on_with(c)) {
+        json_decref(payload);
+        return;
+    }
     json_puts(payload, "model", c->model->name);
     json_puts(payload, "provider", c->model->provider);
     json_puts(payload, "region", c->model->region);
@@ -646,6 +668,7 @@ void orch__run_again(struct orch_candidate *c, int64_t step)
     json_puti(payload, "step", step);
     orch__grounds(c, true, &from);
     orch__edge(&from, c->output_entry, "hand", -1);
+    c->state = CAND_WAITING;
     t->writes++;
     char *actor = xasprintf("model:%s", c->model->name);
     c->call_entry =
@@ -683,9 +706,7 @@ void orch__run_start(struct orch_node *n)
         free(label);
         c->agent = orch__agent_new(c);
         c->task = m->builtin ? built_in_task(c) : n->heard_count ? GW_CRITIQUE : GW_ANSWER;
-        if (orch__recall_run(c))
-            check_answer(c);
-        else
+        if (!gone_on_with(c))
             log_call(c);
     } else if (n->as->kind != FLOW_MODEL) {
         orch__judge_end(n);

@@ -163,7 +163,7 @@ static void sum_usage(struct trace *t)
 {
     int64_t in = 0, out = 0, cached = 0, reasoning = 0;
     bool estimated = false;
-    struct orch_money money = {.nano = 0};
+    struct orch_money money = t->before;
     for (size_t i = 0; i < t->candidate_count; i++) {
         const struct orch_candidate *c = &t->candidates[i];
         const json_t *u = json_object_get(c->doc, "usage");

@@ -136,6 +136,7 @@ struct orch_candidate {
     enum gw_task task;        /* of its first call */
     struct orch_agent *agent; /* agent.c: it may ask for tools; or NULL */
     const json_t *calls;    /* of tools, that the output which is being logged asks for; or NULL */
+    const json_t *thinking; /* what its API wants back beside those; or NULL */
     struct buf mine, other; /* what a built-in model is given for that */
     enum know_way way;      /* how its sources were chosen */
     struct gw_call *call, *critique_call;
@@ -227,6 +228,7 @@ struct trace {
     struct gw_need need;                        /* its `taken` is models */
     json_t *risk;                               /* of the question, with its parts; or NULL */
     char *prompts[2];                           /* of sides A and B, as texts; or NULL */
+    struct orch_money before;                   /* resume.c: what an earlier run spent on it */
     json_t *memo;                               /* resume.c: what an earlier run logged, or NULL */
     unsigned exchanges;                         /* that the question asks for */
     struct orch_node nodes[FLOW_NODES];
@@ -304,6 +306,19 @@ void orch__begin(struct trace *t);
  * and a critique get their texts. */
 bool orch__recall_step(struct orch_tool_step *s);
 bool orch__recall_run(struct orch_candidate *c);
+/* What an agent's model put out in the step that it is in: its calls are made, or answered by the
+ * log, or it gets its text, and *final says so. */
+bool orch__recall_turn(struct orch_candidate *c, bool *final);
+struct orch_result { /* of a tool */
+    char *text;      /* the caller frees it, and data */
+    json_t *data;
+    bool ok;
+    size_t number; /* of its source; 0: none */
+    int64_t call_entry, entry;
+};
+/* Of the call at that place of an agent's present step. */
+bool orch__recall_result(const struct orch_candidate *c, size_t at, const char *connector,
+                         const char *tool, const json_t *arguments, struct orch_result *out);
 bool orch__recall_critique(struct orch_candidate *c);
 
 /* trace.c: the document, stages, entries, storing */
@@ -362,6 +377,8 @@ void orch__tools_cancel(struct trace *t);
 /* Takes the next number, and ref; what has no text yet is given to nobody. NULL: there is no room.
  */
 struct orch_source *orch__source_new(struct trace *t, const char *kind, char *ref);
+/* The same with the number that it had in an earlier run, where that is free; 0: it had none. */
+struct orch_source *orch__source_at(struct trace *t, size_t number, const char *kind, char *ref);
 /* whole: bytes of the text before it was cut; 0: as many as it has. */
 void orch__fill_source(struct trace *t, struct orch_source *s, const char *text, size_t whole,
                        const json_t *data, int64_t entry);
@@ -491,6 +508,10 @@ void orch__agent_free(struct orch_agent *a);
 enum { ORCH_MESSAGES = 128 };
 size_t orch__agent_messages(struct orch_candidate *c, struct gw_request *r, struct gw_message *out,
                             size_t max);
+/* Keeps the prompt that was made: every turn begins with it. */
+void orch__agent_told(struct orch_candidate *c);
+/* Which step it is in, from 1; 0: it is no agent. */
+int64_t orch__agent_step(const struct orch_candidate *c);
 /* Does the answer ask for tools that may be called? Then: calls them. */
 bool orch__agent_wants(const struct orch_candidate *c, const struct gw_result *r);
 void orch__agent_calls(struct orch_candidate *c, const struct gw_result *r);

@@ -61,7 +61,7 @@ struct orch_ready {
 typedef void orch_ready_fn(void *arg, const struct orch_ready *r);
 void orch_prepare(struct orch *o, json_t *payload, json_t *answer, orch_ready_fn *fn, void *arg);
 /* Puts all that came of a call into a payload: as key its content, as `data` its structure if the
- * content is the peer's own and not made of that. */
+ * content is the peer's own and not made of that; else what it found, as `findings`. */
 void orch_put_result(json_t *payload, const char *key, const struct conn_result *r);
 void orch_close(struct orch *o); /* stops every trace; does not block */
 void orch_free(struct orch *o);

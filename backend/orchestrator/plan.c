@@ -186,6 +186,16 @@ struct orch_source *orch__source_new(struct trace *t, const char *kind, char *re
     return s;
 }
 
+struct orch_source *orch__source_at(struct trace *t, size_t number, const char *kind, char *ref)
+{
+    while (number && t->source_count + 1 < number && number <= ORCH_SOURCES)
+        orch__source_new(t, kind, NULL);
+    if (!number || number > t->source_count || t->sources[number - 1].ref)
+        return orch__source_new(t, kind, ref);
+    t->sources[number - 1].ref = ref;
+    return &t->sources[number - 1];
+}
+
 /* What a tool found, in the language of the question; NULL if it says nothing in that language. */
 char *orch__findings_in(const char *lang, const json_t *data)
 {

@@ -188,6 +188,8 @@ void orch_put_result(json_t *payload, const char *key, const struct conn_result 
              r->content ? json_incref((json_t *)r->content) : json_text(r->text, strlen(r->text)));
     if (r->content && r->data)
         json_put(payload, "data", json_incref((json_t *)r->data));
+    if (!r->content && json_object_get(r->data, "findings"))
+        json_put(payload, "findings", json_incref(json_object_get(r->data, "findings")));
 }
 
 void orch__prepare_drop(struct orch_preparer *p)

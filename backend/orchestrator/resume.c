@@ -3,6 +3,8 @@
  *
  * R1 A trace is gone on with from its question, by the same flow and with the same models; tools,
  *    models and critiques whose outputs are in the log give those.
+ *    An agent goes on behind its last step that is logged; calls of that step whose results are not
+ *    are made again.
  * R2 Nothing is proposed for anybody: who asked is not here any more.
  * R3 It is logged that this is done (`resume`), before anything acts; at most RESUMES_MOST times
  * for one question, so that one that ends the console does not do so for ever. */
@@ -90,6 +92,13 @@ static char *content_text(const json_t *content)
     return buf_take(&text);
 }
 
+/* Its structure, as far as the log has it; NULL: nothing. The caller owns. */
+static json_t *data_of(const json_t *result)
+{
+    json_t *data = json_object_get(result, "data"), *findings = json_object_get(result, "findings");
+    return data ? json_incref(data) : findings ? json_pack("{s:O}", "findings", findings) : NULL;
+}
+
 bool orch__recall_step(struct orch_tool_step *s)
 {
     struct trace *t = s->trace;
@@ -108,13 +117,14 @@ bool orch__recall_step(struct orch_tool_step *s)
                 strcmp(json_str(r, "tool", ""), s->tool) != 0 || !json_flag(r, "ok", false))
                 continue;
             char *text = content_text(json_object_get(r, "content"));
-            const json_t *data = json_object_get(r, "data");
+            json_t *data = data_of(r);
             char *said = orch__findings_in(t->lang, data);
             s->call_entry = json_int(call, "seq", -1);
             s->ended = true;
             orch__fill_source(t, s->source, said ? said : text, 0, data,
                               json_int(result, "seq", -1));
             orch__stage_end(t, s->stage, "done", "from the log");
+            json_decref(data);
             free(said);
             free(text);
             return true;
@@ -125,23 +135,121 @@ bool orch__recall_step(struct orch_tool_step *s)
 
 /* ---- models */
 
-bool orch__recall_run(struct orch_candidate *c)
+static void add_usage(json_t *doc, const json_t *more)
 {
-    int64_t seq = -1;
-    const json_t *p = newest(c->trace, "model.output", "node", c->node->as->id, &seq);
-    if (!p || strcmp(json_str(p, "outcome", ""), "ok") != 0 ||
-        strcmp(json_str(p, "model", ""), c->model->name) != 0 || !*json_str(p, "text", "") ||
-        json_object_get(p, "tool_calls"))
-        return false;
-    static const char *const KEYS[] = {"usage", "elapsed_ms", "first_token_ms", "answered_by",
-                                       "truncated"};
+    static const char *const TOKENS[] = {"input_tokens", "output_tokens", "cached_tokens",
+                                         "reasoning_tokens"};
+    const json_t *had = json_object_get(doc, "usage");
+    json_t *sum = json_object();
+    for (size_t i = 0; i < sizeof TOKENS / sizeof *TOKENS; i++)
+        json_puti(sum, TOKENS[i], json_int(had, TOKENS[i], 0) + json_int(more, TOKENS[i], 0));
+    json_put(
+        sum, "estimated",
+        json_boolean(json_flag(had, "estimated", false) || json_flag(more, "estimated", false)));
+    json_put(doc, "usage", sum);
+}
+
+/* The newest output of its model in its node, of that step (0: it takes none), if it was whole. */
+static const json_t *output_of(const struct orch_candidate *c, int64_t step, int64_t *seq)
+{
+    const struct trace *t = c->trace;
+    for (size_t i = json_array_size(t->memo); i-- > 0;) {
+        const json_t *one = json_array_get(t->memo, i), *p = json_object_get(one, "payload");
+        if (strcmp(json_str(one, "type", ""), "model.output") != 0 ||
+            strcmp(json_str(p, "node", ""), c->node->as->id) != 0 || json_int(p, "step", 0) != step)
+            continue;
+        *seq = json_int(one, "seq", -1);
+        return strcmp(json_str(p, "outcome", ""), "ok") == 0 &&
+                       strcmp(json_str(p, "model", ""), c->model->name) == 0
+                   ? p
+                   : NULL;
+    }
+    return NULL;
+}
+
+static void take_output(struct orch_candidate *c, const json_t *p, int64_t seq)
+{
+    static const char *const KEYS[] = {"elapsed_ms", "first_token_ms", "answered_by", "truncated"};
     for (size_t i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
         if (json_object_get(p, KEYS[i]))
             json_put(c->doc, KEYS[i], json_deep_copy(json_object_get(p, KEYS[i])));
+    add_usage(c->doc, json_object_get(p, "usage"));
     buf_clear(&c->text);
     buf_adds(&c->text, json_str(p, "text", ""));
     c->output_entry = c->text_entry = seq;
+}
+
+bool orch__recall_run(struct orch_candidate *c)
+{
+    int64_t seq = -1;
+    const json_t *p = output_of(c, 0, &seq);
+    if (!p || !*json_str(p, "text", "") || json_object_get(p, "tool_calls"))
+        return false;
+    take_output(c, p, seq);
     return true;
+}
+
+/* ---- agents */
+
+bool orch__recall_turn(struct orch_candidate *c, bool *final)
+{
+    int64_t seq = -1;
+    struct orch_edges none = {.count = 0};
+    const json_t *p = output_of(c, orch__agent_step(c), &seq);
+    const json_t *calls = json_object_get(p, "tool_calls");
+    if (!p || (!calls && !*json_str(p, "text", "")))
+        return false;
+    if (orch__agent_step(c) == 1) { /* what its model was given, which every turn begins with */
+        json_decref(orch__prompt_make(c, c->task, NULL, NULL, &none));
+        orch__agent_told(c);
+        orch__prompts_release(c);
+    }
+    take_output(c, p, seq);
+    *final = !calls;
+    if (calls) {
+        struct gw_result r = {.text = json_str(p, "text", ""),
+                              .tool_calls = calls,
+                              .thinking = json_object_get(p, "thinking")};
+        orch__agent_calls(c, &r);
+    }
+    return true;
+}
+
+/* Is it of the call at that place of the agent's present step? */
+static bool is_of_call(const json_t *one, const char *type, const struct orch_candidate *c,
+                       size_t at, const char *connector, const char *tool)
+{
+    const json_t *p = json_object_get(one, "payload");
+    return strcmp(json_str(one, "type", ""), type) == 0 &&
+           strcmp(json_str(p, "node", ""), c->node->as->id) == 0 &&
+           json_int(p, "step", 0) == orch__agent_step(c) &&
+           json_int(p, "call", -1) == (int64_t)at &&
+           strcmp(json_str(p, "connector", ""), connector) == 0 &&
+           strcmp(json_str(p, "tool", ""), tool) == 0;
+}
+
+bool orch__recall_result(const struct orch_candidate *c, size_t at, const char *connector,
+                         const char *tool, const json_t *arguments, struct orch_result *out)
+{
+    const json_t *memo = c->trace->memo, *result = NULL;
+    for (size_t i = json_array_size(memo); i-- > 0;) { /* a call stands before its result */
+        const json_t *one = json_array_get(memo, i), *p = json_object_get(one, "payload");
+        if (!result && is_of_call(one, "tool.result", c, at, connector, tool) &&
+            json_object_get(p, "content"))
+            result = one;
+        if (!result || !is_of_call(one, "tool.call", c, at, connector, tool) ||
+            !json_equal(json_object_get(p, "arguments"), arguments))
+            continue;
+        const json_t *r = json_object_get(result, "payload");
+        *out = (struct orch_result){.text = content_text(json_object_get(r, "content")),
+                                    .data = data_of(r),
+                                    .ok = json_flag(r, "ok", false),
+                                    .number = (size_t)json_int(p, "source", 0),
+                                    .call_entry = json_int(one, "seq", -1),
+                                    .entry = json_int(result, "seq", -1)};
+        return true;
+    }
+    return false;
 }
 
 bool orch__recall_critique(struct orch_candidate *c)
@@ -204,6 +312,23 @@ static struct trace *again(struct orch *o, const json_t *doc, const json_t *p)
     return t;
 }
 
+static bool take_spent(void *arg, const struct store_row *row)
+{
+    struct cost_charge charge = {.priced = store_int(row, 0) != 0, .nano = store_int(row, 1)};
+    snprintf(charge.currency, sizeof charge.currency, "%s", store_text(row, 2));
+    orch__money_add(arg, &charge);
+    return true;
+}
+
+/* What the ledger has of the question already. */
+static void spent_before(struct orch *o, const char *id, struct orch_money *to)
+{
+    store_query(store_reader(o->rooms.store), NULL, take_spent, to,
+                "SELECT priced, ifnull(amount_nano, 0), ifnull(currency, '') FROM ledger "
+                "WHERE trace_id = ?",
+                "s", id);
+}
+
 static bool resume(struct orch *o, const char *id, const json_t *doc)
 {
     struct taking g = {.o = o, .memo = json_array(), .entries = json_array(), .question = -1};
@@ -223,6 +348,7 @@ static bool resume(struct orch *o, const char *id, const json_t *doc)
         return false;
     }
     read_payloads(&g);
+    spent_before(o, id, &t->before);
     t->memo = g.memo;
     t->question_entry = g.question;
     snprintf(t->id, sizeof t->id, "%s", id);

@@ -658,21 +658,49 @@ static void write_two(const char *path, const char *says, int minutes)
     fclose(f);
 }
 
+/* A console that is killed when that model has been asked so often. */
+static void kill_at(const char *dir, const char *path, const char *flow, const char *model,
+                    size_t times)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", "test_engine", dir, path, flow, (char *)NULL);
+        _exit(127);
+    }
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (asked(model) < times && clock_mono_ms() < until)
+        usleep(5000);
+    assert_int_equal(asked(model), times);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 /* A council whose console is killed while its critic, bob, is asked. */
 static void kill_council(const char *dir, const char *path)
 {
     json_decref(mock_ask(&mock, "/mock/reset", "{}"));
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "test_engine", dir, path, "council", (char *)NULL);
-        _exit(127);
-    }
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (asked("bob") == 0 && clock_mono_ms() < until)
-        usleep(20000);
+    kill_at(dir, path, "council", "bob", 1);
     assert_int_equal(asked("ada"), 1);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
+}
+
+static json_t *ended_trace(struct console *c)
+{
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    json_t *trace = first_trace(c);
+    for (; strcmp(json_str(trace, "state", ""), "running") == 0; trace = first_trace(c)) {
+        assert_true(clock_mono_ms() < until);
+        json_decref(trace);
+        usleep(5000);
+    }
+    return trace;
+}
+
+static void assert_lineage(struct console *c)
+{
+    json_t *audit =
+        busc_wait(c->bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
+    assert_true(json_flag(audit, "ok", false));
+    json_decref(audit);
 }
 
 static void assert_resumes(struct console *c, int64_t count)
@@ -700,13 +728,7 @@ static void what_a_killed_console_left_is_gone_on_with(void **state)
     write_two(path, "say=Ada%20is%20right%20[1].", 15);
     c = console_start(dir, path, "operator");
     assert_resumes(&c, 1);
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    for (trace = first_trace(&c); strcmp(json_str(trace, "state", ""), "running") == 0;
-         trace = first_trace(&c)) {
-        assert_true(clock_mono_ms() < until);
-        json_decref(trace);
-        usleep(5000);
-    }
+    trace = ended_trace(&c);
     assert_string_equal(json_str(trace, "state", ""), "done");
     assert_int_equal(json_int(trace, "resumed", 0), 1);
     assert_state(trace, "guardian", "done");
@@ -715,11 +737,40 @@ static void what_a_killed_console_left_is_gone_on_with(void **state)
     assert_int_equal(entries_of(&c, trace, "model.output", "node", "strategist"), 1);
     assert_int_equal(entries_of(&c, trace, "tool.call", "tool", "disks"), 1);
     assert_resumes(&c, 0);
-    json_t *audit =
-        busc_wait(c.bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
-    assert_true(json_flag(audit, "ok", false));
-    json_decref(audit);
+    assert_lineage(&c);
     json_decref(trace);
+    free(path);
+    console_stop(&c, false);
+}
+
+/* What was logged of an agent's steps is not asked and not called again. */
+static void an_agent_goes_on_with_its_steps(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {{"doer", "say=The%20disks%20are%20fine%20[1]."},
+                                            {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/disks','host/load'", "")},
+                                           {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    char *dir = xstrdup(c.dir), *path = xasprintf("%s/mcp-console.conf", dir);
+    console_stop(&c, true);
+    json_decref(mock_ask(&mock, "/mock/script", "[\"tools=2,args=%7B%7D\",\"first=15000\"]"));
+    kill_at(dir, path, "agent", "doer", 2);
+    c = console_start(dir, path, "operator");
+    assert_resumes(&c, 1);
+    json_t *trace = ended_trace(&c);
+    assert_string_equal(json_str(trace, "answer", ""), "The disks are fine [1].");
+    assert_int_equal(asked("doer"), 3);
+    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 2);
+    assert_int_equal(entries_of(&c, trace, "tool.result", "node", "m"), 2);
+    char *before = system_of("doer", 1), *after = system_of("doer", 2);
+    assert_non_null(strstr(after, "\"tool_call_id\""));
+    assert_non_null(strstr(after, "<<<")); /* with the words of the results, as before */
+    assert_true(strlen(before) == strlen(after));
+    assert_lineage(&c);
+    json_decref(trace);
+    free(before);
+    free(after);
     free(path);
     console_stop(&c, false);
 }
@@ -746,6 +797,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_would_change_something_is_proposed_and_not_done),
         cmocka_unit_test(the_risk_says_which_flow),
         cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
+        cmocka_unit_test(an_agent_goes_on_with_its_steps),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }
