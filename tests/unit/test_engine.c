@@ -1,106 +1,6 @@
 /* Flows as they run: who speaks after whom, what each is given, which edges are taken, what is
- * cancelled, and what stays when something fails. On a real state directory, over the bus; real
- * models are the mock's. */
-#include "backend/base/conf.h"
-#include "tests/unit/console_harness.h"
-#include "tests/unit/mock_harness.h"
-#include <locale.h>
-
-static struct mock_peer mock;
-
-static int mock_up(void **state)
-{
-    (void)state;
-    return mock_start(&mock, NULL) ? 0 : -1;
-}
-
-static int mock_down(void **state)
-{
-    (void)state;
-    return mock_stop(&mock);
-}
-
-/* More of the configuration. */
-static const char *also = "";
-
-/* A console with these models of the mock, by name and what the mock is to do; and flows of its
- * own, by name and text. */
-static struct console start(const char *const models[][2], const char *const flows[][2])
-{
-    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
-    char *folder = xasprintf("%s/config/mcp-console/flows", dir),
-         *config = xasprintf("%s/config", dir);
-    struct buf names = {0};
-    struct error e = {0};
-    FILE *f = fopen(path, "we");
-    assert_non_null(f);
-    for (size_t i = 0; models[i][0]; i++) {
-        fprintf(f, "[model \"%s\"]\nkind = openai\nurl = %s/v1\nmodel = %s,%s\n", models[i][0],
-                mock.url, models[i][0], models[i][1]);
-        buf_addf(&names, " %s", models[i][0]);
-    }
-    if (names.len)
-        fprintf(f, "[copilot]\nmodels =%s\n", names.data);
-    fputs(also, f);
-    fclose(f);
-    assert_int_equal(conf_make_dirs(folder, &e), ERR_OK);
-    for (size_t i = 0; flows && flows[i][0]; i++) {
-        char *file = xasprintf("%s/%s.json", folder, flows[i][0]);
-        f = fopen(file, "we");
-        assert_non_null(f);
-        for (const char *p = flows[i][1]; *p; p++)
-            fputc(*p == '\'' ? '"' : *p == '~' ? '\'' : *p, f);
-        fclose(f);
-        free(file);
-    }
-    setenv("XDG_CONFIG_HOME", config, 1);
-    struct console c = console_start(dir, path, "operator");
-    free(path);
-    free(folder);
-    free(config);
-    buf_release(&names);
-    json_decref(mock_ask(&mock, "/mock/reset", "{}"));
-    return c;
-}
-
-static json_t *by(struct console *c, const char *flow)
-{
-    return ask_with(c, json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow));
-}
-
-static const json_t *node(const json_t *trace, const char *id)
-{
-    size_t i;
-    json_t *n;
-    json_array_foreach(json_object_get(trace, "nodes"), i, n)
-    {
-        if (strcmp(json_str(n, "id", ""), id) == 0)
-            return n;
-    }
-    fail_msg("no node %s", id);
-    return NULL;
-}
-
-static void assert_state(const json_t *trace, const char *id, const char *state)
-{
-    const char *is = json_str(node(trace, id), "state", "");
-    if (strcmp(is, state) != 0)
-        print_error("%s: %s\n", id, json_str(node(trace, id), "note", ""));
-    assert_string_equal(is, state);
-}
-
-static bool took(const json_t *trace, const char *from, const char *to)
-{
-    size_t i;
-    json_t *step;
-    json_array_foreach(json_object_get(trace, "path"), i, step)
-    {
-        if (strcmp(json_str(step, "from", ""), from) == 0 &&
-            strcmp(json_str(step, "to", ""), to) == 0)
-            return true;
-    }
-    return false;
-}
+ * cancelled, and what stays when something fails. */
+#include "tests/unit/flow_harness.h"
 
 /* The condition of an edge of the flow, taken or not; NULL: there is none. */
 static const char *condition_of(const json_t *trace, const char *from, const char *to)
@@ -114,25 +14,6 @@ static const char *condition_of(const json_t *trace, const char *from, const cha
     }
     return NULL;
 }
-
-/* The payload and parents of the entry of that type that a node made; parents may be NULL. */
-static json_t *entry_of(struct console *c, const json_t *trace, const char *type, const char *id)
-{
-    size_t i;
-    json_t *seq;
-    json_array_foreach(json_object_get(trace, "entries"), i, seq)
-    {
-        json_t *entry = busc_wait(c->bus, WIRE_evidence_get,
-                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
-        if (strcmp(json_str(entry, "type", ""), type) == 0 &&
-            strcmp(json_str(json_object_get(entry, "payload"), "node", ""), id) == 0)
-            return entry;
-        json_decref(entry);
-    }
-    return NULL;
-}
-
-static const char *const NO_MODELS[][2] = {{NULL, NULL}};
 
 static void a_council_drafts_criticises_and_verifies(void **state)
 {
@@ -177,25 +58,6 @@ static void a_council_drafts_criticises_and_verifies(void **state)
     assert_null(condition_of(trace, "guardian", "look"));
     json_decref(trace);
     console_stop(&c, false);
-}
-
-/* What the mock was told, by name of the model: the system message of its nth request. */
-static char *system_of(const char *model, size_t nth)
-{
-    json_t *all = mock_ask(&mock, "/log", NULL), *entry;
-    char *found = NULL;
-    size_t i;
-    json_array_foreach(all, i, entry)
-    {
-        const json_t *messages = json_object_get(json_object_get(entry, "body"), "messages");
-        if (found || strncmp(json_str(entry, "model", ""), model, strlen(model)) != 0 ||
-            !json_array_size(messages) || nth-- > 0)
-            continue;
-        char *user = json_dumps(messages, 0);
-        found = user;
-    }
-    json_decref(all);
-    return found;
 }
 
 static void an_exchange_goes_there_and_back_as_often_as_asked(void **state)
@@ -457,28 +319,6 @@ static void a_flow_can_be_stopped(void **state)
     console_stop(&c, false);
 }
 
-#define AGENT(tools, more)                                                                \
-    "{'name':'agent','about':'x','nodes':[{'id':'look','kind':'look'},{'id':'m','kind':"  \
-    "'model','model':'chosen:0','tools':[" tools "]" more "},{'id':'end','kind':'end'}]," \
-    "'edges':[{'from':'look','to':'m'},{'from':'m','to':'end'}]}"
-
-/* Entries of a type that name the node, or have the model as their actor. */
-static size_t entries_of(struct console *c, const json_t *trace, const char *type, const char *key,
-                         const char *value)
-{
-    size_t i, n = 0;
-    json_t *seq;
-    json_array_foreach(json_object_get(trace, "entries"), i, seq)
-    {
-        json_t *entry = busc_wait(c->bus, WIRE_evidence_get,
-                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
-        n += strcmp(json_str(entry, "type", ""), type) == 0 &&
-             strcmp(json_str(json_object_get(entry, "payload"), key, ""), value) == 0;
-        json_decref(entry);
-    }
-    return n;
-}
-
 static void a_model_calls_tools_and_speaks_again(void **state)
 {
     (void)state;
@@ -604,182 +444,9 @@ static void the_risk_says_which_flow(void **state)
     console_stop(&c, false);
 }
 
-/* What the mock was asked, by the beginning of the model's name. */
-static size_t asked(const char *model)
-{
-    json_t *all = mock_ask(&mock, "/log", NULL), *entry;
-    size_t i, n = 0;
-    json_array_foreach(all, i, entry) n +=
-        strncmp(json_str(entry, "model", ""), model, strlen(model)) == 0;
-    json_decref(all);
-    return n;
-}
-
-/* A console in a process of its own, which asks and is killed while the second model is asked. */
-static void be_killed(const char *dir, const char *path, const char *flow)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char *address = xasprintf("inproc://killed-%d", (int)getpid());
-    struct backend_options o = {
-        .config = path, .state = dir, .role = "operator", .address = address};
-    struct backend *b = backend_start(&o);
-    struct busc *bus = busc_new(address, "test", "operator", NULL);
-    json_decref(busc_wait(bus, WIRE_chat_ask,
-                          json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow),
-                          WAIT_MS, NULL));
-    for (;;)
-        pause();
-    backend_stop(b);
-}
-
-static json_t *first_trace(struct console *c)
-{
-    json_t *page =
-        busc_wait(c->bus, WIRE_traces_list, json_pack("{s:i}", "limit", 1), WAIT_MS, NULL);
-    const char *id = json_str(json_array_get(json_object_get(page, "traces"), 0), "trace_id", "");
-    json_t *trace =
-        busc_wait(c->bus, WIRE_traces_get, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
-    json_decref(page);
-    assert_non_null(trace);
-    return trace;
-}
-
-/* Two models: ada answers at once, bob as `says` says. */
-static void write_two(const char *path, const char *says, int minutes)
-{
-    FILE *f = fopen(path, "we");
-    assert_non_null(f);
-    fprintf(
-        f,
-        "[model \"ada\"]\nkind = openai\nurl = %s/v1\nmodel = ada,say=Ada%%20says%%20so%%20[1].\n"
-        "[model \"bob\"]\nkind = openai\nurl = %s/v1\nmodel = bob,%s\n[copilot]\n"
-        "models = ada bob\nresume_minutes = %d\n",
-        mock.url, mock.url, says, minutes);
-    fclose(f);
-}
-
-/* A console that is killed when that model has been asked so often. */
-static void kill_at(const char *dir, const char *path, const char *flow, const char *model,
-                    size_t times)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "test_engine", dir, path, flow, (char *)NULL);
-        _exit(127);
-    }
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (asked(model) < times && clock_mono_ms() < until)
-        usleep(5000);
-    assert_int_equal(asked(model), times);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-}
-
-/* A council whose console is killed while its critic, bob, is asked. */
-static void kill_council(const char *dir, const char *path)
-{
-    json_decref(mock_ask(&mock, "/mock/reset", "{}"));
-    kill_at(dir, path, "council", "bob", 1);
-    assert_int_equal(asked("ada"), 1);
-}
-
-static json_t *ended_trace(struct console *c)
-{
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    json_t *trace = first_trace(c);
-    for (; strcmp(json_str(trace, "state", ""), "running") == 0; trace = first_trace(c)) {
-        assert_true(clock_mono_ms() < until);
-        json_decref(trace);
-        usleep(5000);
-    }
-    return trace;
-}
-
-static void assert_lineage(struct console *c)
-{
-    json_t *audit =
-        busc_wait(c->bus, WIRE_evidence_lineage, json_pack("{s:b}", "audit", 1), WAIT_MS, NULL);
-    assert_true(json_flag(audit, "ok", false));
-    json_decref(audit);
-}
-
-static void assert_resumes(struct console *c, int64_t count)
-{
-    json_t *resumed = call(c, WIRE_chat_resume, "{}");
-    assert_int_equal(json_int(resumed, "resumed", -1), count);
-    json_decref(resumed);
-}
-
-static void what_a_killed_console_left_is_gone_on_with(void **state)
-{
-    (void)state;
-    char *dir = new_dir(), *path = xasprintf("%s/mcp-console.conf", dir);
-    write_two(path, "first=15000", 15);
-    kill_council(dir, path);
-    /* not where that is off */
-    write_two(path, "say=Ada%20is%20right%20[1].", 0);
-    struct console c = console_start(dir, path, "operator");
-    assert_resumes(&c, 0);
-    json_t *trace = first_trace(&c);
-    assert_string_equal(json_str(trace, "state", ""), "stopped");
-    json_decref(trace);
-    console_stop(&c, true);
-
-    write_two(path, "say=Ada%20is%20right%20[1].", 15);
-    c = console_start(dir, path, "operator");
-    assert_resumes(&c, 1);
-    trace = ended_trace(&c);
-    assert_string_equal(json_str(trace, "state", ""), "done");
-    assert_int_equal(json_int(trace, "resumed", 0), 1);
-    assert_state(trace, "guardian", "done");
-    /* the draft and the tools' results were in the log: ada is asked for the synthesis only */
-    assert_int_equal(asked("ada"), 2);
-    assert_int_equal(entries_of(&c, trace, "model.output", "node", "strategist"), 1);
-    assert_int_equal(entries_of(&c, trace, "tool.call", "tool", "disks"), 1);
-    assert_resumes(&c, 0);
-    assert_lineage(&c);
-    json_decref(trace);
-    free(path);
-    console_stop(&c, false);
-}
-
-/* What was logged of an agent's steps is not asked and not called again. */
-static void an_agent_goes_on_with_its_steps(void **state)
-{
-    (void)state;
-    static const char *const MODELS[][2] = {{"doer", "say=The%20disks%20are%20fine%20[1]."},
-                                            {NULL, NULL}};
-    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/disks','host/load'", "")},
-                                           {NULL, NULL}};
-    struct console c = start(MODELS, FLOWS);
-    char *dir = xstrdup(c.dir), *path = xasprintf("%s/mcp-console.conf", dir);
-    console_stop(&c, true);
-    json_decref(mock_ask(&mock, "/mock/script", "[\"tools=2,args=%7B%7D\",\"first=15000\"]"));
-    kill_at(dir, path, "agent", "doer", 2);
-    c = console_start(dir, path, "operator");
-    assert_resumes(&c, 1);
-    json_t *trace = ended_trace(&c);
-    assert_string_equal(json_str(trace, "answer", ""), "The disks are fine [1].");
-    assert_int_equal(asked("doer"), 3);
-    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 2);
-    assert_int_equal(entries_of(&c, trace, "tool.result", "node", "m"), 2);
-    char *before = system_of("doer", 1), *after = system_of("doer", 2);
-    assert_non_null(strstr(after, "\"tool_call_id\""));
-    assert_non_null(strstr(after, "<<<")); /* with the words of the results, as before */
-    assert_true(strlen(before) == strlen(after));
-    assert_lineage(&c);
-    json_decref(trace);
-    free(before);
-    free(after);
-    free(path);
-    console_stop(&c, false);
-}
-
-int main(int argc, char **argv)
+int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
-    if (argc == 4)
-        be_killed(argv[1], argv[2], argv[3]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_council_drafts_criticises_and_verifies),
         cmocka_unit_test(an_exchange_goes_there_and_back_as_often_as_asked),
@@ -796,8 +463,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_agents_steps_end),
         cmocka_unit_test(what_would_change_something_is_proposed_and_not_done),
         cmocka_unit_test(the_risk_says_which_flow),
-        cmocka_unit_test(what_a_killed_console_left_is_gone_on_with),
-        cmocka_unit_test(an_agent_goes_on_with_its_steps),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }
