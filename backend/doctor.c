@@ -1,5 +1,6 @@
 /* What the backend finds wrong with its surroundings, and how to mend it. */
 #include "backend/internal.h"
+#include "backend/orchestrator/flow.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -129,6 +130,21 @@ static void check_vectors(struct backend *b, json_t *checks)
                   s.model, failed ? "; " : "", failed ? err_words(&s.last) : ""));
 }
 
+static void check_flows(struct backend *b, json_t *checks)
+{
+    const struct flows *all = orch_flows(b->orch);
+    size_t own = 0;
+    for (size_t i = 0; i < all->count; i++)
+        own += all->at[i]->own;
+    for (size_t i = 0; i < all->wrong_count; i++) {
+        char *name = xasprintf("flow %s", all->wrong_name[i]);
+        add(checks, name, "fail", "mend it: mcp-console flows check FILE says when it is well",
+            xstrdup(err_words(&all->wrong[i])));
+        free(name);
+    }
+    add(checks, "flows", "ok", "", xasprintf("%zu, of these %zu of your own", all->count, own));
+}
+
 json_t *backend__doctor(struct backend *b)
 {
     json_t *checks = json_array();
@@ -148,6 +164,7 @@ json_t *backend__doctor(struct backend *b)
                       know_chunks(b->know), *b->know_warning.detail ? "; " : "",
                       b->know_warning.detail));
     check_vectors(b, checks);
+    check_flows(b, checks);
     if (b->served_address || b->served_error.code)
         add(checks, "MCP server", b->served_address ? "ok" : "warn",
             "see [mcp_server] listen and token",

@@ -136,13 +136,6 @@ int cli_flush(int status)
     return status == EXIT_DONE ? EXIT_FAILED : status;
 }
 
-int cli__help(const struct cli *c)
-{
-    printf("usage: mcp-console %s\n", c->command->usage);
-    int status = cli_flush(EXIT_DONE);
-    return status ? status : -1;
-}
-
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status)
 {
     struct error e = {0};
@@ -230,6 +223,12 @@ enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
 static const char HELP[] =
     "  ask [--json] TEXT          ask the copilot and print its answer with sources\n"
+    "      --flow NAME            by which flow: flows list\n"
+    "      --models A,B           who answers: models list, pool:NAME\n"
+    "      --exchanges N --model-a NAME --model-b NAME --prompt-a WORDS --prompt-b WORDS\n"
+    "                             flow dual: how often, who, and what each is told\n"
+    "      --conversation ID      what was asked and answered before\n"
+    "      --timeout SECONDS      how long it waits\n"
     "  conversations list [--json] [--text TEXT] [--limit N]\n"
     "                             conversations, the one spoken in last first\n"
     "  conversations show [--json] ID\n"
@@ -357,22 +356,6 @@ bool cli_serves(const struct cli *c)
            (c->command->run == cli__witness && strcmp(c->action, "serve") == 0);
 }
 
-static int usage(const struct cli_command *command, const char *what)
-{
-    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", command->name, what,
-            command->usage);
-    return EXIT_USAGE;
-}
-
-static bool whole_number(const char *text, int64_t *out)
-{
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    *out = value;
-    return *text && !*end && value >= 0 && errno == 0;
-}
-
 static char *read_all(FILE *in)
 {
     enum { MAX_TEXT = 16384 };
@@ -391,8 +374,8 @@ static bool take_range(struct cli *c, const char *text)
 {
     const char *dash = strchr(text, '-');
     char *first = dash ? xstrndup(text, (size_t)(dash - text)) : NULL;
-    bool good = first && whole_number(first, &c->from) && whole_number(dash + 1, &c->to) &&
-                c->from <= c->to;
+    bool good = first && cli__whole(first, 0, INT64_MAX, &c->from) &&
+                cli__whole(dash + 1, 0, INT64_MAX, &c->to) && c->from <= c->to;
     free(first);
     c->range = text;
     return good;
@@ -405,15 +388,13 @@ static int check_bundle_words(const struct cli *c)
     int scopes = (c->session != NULL) + (c->trace && export) + (c->control != NULL) +
                  (c->range != NULL) + c->all;
     if (export && scopes != 1)
-        return usage(c->command,
-                     "export takes one of --session, --range, --trace, --control, --all");
+        return cli__usage(c, "export takes one of --session, --range, --trace, --control, --all");
     if (export && !c->output)
-        return usage(c->command, "export takes -o FILE");
+        return cli__usage(c, "export takes -o FILE");
     if (!export && (scopes || c->output || c->no_payloads || c->force))
-        return usage(c->command, "that option is for export");
+        return cli__usage(c, "that option is for export");
     if ((c->bundle && !verify) || (c->key && !c->bundle))
-        return usage(c->command,
-                     c->key ? "--key is for verify --bundle" : "--bundle is for verify");
+        return cli__usage(c, c->key ? "--key is for verify --bundle" : "--bundle is for verify");
     return EXIT_DONE;
 }
 
@@ -437,7 +418,7 @@ static int take_words(struct cli *c, int argc, char **argv)
             buf_addf(&text, "%s%s", i ? " " : "", argv[i]);
         c->owned_text = piped ? read_all(stdin) : buf_take(&text);
         c->text = c->owned_text;
-        return *c->text ? EXIT_DONE : usage(command, "there is no question");
+        return *c->text ? EXIT_DONE : cli__usage(c, "there is no question");
     }
     if (command->run == cli__evidence) {
         static const char *const ACTIONS[] = {"list",   "verify", "checkpoint", "report",
@@ -448,66 +429,73 @@ static int take_words(struct cli *c, int argc, char **argv)
         while (at < ACTION_COUNT && strcmp(c->action, ACTIONS[at]) != 0)
             at++;
         if (at == ACTION_COUNT)
-            return usage(command, "the actions are list, show, verify, report, checkpoint, proof, "
-                                  "export and lineage");
+            return cli__usage(c, "the actions are list, show, verify, report, checkpoint, proof, "
+                                 "export and lineage");
         if (at == LINEAGE && argc != (c->audit ? 1 : 2))
-            return usage(command, "it takes an entry's number or a trace's id, or --audit");
+            return cli__usage(c, "it takes an entry's number or a trace's id, or --audit");
         c->text = argc > 1 ? argv[1] : "";
         if (at == LINEAGE)
             return EXIT_DONE;
         bool seq = at >= TAKES_SEQ;
-        if (argc != (seq ? 2 : 1) || (seq && !whole_number(argv[1], &c->seq)))
-            return usage(command, seq ? "it takes the number of an entry" : "too many words");
+        if (argc != (seq ? 2 : 1) || (seq && !cli__whole(argv[1], 0, INT64_MAX, &c->seq)))
+            return cli__usage(c, seq ? "it takes the number of an entry" : "too many words");
         if ((c->checkpoint || c->witness) && strcmp(c->action, "verify") != 0)
-            return usage(command, "--checkpoint and --witness are for verify");
+            return cli__usage(c, "--checkpoint and --witness are for verify");
         if (c->chain && (strcmp(c->action, "verify") != 0 || c->bundle))
-            return usage(command, "--chain is for verify, without --bundle");
+            return cli__usage(c, "--chain is for verify, without --bundle");
         if (c->witness && !c->checkpoint && !c->bundle)
-            return usage(command, "--witness says who is to have cosigned what --checkpoint or "
-                                  "--bundle gives");
+            return cli__usage(c, "--witness says who is to have cosigned what --checkpoint or "
+                                 "--bundle gives");
         return check_bundle_words(c);
     }
     for (size_t i = 0; i < sizeof OWN_WORDS / sizeof *OWN_WORDS; i++) {
         if (command->run != OWN_WORDS[i].run)
             continue;
         const char *wrong = OWN_WORDS[i].words(c, argc, argv);
-        return wrong ? usage(command, wrong) : EXIT_DONE;
+        return wrong ? cli__usage(c, wrong) : EXIT_DONE;
     }
     const char *problem;
     if (command->run == cli__keys)
-        return cli__keys_words(c, argc, argv, &problem) ? EXIT_DONE : usage(command, problem);
+        return cli__keys_words(c, argc, argv, &problem) ? EXIT_DONE : cli__usage(c, problem);
     if (c->what || c->seal)
-        return usage(command, "--what and --seal are for keys");
-    return argc ? usage(command, "too many words") : EXIT_DONE;
+        return cli__usage(c, "--what and --seal are for keys");
+    return argc ? cli__usage(c, "too many words") : EXIT_DONE;
 }
 
+/* What is wrong with a value. */
+static const char *const RANGE = "it takes two numbers of entries, as 10-20",
+                         *const NUMBER = "it takes a whole number";
+
 /* The same for those of bundles. */
-static bool take_bundle_option(struct cli *c, int option)
+static const char *take_bundle_option(struct cli *c, int option)
 {
     switch (option) {
     case 'S':
         c->session = optarg;
-        return true;
+        return NULL;
     case 'R':
-        return take_range(c, optarg);
+        return take_range(c, optarg) ? NULL : RANGE;
     case 'N':
         c->control = optarg;
-        return true;
+        return NULL;
     case 'A':
-        return c->all = true;
+        c->all = true;
+        return NULL;
     case 'P':
-        return c->no_payloads = true;
+        c->no_payloads = true;
+        return NULL;
     case 'F':
-        return c->force = true;
+        c->force = true;
+        return NULL;
     case 'o':
         c->output = optarg;
-        return *optarg != '\0';
+        return *optarg ? NULL : "it takes the name of a file";
     case 'B':
         c->bundle = optarg;
-        return true;
+        return NULL;
     default:
         c->key = optarg;
-        return true;
+        return NULL;
     }
 }
 
@@ -536,50 +524,50 @@ static bool take_text_option(struct cli *c, int option)
     return at;
 }
 
-/* One option with its value (optarg); false if the value is out of range. */
-static bool take_option(struct cli *c, int option)
+/* One option with its value (optarg): NULL, or what is wrong with it. */
+static const char *take_option(struct cli *c, int option)
 {
     int64_t seconds;
     if (take_witness_option(c, option) || take_text_option(c, option))
-        return true;
+        return NULL;
     switch (option) {
     case 'j':
         c->json = true;
-        return true;
+        return NULL;
     case 't':
-        if (!whole_number(optarg, &seconds) || seconds < 1 || seconds >= 86400)
-            return false;
+        if (!cli__whole(optarg, 1, 86400, &seconds))
+            return "it takes 1 to 86400 seconds";
         c->timeout_ms = (uint64_t)seconds * 1000;
-        return true;
+        return NULL;
     case 'd':
-        return whole_number(optarg, &c->days) && c->days >= 1 && c->days <= 366;
+        return cli__whole(optarg, 1, 366, &c->days) ? NULL : "it takes 1 to 366";
     case 'l':
-        return whole_number(optarg, &c->limit) && c->limit >= 1 && c->limit <= 1000;
+        return cli__whole(optarg, 1, 1000, &c->limit) ? NULL : "it takes 1 to 1000";
     case 'D':
         c->dot = true;
-        return true;
+        return NULL;
     case 'w':
         c->down = true;
-        return true;
+        return NULL;
     case 'U':
         c->audit = true;
-        return true;
+        return NULL;
     case 'k':
         c->chain = true;
-        return true;
+        return NULL;
     case 'b':
-        return whole_number(optarg, &c->before);
+        return cli__whole(optarg, 0, INT64_MAX, &c->before) ? NULL : NUMBER;
     case 'a':
-        return whole_number(optarg, &c->after);
+        return cli__whole(optarg, 0, INT64_MAX, &c->after) ? NULL : NUMBER;
     case 'f':
-        if (!whole_number(optarg, &c->from)) /* a file with a checkpoint */
+        if (!cli__whole(optarg, 0, INT64_MAX, &c->from)) /* a file with a checkpoint */
             c->from_file = optarg;
-        return *optarg != '\0';
+        return *optarg ? NULL : "it takes an entry, or a file with a checkpoint";
     case 'C':
         c->conversation = optarg;
-        return strlen(optarg) == 32 && strspn(optarg, "0123456789abcdef") == 32;
+        return cli__is_id(optarg) ? NULL : "it takes 32 hex digits";
     case 'x':
-        return whole_number(optarg, &c->exchanges) && c->exchanges >= 1 && c->exchanges <= 4;
+        return cli__whole(optarg, 1, 4, &c->exchanges) ? NULL : "it takes 1 to 4";
     default:
         return take_bundle_option(c, option);
     }
@@ -638,18 +626,8 @@ static int take_options(struct cli *c, int argc, char **argv)
         return cli__eval_options(c, argc, argv);
     if (c->command->run == cli__conversations)
         return cli__conversations_options(c, argc, argv);
-    optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
-        if (o == 'h')
-            return cli__help(c);
-        if (o == '?' || o == ':') {
-            cli_bad_option(o, argv);
-            return usage(c->command, "see the options below");
-        }
-        if (!take_option(c, o))
-            return usage(c->command, "an option's value is out of range");
-    }
-    return take_words(c, argc - optind, argv + optind);
+    int status = cli__options(c, argc, argv, OPTIONS, take_option);
+    return status == EXIT_DONE ? take_words(c, argc - optind, argv + optind) : status;
 }
 
 struct cli *cli_parse(int argc, char **argv, int *status)

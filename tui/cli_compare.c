@@ -1,6 +1,5 @@
 /* `mcp-console compare`: pairs of texts, a line each, by what they claim. */
 #include "tui/cli_internal.h"
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,23 +29,8 @@ struct comparing {
     const struct cli *c;
     const struct cli_comparer *with;
     struct backend_comparer *comparer;
-    size_t line, bad;
+    struct error why; /* with the last line */
 };
-
-/* A line that is no pair: its number and what is wrong with it. */
-static void complain(struct comparing *g, const char *what)
-{
-    g->bad++;
-    if (!g->c->json) {
-        cli_complain("line %zu: %s", g->line, what);
-        return;
-    }
-    json_t *out = json_object();
-    json_puti(out, "line", (int64_t)g->line);
-    json_puts(out, "error", what);
-    cli__print_json_line(out);
-    json_decref(out);
-}
 
 static const char *first_why(const json_t *result, const char *verdict)
 {
@@ -73,7 +57,7 @@ static void answer(struct comparing *g, json_t *id, const char *a, size_t a_len,
         json_decref(out);
     } else {
         const char *verdict = json_str(result, "verdict", "");
-        char *name = json_is_string(id) ? xstrdup(json_string_value(id)) : json_write(id);
+        char *name = cli__id_text(id);
         cli__put(name, false);
         printf("\t%s\t%.3f\t", verdict, json_num(result, "score", 0));
         cli__put(first_why(result, verdict), false);
@@ -84,87 +68,44 @@ static void answer(struct comparing *g, json_t *id, const char *a, size_t a_len,
     json_decref(id);
 }
 
-static void take_json(struct comparing *g, const char *line, size_t len)
+static const char *take_json(struct comparing *g, const char *line, size_t len)
 {
-    struct error e = {0};
-    json_t *object = json_read(line, len, LINE_MOST, DEPTH, &e);
+    json_t *object = json_read(line, len, LINE_MOST, DEPTH, &g->why);
     json_t *id = json_object_get(object, "id"), *a = json_object_get(object, "a"),
            *b = json_object_get(object, "b");
+    const char *wrong = NULL;
     if (!object)
-        complain(g, err_words(&e));
+        wrong = err_words(&g->why);
     else if (!json_is_string(a) || !json_is_string(b) ||
              !(json_is_string(id) || json_is_integer(id)))
-        complain(g, "it has no id, a and b that are texts");
+        wrong = "it has no id, a and b that are texts";
     else
         answer(g, json_incref(id), json_string_value(a), json_string_length(a),
                json_string_value(b), json_string_length(b));
     json_decref(object);
+    return wrong;
 }
 
-static void take_line(struct comparing *g, const char *line, size_t len)
+static const char *take_line(void *arg, size_t number, const char *line, size_t len)
 {
-    g->line++;
-    while (len && line[len - 1] == '\r')
-        len--;
-    if (!len || (g->line == 1 && len == 6 && memcmp(line, "id\ta\tb", 6) == 0))
-        return; /* nothing, or the names of the columns */
-    if (*line == '{') {
-        take_json(g, line, len);
-        return;
-    }
+    struct comparing *g = arg;
+    if (number == 1 && len == 6 && memcmp(line, "id\ta\tb", 6) == 0)
+        return NULL; /* the names of the columns */
+    if (*line == '{')
+        return take_json(g, line, len);
     const char *a = memchr(line, '\t', len), *end = line + len;
     const char *b = a ? memchr(a + 1, '\t', (size_t)(end - a - 1)) : NULL;
     if (!b || memchr(b + 1, '\t', (size_t)(end - b - 1)))
-        complain(g, "it is neither id, a and b with tabs between nor a JSON object");
-    else
-        answer(g, json_text(line, (size_t)(a - line)), a + 1, (size_t)(b - a - 1), b + 1,
-               (size_t)(end - b - 1));
-}
-
-static enum err take_lines(struct comparing *g, FILE *in, struct error *e)
-{
-    struct buf line = {0};
-    bool over = false;
-    for (int ch; (ch = getc_unlocked(in)) != EOF;) {
-        if (ch != '\n') {
-            over = over || line.len >= LINE_MOST;
-            if (!over)
-                buf_addc(&line, (char)ch);
-            continue;
-        }
-        if (over) {
-            g->line++;
-            complain(g, "it is longer than 1 MiB");
-        } else {
-            take_line(g, line.len ? line.data : "", line.len);
-        }
-        buf_clear(&line);
-        over = false;
-    }
-    if (line.len && !over) {
-        take_line(g, line.data, line.len);
-    } else if (over) {
-        g->line++;
-        complain(g, "it is longer than 1 MiB");
-    }
-    buf_release(&line);
-    return ferror(in) ? err_set_errno(e, "cannot read", g->c->file) : ERR_OK;
+        return "it is neither id, a and b with tabs between nor a JSON object";
+    answer(g, json_text(line, (size_t)(a - line)), a + 1, (size_t)(b - a - 1), b + 1,
+           (size_t)(end - b - 1));
+    return NULL;
 }
 
 int cli_compare_run(struct cli *c, const struct cli_comparer *with)
 {
-    struct error e = {0};
-    bool piped = strcmp(c->file, "-") == 0;
-    FILE *in = piped ? stdin : fopen(c->file, "re");
-    if (!in) {
-        err_set_errno(&e, "cannot open", c->file);
-        return cli_error(&e);
-    }
     struct comparing g = {.c = c, .with = with, .comparer = with->begin()};
-    enum err code = take_lines(&g, in, &e);
+    int status = cli__lines(c, LINE_MOST, take_line, &g);
     with->end(g.comparer);
-    if (!piped)
-        fclose(in);
-    int status = code != ERR_OK ? cli_error(&e) : g.bad ? EXIT_FAILED : EXIT_DONE;
-    return cli_flush(status);
+    return status;
 }

@@ -8,11 +8,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int usage(const struct cli *c, const char *what)
+static const char *take(struct cli *c, int option)
 {
-    fprintf(stderr, "mcp-console conversations: %s\nusage: mcp-console %s\n", what,
-            c->command->usage);
-    return EXIT_USAGE;
+    switch (option) {
+    case 'j':
+        c->json = true;
+        return NULL;
+    case 'F':
+        c->force = true;
+        return NULL;
+    case 't':
+        c->text = optarg;
+        return NULL;
+    case 'o':
+        c->output = optarg;
+        return NULL;
+    case 'f':
+        c->what = optarg;
+        return NULL;
+    default:
+        return cli__whole(optarg, 1, 200, &c->limit) ? NULL : "it takes 1 to 200";
+    }
 }
 
 int cli__conversations_options(struct cli *c, int argc, char **argv)
@@ -22,45 +38,26 @@ int cli__conversations_options(struct cli *c, int argc, char **argv)
         {"text", required_argument, NULL, 't'},   {"format", required_argument, NULL, 'f'},
         {"output", required_argument, NULL, 'o'}, {"force", no_argument, NULL, 'F'},
         {"help", no_argument, NULL, 'h'},         {0}};
-    char *end;
-    optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":o:", OPTIONS, NULL)) != -1;) {
-        if (o == 'h')
-            return cli__help(c);
-        if (o == '?' || o == ':') {
-            cli_bad_option(o, argv);
-            return usage(c, "see the options below");
-        }
-        c->json |= o == 'j';
-        c->force |= o == 'F';
-        if (o == 't')
-            c->text = optarg;
-        else if (o == 'o')
-            c->output = optarg;
-        else if (o == 'f')
-            c->what = optarg;
-        else if (o == 'l')
-            c->limit = strtol(optarg, &end, 10);
-        if (o == 'l' && (!*optarg || *end || c->limit < 1 || c->limit > 200))
-            return usage(c, "--limit is 1 to 200");
-    }
+    int status = cli__options(c, argc, argv, OPTIONS, take);
+    if (status != EXIT_DONE)
+        return status;
     argc -= optind, argv += optind;
     c->action = argc ? argv[0] : "list";
     bool list = strcmp(c->action, "list") == 0, show = strcmp(c->action, "show") == 0,
          export = strcmp(c->action, "export") == 0;
     if (!list && !show && !export)
-        return usage(c, "the actions are list, show and export");
+        return cli__usage(c, "the actions are list, show and export");
     if (argc > (list ? 1 : 2) || (!list && argc < 2))
-        return usage(c, list ? "too many words" : "it takes a conversation's id");
+        return cli__usage(c, list ? "too many words" : "it takes a conversation's id");
     if (!list)
         c->conversation = argv[1];
-    if (!list &&
-        (strlen(c->conversation) != 32 || strspn(c->conversation, "0123456789abcdef") != 32))
-        return usage(c, "a conversation's id is 32 hex digits");
+    if (!list && !cli__is_id(c->conversation))
+        return cli__usage(c, "a conversation's id is 32 hex digits");
     if ((c->text && !list) || ((c->what || c->output || c->force) && !export))
-        return usage(c, c->text ? "--text is for list" : "--format, -o and --force are for export");
+        return cli__usage(c, c->text ? "--text is for list"
+                                     : "--format, -o and --force are for export");
     if (c->what && strcmp(c->what, "markdown") != 0 && strcmp(c->what, "json") != 0)
-        return usage(c, "--format is markdown or json");
+        return cli__usage(c, "--format is markdown or json");
     return EXIT_DONE;
 }
 

@@ -15,20 +15,6 @@ enum {
     USUAL_S = 3600
 };
 
-static int usage(const struct cli *c, const char *what)
-{
-    fprintf(stderr, "mcp-console eval: %s\nusage: mcp-console %s\n", what, c->command->usage);
-    return EXIT_USAGE;
-}
-
-static bool whole(const char *text, int64_t least, int64_t most, int64_t *out)
-{
-    char *end;
-    long long value = strtoll(text, &end, 10);
-    *out = value;
-    return *text && !*end && value >= least && value <= most;
-}
-
 /* Takes one option; NULL, or what is wrong with it. */
 static const char *take(struct cli *c, int option)
 {
@@ -49,14 +35,14 @@ static const char *take(struct cli *c, int option)
         o->keep = true;
         return NULL;
     case 'p':
-        return whole(optarg, 1, 8, &o->parallel) ? NULL : "--parallel is 1 to 8";
+        return cli__whole(optarg, 1, 8, &o->parallel) ? NULL : "it takes 1 to 8";
     case 's':
-        return whole(optarg, 0, (int64_t)1 << 52, &o->seed) ? NULL : "--seed is a whole number";
+        return cli__whole(optarg, 0, (int64_t)1 << 52, &o->seed) ? NULL : "it takes a whole number";
     case 'f':
         o->fail_below = strtod(optarg, &end);
         return *optarg && !*end && o->fail_below >= 0 && o->fail_below <= 100
                    ? NULL
-                   : "--fail-below is a score, 0 to 100";
+                   : "it takes a score, 0 to 100";
     case 'M':
         o->missed = true;
         return NULL;
@@ -67,8 +53,8 @@ static const char *take(struct cli *c, int option)
         o->show = optarg;
         return NULL;
     case 't':
-        if (!whole(optarg, 1, LONGEST_S, &seconds))
-            return "--timeout is 1 to 86400 seconds";
+        if (!cli__whole(optarg, 1, LONGEST_S, &seconds))
+            return "it takes 1 to 86400 seconds";
         c->timeout_ms = (uint64_t)seconds * 1000;
         return NULL;
     default:
@@ -89,21 +75,13 @@ int cli__eval_options(struct cli *c, int argc, char **argv)
         {"help", no_argument, NULL, 'h'},          {0}};
     c->eval = (struct cli_eval){.parallel = 1, .seed = 1};
     c->timeout_ms = USUAL_S * 1000;
-    optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
-        if (o == 'h')
-            return cli__help(c);
-        if (o == '?' || o == ':') {
-            cli_bad_option(o, argv);
-            return usage(c, "see the options below");
-        }
-        const char *wrong = take(c, o);
-        if (wrong)
-            return usage(c, wrong);
-    }
+    int status = cli__options(c, argc, argv, OPTIONS, take);
+    if (status != EXIT_DONE)
+        return status;
     bool reads = c->eval.list || c->eval.show;
     if (argc - optind != !reads)
-        return usage(c, reads ? "too many words" : "it takes one set: a file, or a built-in one");
+        return cli__usage(c,
+                          reads ? "too many words" : "it takes one set: a file, or a built-in one");
     c->file = reads ? NULL : argv[optind];
     return EXIT_DONE;
 }

@@ -16,7 +16,7 @@ struct cli_retention { /* what `retention` was told */
 struct cli_plans { /* what `plans` and `kill` were told */
     const char *reason, *name, *person, *signature, *outcome;
     const char *state; /* `kill off`: --state, or NULL */
-    long step;         /* from 1; 0: none */
+    int64_t step;      /* from 1; 0: none */
 };
 
 struct cli_eval { /* what `eval` was told; its set is c->file */
@@ -64,14 +64,37 @@ struct cli_command {
 void cli__print_json(const json_t *value);
 /* The same on one line. */
 void cli__print_json_line(const json_t *value);
-/* --help of a subcommand: prints its usage; what its options' reader returns then. */
+/* --help of a subcommand: prints its usage and its lines of the whole help; what its options'
+ * reader returns then. */
 int cli__help(const struct cli *c);
+/* Says on standard error what is wrong, and the usage. EXIT_USAGE. */
+int cli__usage(const struct cli *c, const char *what);
+/* Takes one option with its value (optarg): NULL, or what is wrong with that. */
+typedef const char *cli__taker(struct cli *c, int option);
+/* Reads the options, up to optind: EXIT_DONE, EXIT_USAGE after it was said why, or what cli__help
+ * answers. In the table `help` is 'h', and what has a short form is 'o'. */
+struct option;
+int cli__options(struct cli *c, int argc, char **argv, const struct option *options,
+                 cli__taker *take);
+/* A whole number of a range, and nothing else. */
+bool cli__whole(const char *text, int64_t least, int64_t most, int64_t *out);
+/* Is it the id of a trace or of a conversation: 32 hex digits? */
+bool cli__is_id(const char *text);
 /* Prints foreign text, cleaned; keep_lines: its new lines stay. */
 void cli__put(const char *text, bool keep_lines);
 /* The same, padded or cut (with a mark) to a width; negative: right-aligned. */
 void cli__cell(const char *text, int width);
 /* True if the output is a terminal that does not read UTF-8. */
 bool cli__ascii(void);
+/* What is wrong with a line, as every subcommand that reads lines says it: {line, error}. */
+void cli__bad_line(const struct cli *c, size_t number, const char *what);
+/* An id as text; the caller frees. */
+char *cli__id_text(const json_t *id);
+/* A line without its end, counted from 1; NULL, or what is wrong with it, valid until the next. */
+typedef const char *cli__line(void *arg, size_t number, const char *line, size_t len);
+/* Hands every line of c->file (-: standard input) that is not empty to `take`; what is longer than
+ * `most` bytes (a MiB or more) is bad. EXIT_FAILED if a line was bad or the file cannot be read. */
+int cli__lines(const struct cli *c, size_t most, cli__line *take, void *arg);
 /* Calls a method; NULL after the error was printed, *status set. */
 json_t *cli__call(struct busc *bus, enum wire_method m, json_t *params, int *status);
 

@@ -16,38 +16,29 @@ enum {
     LIFT_MS = 10000
 };
 
-static int wrong(const struct cli *c, const char *what)
-{
-    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", c->command->name, what,
-            c->command->usage);
-    return EXIT_USAGE;
-}
-
 /* ---- arguments */
 
-enum { OPT_JSON, OPT_REASON, OPT_NAME, OPT_PERSON, OPT_SIGNATURE, OPT_STEP, OPT_HELP };
-
-static bool take_option(struct cli *c, int option)
+static const char *take_option(struct cli *c, int option)
 {
-    char *end;
     switch (option) {
-    case OPT_JSON:
-        return c->json = true;
-    case OPT_REASON:
+    case 'j':
+        c->json = true;
+        return NULL;
+    case 'r':
         c->plans.reason = optarg;
-        return *optarg != '\0';
-    case OPT_NAME:
+        return *optarg ? NULL : "it takes a text that is not empty";
+    case 'n':
         c->plans.name = optarg;
-        return true;
-    case OPT_PERSON:
+        return NULL;
+    case 'p':
         c->plans.person = optarg;
-        return true;
-    case OPT_SIGNATURE:
+        return NULL;
+    case 's':
         c->plans.signature = optarg;
-        return true;
+        return NULL;
     default:
-        c->plans.step = strtol(optarg, &end, 10);
-        return *optarg && !*end && c->plans.step >= 1;
+        return cli__whole(optarg, 1, INT64_MAX, &c->plans.step) ? NULL
+                                                                : "it takes a number from 1 on";
     }
 }
 
@@ -55,9 +46,9 @@ static int check_kill(struct cli *c, int words)
 {
     bool off = strcmp(c->action, "off") == 0;
     if (words != 1 || (!off && strcmp(c->action, "on") != 0 && strcmp(c->action, "status") != 0))
-        return wrong(c, "it takes on, off or status");
+        return cli__usage(c, "it takes on, off or status");
     if (off && !c->plans.reason)
-        return wrong(c, "off takes --reason: it stays in the log");
+        return cli__usage(c, "off takes --reason: it stays in the log");
     return EXIT_DONE;
 }
 
@@ -69,48 +60,38 @@ static int check_plans(struct cli *c, int words, char **word)
     while (at < 9 && strcmp(ACTIONS[at], c->action) != 0)
         at++;
     if (at == 9)
-        return wrong(c, "the actions are list, show, statement, propose, approve, reject, run, "
-                        "stop and resolve");
+        return cli__usage(c,
+                          "the actions are list, show, statement, propose, approve, reject, run, "
+                          "stop and resolve");
     bool resolve = at == 8;
     if (words != (at == 0 ? 1 : resolve ? 3 : 2))
-        return wrong(c, at == 0   ? "too many words"
-                        : at == 3 ? "it takes a file with a plan"
-                        : resolve
-                            ? "it takes a plan's id, and verify, done, not_done, undo or close"
-                            : "it takes a plan's id");
+        return cli__usage(c, at == 0   ? "too many words"
+                             : at == 3 ? "it takes a file with a plan"
+                             : resolve
+                                 ? "it takes a plan's id, and verify, done, not_done, undo or close"
+                                 : "it takes a plan's id");
     c->text = at ? word[1] : NULL;
     c->plans.outcome = resolve ? word[2] : NULL;
     if (at == 5 && !c->plans.reason)
-        return wrong(c, "reject takes --reason: it stays in the log");
+        return cli__usage(c, "reject takes --reason: it stays in the log");
     if (!c->plans.person != !c->plans.signature)
-        return wrong(c, "--person and --signature stand together");
+        return cli__usage(c, "--person and --signature stand together");
     return EXIT_DONE;
 }
 
 int cli__plans_options(struct cli *c, int argc, char **argv)
 {
-    static const struct option OPTIONS[] = {{"json", no_argument, NULL, OPT_JSON},
-                                            {"reason", required_argument, NULL, OPT_REASON},
-                                            {"name", required_argument, NULL, OPT_NAME},
-                                            {"person", required_argument, NULL, OPT_PERSON},
-                                            {"signature", required_argument, NULL, OPT_SIGNATURE},
-                                            {"step", required_argument, NULL, OPT_STEP},
-                                            {"help", no_argument, NULL, OPT_HELP},
+    static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
+                                            {"reason", required_argument, NULL, 'r'},
+                                            {"name", required_argument, NULL, 'n'},
+                                            {"person", required_argument, NULL, 'p'},
+                                            {"signature", required_argument, NULL, 's'},
+                                            {"step", required_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
                                             {0}};
-    optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
-        if (o == OPT_HELP) {
-            printf("usage: mcp-console %s\n", c->command->usage);
-            int status = cli_flush(EXIT_DONE);
-            return status ? status : -1;
-        }
-        if (o == '?' || o == ':') {
-            cli_bad_option(o, argv);
-            return wrong(c, "see the options below");
-        }
-        if (!take_option(c, o))
-            return wrong(c, "an option's value is out of range");
-    }
+    int status = cli__options(c, argc, argv, OPTIONS, take_option);
+    if (status != EXIT_DONE)
+        return status;
     c->action = optind < argc ? argv[optind] : "";
     return c->command->run == cli__kill ? check_kill(c, argc - optind)
                                         : check_plans(c, argc - optind, argv + optind);

@@ -10,13 +10,6 @@ enum { LONG_MS = 24 * 3600 * 1000 };
 
 /* ---- arguments */
 
-static int wrong(const struct cli *c, const char *what)
-{
-    fprintf(stderr, "mcp-console %s: %s\nusage: mcp-console %s\n", c->command->name, what,
-            c->command->usage);
-    return EXIT_USAGE;
-}
-
 static bool take_range(struct cli_retention *r, const char *text)
 {
     char *end;
@@ -29,43 +22,43 @@ static bool take_range(struct cli_retention *r, const char *text)
     return *second >= '0' && *second <= '9' && !*end && errno == 0 && r->last >= r->first;
 }
 
-static bool take_option(struct cli *c, int option)
+static const char *take_option(struct cli *c, int option)
 {
     struct cli_retention *r = &c->retention;
     switch (option) {
     case 'j':
         c->json = true;
-        return true;
+        return NULL;
     case 't':
         r->trace = optarg;
-        return true;
+        return NULL;
     case 's':
         r->session = optarg;
-        return true;
+        return NULL;
     case 'u':
         r->subject = optarg;
-        return true;
+        return NULL;
     case 'r':
         r->ranged = true;
-        return take_range(r, optarg);
+        return take_range(r, optarg) ? NULL : "it takes two numbers of entries, as 10-20";
     case 'a':
         r->all = true;
-        return true;
+        return NULL;
     case 'R':
         r->reason = optarg;
-        return true;
+        return NULL;
     case 'b':
         r->basis = optarg;
-        return true;
+        return NULL;
     case 'n':
         r->dry_run = true;
-        return true;
+        return NULL;
     case 'y':
         r->yes = true;
-        return true;
+        return NULL;
     default:
         r->confirm_clock = true;
-        return true;
+        return NULL;
     }
 }
 
@@ -77,19 +70,20 @@ static int check(struct cli *c, int words, char **word)
     int scopes = (r->trace != NULL) + (r->session != NULL) + (r->subject != NULL) + r->ranged;
     bool named = release || strcmp(c->action, "acts") == 0;
     if (words > (named ? 2 : 1) || (release && words != 2))
-        return wrong(c, release ? "release takes the id of a hold" : "too many words");
+        return cli__usage(c, release ? "release takes the id of a hold" : "too many words");
     c->text = words == 2 ? word[1] : NULL;
     if ((erase && (scopes != 1 || r->all)) || (hold && scopes + r->all != 1))
-        return wrong(c, erase ? "erase takes one of --subject, --trace, --session, --range"
-                              : "hold takes one of --subject, --trace, --session, --range, --all");
+        return cli__usage(
+            c, erase ? "erase takes one of --subject, --trace, --session, --range"
+                     : "hold takes one of --subject, --trace, --session, --range, --all");
     if (!erase && !hold && (scopes || r->all))
-        return wrong(c, "that option is for erase and hold");
+        return cli__usage(c, "that option is for erase and hold");
     if ((erase || hold || release) != (r->reason != NULL))
-        return wrong(c, r->reason ? "--reason is for erase, hold and release"
-                                  : "--reason is missing: it stays in the log");
+        return cli__usage(c, r->reason ? "--reason is for erase, hold and release"
+                                       : "--reason is missing: it stays in the log");
     if ((r->yes && !erase) || (r->basis && !erase) || (r->dry_run && !erase && !run) ||
         (r->confirm_clock && !run))
-        return wrong(c, "that option is for another action");
+        return cli__usage(c, "that option is for another action");
     return EXIT_DONE;
 }
 
@@ -110,22 +104,14 @@ int cli__retention_options(struct cli *c, int argc, char **argv)
                                             {0}};
     static const char *const ACTIONS[] = {"status", "run",     "erase", "hold",
                                           "holds",  "release", "acts"};
-    optind = 0;
-    for (int o; (o = getopt_long(argc, argv, ":", OPTIONS, NULL)) != -1;) {
-        if (o == 'h')
-            return cli__help(c);
-        if (o == '?' || o == ':') {
-            cli_bad_option(o, argv);
-            return wrong(c, "see the options below");
-        }
-        if (!take_option(c, o))
-            return wrong(c, "a range is two numbers of entries, as 10-20");
-    }
+    int status = cli__options(c, argc, argv, OPTIONS, take_option);
+    if (status != EXIT_DONE)
+        return status;
     c->action = optind < argc ? argv[optind] : "";
     for (size_t i = 0; i < sizeof ACTIONS / sizeof *ACTIONS; i++)
         if (strcmp(c->action, ACTIONS[i]) == 0)
             return check(c, argc - optind, argv + optind);
-    return wrong(c, "the actions are status, run, erase, hold, holds, release and acts");
+    return cli__usage(c, "the actions are status, run, erase, hold, holds, release and acts");
 }
 
 /* ---- printing */

@@ -65,7 +65,7 @@ json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, 
     json_error_t why;
     json_t *value = json_loadb(bytes, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
     if (!value)
-        err_set(e, ERR_INVALID, "JSON byte %d: %s", why.position, why.text);
+        err_set(e, ERR_INVALID, "JSON line %d, column %d: %s", why.line, why.column, why.text);
     return value;
 }
 

@@ -293,17 +293,20 @@ unsigned text_distance(const char *a, const char *b, unsigned max)
     size_t na = strlen(a), nb = strlen(b);
     if (na > LONGEST || nb > LONGEST)
         return max + 1;
-    unsigned row[LONGEST + 1];
+    unsigned rows[3][LONGEST + 1], *before = rows[0], *last = rows[1], *row = rows[2];
     for (unsigned j = 0; j <= nb; j++)
         row[j] = j;
     for (unsigned i = 1; i <= na; i++) {
-        unsigned diagonal = row[0];
+        unsigned *oldest = before;
+        before = last, last = row, row = oldest;
         row[0] = i;
         for (unsigned j = 1; j <= nb; j++) {
-            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-            unsigned add = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
+            unsigned change = last[j - 1] + (a[i - 1] != b[j - 1]);
+            unsigned add = (last[j] < row[j - 1] ? last[j] : row[j - 1]) + 1;
             row[j] = change < add ? change : add;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < row[j])
+                row[j] = before[j - 2] + 1;
         }
     }
     return row[nb] <= max ? row[nb] : max + 1;
@@ -313,7 +316,8 @@ const char *text_nearest(const char *word, const char *const *words, size_t n)
 {
     enum { NEAR = 4 };
     const char *nearest = NULL;
-    unsigned best = NEAR;
+    size_t half = strlen(word) / 2 + 1; /* more of it changed is another word */
+    unsigned best = half < NEAR ? (unsigned)half : NEAR;
     for (size_t i = 0; i < n; i++) {
         unsigned d = text_distance(word, words[i], best);
         if (d < best) {

@@ -60,10 +60,11 @@ size_t text_fit(const char *s, size_t len, int columns, int *used);
 
 /* True if the text holds Cyrillic letters in at least a third of its letters: answer in Russian. */
 bool text_is_russian(const char *s);
-/* Levenshtein distance in bytes, for "did you mean"; max + 1 when it is larger than max or a text
- * is longer than 64 bytes. */
+/* Levenshtein distance in bytes, where two neighbours that changed places count once, for "did you
+ * mean"; max + 1 when it is larger than max or a text is longer than 64 bytes. */
 unsigned text_distance(const char *a, const char *b, unsigned max);
-/* The nearest of n words within a distance of 3, for "did you mean"; NULL if none is near. */
+/* The nearest of n words within a distance of 3 and of half the word's bytes, for "did you mean";
+ * NULL if none is near. */
 const char *text_nearest(const char *word, const char *const *words, size_t n);
 
 /* The code point at s in lower case; *n: its bytes. */

@@ -241,15 +241,14 @@ static bool read_node(struct reading *r, const json_t *doc)
     struct flow_node *n = &r->f->nodes[r->f->node_count];
     const json_t *optional = json_object_get(doc, "optional");
     char where[64];
-    if (!members(r, doc, NAMES, sizeof NAMES / sizeof *NAMES))
-        return false;
     n->id = json_str(doc, "id", "");
-    if (!is_name(n->id))
-        return wrong(r, "node %zu: id is 1 to %d of a-z, 0-9, _ and -", r->f->node_count + 1,
-                     ID_MOST);
-    snprintf(where, sizeof where, "node %s", n->id);
+    if (is_name(n->id))
+        snprintf(where, sizeof where, "node %s", n->id);
+    else
+        snprintf(where, sizeof where, "node %zu", r->f->node_count + 1);
     r->where = where;
-    bool fine = true;
+    bool fine = members(r, doc, NAMES, sizeof NAMES / sizeof *NAMES) &&
+                (is_name(n->id) || wrong(r, "id is 1 to %d of a-z, 0-9, _ and -", ID_MOST));
     for (size_t i = 0; fine && i < r->f->node_count; i++)
         if (strcmp(r->f->nodes[i].id, n->id) == 0)
             fine = wrong(r, "there are two nodes of that id");
@@ -453,7 +452,8 @@ static bool read_head(struct reading *r)
         return wrong(r, "risk is no name of a flow: it stands for the one that the risk says");
     size_t len = strlen(f->name);
     if (strncmp(base, f->name, len) != 0 || strcmp(base + len, ".json") != 0)
-        return wrong(r, "the flow %s stands in %s.json", f->name, f->name);
+        return wrong(r, "a flow of the name %s has to be in a file of the name %s.json", f->name,
+                     f->name);
     if (!f->about)
         return wrong(r, "about: say in a sentence what the flow does");
     return !limits || (members(r, limits, LIMITS, 2) &&

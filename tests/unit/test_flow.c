@@ -167,7 +167,7 @@ static void a_flow_is_read(void **state)
 static const char *const WRONG_FLOWS[][2] = {
     {"[]", "an object is expected"},
     {"{", "flows/x.json: "},
-    {"{'name':'y','about':'a'}", "the flow y stands in y.json"},
+    {"{'name':'y','about':'a'}", "a flow of the name y has to be in a file of the name y.json"},
     {"{'name':'x'}", "about: say in a sentence"},
     {"{'name':'x','about':'a','node':[]}", "did you mean \"nodes\""},
     {FLOW("", ""), "nodes is a list of 3"},
