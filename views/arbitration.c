@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 200, SIDE_WIDTH = 104, STACK_HEIGHT = 7 };
+enum { PAGE = 200, ROWS = 400, SIDE_WIDTH = 104, STACK_HEIGHT = 7 };
 
 struct arbitration {
     struct tui_list *list;
@@ -138,7 +138,7 @@ static void got_traces(void *self, const json_t *result, const struct error *e)
     view_keep_error(&v->error, result ? NULL : e);
     if (result) {
         json_decref(v->traces);
-        v->traces = json_deep_copy(json_object_get(result, "traces"));
+        v->traces = json_deep_copy(json_object_get(result, "traces")); /* events change it */
         tui_list_changed(v->list);
     }
     tui_dirty();
@@ -520,6 +520,20 @@ static void view_wheel(void *self, int rows)
         tui_list_wheel(v->list, rows);
 }
 
+/* What the list shows of a trace, of all that an event tells. The caller owns it. */
+static json_t *listed(const json_t *data)
+{
+    static const char *const MEMBERS[] = {"trace_id", "at",    "question",
+                                          "state",    "usage", "elapsed_ms"};
+    static const char *const OF_VERDICT[] = {"winner", "D"};
+    const json_t *verdict = json_object_get(data, "verdict");
+    json_t *row = json_some(data, MEMBERS, sizeof MEMBERS / sizeof *MEMBERS);
+    if (json_is_object(verdict))
+        json_put(row, "verdict",
+                 json_some(verdict, OF_VERDICT, sizeof OF_VERDICT / sizeof *OF_VERDICT));
+    return row;
+}
+
 /* A trace as an event tells it, into the list; true if it was there. */
 static bool merge(struct arbitration *v, const char *id, const json_t *data)
 {
@@ -527,9 +541,9 @@ static bool merge(struct arbitration *v, const char *id, const json_t *data)
         json_t *row = json_array_get(v->traces, i);
         if (strcmp(json_str(row, "trace_id", ""), id))
             continue;
-        json_t *copy = json_deep_copy(data);
-        json_object_update(row, copy);
-        json_decref(copy);
+        json_t *news = listed(data);
+        json_object_update(row, news);
+        json_decref(news);
         return true;
     }
     return false;
@@ -569,10 +583,12 @@ static void view_event(void *self, const char *type, int64_t at, const json_t *d
         return;
     const char *id = json_str(data, "trace_id", "");
     bool known = merge(v, id, data);
-    if (!known && turn && v->traces)
-        json_array_insert_new(v->traces, 0, json_deep_copy(data));
-    else if (!known)
+    if (!known && turn && v->traces) {
+        json_array_insert_new(v->traces, 0, listed(data));
+        json_array_remove(v->traces, ROWS);
+    } else if (!known) {
         ask_traces(v);
+    }
     merge_stages(v, id, data);
     if (turn)
         merge_turn(v, id, data);

@@ -162,6 +162,17 @@ void json_puti(json_t *object, const char *key, int64_t number)
     json_put(object, key, json_integer(number));
 }
 
+json_t *json_some(const json_t *object, const char *const *keys, size_t count)
+{
+    json_t *some = json_object();
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(object, keys[i]);
+        if (value)
+            json_put(some, keys[i], json_deep_copy(value));
+    }
+    return some;
+}
+
 json_t *json_text(const char *bytes, size_t len)
 {
     json_t *value = json_stringn(bytes ? bytes : "", bytes ? len : 0);

@@ -26,6 +26,8 @@ void json_put(json_t *object, const char *key, json_t *value);
 void json_puts(json_t *object, const char *key,
                const char *text); /* invalid UTF-8 becomes U+FFFD */
 void json_puti(json_t *object, const char *key, int64_t number);
+/* A new object with copies of those of the keys that the object has. The caller owns it. */
+json_t *json_some(const json_t *object, const char *const *keys, size_t count);
 /* A string from bytes that may be invalid UTF-8: each bad byte becomes U+FFFD. Never NULL. */
 json_t *json_text(const char *bytes, size_t len);
 

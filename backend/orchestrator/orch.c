@@ -319,20 +319,34 @@ void orch_free(struct orch *o)
 struct rows {
     struct orch *o;
     json_t *out;
-    bool whole;
+    enum { ROW_WHOLE, ROW_TURN, ROW_LISTED } form;
 };
 
-/* For lists: neither texts nor what grows with them; traces.get has these. */
-static void without_texts(json_t *doc)
+/* A row of a list: what tells one trace from another. traces.get has the rest, which is a hundred
+ * times as much. */
+static json_t *listed(const json_t *doc)
 {
-    size_t i;
-    json_t *item;
+    static const char *const MEMBERS[] = {
+        "rowid", "trace_id", "conversation", "at",    "question", "lang",  "state",
+        "error", "flow",     "by_risk",      "again", "eval",     "usage", "elapsed_ms"};
+    static const char *const OF_VERDICT[] = {"winner", "route", "D", "S", "weak"};
+    json_t *row = json_some(doc, MEMBERS, sizeof MEMBERS / sizeof *MEMBERS);
+    const json_t *verdict = json_object_get(doc, "verdict");
+    json_put(row, "verdict",
+             json_is_object(verdict)
+                 ? json_some(verdict, OF_VERDICT, sizeof OF_VERDICT / sizeof *OF_VERDICT)
+                 : json_null());
+    return row;
+}
+
+/* A turn of a conversation: neither the texts of candidates nor how the answer came about. */
+static void as_turn(json_t *doc)
+{
+    static const char *const TRACED[] = {"nodes", "edges", "path", "grounding", "critiques"};
     orch__without_outputs(doc);
-    json_array_foreach(json_object_get(doc, "sources"), i, item) json_object_del(item, "text");
-    json_array_foreach(json_object_get(doc, "critiques"), i, item) json_object_del(item, "text");
+    for (size_t i = 0; i < sizeof TRACED / sizeof *TRACED; i++)
+        json_object_del(doc, TRACED[i]);
     json_object_del(json_object_get(doc, "verdict"), "claims");
-    json_object_del(doc, "grounding");
-    json_object_del(doc, "edges");
 }
 
 /* A trace that was running when an earlier run ended. */
@@ -395,17 +409,22 @@ static bool take_row(void *arg, const struct store_row *row)
     struct rows *r = arg;
     const char *id = store_text(row, 1);
     json_t *doc = orch__stored(r->o, row);
-    if (r->whole && !find(r->o, id))
+    if (r->form == ROW_LISTED) {
+        json_array_append_new(r->out, listed(doc));
+        json_decref(doc);
+        return true;
+    }
+    if (r->form == ROW_TURN)
+        as_turn(doc);
+    else if (!find(r->o, id))
         json_put(doc, "entries", entries_of(r->o, id));
-    if (!r->whole)
-        without_texts(doc);
     json_array_append_new(r->out, doc);
     return true;
 }
 
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
 {
-    struct rows r = {o, json_array(), true};
+    struct rows r = {o, json_array(), ROW_WHOLE};
     enum err code =
         store_query(store_reader(o->rooms.store), e, take_row, &r,
                     "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?",
@@ -419,7 +438,7 @@ json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
 
 json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e)
 {
-    struct rows r = {o, json_array(), false};
+    struct rows r = {o, json_array(), ROW_LISTED};
     enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
                                 "SELECT rowid, trace_id, session, sealed, at FROM traces "
                                 "WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
@@ -430,8 +449,8 @@ json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *
     return NULL;
 }
 
-json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t before, size_t limit,
-                         struct error *e)
+static json_t *turns_of(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                        bool whole, struct error *e)
 {
     static const char LINE[] =
         ORCH__LINE "SELECT t.rowid, t.trace_id, t.session, t.sealed, t.at FROM line JOIN traces t "
@@ -440,7 +459,7 @@ json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t befor
     static const char ALL[] = "SELECT rowid, trace_id, session, sealed, at FROM traces "
                               "WHERE rowid < ?2 AND ?1 IS NULL AND conversation IS NOT NULL "
                               "ORDER BY rowid DESC LIMIT ?3";
-    struct rows r = {o, json_array(), true};
+    struct rows r = {o, json_array(), whole ? ROW_WHOLE : ROW_TURN};
     enum err code =
         store_query(store_reader(o->rooms.store), e, take_row, &r, conversation ? LINE : ALL, "sii",
                     conversation, before < 0 ? INT64_MAX : before, (int64_t)limit);
@@ -455,11 +474,14 @@ json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t befor
     return oldest_first;
 }
 
+json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t before, size_t limit,
+                         struct error *e)
+{
+    return turns_of(o, conversation, before, limit, true, e);
+}
+
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e)
 {
-    json_t *turns = orch_turns_whole(o, conversation, before, limit, e), *turn;
-    size_t i;
-    json_array_foreach(turns, i, turn) orch__without_outputs(turn);
-    return turns;
+    return turns_of(o, conversation, before, limit, false, e);
 }

@@ -125,14 +125,16 @@ enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct
 /* The trace object of docs/protocol.md; running ones from memory, ended ones from the log's
  * projection. NULL with *e. Caller owns. */
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);
-/* Newest first, without texts of candidates and sources. before: rowid cursor, -1 from the newest.
+/* Newest first, as rows of a list (traces.list of wire.def). before: rowid cursor, -1 from the
+ * newest.
  */
 json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e);
 /* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the
- * cursor. Those that a forked one shares with the one it comes from are its own too. */
+ * cursor. Those that a forked one shares with the one it comes from are its own too. Without what
+ * only the trace shows (chat.history of wire.def). */
 json_t *orch_turns(struct orch *o, const char *conversation, int64_t before, size_t limit,
                    struct error *e);
-/* The same with the texts of candidates. */
+/* The same, whole. */
 json_t *orch_turns_whole(struct orch *o, const char *conversation, int64_t before, size_t limit,
                          struct error *e);
 

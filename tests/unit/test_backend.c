@@ -345,6 +345,34 @@ static void pages_tell_truly_whether_there_are_more(void **state)
     console_stop(&c, false);
 }
 
+/* A page of 200 of them is held by a pane: a row that has what only traces.get should give made the
+ * console take 15 MiB more. */
+static void rows_of_traces_are_small(void **state)
+{
+    (void)state;
+    struct console c = console_start(new_dir(), NULL, "operator");
+    json_t *whole = ask(&c, "is the disk filling up?");
+    json_t *list = busc_wait(c.bus, WIRE_traces_list, NULL, WAIT_MS, NULL),
+           *history = busc_wait(c.bus, WIRE_chat_history, NULL, WAIT_MS, NULL);
+    const json_t *row = json_array_get(json_object_get(list, "traces"), 0),
+                 *turn = json_array_get(json_object_get(history, "turns"), 0);
+    char *of_row = json_write(row), *of_turn = json_write(turn), *of_whole = json_write(whole);
+    assert_string_equal(json_str(row, "question", ""), "is the disk filling up?");
+    assert_string_equal(json_str(json_object_get(row, "verdict"), "winner", "?"),
+                        json_str(json_object_get(whole, "verdict"), "winner", ""));
+    assert_true(strlen(of_row) < 1024);
+    assert_string_equal(json_str(turn, "answer", "?"), json_str(whole, "answer", ""));
+    assert_null(json_object_get(turn, "nodes"));
+    assert_true(strlen(of_turn) < strlen(of_whole));
+    free(of_row);
+    free(of_turn);
+    free(of_whole);
+    json_decref(list);
+    json_decref(history);
+    json_decref(whole);
+    console_stop(&c, false);
+}
+
 static const char *status_of(const json_t *card, const char *id)
 {
     size_t i;
@@ -458,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_late_model_is_dropped_and_no_critique_begins_then),
         cmocka_unit_test(a_restart_is_logged_before_it_is_done),
         cmocka_unit_test(pages_tell_truly_whether_there_are_more),
+        cmocka_unit_test(rows_of_traces_are_small),
         cmocka_unit_test(what_cannot_be_read_is_not_assessed),
         cmocka_unit_test(a_part_that_verifies_says_nothing_of_the_whole),
         cmocka_unit_test(score_and_doctor_answer),
