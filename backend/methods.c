@@ -60,8 +60,11 @@ json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_en
 
 void backend__withhold_text(json_t *object, const char *key)
 {
+    char *words = xasprintf("%s_words", key); /* the same as data */
     if (json_string_length(json_object_get(object, key)))
         json_puts(object, key, "withheld: role demo");
+    json_object_del(object, words);
+    free(words);
 }
 
 /* What a stage notes is ours, but for why one failed: that is a peer's text. */
@@ -171,6 +174,9 @@ void backend__withhold(json_t *trace)
             backend__withhold_text(item, "text");
             backend__withhold_text(item, "error");
             json_object_del(item, "chart");
+            json_object_del(item, "refuted_why");
+            json_object_del(item, "added");
+            json_object_del(item, "dropped");
         }
     }
     size_t n;
@@ -185,6 +191,8 @@ void backend__withhold(json_t *trace)
     json_t *verdict = json_object_get(trace, "verdict");
     if (json_is_object(verdict))
         json_put(verdict, "disputed", json_array());
+    json_object_del(verdict, "claims");
+    json_object_del(json_object_get(trace, "grounding"), "sentences");
 }
 
 /* ---- status */

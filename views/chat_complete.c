@@ -152,7 +152,7 @@ static void commands_list(struct chat_complete *k, const char *typed)
         char *text = xasprintf("/%s:%s", json_str(one, "connector", ""), name);
         bool takes = json_array_size(json_object_get(one, "arguments")) > 0;
         if (begins(text, typed) || (typed[1] && begins(name, typed + 1)))
-            item_add(k, text, json_str(one, "about", ""), takes ? " " : "");
+            item_add(k, text, _(json_str(one, "about", "")), takes ? " " : "");
         free(text);
     }
 }

@@ -208,7 +208,7 @@ static void flow_cell(void *arg, size_t at, int column, struct buf *out, enum tu
     else if (row && column == FLOW_MODELS)
         buf_addf(out, "%lld", (long long)json_int(row, "models", 0));
     else if (row)
-        buf_adds(out, json_str(row, "about", ""));
+        buf_adds(out, _(json_str(row, "about", "")));
 }
 
 static const struct tui_list_ops model_ops = {.count = count, .cell = cell, .id = id};

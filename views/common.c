@@ -1,5 +1,6 @@
 #include "views/common.h"
 #include "backend/base/clock.h"
+#include "backend/base/say.h"
 #include "backend/base/text.h"
 #include <math.h>
 #include <stdio.h>
@@ -289,6 +290,14 @@ void view_note(struct tui_area a, enum tui_role role, const char *text, const ch
         tui_text_add(t, ROLE_DIM, 0, false, hint);
     tui_text_draw(t, tui_sub(a, a.height > 4 ? 1 : 0, 2, a.height, a.width - 4), 0);
     tui_text_free(t);
+}
+
+void view_said(const json_t *holder, const char *member, struct buf *out)
+{
+    char *words = xasprintf("%s_words", member);
+    if (!say_text(json_object_get(holder, words), tui_tr, out))
+        buf_adds(out, _(json_str(holder, member, "")));
+    free(words);
 }
 
 void view_keep_error(char **text, const struct error *e)

@@ -61,6 +61,9 @@ void view_money(const char *amount, const char *currency, bool estimated, char o
 double *view_values(const json_t *array, const char *member, size_t *n);
 /* A line of a waiting or failed pane: what, and what to do. */
 void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint);
+/* What the backend says of a run (say.h): the member's sentences in the language of the screen,
+ * else its text, translated if that is one of the table's. */
+void view_said(const json_t *holder, const char *member, struct buf *out);
 /* Keeps an error's words; text is freed and set. */
 void view_keep_error(char **text, const struct error *e);
 /* Makes a file for its owner alone, never over another; -1, and it is said why not. */

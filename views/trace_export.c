@@ -69,6 +69,7 @@ static void number_row(struct buf *out, const char *name, const json_t *number)
 
 static void put_head(struct buf *out, const json_t *t)
 {
+    struct buf reason = {0};
     const json_t *v = json_object_get(t, "verdict"), *risk = json_object_get(t, "risk");
     char took[16], tokens[32], cost[48], at[40] = "";
     time_t s = (time_t)(view_at(t, "at") / 1000);
@@ -90,11 +91,13 @@ static void put_head(struct buf *out, const json_t *t)
     row_of(out, _("cost"), cost);
     row_of(out, _("winner"), json_str(v, "winner", ""));
     row_of(out, _("route"), json_str(v, "route", ""));
-    row_of(out, _("reason"), json_str(v, "reason", ""));
+    view_said(v, "reason", &reason);
+    row_of(out, _("reason"), reason.data ? reason.data : "");
     number_row(out, _("divergence"), json_object_get(v, "D"));
     number_row(out, _("safety gap"), json_object_get(v, "S"));
     number_row(out, _("risk"), json_object_get(risk, "score"));
     buf_adds(out, "\n");
+    buf_release(&reason);
 }
 
 static void put_nodes(struct buf *out, const json_t *t)
@@ -111,11 +114,13 @@ static void put_nodes(struct buf *out, const json_t *t)
     json_array_foreach(json_object_get(t, "nodes"), i, n)
     {
         char began[16], took[16], tokens[32], cost[48] = "";
+        struct buf note = {0};
         tui_duration(json_num(n, "began_ms", -1), began);
         tui_duration(json_num(n, "elapsed_ms", -1), took);
         view_number(json_object_get(n, "tokens"), 0, tokens);
         if (json_is_object(json_object_get(n, "cost")))
             trace_cost(n, cost);
+        view_said(n, "note", &note);
         const char *cells[] = {json_str(n, "id", "-"),
                                json_str(n, "model", ""),
                                json_str(n, "state", ""),
@@ -123,11 +128,12 @@ static void put_nodes(struct buf *out, const json_t *t)
                                took,
                                tokens,
                                cost,
-                               json_str(n, "note", "")};
+                               note.data ? note.data : ""};
         buf_addc(out, '|');
         for (size_t k = 0; k < sizeof(cells) / sizeof(cells[0]); k++)
             cell(out, cells[k]);
         buf_addc(out, '\n');
+        buf_release(&note);
     }
     buf_addc(out, '\n');
     json_array_foreach(json_object_get(t, "path"), i, n)

@@ -142,7 +142,8 @@ static void draw_node(const struct view_page *p, const struct lanes_row *row, co
                       int left)
 {
     const char *state = json_str(node, "state", "unknown"), *model = json_str(node, "model", "");
-    const char *note = json_str(node, "note", "");
+    const char *role = json_str(node, "role", "");
+    struct buf note = {0};
     bool done = !strcmp(state, "done"), skipped = !strcmp(state, "skipped");
     char took[16];
     for (int x = 0; x < LANES_CELLS; x++)
@@ -150,6 +151,8 @@ static void draw_node(const struct view_page *p, const struct lanes_row *row, co
             tui_put_state(p->area, p->y, x, state, false);
     int x = left + tui_put(p->area, p->y, left, -1, skipped ? ROLE_DIM : ROLE_STRONG,
                            json_str(node, "id", "-"));
+    if (*role && strcmp(_(role), json_str(node, "id", "-")) != 0)
+        x += 2 + tui_put(p->area, p->y, x + 2, -1, ROLE_DIM, _(role));
     if (*model)
         x += 2 + tui_put(p->area, p->y, x + 2, -1, ROLE_TEXT, model);
     if (!done)
@@ -158,8 +161,10 @@ static void draw_node(const struct view_page *p, const struct lanes_row *row, co
         tui_duration(json_num(node, "elapsed_ms", -1), took);
         x += 2 + tui_put(p->area, p->y, x + 2, -1, ROLE_DIM, took);
     }
-    if (*note && p->area.width - x > 8)
-        tui_put(p->area, p->y, x + 2, -1, ROLE_DIM, note);
+    view_said(node, "note", &note);
+    if (note.len && p->area.width - x > 8)
+        tui_put(p->area, p->y, x + 2, -1, ROLE_DIM, note.data);
+    buf_release(&note);
 }
 
 /* Why an edge was taken: its condition, and what its variables were. */

@@ -114,6 +114,14 @@ static void draw_span(const struct view_page *p, const json_t *node, double end,
         tui_span(p->area, p->y, x, width, bar_role(node), from / end, (from + ms) / end);
 }
 
+static void put_note(const struct view_page *p, const json_t *node, int x)
+{
+    struct buf note = {0};
+    view_said(node, "note", &note);
+    tui_put(p->area, p->y, x, -1, ROLE_DIM, note.data ? note.data : "");
+    buf_release(&note);
+}
+
 /* One row: name, bar, begin, time, tokens, cost, and as much of the note as there is room for. */
 static void draw_wide(struct view_page *p, const json_t *node, double end, int name)
 {
@@ -128,7 +136,7 @@ static void draw_wide(struct view_page *p, const json_t *node, double end, int n
     tui_put_right(p->area, p->y, x += TOOK, TOKENS, ROLE_DIM, tokens);
     tui_put_right(p->area, p->y, x += TOKENS, COST, ROLE_DIM, cost);
     if (notes)
-        tui_put(p->area, p->y, x + COST + 2, -1, ROLE_DIM, json_str(node, "note", ""));
+        put_note(p, node, x + COST + 2);
 }
 
 static void draw_node_row(struct view_page *p, const json_t *node, double end, int name, bool brief)
@@ -144,7 +152,7 @@ static void draw_node_row(struct view_page *p, const json_t *node, double end, i
     if (is_skipped(node)) {
         int x = name + 1 + tui_put(p->area, p->y, name + 1, -1, ROLE_DIM, _(state));
         if (p->area.width - x > 10)
-            tui_put(p->area, p->y, x + 2, -1, ROLE_DIM, json_str(node, "note", ""));
+            put_note(p, node, x + 2);
         p->y++;
         return;
     }

@@ -134,6 +134,7 @@ static const char *route_words(const char *route)
 static void verdict_text(struct tui_text *t, const json_t *d)
 {
     const json_t *v = json_object_get(d, "verdict");
+    struct buf reason = {0};
     if (!json_is_object(v)) {
         tui_text_add(t, ROLE_DIM, 0, false,
                      !strcmp(json_str(d, "state", ""), "running") ? _("No verdict yet.")
@@ -142,10 +143,12 @@ static void verdict_text(struct tui_text *t, const json_t *d)
     }
     if (*json_str(v, "winner", ""))
         tui_text_addf(t, ROLE_STRONG, 0, false, _("Chosen: %s."), json_str(v, "winner", "-"));
-    if (*json_str(v, "reason", ""))
-        tui_text_add(t, ROLE_TEXT, 0, false, json_str(v, "reason", ""));
+    view_said(v, "reason", &reason);
+    if (reason.len)
+        tui_text_add(t, ROLE_TEXT, 0, false, reason.data);
     else if (*route_words(json_str(v, "route", "")))
         tui_text_addf(t, ROLE_TEXT, 0, false, "%s.", _(route_words(json_str(v, "route", ""))));
+    buf_release(&reason);
     if (json_flag(v, "weak", false))
         tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN),
                       strcmp(json_str(v, "route", ""), "unanswered") == 0
@@ -248,7 +251,7 @@ static void stage_label(const json_t *s, char out[LABEL_MAX])
     if (!strcmp(name, "critique") && slash)
         snprintf(out, LABEL_MAX, "%s %.40s", _("critique"), slash + 1);
     else
-        snprintf(out, LABEL_MAX, "%.60s", *label ? label : name);
+        snprintf(out, LABEL_MAX, "%.60s", _(*label ? label : name));
 }
 
 /* Columns for the longest label, as far as there are some to spare. */
@@ -259,8 +262,8 @@ static int label_width(const json_t *stages, int width)
     const json_t *s;
     json_array_foreach(stages, i, s)
     {
-        const char *label =
-            *json_str(s, "label", "") ? json_str(s, "label", "") : json_str(s, "name", "-");
+        char label[LABEL_MAX];
+        stage_label(s, label);
         int wide = text_width(label, strlen(label));
         longest = wide > longest ? wide : longest;
     }
@@ -283,7 +286,7 @@ static void stage_note(const json_t *d, const json_t *s, struct buf *out)
             buf_addf(out, " %s %s", tui_glyph(GLYPH_OK), _("chosen"));
     }
     if (!out->len)
-        buf_adds(out, json_str(s, "note", ""));
+        view_said(s, "note", out);
 }
 
 static void draw_stage(struct view_page *p, const json_t *d, const json_t *s, double end, int name)

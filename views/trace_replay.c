@@ -34,6 +34,7 @@ static void nodes_at(json_t *t, double ms)
             continue;
         json_puts(n, "state", begun ? "running" : "waiting");
         json_puts(n, "note", "");
+        json_object_del(n, "note_words");
         json_puti(n, "tokens", 0);
         json_put(n, "cost", json_null());
         json_put(n, "elapsed_ms", begun ? json_real(ms - began) : json_null());
@@ -75,6 +76,7 @@ static void stages_at(json_t *t, double ms)
         } else if (from + json_num(s, "ms", 0) > ms) {
             json_puts(s, "state", "running");
             json_puts(s, "note", "");
+            json_object_del(s, "note_words");
             json_put(s, "ms", json_real(ms - from));
         }
     }

@@ -194,9 +194,9 @@ static void on_answer_checked(struct orch_check *k, bool blocked)
         candidate_end(c, CAND_BLOCKED, k->words);
     } else {
         const char *other = json_str(c->doc, "answered_by", NULL);
-        char *note = other ? xasprintf("%s stood in", other) : NULL;
-        candidate_end(c, CAND_DONE, note ? note : "");
-        free(note);
+        candidate_end(c, CAND_DONE, "");
+        if (other)
+            say_put(c->node->doc, "note", say(NULL, SAY_STOOD_IN, "s", other));
     }
     models_ended(c->trace);
 }

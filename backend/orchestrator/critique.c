@@ -41,9 +41,8 @@ void orch__critiques_conclude(struct trace *t)
     if (t->revised) {
         size_t stage = orch__stage_begin(t, "compare", "compare revised answers");
         orch__arbitrate(t);
-        char note[96];
-        snprintf(note, sizeof note, "D %.2f, was %.2f", t->verdict.D, t->first_D);
-        orch__stage_end(t, stage, "done", note);
+        orch__stage_ends(t, stage, "done",
+                         say(NULL, SAY_FIGURES_AFTER, "ff", t->verdict.D, t->first_D));
     }
     orch__verdict_is(t, t->verdict.diverges ? "diverge" : "agree");
     node->carries = &t->candidates[t->verdict.winner];
@@ -102,14 +101,14 @@ static void critique_ended(struct orch_candidate *c, const char *text, const cha
     bool changed = add_critique(c, text, failure != NULL);
     const json_t *all = json_object_get(t->doc, "critiques"),
                  *critique = json_array_get(all, json_array_size(all) - 1);
-    char note[64];
-    snprintf(note, sizeof note, "%zu added, %zu dropped",
-             json_array_size(json_object_get(critique, "added")),
-             json_array_size(json_object_get(critique, "dropped")));
-    orch__stage_end(t, c->stage, failure ? "failed" : "done",
-                    failure   ? failure
-                    : changed ? note
-                              : "nothing to change");
+    if (failure || !changed)
+        orch__stage_end(t, c->stage, failure ? "failed" : "done",
+                        failure ? failure : "nothing to change");
+    else
+        orch__stage_ends(t, c->stage, "done",
+                         say(NULL, SAY_ADDED, "nn",
+                             json_array_size(json_object_get(critique, "added")),
+                             json_array_size(json_object_get(critique, "dropped"))));
     if (t->phase == TRACE_MODELS && t->critiquing && critiques_over(t)) {
         orch__critiques_end(t);
         orch__engine_step(t);

@@ -38,95 +38,90 @@ static const char *route_of(const struct trace *t, size_t answers)
 }
 
 /* Both figures with as many digits as it takes to tell them apart. */
-static char *compared(double winner, double other)
+static void compared(double winner, double other, char a[32], char b[32])
 {
-    char a[32], b[32];
     int digits = 2;
     do {
-        snprintf(a, sizeof a, "%.*f", digits, winner);
-        snprintf(b, sizeof b, "%.*f", digits, other);
+        snprintf(a, 32, "%.*f", digits, winner);
+        snprintf(b, 32, "%.*f", digits, other);
     } while (strcmp(a, b) == 0 && ++digits < 9);
-    return xasprintf("%s against %s", a, b);
 }
 
 /* How far apart the answers were, and what became of it. */
-static char *divergence_words(const struct trace *t)
+static json_t *how_far_apart(const struct trace *t, json_t *words)
 {
     double limit = t->orch->limits.divergence;
     if (t->revised)
-        return xasprintf("they diverged (D %.2f, threshold %.2f); after a critique turn D is %.2f",
-                         t->first_D, limit, t->verdict.D);
-    if (t->critiqued)
-        return xasprintf("they diverge (D %.2f, threshold %.2f); a critique turn changed nothing",
-                         t->first_D, limit);
-    return xasprintf("the answers %s (D %.2f, threshold %.2f)",
-                     t->verdict.diverges ? "diverge" : "agree", t->first_D, limit);
+        return say(words, SAY_REVISED, "fff", t->first_D, limit, t->verdict.D);
+    return say(words,
+               t->critiqued          ? SAY_UNREVISED
+               : t->verdict.diverges ? SAY_DIVERGE
+                                     : SAY_AGREE,
+               "ff", t->first_D, limit);
 }
 
 /* Who spoke last, and what those who judge said of that. */
-static char *roles_words(const struct trace *t, const char *name)
+static json_t *last_word(const struct trace *t, json_t *name)
 {
-    struct buf words = {0};
-    buf_addf(&words, "%s had the last word (%s)", name, t->final->node->as->id);
+    json_t *words = say(NULL, SAY_LAST_WORD, "ls", name, t->final->node->as->id);
     for (size_t i = 0; i < t->node_count; i++) {
         const struct orch_node *n = &t->nodes[i];
         bool judges = n->as->kind == FLOW_VERIFY || n->as->kind == FLOW_GUARD;
-        if (judges && n->state == NODE_DONE)
-            buf_addf(&words, "; %s: %s", n->as->id, json_str(n->doc, "note", ""));
+        const json_t *note = json_object_get(n->doc, "note_words");
+        if (!judges || n->state != NODE_DONE)
+            continue;
+        if (note)
+            words = say(words, SAY_OF, "sl", n->as->id, json_deep_copy(note));
+        else
+            words = say(words, SAY_OF, "st", n->as->id, json_str(n->doc, "note", ""));
     }
-    return buf_take(&words);
+    return words;
 }
 
-static char *reason_with(const struct trace *t, size_t answers, const char *route, const char *name)
+/* Why the composite, or what goes before it, chose one of several answers. */
+static json_t *choice_words(const struct trace *t, const char *route, json_t *name)
 {
     const struct orch_verdict *v = &t->verdict;
-    if (strcmp(route, "unanswered") == 0)
-        return xasprintf("no answer cites a source: nothing that was read answers the question "
-                         "(%s speaks for it)",
-                         name);
     double composite = t->candidates[v->winner].score.composite, other = 0;
-    if (strcmp(route, "roles") == 0)
-        return roles_words(t, name);
-    if (strcmp(route, "vote") == 0)
-        return xasprintf("%zu of %zu answers agree; of those %s has the highest composite, %.2f",
-                         t->voted.agree, t->voted.of, name, composite);
-    if (answers < 2)
-        return xasprintf("%s is the only answer%s", name,
-                         asked_for(t) > 1 ? ": the others failed or were late" : "");
+    char ours[32], theirs[32];
+    json_t *words;
     for (size_t i = 0; i < t->compared_count; i++) {
         if (t->compared[i]->score.composite > other && t->compared[i] != &t->candidates[v->winner])
             other = t->compared[i]->score.composite;
     }
-    char *apart = divergence_words(t), *figures = compared(composite, other), *reason;
+    compared(composite, other, ours, theirs);
     if (strcmp(route, "safer") == 0)
-        reason = xasprintf("%s is the safer answer: S %.2f is above %.2f; composite %s; %s", name,
-                           v->S, t->orch->limits.safety_gap, figures, apart);
+        words = say(say(NULL, SAY_SAFER, "lff", name, v->S, t->orch->limits.safety_gap),
+                    SAY_COMPOSITES, "ss", ours, theirs);
     else if (strcmp(route, "refuted") == 0)
-        reason =
-            xasprintf("a tool's result contradicts %s, which has the higher composite; %s is the "
-                      "best that none contradicts, %s; %s",
-                      t->candidates[v->outranked].model->name, name, figures, apart);
+        words = say(NULL, SAY_REFUTED, "slss", t->candidates[v->outranked].model->name, name, ours,
+                    theirs);
     else if (v->equal >= 0)
-        reason = xasprintf("the composites are equal (%.2f), so the first stands: %s; %s",
-                           composite, name, apart);
+        words = say(NULL, SAY_EQUAL, "fl", composite, name);
     else
-        reason = xasprintf("%s has the higher composite, %s; %s", name, figures, apart);
-    free(apart);
-    free(figures);
-    return reason;
+        words = say(NULL, SAY_HIGHER, "lss", name, ours, theirs);
+    return how_far_apart(t, words);
 }
 
-static char *reason_of(const struct trace *t, size_t answers, const char *route)
+/* Why the winner won, in a sentence or two. */
+static json_t *reason_of(const struct trace *t, size_t answers, const char *route)
 {
     if (t->verdict.winner < 0)
-        return xstrdup("no model answered");
+        return say(NULL, SAY_NO_MODEL, "");
     const struct orch_candidate *c = &t->candidates[t->verdict.winner];
     const char *other = json_str(c->doc, "answered_by", NULL);
-    char *name =
-        other ? xasprintf("%s in place of %s", other, c->model->name) : xstrdup(c->model->name);
-    char *reason = reason_with(t, answers, route, name);
-    free(name);
-    return reason;
+    json_t *name = other ? say(NULL, SAY_INSTEAD, "ss", other, c->model->name)
+                         : say(NULL, SAY_TEXT, "s", c->model->name);
+    if (strcmp(route, "unanswered") == 0)
+        return say(NULL, SAY_UNCITED, "l", name);
+    if (strcmp(route, "roles") == 0)
+        return last_word(t, name);
+    if (strcmp(route, "vote") == 0)
+        return say(NULL, SAY_MAJORITY, "nnlf", t->voted.agree, t->voted.of, name,
+                   c->score.composite);
+    if (answers < 2)
+        return say(NULL, asked_for(t) > 1 ? SAY_ONLY_LEFT : SAY_ONLY, "l", name);
+    return choice_words(t, route, name);
 }
 
 static json_t *verdict_doc(struct trace *t)
@@ -136,13 +131,12 @@ static json_t *verdict_doc(struct trace *t)
     const struct orch_limits *l = &t->orch->limits;
     json_t *doc = json_object(), *thresholds = json_object(), *weights = json_object();
     const char *route = route_of(t, answers);
-    char *reason = reason_of(t, answers, route);
     json_puts(doc, "winner", v->winner < 0 ? "" : t->candidates[v->winner].model->name);
     json_puts(doc, "route", route);
     json_put(doc, "D", number_or_null(answers < 2 ? -1 : t->first_D));
     json_put(doc, "D_after", number_or_null(t->revised ? v->D : -1));
     json_put(doc, "S", number_or_null(v->S));
-    json_puts(doc, "reason", reason);
+    say_put(doc, "reason", reason_of(t, answers, route));
     json_put(doc, "weak", json_boolean(v->weak));
     json_put(thresholds, "divergence", json_real(l->divergence));
     json_put(thresholds, "safety_gap", json_real(l->safety_gap));
@@ -154,7 +148,6 @@ static json_t *verdict_doc(struct trace *t)
     json_put(doc, "weights", weights);
     json_put(doc, "disputed", v->disputed ? json_incref(v->disputed) : json_array());
     json_put(doc, "claims", v->claims ? json_incref(v->claims) : json_array());
-    free(reason);
     return doc;
 }
 

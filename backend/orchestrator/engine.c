@@ -47,8 +47,10 @@ static void tell_node(struct orch_node *n, const char *note)
     }
     if (n->state >= NODE_DONE && n->began_ms)
         json_puti(d, "elapsed_ms", (int64_t)(clock_mono_ms() - n->began_ms));
-    if (note)
+    if (note) {
         json_puts(d, "note", note);
+        json_object_del(d, "note_words");
+    }
     n->trace->changed = true;
 }
 
@@ -182,6 +184,12 @@ void orch__node_end(struct orch_node *n, int state, const char *note)
     n->state = state;
     tell_node(n, note);
     decide(n);
+}
+
+void orch__node_ends(struct orch_node *n, int state, json_t *sentences)
+{
+    say_put(n->doc, "note", sentences);
+    orch__node_end(n, state, NULL);
 }
 
 static void counts(const struct orch_node *n, size_t *pending, size_t *taken)
@@ -474,6 +482,19 @@ static uint64_t time_limit(const struct trace *t)
     return own && own < all ? own : all;
 }
 
+/* What was looked through, for the node that looked. */
+static json_t *looked_at(const struct trace *t)
+{
+    struct buf tools = {0};
+    json_t *all = NULL;
+    for (size_t i = 0; i < t->tool_count; i++)
+        buf_addf(&tools, "%s%s/%s", i ? ", " : "", t->tools[i].connector, t->tools[i].tool);
+    if (tools.len)
+        all = say(all, SAY_TEXT, "s", tools.data);
+    buf_release(&tools);
+    return say(all, SAY_RUNBOOKS, "n", know_documents(orch__know(t)));
+}
+
 void orch__engine_start(struct trace *t)
 {
     struct error none = {0};
@@ -486,7 +507,7 @@ void orch__engine_start(struct trace *t)
     loop_timer_start(t->timer, time_limit(t), 0);
     for (size_t i = 0; i < t->node_count; i++)
         if (t->nodes[i].as->kind == FLOW_LOOK)
-            orch__node_end(&t->nodes[i], NODE_DONE, t->looked_at.data);
+            orch__node_ends(&t->nodes[i], NODE_DONE, looked_at(t));
     orch__engine_step(t);
 }
 

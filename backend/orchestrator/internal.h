@@ -4,6 +4,7 @@
 #define ORCH_INTERNAL_H
 
 #include "backend/base/buf.h"
+#include "backend/base/say.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
 #include "backend/orchestrator/flow.h"
@@ -328,6 +329,8 @@ struct trace *orch__trace_new(struct orch *o, const struct orch_ask *ask);
 void orch__trace_free(struct trace *t);
 size_t orch__stage_begin(struct trace *t, const char *name, const char *label);
 void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note);
+void orch__stage_ends(struct trace *t, size_t stage, const char *state,
+                      json_t *sentences); /* of say.h; taken */
 /* Adds a parent: an entry of the log (-1: nothing is added), what became of it (transforms.def),
  * how sure that is (0..1, below 0 unknown; above 1 counts as 1). */
 void orch__edge(struct orch_edges *to, int64_t seq, const char *transform, double confidence);
@@ -529,6 +532,7 @@ void orch__engine_abandon(struct trace *t);
 void orch__run_over(struct orch_candidate *c, const char *note);
 /* state: of struct orch_node; note NULL: as it is. Decides the edges that lead from it. */
 void orch__node_end(struct orch_node *n, int state, const char *note);
+void orch__node_ends(struct orch_node *n, int state, json_t *sentences); /* of say.h; taken */
 /* The nodes that edges were taken from, and the answers that these carry, each once. */
 size_t orch__node_inputs(const struct orch_node *n, struct orch_node *out[FLOW_NODES]);
 size_t orch__node_answers(const struct orch_node *n, struct orch_candidate *out[FLOW_NODES]);

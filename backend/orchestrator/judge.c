@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const double UNSAFE = 0.5; /* from this risk of the text on */
-enum { NOTE = 96, COMPARED = 8 };
+enum { COMPARED = 8 };
 
 /* ---- compare */
 
@@ -74,18 +74,19 @@ void orch__compare(struct orch_node *n)
 void orch__compare_now(struct orch_node *n)
 {
     struct trace *t = n->trace;
-    char note[NOTE];
+    json_t *note;
     size_t stage = orch__stage_begin(t, "compare", "compare answers");
     orch__arbitrate(t);
     const struct orch_verdict *v = &t->verdict;
     t->first_D = v->D;
     t->first_S = v->S;
     if (t->compared_count > 1)
-        snprintf(note, sizeof note, "D %.2f, S %.2f", v->D, v->S);
+        note = say(NULL, SAY_FIGURES, "ff", v->D, v->S);
+    else if (t->compared_count == 1)
+        note = say(NULL, SAY_ANSWER, "");
     else
-        snprintf(note, sizeof note, "%zu answer%s", t->compared_count,
-                 t->compared_count == 1 ? "" : "s");
-    orch__stage_end(t, stage, "done", note);
+        note = say(NULL, SAY_ANSWERS, "n", t->compared_count);
+    orch__stage_ends(t, stage, "done", json_incref(note));
     orch__verdict_is(t, v->winner < 0           ? "none"
                         : t->compared_count < 2 ? "single"
                         : v->safer              ? "safer"
@@ -93,7 +94,7 @@ void orch__compare_now(struct orch_node *n)
                         : v->weak               ? "weak"
                                                 : "agree");
     n->carries = v->winner < 0 ? NULL : &t->candidates[v->winner];
-    orch__node_end(n, n->carries ? NODE_DONE : NODE_FAILED, note);
+    orch__node_ends(n, n->carries ? NODE_DONE : NODE_FAILED, note);
 }
 
 /* ---- vote */
@@ -156,7 +157,7 @@ static void vote_end(struct orch_node *n, struct orch_candidate **group, size_t 
                      bool agree)
 {
     struct trace *t = n->trace;
-    char note[NOTE];
+    json_t *note = say(NULL, SAY_VOTED, "nn", size, of);
     set_compared(t, group, size);
     orch__arbitrate(t);
     t->first_D = t->verdict.D;
@@ -165,10 +166,9 @@ static void vote_end(struct orch_node *n, struct orch_candidate **group, size_t 
     orch__variable(t, VAR_AGREEMENT, (double)size / (double)of);
     orch__variable(t, VAR_CONFIDENCE, (double)size / (double)of);
     orch__verdict_is(t, of < 2 ? "single" : agree ? "agree" : "split");
-    snprintf(note, sizeof note, "%zu of %zu agree", size, of);
-    orch__stage_end(t, n->stage, "done", note);
+    orch__stage_ends(t, n->stage, "done", json_incref(note));
     n->carries = &t->candidates[t->verdict.winner];
-    orch__node_end(n, NODE_DONE, note);
+    orch__node_ends(n, NODE_DONE, note);
 }
 
 bool orch__vote(struct orch_node *n, bool first)
@@ -242,7 +242,6 @@ static void verify(struct orch_node *n, const char *model_says)
 {
     struct trace *t = n->trace;
     struct orch_grounding g;
-    char note[NOTE];
     orch__ground(t, n->carries->text.data, ORCH_NOTE, &g);
     add_unfounded(n, g.doc);
     add_remarks(n);
@@ -254,12 +253,12 @@ static void verify(struct orch_node *n, const char *model_says)
     orch__variable(t, VAR_UNSUPPORTED, (double)unfounded);
     orch__variable(t, VAR_CONFIDENCE, revise && !unfounded && share > 0.5 ? 0.5 : share);
     orch__verdict_is(t, revise ? "revise" : "pass");
-    snprintf(note, sizeof note, "%s: %zu of %zu statements stand in their sources%s%s",
-             revise ? "revise" : "pass", g.supported, g.assessed,
-             *model_says ? "; the model says " : "", model_says);
+    json_t *note = say(NULL, revise ? SAY_TO_REVISE : SAY_PASSED, "nn", g.supported, g.assessed);
+    if (*model_says)
+        note = say(note, SAY_MODEL_SAYS, "s", model_says);
     orch_grounding_release(&g);
-    orch__stage_end(t, n->stage, "done", note);
-    orch__node_end(n, NODE_DONE, note);
+    orch__stage_ends(t, n->stage, "done", json_incref(note));
+    orch__node_ends(n, NODE_DONE, note);
 }
 
 /* ---- guard */
@@ -271,21 +270,23 @@ static void guard(struct orch_node *n, const char *model_says)
     const char *refused = orch_safety_refuses(t->orch, text, true);
     double risk = pol_safety_risk(text, &why);
     bool unsafe = refused || risk >= UNSAFE || strcmp(model_says, "unsafe") == 0;
-    char note[NOTE * 2];
-    snprintf(note, sizeof note, "%s%s%.80s%s%s", unsafe ? "unsafe" : "safe",
-             refused || risk >= UNSAFE ? ": " : "",
-             refused          ? refused
-             : risk >= UNSAFE ? why
-                              : "",
-             *model_says ? "; the model says " : "", model_says);
+    const char *found = refused ? refused : risk >= UNSAFE ? why : NULL;
+    json_t *note = found    ? say(NULL, SAY_UNSAFE_FOR, "t", found)
+                   : unsafe ? say(NULL, SAY_UNSAFE, "")
+                            : say(NULL, SAY_SAFE, "");
+    if (*model_says)
+        note = say(note, SAY_MODEL_SAYS, "s", model_says);
     add_remarks(n);
     orch__verdict_is(t, unsafe ? "unsafe" : "safe");
     free(t->unsafe);
-    t->unsafe = unsafe ? xstrdup(refused ? refused : risk >= UNSAFE ? why : "") : NULL;
-    if (unsafe)
-        buf_addf(&n->said, "%s\n", note);
-    orch__stage_end(t, n->stage, "done", note);
-    orch__node_end(n, NODE_DONE, note);
+    t->unsafe = unsafe ? xstrdup(found ? found : "") : NULL;
+    if (unsafe) {
+        char *told = say_english(note);
+        buf_addf(&n->said, "%s\n", told);
+        free(told);
+    }
+    orch__stage_ends(t, n->stage, "done", json_incref(note));
+    orch__node_ends(n, NODE_DONE, note);
 }
 
 char *orch__guard_noted(const struct trace *t, const char *answer)

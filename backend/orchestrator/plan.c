@@ -396,10 +396,12 @@ static void retrieve(struct trace *t, const struct search *s, const char *instea
         if (source && fit_of(way, found[i].score) > source->fit[way])
             source->fit[way] = fit_of(way, found[i].score);
     }
-    char *note = xasprintf("%zu passages%s%.200s%s", n, instead ? "; built-in vectors: " : "",
-                           instead ? instead : "", steers ? "; one tries to steer a model" : "");
-    orch__stage_end(t, stage, "done", note);
-    free(note);
+    json_t *note = say(NULL, SAY_PASSAGES, "n", n);
+    if (instead)
+        note = say(note, SAY_BUILTIN_VECTORS, "t", instead);
+    if (steers)
+        note = say(note, SAY_ONE_STEERS, "");
+    orch__stage_ends(t, stage, "done", note);
 }
 
 /* ---- running tools */
@@ -622,20 +624,23 @@ static void describe_search(struct trace *t)
 }
 
 /* Connectors that could not be asked: an answer without them says so in its trace. */
-static void add_absent(struct trace *t, struct buf *note)
+static json_t *without_absent(struct trace *t, json_t *note)
 {
+    struct buf absent = {0};
     json_t *rows = conn_list(t->orch->rooms.conn), *row;
     size_t i;
-    bool any = false;
     json_array_foreach(rows, i, row)
     {
         const char *state = json_str(row, "state", "");
         if (strcmp(state, "starting") != 0 && strcmp(state, "fail") != 0)
             continue;
-        buf_addf(note, "%s%s (%s)", any ? ", " : "; without ", json_str(row, "name", ""), state);
-        any = true;
+        buf_addf(&absent, "%s%s (%s)", absent.len ? ", " : "", json_str(row, "name", ""), state);
     }
     json_decref(rows);
+    if (absent.len)
+        note = say(note, SAY_WITHOUT, "s", absent.data);
+    buf_release(&absent);
+    return note;
 }
 
 /* "Why?", "а сейчас?": a question of small words only is about the one before it, unless it asks
@@ -696,7 +701,7 @@ static void search_runbooks(struct trace *t)
 void orch__plan(struct trace *t)
 {
     size_t stage = orch__stage_begin(t, "plan", "choose tools");
-    struct buf note = {0}, read_as = {0};
+    struct buf read_as = {0};
     orch__untrusted(t, "question", "", t->question, t->question_entry, NULL);
     char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
     t->asked = corrected ? corrected : xstrdup(t->question);
@@ -704,14 +709,14 @@ void orch__plan(struct trace *t)
     pick_tools(t);
     orch__wish(t);
     describe_search(t);
-    buf_addf(&note, "%zu tool%s", t->tool_count, t->tool_count == 1 ? "" : "s");
+    json_t *note =
+        t->tool_count == 1 ? say(NULL, SAY_TOOL, "") : say(NULL, SAY_TOOLS, "n", t->tool_count);
     if (corrected)
-        buf_addf(&note, "; read %s", read_as.data);
+        note = say(note, SAY_READ_AS, "s", read_as.data);
     buf_release(&read_as);
     if (!t->recorded)
-        add_absent(t, &note);
-    orch__stage_end(t, stage, "done", note.data);
-    buf_release(&note);
+        note = without_absent(t, note);
+    orch__stage_ends(t, stage, "done", note);
     t->phase = TRACE_TOOLS;
     for (size_t i = 0; i < t->tool_count; i++) {
         struct orch_tool_step *s = &t->tools[i];

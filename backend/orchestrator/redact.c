@@ -27,6 +27,14 @@ static void blank(const struct redaction *r, json_t *object, const char *key)
         json_put(object, key, json_array());
 }
 
+/* A text that stands there as data too. */
+static void blank_said(const struct redaction *r, json_t *object, const char *key,
+                       const char *words)
+{
+    blank(r, object, key);
+    json_object_del(object, words);
+}
+
 static void blank_all(const struct redaction *r, const char *list, const char *const *keys,
                       size_t key_count)
 {
@@ -47,7 +55,7 @@ static void blank_steps(const struct redaction *r)
         if (strcmp(name, "plan") == 0 || strcmp(name, "tools") == 0 || strcmp(name, "embed") == 0 ||
             strcmp(name, "retrieve") == 0) {
             blank(r, stage, "label");
-            blank(r, stage, "note");
+            blank_said(r, stage, "note", "note_words");
         }
     }
 }
@@ -117,12 +125,12 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
             for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
                 blank(&r, json_object_get(node, "run"), texts[k]);
         if (output || answer || gone(&r, "tool.call") || gone(&r, "tool.result"))
-            blank(&r, node, "note");
+            blank_said(&r, node, "note", "note_words");
     }
     if (output || gone(&r, "critique"))
         blank_all(&r, "critiques", changes, sizeof changes / sizeof *changes);
     if (output || answer || gone(&r, "critique") || gone(&r, "verdict")) {
-        blank(&r, json_object_get(doc, "verdict"), "reason");
+        blank_said(&r, json_object_get(doc, "verdict"), "reason", "reason_words");
         blank(&r, json_object_get(doc, "verdict"), "disputed");
         blank(&r, json_object_get(doc, "verdict"), "claims");
     }

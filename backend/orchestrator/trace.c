@@ -149,6 +149,17 @@ size_t orch__stage_begin(struct trace *t, const char *name, const char *label)
     return json_array_size(stages) - 1;
 }
 
+void orch__stage_ends(struct trace *t, size_t stage, const char *state, json_t *sentences)
+{
+    char *note = say_english(sentences);
+    json_t *s = json_array_get(json_object_get(t->doc, "stages"), stage);
+    if (json_array_size(sentences))
+        json_put(s, "note_words", json_incref(sentences));
+    orch__stage_end(t, stage, state, note);
+    json_decref(sentences);
+    free(note);
+}
+
 void orch__stage_end(struct trace *t, size_t stage, const char *state, const char *note)
 {
     json_t *s = json_array_get(json_object_get(t->doc, "stages"), stage);

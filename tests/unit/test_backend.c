@@ -1,5 +1,6 @@
 /* The backend whole, over the bus, on a real state directory: a question becomes a logged answer
  * (O1..O4), roles hold, a failed start says why (K2), stopping is quick (K3). */
+#include "backend/base/say.h"
 #include "tests/unit/console_harness.h"
 #include <netinet/in.h>
 #include <poll.h>
@@ -22,7 +23,10 @@ static void question_is_answered_from_live_figures(void **state)
     assert_true(disks);
     const json_t *verdict = json_object_get(trace, "verdict");
     assert_true(*json_str(verdict, "winner", ""));
-    assert_true(*json_str(verdict, "reason", ""));
+    char *reason = say_english(json_object_get(verdict, "reason_words"));
+    assert_true(*reason);
+    assert_string_equal(json_str(verdict, "reason", ""), reason);
+    free(reason);
     /* every entry it names is in the log, and the log verifies */
     const json_t *entries = json_object_get(trace, "entries");
     assert_true(json_array_size(entries) >= 8);
@@ -92,6 +96,13 @@ static void the_demo_role_reads_and_sees_no_texts(void **state)
     json_t *turns = call(&c, WIRE_chat_history, NULL);
     json_t *turn = json_array_get(json_object_get(turns, "turns"), 0);
     assert_string_equal(json_str(turn, "question", ""), "withheld: role demo");
+    json_t *id = json_pack("{s:s}", "trace_id", json_str(turn, "trace_id", ""));
+    json_t *trace = busc_wait(c.bus, WIRE_traces_get, id, WAIT_MS, NULL);
+    assert_non_null(json_object_get(trace, "grounding"));
+    assert_null(json_object_get(json_object_get(trace, "grounding"), "sentences"));
+    assert_true(json_is_object(json_object_get(trace, "verdict")));
+    assert_null(json_object_get(json_object_get(trace, "verdict"), "claims"));
+    json_decref(trace);
     json_decref(turns);
     json_t *entry = call(&c, WIRE_evidence_get, "{\"seq\": 1, \"payload\": true}");
     assert_null(json_object_get(entry, "payload"));
