@@ -20,12 +20,19 @@ _Static_assert((size_t)LISTS <= POL_LISTS, "a set of lists holds them");
 #define BUT1(a) SET(a)
 #define BUT2(a, b) (SET(a) | SET(b))
 
+/* words that are known where they are mistyped */
+static const char *const keys[] = {
+#define KEY(word) word,
+#include "backend/compliance/inject.def"
+};
+enum { KEYS = sizeof keys / sizeof *keys };
+
 static const char *const list_terms[] = {
 #define WORDS(name, terms) [LIST_##name] = (terms),
 #include "backend/compliance/inject.def"
 };
 
-enum how { PLAIN, ANY, ORDER, YOURS, BEHIND };
+enum how { PLAIN, ANY, ORDER, YOURS, BEHIND, LAST };
 
 static const struct rule {
     enum pol_inject_class cls;
@@ -54,6 +61,7 @@ enum { EXCUSE = 6 }; /* words in front of a head, and behind it, that may excuse
 
 struct pol_injector {
     struct pol_terms *terms;
+    struct pol_typos *typos;
 };
 
 const char *pol_inject_class_name(enum pol_inject_class c)
@@ -71,13 +79,16 @@ struct pol_injector *pol_injector_new(void)
 {
     struct pol_injector *f = xcalloc(1, sizeof *f);
     f->terms = pol__terms_new(list_terms, LISTS);
+    f->typos = pol__typos_new(keys, KEYS);
     return f;
 }
 
 void pol_injector_free(struct pol_injector *f)
 {
-    if (f)
+    if (f) {
         pol__terms_free(f->terms);
+        pol__typos_free(f->typos);
+    }
     free(f);
 }
 
@@ -96,6 +107,7 @@ static bool in_place(const struct pol_hit *h, enum how how)
     switch (how) {
     case ORDER:
         return h->opens || h->behind;
+    case LAST:
     case YOURS:
         return h->opens || (h->behind & SET(lead_you));
     case BEHIND:
@@ -136,7 +148,7 @@ static void try_rule(struct pol__inject_found *out, const struct pol_sentence *s
     pol_lists left = r->with;
     if (!(h->lists & r->head) || !in_place(h, r->how))
         return;
-    for (size_t i = head + 1; left && i < s->count && s->hits[i].word <= h->word + r->window; i++)
+    for (size_t i = head + 1; left && i < s->count && s->hits[i].word <= h->last + r->window; i++)
         if (s->hits[i].lists & left) {
             left &= ~s->hits[i].lists;
             last = i;
@@ -151,6 +163,8 @@ static void try_rule(struct pol__inject_found *out, const struct pol_sentence *s
             first = i;
         }
     }
+    if (r->how == LAST && s->hits[last].last + 1 < s->words_count)
+        return;
     if (!left && !is_excused(s, r, h->word))
         report(out, s, r, first, last);
 }
@@ -172,9 +186,11 @@ static void judge(void *arg, const struct pol_sentence *s)
 void pol__inject_words(const struct pol_injector *f, const char *text, size_t len,
                        struct pol__inject_found *out)
 {
-    struct pol_words words = {.places = true};
+    static const struct pol_signs signs = {
+        .leads = SET(lead) | SET(lead_you), .quoted = SET(quoted), .shouted = SET(shouted)};
+    struct pol_words words = {.places = true, .typos = f->typos};
     pol__words(&words, text, len);
-    pol__sentences(f->terms, &words, SET(lead) | SET(lead_you), judge, out);
+    pol__sentences(f->terms, &words, &signs, judge, out);
     pol__words_release(&words);
 }
 

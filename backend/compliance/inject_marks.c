@@ -17,7 +17,10 @@ enum {
     QUERY_LONG = 64,
     UNSEEN_LEAST = 4,
     ZERO_WIDTH_LEAST = 8,
-    ESCAPES_LEAST = 6
+    ESCAPES_LEAST = 6,
+    LINES_LEAST = 5, /* new lines in a row, written as \\n */
+    LABEL_LEAST = 2,
+    NAME_MOST = 24
 };
 
 static const struct mark {
@@ -359,6 +362,45 @@ static void at_mark(struct walk *w, size_t at, bool before)
     }
 }
 
+/* A new line that is written as \\n, and the marks behind it. Many in a row are to push what stands
+ * before them out of sight. */
+static size_t at_escape(struct walk *w, size_t at)
+{
+    size_t end = at, lines = 0, i = at;
+    w->escapes++;
+    while (i + 1 < w->len && w->text[i] == '\\') {
+        size_t n = i + 1 + (w->text[i + 1] == ' ');
+        if (n >= w->len || w->text[n] != 'n')
+            break;
+        lines++;
+        end = i = n + 1;
+        while (i < w->len && w->text[i] == ' ')
+            i++;
+    }
+    if (lines && i < w->len)
+        at_mark(w, i, true);
+    if (lines >= LINES_LEAST)
+        pol__inject_add(w->out, POL_INJECT_FORGED, 0.4, at, end, "a row of new lines");
+    return lines ? end - at : 1;
+}
+
+/* "Alice:" and nothing more: a turn that is to be written on. */
+static void at_end(struct walk *w)
+{
+    size_t to = w->len, from;
+    while (to && strchr(" \n\"", w->text[to - 1]) && w->text[to - 1])
+        to--;
+    if (!to || w->text[to - 1] != ':')
+        return;
+    for (from = to - 1; from && (w->text[from - 1] & 0x80 || pol__is_word(w->text[from - 1]));)
+        from--;
+    size_t len = to - 1 - from;
+    bool capital = (w->text[from] >= 'A' && w->text[from] <= 'Z') || w->text[from] & 0x80;
+    if (len >= LABEL_LEAST && len <= NAME_MOST && from && capital)
+        pol__inject_add(w->out, POL_INJECT_FORGED, 0.3, from, to,
+                        "a turn that is to be written on");
+}
+
 static size_t at_sign(struct walk *w, size_t at)
 {
     switch (w->text[at]) {
@@ -374,9 +416,11 @@ static size_t at_sign(struct walk *w, size_t at)
     case '"':
     case '#':
     case '\n':
+    case '=':
         at_mark(w, at, false);
         break;
     case '\\':
+        return at_escape(w, at);
     case '%':
     case '&':
         w->escapes++;
@@ -398,6 +442,7 @@ void pol__inject_marks(const struct pol_injector *f, const char *text, size_t le
         else
             i += text[i] & 0x80 ? at_wide(&w, i) : at_sign(&w, i);
     }
+    at_end(&w);
     if (w.escapes >= ESCAPES_LEAST)
         read_escapes(&w);
     read_turned(&w);

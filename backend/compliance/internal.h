@@ -23,9 +23,11 @@ bool pol__has_word(const struct pol_text *t, size_t from, size_t to, const char 
 /* ---- wording.c: a text as words, for rules; a word is a run of letters and digits, in one form
  * whatever its case, width, or the look-alikes it is written with */
 enum {
-    POL_WORD_OPENS = 1, /* a sign stands before it, or nothing does */
-    POL_WORD_MIXED = 2, /* letters of another alphabet were read as those they look like */
-    POL_WORD_HIDDEN = 4 /* characters that nobody sees stood in it */
+    POL_WORD_OPENS = 1,  /* a sign stands before it, or nothing does */
+    POL_WORD_MIXED = 2,  /* letters of another alphabet were read as those they look like */
+    POL_WORD_HIDDEN = 4, /* characters that nobody sees stood in it */
+    POL_WORD_QUOTED = 8, /* a quotation mark stands before it */
+    POL_WORD_SHOUTS = 16 /* capitals begin here, in the middle of a clause that had none */
 };
 struct pol_word {
     size_t from, to; /* bytes of the text */
@@ -33,13 +35,21 @@ struct pol_word {
 };
 struct pol_words {   /* zero-initialise, but for places */
     struct buf text; /* words with a blank behind each, and a new line behind a sentence */
-    bool places;     /* `at` is wanted: a row for each word */
+    bool places;     /* `at` is wanted: a row for each word; capitals part sentences */
+    const struct pol_typos *typos; /* whose words are mended, or NULL */
     struct pol_word *at;
     size_t count, cap;
-    unsigned opens; /* of the word to come */
+    unsigned flags; /* of the word to come */
+    bool shouting;
 };
 void pol__words(struct pol_words *w, const char *text, size_t len);
 void pol__words_release(struct pol_words *w);
+
+/* Words of six letters and more that are read also where they are mistyped (typos.c). */
+struct pol_typos *pol__typos_new(const char *const *words, size_t n);
+void pol__typos_free(struct pol_typos *t);
+/* The word that it is a slip of the keys of, or NULL. */
+const char *pol__typos_mend(const struct pol_typos *t, const char *word, size_t len);
 
 /* Lists of terms with bars between, as hazards.def says; they must outlive it. */
 typedef unsigned __int128 pol_lists; /* a set of them: 1 << list */
@@ -64,12 +74,17 @@ struct pol_hit {             /* a word where terms begin */
 struct pol_sentence {
     const struct pol_word *words; /* its first; NULL: the words have no places */
     struct pol_hit hits[POL_SENTENCE];
-    size_t count;
+    size_t count, words_count;
+};
+/* Lists that have to do with a word's place. */
+struct pol_signs {
+    pol_lists leads;           /* `behind` is wanted of them */
+    pol_lists quoted, shouted; /* what stands behind a quotation mark, begins with capitals */
 };
 typedef void pol_judge(void *arg, const struct pol_sentence *s);
 /* Calls judge for each sentence where terms stand. */
-void pol__sentences(const struct pol_terms *terms, const struct pol_words *words, pol_lists leads,
-                    pol_judge *judge, void *arg);
+void pol__sentences(const struct pol_terms *terms, const struct pol_words *words,
+                    const struct pol_signs *signs, pol_judge *judge, void *arg);
 /* True if a term of the lists begins at a word from `from` to `to`. */
 bool pol__is_near(const struct pol_sentence *s, pol_lists lists, size_t from, size_t to);
 /* The first term of each of the lists among hits[from] to hits[to]: "make ... bomb". */

@@ -126,7 +126,7 @@ void pol_moderate(const struct pol_filter *f, const char *text, enum pol_directi
     struct pol_words words = {.places = false};
     struct search k = {direction, out};
     pol__words(&words, text, strlen(text));
-    pol__sentences(f->terms, &words, 0, judge, &k);
+    pol__sentences(f->terms, &words, &(struct pol_signs){0}, judge, &k);
     pol__words_release(&words);
 }
 

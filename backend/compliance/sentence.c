@@ -8,7 +8,7 @@ enum { BEHIND = 8 }; /* words that a term of `leads` has at most */
 
 struct walk {
     const struct pol_terms *terms;
-    pol_lists leads;
+    const struct pol_signs *signs;
     struct pol_hit *hit;                    /* of the word that is looked at */
     pol_lists ended[POL_SENTENCE + BEHIND]; /* leads of which a term ends right before the word */
     struct pol_sentence s;
@@ -33,7 +33,7 @@ static void found_term(void *arg, size_t list, size_t len)
         h->len = len;
         h->last = h->word + n - 1;
     }
-    if ((one & w->leads) && n <= BEHIND)
+    if ((one & w->signs->leads) && n <= BEHIND)
         w->ended[h->word + n] |= one;
 }
 
@@ -43,18 +43,22 @@ static void look_at(struct walk *w, const char *p, size_t word)
     *h = (struct pol_hit){.word = word, .last = word, .text = p};
     w->hit = h;
     pol__terms_each(w->terms, p, found_term, w);
+    unsigned flags = w->s.words ? w->s.words[word].flags : 0;
+    h->lists |= flags & POL_WORD_QUOTED ? w->signs->quoted : 0;
+    h->lists |= flags & POL_WORD_SHOUTS ? w->signs->shouted : 0;
     if (!h->lists)
         return;
-    h->opens = word == 0 || (w->s.words && w->s.words[word].flags & POL_WORD_OPENS);
+    h->len = h->len ? h->len : strcspn(p, " ");
+    h->opens = word == 0 || (flags & POL_WORD_OPENS);
     h->behind = w->ended[word];
     w->s.count++;
 }
 
-void pol__sentences(const struct pol_terms *terms, const struct pol_words *words, pol_lists leads,
-                    pol_judge *judge, void *arg)
+void pol__sentences(const struct pol_terms *terms, const struct pol_words *words,
+                    const struct pol_signs *signs, pol_judge *judge, void *arg)
 {
     struct walk *w = xcalloc(1, sizeof *w);
-    *w = (struct walk){.terms = terms, .leads = leads, .s.words = words->at};
+    *w = (struct walk){.terms = terms, .signs = signs, .s.words = words->at};
     size_t word = 0;
     for (const char *p = words->text.data ? words->text.data : ""; *p; p++) {
         look_at(w, p, word++);
@@ -62,6 +66,7 @@ void pol__sentences(const struct pol_terms *terms, const struct pol_words *words
         bool ends = p[1] == '\n';
         if (!ends && word < POL_SENTENCE)
             continue;
+        w->s.words_count = word;
         if (w->s.count)
             judge(arg, &w->s);
         memset(w->ended, 0, sizeof w->ended);
@@ -69,6 +74,7 @@ void pol__sentences(const struct pol_terms *terms, const struct pol_words *words
         word = w->s.count = 0;
         p += ends;
     }
+    w->s.words_count = word;
     if (w->s.count)
         judge(arg, &w->s);
     free(w);

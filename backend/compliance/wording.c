@@ -44,7 +44,7 @@ struct pol_terms *pol__terms_new(const char *const *lists, size_t n)
     size_t count = 0, at = 0;
     BUG_IF(n > POL_LISTS);
     for (size_t l = 0; l < n; l++)
-        for (const char *p = lists[l]; p; p = strchr(p + 1, '|'))
+        for (const char *p = lists[l]; p && *p; p = strchr(p + 1, '|'))
             count++;
     f->terms = xcalloc(count, sizeof *f->terms);
     for (size_t l = 0; l < n; l++)
@@ -124,7 +124,20 @@ static bool is_letter(uint32_t cp)
     if (cp & TEXT_BAD)
         return false;
     return (cp >= 'a' && cp <= 'z') || (cp >= '0' && cp <= '9') ||
-           (cp >= 0x80 && (cp < 0x2000 || cp > 0x206f) && cp != 0xa0 && cp != 0xab && cp != 0xbb);
+           (cp >= 0x80 && (cp < 0x2000 || cp > 0x206f) && (cp < 0x3000 || cp > 0x303f) &&
+            cp != 0xa0 && cp != 0xab && cp != 0xbb);
+}
+
+/* Chinese has no blanks: each of its characters is a word. */
+static bool is_han(uint32_t cp)
+{
+    return cp >= 0x4e00 && cp <= 0x9fff;
+}
+
+static bool is_quote(uint32_t cp)
+{
+    return cp == '"' || cp == '`' || cp == '\'' || cp == 0xab || (cp >= 0x2018 && cp <= 0x201e) ||
+           cp == 0x300c;
 }
 
 /* Cyrillic and Greek letters that look like Latin ones, in the order of all three; 0: none. */
@@ -157,16 +170,31 @@ struct word {
     unsigned flags;
 };
 
+/* The word that was just written is read as the one that it is a slip of. */
+static void mend(struct pol_words *out)
+{
+    size_t end = out->text.len - 1, from = end;
+    while (from && out->text.data[from - 1] != ' ' && out->text.data[from - 1] != '\n')
+        from--;
+    const char *meant = pol__typos_mend(out->typos, out->text.data + from, end - from);
+    if (!meant)
+        return;
+    out->text.len = from;
+    buf_addf(&out->text, "%s ", meant);
+}
+
 static void place(struct pol_words *out, size_t from, size_t to, unsigned flags)
 {
     if (!out->places)
         return;
+    if (out->typos)
+        mend(out);
     if (out->count == out->cap) {
         out->cap = out->cap ? 2 * out->cap : 64;
         out->at = xrealloc(out->at, out->cap * sizeof *out->at);
     }
-    out->at[out->count++] = (struct pol_word){from, to, flags | out->opens};
-    out->opens = 0;
+    out->at[out->count++] = (struct pol_word){from, to, flags | out->flags};
+    out->flags = 0;
 }
 
 /* A word of two alphabets is read in the one that most of it is in, and digits between letters as
@@ -220,7 +248,7 @@ static void end_sentence(struct pol_words *out)
 {
     if (out->text.len && out->text.data[out->text.len - 1] != '\n')
         buf_addc(&out->text, '\n');
-    out->opens = POL_WORD_OPENS;
+    out->flags |= POL_WORD_OPENS;
 }
 
 /* A word of ASCII letters alone, as nearly all are: taken at once. Its length, or 0: look closer.
@@ -253,39 +281,117 @@ static size_t sequence(const char *s, size_t len)
     return n < len && s[n] >= 0x40 ? n + 1 : n;
 }
 
+/* Letters at s, all of them capitals; *end: behind them. */
+static size_t capitals(const char *s, size_t len, size_t *end)
+{
+    size_t n = 0, at = 0, step;
+    for (uint32_t cp; at < len; at += step, n++) {
+        step = text_decode(s + at, len - at, &cp);
+        if (cp == '\'' || cp == 0x2019) {
+            n--;
+            continue;
+        }
+        if (!is_letter(folded(cp)))
+            break;
+        if ((cp < 'A' || cp > 'Z') && (cp < 0x410 || cp > 0x42f) && (cp < 0xc0 || cp > 0xde))
+            return 0;
+    }
+    *end = at;
+    return n;
+}
+
+/* Do three words in capitals begin at s, of which the first and one more are no single letters? */
+static bool shouts(const char *s, size_t len)
+{
+    size_t at = 0, end, long_ones = 0;
+    for (size_t words = 0; words < 3; words++) {
+        size_t n = capitals(s + at, len - at, &end);
+        if (n == 0 || (n == 1 && words == 0))
+            return false;
+        long_ones += n > 1;
+        at += end;
+        if (words < 2 && (at == len || s[at++] != ' '))
+            return false;
+    }
+    return long_ones > 1;
+}
+
+/* A word begins at s, where a sentence may end for what is written in capitals. */
+static void hear(struct pol_words *out, const char *s, size_t len)
+{
+    size_t end;
+    uint32_t first;
+    text_decode(s, len, &first);
+    if (!is_letter(folded(first)))
+        return;
+    if (out->shouting) {
+        if (capitals(s, len, &end))
+            return;
+        out->shouting = false;
+        end_sentence(out);
+    } else if (!(out->flags & POL_WORD_OPENS) && shouts(s, len)) {
+        out->shouting = true;
+        end_sentence(out);
+        out->flags |= POL_WORD_SHOUTS;
+    }
+}
+
+/* What stands between words at s, which was read as `letter`. */
+static void between(struct pol_words *out, const char *text, size_t len, size_t at, uint32_t letter)
+{
+    if (letter != ' ' && letter != 0xa0)
+        out->flags |= POL_WORD_OPENS;
+    out->flags &= ~(unsigned)POL_WORD_QUOTED;
+    out->flags |= is_quote(letter) ? POL_WORD_QUOTED : 0;
+    bool full = letter == 0x3002 || ((text[at] & 0x80) && (letter == '!' || letter == '?'));
+    if (full || (!(text[at] & 0x80) && breaks(text, len, at)))
+        end_sentence(out);
+}
+
+/* Bytes at text[at] that are read as one character; *letter: what it is read as; 0: nothing. */
+static size_t read_at(const char *text, size_t len, size_t at, uint32_t *cp, uint32_t *letter)
+{
+    size_t step = text_decode(text + at, len - at, cp);
+    if (*cp == 0x1b)
+        step = sequence(text + at, len - at);
+    else if (*cp == '\\' && at + 1 < len && text[at + 1] && strchr("nrt", text[at + 1]))
+        step = 2; /* a new line or tab as JSON writes it */
+    *letter = *cp == 0x1b ? 0 : folded(*cp);
+    return step;
+}
+
 void pol__words(struct pol_words *out, const char *text, size_t len)
 {
     struct word w = {.count = 0};
     size_t step;
-    out->opens = POL_WORD_OPENS;
+    out->flags = POL_WORD_OPENS;
     for (size_t i = 0; i < len; i += step) {
-        uint32_t cp;
+        uint32_t cp, letter;
+        if (out->places && !w.count)
+            hear(out, text + i, len - i);
         step = w.count ? 0 : plain_word(text + i, len - i, &out->text);
         if (step) {
             place(out, i, i + step, 0);
             continue;
         }
-        step = text_decode(text + i, len - i, &cp);
-        if (cp == 0x1b)
-            step = sequence(text + i, len - i);
-        else if (cp == '\\' && i + 1 < len && strchr("nrt", text[i + 1]) && text[i + 1])
-            step = 2; /* a new line or tab as JSON writes it */
-        uint32_t letter = cp == 0x1b ? 0 : folded(cp);
+        step = read_at(text, len, i, &cp, &letter);
         if (!letter) {
             w.flags |= w.count && cp > 0x7f && text_is_hidden(cp) ? POL_WORD_HIDDEN : 0;
+            out->flags |= !w.count && is_quote(cp) ? POL_WORD_QUOTED : 0;
             continue;
         }
+        if (is_han(letter))
+            word_end(&w, i, out);
         if (is_letter(letter)) {
             w.from = w.count ? w.from : i;
             if (w.count < WORD_LETTERS)
                 w.letter[w.count++] = letter;
+            if (is_han(letter))
+                word_end(&w, i + step, out);
             continue;
         }
         word_end(&w, i, out);
-        if (letter != ' ' && letter != 0xa0)
-            out->opens = POL_WORD_OPENS;
-        if (step == 1 && breaks(text, len, i))
-            end_sentence(out);
+        between(out, text, len, i, letter);
     }
     word_end(&w, len, out);
     end_sentence(out);
