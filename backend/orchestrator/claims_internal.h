@@ -46,11 +46,30 @@ enum {
     CLAIMS__IDENTIFIES = 16384, /* the number behind it is a name */
     CLAIMS__ASKS = 32768,       /* what follows is not said, but asked */
     CLAIMS__SELF = 65536,       /* who answers */
-    CLAIMS__SAYS_LITTLE = 131072
+    CLAIMS__SAYS_LITTLE = 131072,
+    /* the part of what stands behind it (enum claims__slot) */
+    CLAIMS__FROM_ = 1 << 18,
+    CLAIMS__TO_ = 1 << 19,
+    CLAIMS__FOR_ = 1 << 20,
+    CLAIMS__THAN_ = 1 << 21,
+    CLAIMS__BY_ = 1 << 22,
+    CLAIMS__AMONG_ = 1 << 23,
+    CLAIMS__FIRST_ = 1 << 24,
+    CLAIMS__THEN_ = 1 << 25,
+    CLAIMS__MUTUAL = 1 << 26,     /* said of two, it is no matter which is named first */
+    CLAIMS__QUANTIFIES = 1 << 27, /* all, some; value: which row of claims_shares.def, from 1 */
+    CLAIMS__HAS_ONE = 1 << 28,    /* of which a thing has one: its version, the cause */
+    CLAIMS__CONCORD = 1 << 29,    /* with "не" behind it, it denies once: никто не */
+    CLAIMS__COMPARES = 1 << 30    /* before, faster: of two, in this order */
 };
+#define CLAIMS__HAS_WHO (1ULL << 32)   /* the same, of those who are somebody: its owner */
+#define CLAIMS__HAS_CAUSE (1ULL << 33) /* caused */
+#define CLAIMS__MAY (1ULL << 34)
+#define CLAIMS__TURNS (1ULL << 35)  /* a state follows: powered off, ran out */
+#define CLAIMS__AMOUNT (1ULL << 36) /* where figures stand with it, it is no state: 33 GiB free */
 struct claims__word {
     uint64_t hash; /* 0: free */
-    uint32_t roles;
+    uint64_t roles;
     int16_t value; /* of a numeral, of a month */
 };
 struct claims_reader {
@@ -86,6 +105,7 @@ struct claims__token {
     bool light;          /* says little: have, get */
     bool names;          /* a number that says which one it is: pid 17 */
     bool copula;         /* what follows is said of what stands before */
+    uint8_t slot;        /* enum claims__slot: its part in what is said */
     int16_t number;      /* into the claim's numbers, -1 */
     uint32_t word, stem; /* into stems: in lower case, and its stem */
     uint16_t word_len, stem_len;
@@ -122,6 +142,28 @@ struct claims__number {
     char money;        /* of MONEY: '$', 'E', 'R', ... */
     uint16_t token;    /* of the claim, where it stands */
 };
+/* The part that a word has in what is said: who does, what is done, to whom, from where to where.
+ */
+enum claims__slot {
+    CLAIMS__AMONG, /* with, and, on, at, of: which of them is no matter */
+    CLAIMS__VERB,  /* or what is said with "is" */
+    CLAIMS__SUBJECT,
+    CLAIMS__OBJECT,
+    CLAIMS__FROM,
+    CLAIMS__TO,
+    CLAIMS__FOR,
+    CLAIMS__FIRST, /* of what is told in its order */
+    CLAIMS__THEN
+};
+/* Of how many of them something is said, as a share: "most" is 0.5 to 1 without 0.5. */
+struct claims__share {
+    double low, high;
+    bool above, below;   /* without the low end, without the high one */
+    bool given;          /* the claim has one */
+    bool times;          /* always, never: of how many times */
+    uint16_t from, upto; /* its tokens */
+    uint16_t noun;       /* of what; the claim's tokens: nothing that is told */
+};
 struct claims__negator {
     uint16_t token;
     uint16_t from, upto; /* the words that it reaches */
@@ -134,10 +176,12 @@ struct claims__claim {
     uint16_t key;                            /* tokens of a field's key, 0: it is none */
     bool open;   /* a question, a condition, a heading: claims nothing */
     bool hedged; /* may, might, возможно */
+    bool may;    /* of those: may, might */
     bool self;   /* who answers speaks of themselves */
     bool code;
     struct claims__negator negators[CLAIMS__NEGATORS];
     size_t negator_count;
+    struct claims__share share;
     uint64_t bloom; /* of the stems and rows of its words */
 };
 struct claims {
@@ -165,6 +209,8 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                        const struct claims *b, const struct claims__token *y);
 /* Whether they name different things of one TOPICS row; whether a word is of such a row. */
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y);
+/* Whether they are of both sides of one SIDES row. */
+bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y);
 bool claims__is_topic(const struct claims__sense *s);
 double claims__grade(enum claims__relation r); /* 0..1; 0 for OPPOSED */
 /* Fills stem, hash, sense, light of a word; folded: in lower case. */
@@ -179,13 +225,67 @@ size_t claims__number_read(const char *s, size_t len, struct claims__number *out
 /* The unit that a word names ("hours", "ГиБ"); false: it names none. */
 bool claims__number_unit(const char *word, size_t len, struct claims__number *n);
 /* Calls put with each word that is a numeral, a month or a unit. */
-typedef void claims__put(void *arg, const char *words, uint32_t role, int value);
+typedef void claims__put(void *arg, const char *words, uint64_t role, int value);
 void claims__number_words(claims__put *put, void *arg);
+void claims__share_words(claims__put *put, void *arg); /* claims_shares.c */
 double claims__days(int year, int month, int day);
 bool claims__numbers_equal(const struct claims__number *a, const struct claims__number *b);
 bool claims__numbers_comparable(const struct claims__number *a, const struct claims__number *b);
 
-/* claims_judge.c */
+/* claims_order.c: each word's part in what is said. */
+void claims__slots(const struct claims *c, const struct claims__claim *k, struct claims__token *t);
+/* before, faster, раньше: what stands behind is what is compared. */
+bool claims__compares(const struct claims *c, const struct claims__token *t);
+/* claims_shares.c: of how many of them it is said. */
+void claims__share_read(const struct claims *c, struct claims__claim *k);
+
+/* ---- one claim against another (claims_judge.c) */
+
+/* From here on two words are taken for the same thing; from here on a claim is met; from here on
+ * what is against it is said. */
+#define CLAIMS__SAME_THING 0.8
+#define CLAIMS__MET 0.6
+#define CLAIMS__SURE 0.5
+
+/* A claim with what was read of it. */
+struct claims__side {
+    const struct claims *c;
+    const struct claims__claim *k;
+    const struct claims__token *t;
+    const struct claims__number *numbers;
+    double best[CLAIMS__TOKENS];  /* by token: how well the other side has it */
+    bool opposed[CLAIMS__TOKENS]; /* the other side has what only one of them can be */
+};
+struct claims__judged;
+struct claims__pair {
+    struct claims__side a, b;
+    struct claims__judged *out;
+    bool doubt;   /* something is denied, if not surely the same */
+    bool settled; /* whether they agree is known by their order or their shares */
+    bool agree;   /* if so */
+    /* How words i of a and j of b stand to each other, at [i * b.k->tokens + j]; of words with
+     * content only. */
+    uint8_t relations[CLAIMS__TOKENS * CLAIMS__TOKENS];
+};
+enum claims__relation claims__relate(const struct claims__pair *p, uint32_t i, uint32_t j);
+/* The share of a side's words that the other has; but for the one at `except`, -1: none. */
+double claims__cover_but(const struct claims__side *s, int except);
+/* Keeps the surest of what was found against; what: "number", ...; x and y: the words of each. */
+void claims__against(struct claims__pair *p, double score, const char *what, const char *x,
+                     int x_len, const char *y, int y_len);
+void claims__against_tokens(struct claims__pair *p, double score, const char *what, uint32_t i,
+                            uint32_t j);
+/* claims_names.c: names, what a thing has one of, values of fields. */
+void claims__find_names(struct claims__pair *p);
+void claims__find_ones(struct claims__pair *p);
+void claims__find_fields(struct claims__pair *p);
+bool claims__other_subject(const struct claims__pair *p); /* they speak of two things */
+bool claims__other_names(const struct claims__pair *p);   /* both name what the other does not */
+/* claims_order.c: who does what to whom, from where to where, what was first. */
+void claims__find_order(struct claims__pair *p);
+/* claims_shares.c: all, most, some, none of them. */
+void claims__find_shares(struct claims__pair *p);
+
 /* The score of a contradiction that only may be meant: of one subject something is denied that the
  * other does not speak of. It counts where there is nothing but these two claims. */
 #define CLAIMS__GUESS 0.5

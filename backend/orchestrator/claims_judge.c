@@ -5,30 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From here on two words are taken for the same thing; from here on a claim is met. */
-static const double SAME_THING = 0.8, MET = 0.6, SURE = 0.5;
-
-/* A claim with what was read of it. */
-struct side {
-    const struct claims *c;
-    const struct claims__claim *k;
-    const struct claims__token *t;
-    const struct claims__number *numbers;
-    double best[CLAIMS__TOKENS];  /* by token: how well the other side has it */
-    bool opposed[CLAIMS__TOKENS]; /* the other side has what only one of them can be */
-};
-
-struct pair {
-    struct side a, b;
-    struct claims__judged *out;
-    bool doubt; /* something is denied, if not surely the same */
-};
-
-static struct side side_of(const struct claims *c, size_t i)
+/* But for what match_words finds. */
+static void set_side(struct claims__side *s, const struct claims *c, size_t i)
 {
-    const struct claims__claim *k = &c->claims[i];
-    struct side s = {.c = c, .k = k, .t = c->tokens + k->token, .numbers = c->numbers + k->number};
-    return s;
+    s->c = c;
+    s->k = &c->claims[i];
+    s->t = c->tokens + s->k->token;
+    s->numbers = c->numbers + s->k->number;
 }
 
 double claims__weight(const struct claims__token *t)
@@ -40,24 +23,26 @@ double claims__weight(const struct claims__token *t)
     return t->light ? 0.25 : 1;
 }
 
-static enum claims__relation relate(const struct pair *p, uint32_t i, uint32_t j)
+enum claims__relation claims__relate(const struct claims__pair *p, uint32_t i, uint32_t j)
 {
-    return claims__relation(p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
+    return (enum claims__relation)p->relations[i * p->b.k->tokens + j];
 }
 
-static void match_words(struct pair *p)
+static void match_words(struct claims__pair *p)
 {
     for (uint32_t i = 0; i < p->a.k->tokens; i++)
-        p->a.best[i] = 0;
+        p->a.best[i] = 0, p->a.opposed[i] = false;
     for (uint32_t j = 0; j < p->b.k->tokens; j++)
-        p->b.best[j] = 0;
+        p->b.best[j] = 0, p->b.opposed[j] = false;
     for (uint32_t i = 0; i < p->a.k->tokens; i++) {
         if (!claims__content(&p->a.t[i]))
             continue;
         for (uint32_t j = 0; j < p->b.k->tokens; j++) {
             if (!claims__content(&p->b.t[j]))
                 continue;
-            enum claims__relation relation = relate(p, i, j);
+            enum claims__relation relation =
+                claims__relation(p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
+            p->relations[i * p->b.k->tokens + j] = (uint8_t)relation;
             double grade = claims__grade(relation);
             if (relation == CLAIMS__OPPOSED) {
                 p->a.opposed[i] = p->b.opposed[j] = true;
@@ -73,7 +58,7 @@ static void match_words(struct pair *p)
 }
 
 /* The share of a side's words that the other has; but for those at `except`. */
-static double cover_but(const struct side *s, int except)
+double claims__cover_but(const struct claims__side *s, int except)
 {
     double have = 0, all = 0;
     for (uint32_t i = 0; i < s->k->tokens; i++) {
@@ -85,7 +70,7 @@ static double cover_but(const struct side *s, int except)
 }
 
 /* The same but for the words that the other side has the opposite of. */
-static double about(const struct side *s)
+static double about(const struct claims__side *s)
 {
     double have = 0, all = 0;
     for (uint32_t i = 0; i < s->k->tokens; i++) {
@@ -97,10 +82,12 @@ static double about(const struct side *s)
 }
 
 /* Keeps the surest of what was found against. */
-static void against(struct pair *p, double score, const char *what, const char *x, int x_len,
-                    const char *y, int y_len)
+void claims__against(struct claims__pair *p, double score, const char *what, const char *x,
+                     int x_len, const char *y, int y_len)
 {
-    if (p->a.k->hedged || p->b.k->hedged)
+    if (p->a.k->may && p->b.k->may)
+        score *= 0.5; /* it may be, and it may not be */
+    else if (p->a.k->hedged || p->b.k->hedged)
         score *= 0.8;
     if (score <= p->out->score && p->out->verdict == CLAIMS_CONTRADICTS)
         return;
@@ -111,10 +98,11 @@ static void against(struct pair *p, double score, const char *what, const char *
              x, y_len < most ? y_len : most, y);
 }
 
-static void against_tokens(struct pair *p, double score, const char *what, uint32_t i, uint32_t j)
+void claims__against_tokens(struct claims__pair *p, double score, const char *what, uint32_t i,
+                            uint32_t j)
 {
     const struct claims__token *x = &p->a.t[i], *y = &p->b.t[j];
-    against(p, score, what, p->a.c->text + x->at, x->len, p->b.c->text + y->at, y->len);
+    claims__against(p, score, what, p->a.c->text + x->at, x->len, p->b.c->text + y->at, y->len);
 }
 
 /* ---- what a word is said of */
@@ -122,14 +110,14 @@ static void against_tokens(struct pair *p, double score, const char *what, uint3
 /* How well what stands beside word i of one side fits what stands beside word j of the other:
  * 0..1. Beside it is its phrase, and, where it stands alone, the phrases before it in its clause.
  */
-static bool beside(const struct side *s, uint32_t i, uint32_t k)
+static bool beside(const struct claims__side *s, uint32_t i, uint32_t k)
 {
     if (i == k || !claims__content(&s->t[k]) || s->t[k].clause != s->t[i].clause)
         return false;
     return s->t[k].phrase == s->t[i].phrase;
 }
 
-static bool stands_alone(const struct side *s, uint32_t i)
+static bool stands_alone(const struct claims__side *s, uint32_t i)
 {
     for (uint32_t k = 0; k < s->k->tokens; k++)
         if (beside(s, i, k) && !s->t[k].light)
@@ -138,7 +126,7 @@ static bool stands_alone(const struct side *s, uint32_t i)
 }
 
 /* What the word may be said of: its phrase; standing alone, the nearest phrases around it. */
-static bool in_reach(const struct side *s, uint32_t i, uint32_t k, bool alone)
+static bool in_reach(const struct claims__side *s, uint32_t i, uint32_t k, bool alone)
 {
     if (beside(s, i, k))
         return true;
@@ -152,11 +140,11 @@ static bool in_reach(const struct side *s, uint32_t i, uint32_t k, bool alone)
 
 /* Whether a word before word k in its phrase says which of them it is, and the other side does not
  * have it. */
-static bool told_apart(const struct side *s, uint32_t k, uint32_t but)
+static bool told_apart(const struct claims__side *s, uint32_t k, uint32_t but)
 {
     for (uint32_t i = k; i > 0 && s->t[i - 1].phrase == s->t[k].phrase; i--) {
         const struct claims__token *t = &s->t[i - 1];
-        if (i - 1 != but && t->kind == CLAIMS__WORD && !t->light && s->best[i - 1] < MET &&
+        if (i - 1 != but && t->kind == CLAIMS__WORD && !t->light && s->best[i - 1] < CLAIMS__MET &&
             !s->opposed[i - 1])
             return true;
     }
@@ -164,12 +152,12 @@ static bool told_apart(const struct side *s, uint32_t k, uint32_t but)
 }
 
 /* The checkout service and the search service are two. */
-static bool two_things(const struct pair *p, uint32_t k, uint32_t l, uint32_t i, uint32_t j)
+static bool two_things(const struct claims__pair *p, uint32_t k, uint32_t l, uint32_t i, uint32_t j)
 {
     return told_apart(&p->a, k, i) && told_apart(&p->b, l, j);
 }
 
-static double same_beside(const struct pair *p, uint32_t i, uint32_t j)
+static double same_beside(const struct claims__pair *p, uint32_t i, uint32_t j)
 {
     bool alone_i = stands_alone(&p->a, i), alone_j = stands_alone(&p->b, j);
     double found = 0;
@@ -179,7 +167,7 @@ static double same_beside(const struct pair *p, uint32_t i, uint32_t j)
         for (uint32_t l = 0; l < p->b.k->tokens; l++) {
             if (!in_reach(&p->b, j, l, alone_j))
                 continue;
-            double grade = claims__grade(relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
+            double grade = claims__grade(claims__relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
             if (grade > found && two_things(p, k, l, i, j))
                 grade *= 0.5;
             found = grade > found ? grade : found;
@@ -189,20 +177,22 @@ static double same_beside(const struct pair *p, uint32_t i, uint32_t j)
 }
 
 /* Whether side a says word j of b itself, of the same thing. */
-static bool said_itself(const struct pair *p, uint32_t j, double beside_other)
+static bool said_itself(const struct claims__pair *p, uint32_t j, double beside_other)
 {
     for (uint32_t i = 0; i < p->a.k->tokens; i++) {
-        if (claims__content(&p->a.t[i]) && claims__grade(relate(p, i, j)) >= SAME_THING &&
+        if (claims__content(&p->a.t[i]) &&
+            claims__grade(claims__relate(p, i, j)) >= CLAIMS__SAME_THING &&
             same_beside(p, i, j) >= beside_other)
             return true;
     }
     return false;
 }
 
-static bool said_back(const struct pair *p, uint32_t i, double beside_other)
+static bool said_back(const struct claims__pair *p, uint32_t i, double beside_other)
 {
     for (uint32_t j = 0; j < p->b.k->tokens; j++) {
-        if (claims__content(&p->b.t[j]) && claims__grade(relate(p, i, j)) >= SAME_THING &&
+        if (claims__content(&p->b.t[j]) &&
+            claims__grade(claims__relate(p, i, j)) >= CLAIMS__SAME_THING &&
             same_beside(p, i, j) >= beside_other)
             return true;
     }
@@ -211,22 +201,43 @@ static bool said_back(const struct pair *p, uint32_t i, double beside_other)
 
 /* ---- words of which only one can hold */
 
-static void find_opposites(struct pair *p)
+/* What stands behind a word that compares, up to the end of its clause: how well the other side has
+ * it; -1: nothing stands there. */
+static double compared_with(const struct claims__side *s, uint32_t i)
+{
+    double best = -1;
+    if (!claims__compares(s->c, &s->t[i]))
+        return -1;
+    for (i++; i < s->k->tokens && s->t[i].kind != CLAIMS__BREAK; i++)
+        if (s->t[i].slot == CLAIMS__OBJECT && claims__weight(&s->t[i]) >= 1)
+            best = fmax(best, s->best[i]);
+    return best;
+}
+
+/* Before one thing and after another: both may be. */
+static bool compared_apart(const struct claims__pair *p, uint32_t i, uint32_t j)
+{
+    double a = compared_with(&p->a, i), b = compared_with(&p->b, j);
+    return a >= 0 && b >= 0 && a < CLAIMS__MET && b < CLAIMS__MET;
+}
+
+static void find_opposites(struct claims__pair *p)
 {
     for (uint32_t i = 0; i < p->a.k->tokens; i++) {
         for (uint32_t j = 0; j < p->b.k->tokens; j++) {
             if (!claims__content(&p->a.t[i]) || !claims__content(&p->b.t[j]) ||
-                relate(p, i, j) != CLAIMS__OPPOSED || p->a.t[i].denied != p->b.t[j].denied)
+                claims__relate(p, i, j) != CLAIMS__OPPOSED || p->a.t[i].denied != p->b.t[j].denied)
                 continue;
             double fits = same_beside(p, i, j);
-            double rest_a = cover_but(&p->a, (int)i), rest_b = cover_but(&p->b, (int)j);
+            double rest_a = claims__cover_but(&p->a, (int)i),
+                   rest_b = claims__cover_but(&p->b, (int)j);
             double rest = rest_a > rest_b ? rest_a : rest_b;
-            if (said_itself(p, j, fits) || said_back(p, i, fits))
+            if (said_itself(p, j, fits) || said_back(p, i, fits) || compared_apart(p, i, j))
                 continue;
-            if (fits >= MET)
-                against_tokens(p, 0.6 + 0.35 * rest, "opposite", i, j);
-            else if (rest >= MET)
-                against_tokens(p, 0.3 + 0.4 * rest, "opposite", i, j);
+            if (fits >= CLAIMS__MET)
+                claims__against_tokens(p, 0.6 + 0.35 * rest, "opposite", i, j);
+            else if (rest >= CLAIMS__MET)
+                claims__against_tokens(p, 0.3 + 0.4 * rest, "opposite", i, j);
         }
     }
 }
@@ -234,16 +245,17 @@ static void find_opposites(struct pair *p)
 /* ---- negation */
 
 /* Whether an opposite of what is denied here is said there: then both say the same. */
-static bool denied_opposite(const struct pair *p, const struct claims__negator *n, bool of_a)
+static bool denied_opposite(const struct claims__pair *p, const struct claims__negator *n,
+                            bool of_a)
 {
-    const struct side *there = of_a ? &p->b : &p->a;
+    const struct claims__side *there = of_a ? &p->b : &p->a;
     for (uint32_t x = n->from; x < n->upto; x++) {
         for (uint32_t y = 0; y < there->k->tokens; y++) {
             const struct claims__token *t = of_a ? &p->a.t[x] : &p->b.t[x];
             if (!claims__content(t) || !claims__content(&there->t[y]) || there->t[y].denied)
                 continue;
             uint32_t i = of_a ? x : y, j = of_a ? y : x;
-            if (relate(p, i, j) == CLAIMS__OPPOSED && same_beside(p, i, j) >= MET)
+            if (claims__relate(p, i, j) == CLAIMS__OPPOSED && same_beside(p, i, j) >= CLAIMS__MET)
                 return true;
         }
     }
@@ -252,10 +264,10 @@ static bool denied_opposite(const struct pair *p, const struct claims__negator *
 
 /* How much of the words from..upto the other side says without denying it; *first: whether it says
  * the first of weight; *last gets one of them. */
-static double said_plainly(const struct pair *p, bool of_a, uint32_t from, uint32_t upto,
+static double said_plainly(const struct claims__pair *p, bool of_a, uint32_t from, uint32_t upto,
                            bool *first, uint32_t *last)
 {
-    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
     double have = 0, all = 0;
     bool seen = false;
     *first = false;
@@ -264,13 +276,13 @@ static double said_plainly(const struct pair *p, bool of_a, uint32_t from, uint3
         for (uint32_t y = 0; y < there->k->tokens && weight > 0; y++) {
             if (!claims__content(&there->t[y]) || there->t[y].denied == here->t[x].denied)
                 continue;
-            double grade = claims__grade(relate(p, of_a ? x : y, of_a ? y : x));
+            double grade = claims__grade(claims__relate(p, of_a ? x : y, of_a ? y : x));
             if (grade > best)
                 best = grade, *last = y;
         }
         if (weight >= 1 && !seen) {
             seen = true;
-            *first = best >= MET;
+            *first = best >= CLAIMS__MET;
         }
         have += weight * best;
         all += weight;
@@ -279,7 +291,7 @@ static double said_plainly(const struct pair *p, bool of_a, uint32_t from, uint3
 }
 
 /* How much of what stands before a negation the other side has: -1: nothing stands there. */
-static double subject_met(const struct side *s, const struct claims__negator *n)
+static double subject_met(const struct claims__side *s, const struct claims__negator *n)
 {
     double have = 0, all = 0;
     uint32_t from = n->token;
@@ -295,28 +307,29 @@ static double subject_met(const struct side *s, const struct claims__negator *n)
     return all > 0 ? have / all : -1;
 }
 
-static bool denied_alike(const struct pair *p, bool of_a, const struct claims__negator *n)
+static bool denied_alike(const struct claims__pair *p, bool of_a, const struct claims__negator *n)
 {
-    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
     for (uint32_t x = n->from; x < n->upto; x++) {
         if (!claims__content(&here->t[x]) || here->t[x].light)
             continue;
         for (uint32_t y = 0; y < there->k->tokens; y++)
             if (claims__content(&there->t[y]) && there->t[y].denied == here->t[x].denied &&
-                there->t[y].denied && claims__grade(relate(p, of_a ? x : y, of_a ? y : x)) >= MET)
+                there->t[y].denied &&
+                claims__grade(claims__relate(p, of_a ? x : y, of_a ? y : x)) >= CLAIMS__MET)
                 return true;
     }
     return false;
 }
 
-static void against_negation(struct pair *p, bool of_a, const struct claims__negator *n,
+static void against_negation(struct claims__pair *p, bool of_a, const struct claims__negator *n,
                              double score, uint32_t other)
 {
-    const struct side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
     for (uint32_t i = 0; i < n->token && other == UINT32_MAX; i++)
         for (uint32_t k = 0; k < there->k->tokens && other == UINT32_MAX; k++)
             if (claims__content(&here->t[i]) && claims__content(&there->t[k]) &&
-                claims__grade(relate(p, of_a ? i : k, of_a ? k : i)) >= MET)
+                claims__grade(claims__relate(p, of_a ? i : k, of_a ? k : i)) >= CLAIMS__MET)
                 other = k;
     other = other == UINT32_MAX ? 0 : other;
     const struct claims__token *no = &here->t[n->token], *end = &here->t[n->upto - 1],
@@ -325,14 +338,14 @@ static void against_negation(struct pair *p, bool of_a, const struct claims__neg
     int len = (int)(end->at + end->len > no->at ? end->at + end->len - no->at : no->len);
     const char *o = there->c->text + y->at;
     if (of_a)
-        against(p, score, "negation", said, len, o, y->len);
+        claims__against(p, score, "negation", said, len, o, y->len);
     else
-        against(p, score, "negation", o, y->len, said, len);
+        claims__against(p, score, "negation", o, y->len, said, len);
 }
 
-static void find_denied(struct pair *p, bool of_a)
+static void find_denied(struct claims__pair *p, bool of_a)
 {
-    const struct side *here = of_a ? &p->a : &p->b;
+    const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
     for (size_t i = 0; i < here->k->negator_count; i++) {
         const struct claims__negator *n = &here->k->negators[i];
         uint32_t other = UINT32_MAX;
@@ -343,18 +356,17 @@ static void find_denied(struct pair *p, bool of_a)
             continue;
         double score = 0;
         if (n->absence) /* "no big errors" is said where there are errors */
-            score = first || said >= 0.75 ? 0.5 + 0.4 * said : 0;
-        else if (said >= 0.5 && (first || said >= MET))
+            score = said >= CLAIMS__MET ? 0.5 + 0.4 * said : first ? CLAIMS__GUESS : 0;
+        else if (said >= 0.5 && (first || said >= CLAIMS__MET))
             score = 0.6 + 0.35 * said;
         else if (said > 0.2)
             score = 0.55;
-        else if (subject >= 0.5 && cover_but(of_a ? &p->b : &p->a, -1) < 0.9)
+        else if (subject >= 0.5 && claims__cover_but(there, -1) < 0.9)
             score = CLAIMS__GUESS; /* of the same thing it is denied that it does something else */
         if (subject >= 0 && subject < 0.3)
             score *= 0.5;
         p->doubt = p->doubt || score > 0.3;
-        /* What a says beyond b is no matter: b only leaves it out. */
-        if (score < SURE || (of_a && said < MET))
+        if (score < CLAIMS__SURE)
             continue;
         against_negation(p, of_a, n, score, other);
     }
@@ -363,7 +375,7 @@ static void find_denied(struct pair *p, bool of_a)
 /* ---- numbers */
 
 /* Whether what is counted stands behind the number. */
-static bool counts_something(const struct side *s, uint32_t i)
+static bool counts_something(const struct claims__side *s, uint32_t i)
 {
     return i + 1 < s->k->tokens && claims__content(&s->t[i + 1]) &&
            s->t[i + 1].phrase == s->t[i].phrase;
@@ -371,7 +383,7 @@ static bool counts_something(const struct side *s, uint32_t i)
 
 /* The words from..upto that say what a count is of: those behind it in its phrase, else the nearest
  * phrase before it. */
-static void counted(const struct side *s, uint32_t i, uint32_t *from, uint32_t *upto)
+static void counted(const struct claims__side *s, uint32_t i, uint32_t *from, uint32_t *upto)
 {
     if (counts_something(s, i)) {
         *from = *upto = i + 1;
@@ -388,7 +400,7 @@ static void counted(const struct side *s, uint32_t i, uint32_t *from, uint32_t *
 }
 
 /* How well two counts are of the same. */
-static double of_one_count(const struct pair *p, uint32_t i, uint32_t j)
+static double of_one_count(const struct claims__pair *p, uint32_t i, uint32_t j)
 {
     uint32_t a, a_end, b, b_end;
     double found = 0;
@@ -397,7 +409,7 @@ static double of_one_count(const struct pair *p, uint32_t i, uint32_t j)
     counted(&p->b, j, &b, &b_end);
     for (uint32_t k = a; k < a_end; k++) {
         for (uint32_t l = b; l < b_end; l++) {
-            enum claims__relation relation = relate(p, k, l);
+            enum claims__relation relation = claims__relate(p, k, l);
             double grade = claims__grade(relation) * (p->a.t[k].light ? 0.5 : 1);
             if (grade > found) {
                 wider = relation == CLAIMS__WIDER;
@@ -409,7 +421,7 @@ static double of_one_count(const struct pair *p, uint32_t i, uint32_t j)
 }
 
 /* How well two numbers are of the same thing. */
-static double of_one_thing(const struct pair *p, const struct claims__number *x,
+static double of_one_thing(const struct claims__pair *p, const struct claims__number *x,
                            const struct claims__number *y)
 {
     uint32_t i = x->token, j = y->token;
@@ -424,7 +436,7 @@ static double of_one_thing(const struct pair *p, const struct claims__number *x,
             int off_b = abs((int)p->b.t[l].phrase - (int)p->b.t[j].phrase);
             if (!claims__content(&p->b.t[l]) || (off_b > 1 && p->b.t[l].clause != p->b.t[j].clause))
                 continue;
-            double grade = claims__grade(relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
+            double grade = claims__grade(claims__relate(p, k, l)) * (p->a.t[k].light ? 0.5 : 1);
             grade *= off_a > 1 || off_b > 1 ? 0.7 : 1;
             if (grade > found && two_things(p, k, l, i, j))
                 grade *= 0.5;
@@ -434,12 +446,12 @@ static double of_one_thing(const struct pair *p, const struct claims__number *x,
     return found;
 }
 
-static bool stated(const struct side *s, const struct claims__number *n)
+static bool stated(const struct claims__side *s, const struct claims__number *n)
 {
     return s->t[n->token].kind == CLAIMS__NUMBER;
 }
 
-static void find_numbers(struct pair *p)
+static void find_numbers(struct claims__pair *p)
 {
     bool taken_a[CLAIMS__NUMBERS] = {false}, taken_b[CLAIMS__NUMBERS] = {false};
     /* What is equal first; what is left of the same thing differs. */
@@ -451,7 +463,7 @@ static void find_numbers(struct pair *p)
                 taken_a[i] = taken_b[j] = true;
         }
     }
-    double rest = fmax(cover_but(&p->a, -1), cover_but(&p->b, -1));
+    double rest = fmax(claims__cover_but(&p->a, -1), claims__cover_but(&p->b, -1));
     for (uint32_t j = 0; j < p->b.k->numbers; j++) {
         const struct claims__number *y = &p->b.numbers[j];
         double best = 0;
@@ -465,144 +477,21 @@ static void find_numbers(struct pair *p)
                 best = fits, at = i;
         }
         const struct claims__token *s = &p->b.t[y->token];
-        if (best < MET || rest < MET)
+        if (best < CLAIMS__MET || rest < CLAIMS__MET)
             continue;
         bool denied = p->a.t[p->a.numbers[at].token].denied != s->denied;
         if (!denied)
-            against_tokens(p, 0.45 + 0.25 * best + 0.25 * rest, "number", p->a.numbers[at].token,
-                           y->token);
+            claims__against_tokens(p, 0.45 + 0.25 * best + 0.25 * rest, "number",
+                                   p->a.numbers[at].token, y->token);
     }
-}
-
-/* ---- names */
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* Names of one make: both addresses, both paths, both versions, or otherwise alike in their
- * beginning. */
-static bool same_make(const struct side *s, const struct claims__token *x, const struct side *o,
-                      const struct claims__token *y)
-{
-    const char *a = s->c->text + x->at, *b = o->c->text + y->at;
-    bool path_a = *a == '/', path_b = *b == '/';
-    if (path_a || path_b)
-        return path_a && path_b;
-    return is_digit(*a) == is_digit(*b);
-}
-
-/* A host that something happens on is no statement about it: "on web-1", "на web-1". */
-static bool is_where(const struct side *s, uint32_t i)
-{
-    static const char *const WORDS[] = {"on", "in", "at", "for", "of", "from", "with",
-                                        "на", "в",  "у",  "для", "из", "от"};
-    if (i == 0 || s->t[i - 1].kind != CLAIMS__STOP || s->c->text[s->t[i].at] == '/')
-        return false;
-    const struct claims__token *t = &s->t[i - 1];
-    for (size_t k = 0; k < sizeof WORDS / sizeof *WORDS; k++)
-        if (strlen(WORDS[k]) == t->word_len &&
-            memcmp(WORDS[k], s->c->stems.data + t->word, t->word_len) == 0)
-            return true;
-    return false;
-}
-
-/* Whether the name stands where something is said of the subject: behind it, or, as an address or a
- * version, behind the word for that. */
-static bool is_said(const struct side *s, uint32_t i)
-{
-    if (is_where(s, i) || s->t[i].names)
-        return false;
-    bool figure = is_digit(s->c->text[s->t[i].at]);
-    for (uint32_t k = 0; k < i; k++)
-        if (claims__content(&s->t[k]) && (figure || s->t[k].phrase != s->t[i].phrase))
-            return true;
-    return false;
-}
-
-static void find_names(struct pair *p)
-{
-    uint32_t x = UINT32_MAX, y = UINT32_MAX;
-    for (uint32_t i = 0; i < p->a.k->tokens; i++)
-        if (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1)
-            x = x == UINT32_MAX ? i : UINT32_MAX - 1;
-    for (uint32_t j = 0; j < p->b.k->tokens; j++)
-        if (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1)
-            y = y == UINT32_MAX ? j : UINT32_MAX - 1;
-    if (x >= UINT32_MAX - 1 || y >= UINT32_MAX - 1 ||
-        !same_make(&p->a, &p->a.t[x], &p->b, &p->b.t[y]) || p->a.t[x].denied || p->b.t[y].denied)
-        return;
-    double rest = fmin(cover_but(&p->a, (int)x), cover_but(&p->b, (int)y));
-    if (rest >= 0.75 && is_said(&p->a, x) && is_said(&p->b, y))
-        against_tokens(p, 0.5 + 0.3 * rest, "name", x, y);
-}
-
-/* One speaks of the disk, the other of the memory, and neither of both. */
-static bool other_topics(const struct pair *p)
-{
-    bool other = false;
-    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
-        if (!claims__is_topic(p->a.t[i].sense))
-            continue;
-        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
-            if (!claims__is_topic(p->b.t[j].sense))
-                continue;
-            if (claims__grade(relate(p, i, j)) >= SAME_THING)
-                return false;
-            other = other || claims__other_topic(p->a.t[i].sense, p->b.t[j].sense);
-        }
-    }
-    return other;
-}
-
-/* A name that only one side's subject has: they speak of different things. */
-static bool other_subject(const struct pair *p)
-{
-    bool a = false, b = false;
-    for (uint32_t i = 0; i < p->a.k->tokens; i++)
-        a = a || (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1 && !is_said(&p->a, i));
-    for (uint32_t j = 0; j < p->b.k->tokens; j++)
-        b = b || (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1 && !is_said(&p->b, j));
-    return (a && b) || other_topics(p);
-}
-
-/* ---- fields */
-
-static double cover_part(const struct side *s, uint32_t from, uint32_t upto, size_t *words)
-{
-    double have = 0, all = 0;
-    *words = 0;
-    for (uint32_t i = from; i < upto; i++) {
-        double weight = claims__weight(&s->t[i]);
-        *words += weight > 0;
-        have += weight * s->best[i];
-        all += weight;
-    }
-    return all > 0 ? have / all : 1;
-}
-
-/* Two fields of one key with values that share nothing. */
-static void find_fields(struct pair *p)
-{
-    enum { FEW = 3 };
-    const struct side *a = &p->a, *b = &p->b;
-    size_t key_a, key_b, words_a, words_b;
-    if (!a->k->key || !b->k->key || cover_part(a, 0, a->k->key, &key_a) < SAME_THING ||
-        cover_part(b, 0, b->k->key, &key_b) < SAME_THING)
-        return;
-    double met_a = cover_part(a, a->k->key, a->k->tokens, &words_a);
-    double met_b = cover_part(b, b->k->key, b->k->tokens, &words_b);
-    if (!words_a || !words_b || words_a > FEW || words_b > FEW || met_a > 0.3 || met_b > 0.3)
-        return;
-    const struct claims__token *x = &a->t[a->k->key + 1], *y = &b->t[b->k->key + 1];
-    against(p, 0.8, "field", a->c->text + x->at, (int)(a->k->at + a->k->len - x->at),
-            b->c->text + y->at, (int)(b->k->at + b->k->len - y->at));
 }
 
 /* ---- the whole */
 
-static bool numbers_met(const struct side *a, const struct side *b)
+/* So much of the lesser claim is met by one that agrees with it. */
+static const double AGREED = 0.65;
+
+static bool numbers_met(const struct claims__side *a, const struct claims__side *b)
 {
     for (uint32_t i = 0; i < a->k->numbers; i++) {
         bool met = !stated(a, &a->numbers[i]);
@@ -619,30 +508,41 @@ static bool numbers_met(const struct side *a, const struct side *b)
 void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
                    struct claims__judged *out)
 {
-    struct pair p = {.a = side_of(a, i), .b = side_of(b, j), .out = out};
+    struct claims__pair p;
+    set_side(&p.a, a, i);
+    set_side(&p.b, b, j);
+    p.out = out;
+    p.doubt = p.settled = p.agree = false;
     *out = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED};
     match_words(&p);
-    double met_a = cover_but(&p.a, -1), met_b = cover_but(&p.b, -1);
+    double met_a = claims__cover_but(&p.a, -1), met_b = claims__cover_but(&p.b, -1);
     out->met = met_a;
     out->near = fmax(met_a, met_b);
     out->about = fmax(about(&p.a), about(&p.b));
     if (p.a.k->open || p.b.k->open)
         return;
-    if (!other_subject(&p)) {
-        find_opposites(&p);
-        find_denied(&p, false);
-        find_denied(&p, true);
+    if (!claims__other_subject(&p)) {
+        claims__find_order(&p);
+        claims__find_shares(&p);
+        if (!p.settled) {
+            find_opposites(&p);
+            find_denied(&p, false);
+            find_denied(&p, true);
+        }
         find_numbers(&p);
-        find_names(&p);
-        find_fields(&p);
+        claims__find_names(&p);
+        claims__find_ones(&p);
+        claims__find_fields(&p);
     }
-    if (out->verdict == CLAIMS_CONTRADICTS && out->score >= SURE)
+    if (out->verdict == CLAIMS_CONTRADICTS && out->score >= CLAIMS__SURE)
         return;
     bool numbers = met_b >= met_a ? numbers_met(&p.b, &p.a) : numbers_met(&p.a, &p.b);
     /* What only one side denies is left out by the other, or the other speaks of something else. */
     bool alike = (p.a.k->negator_count > 0) == (p.b.k->negator_count > 0);
-    bool agree =
-        !p.doubt && out->near >= (alike ? MET : SAME_THING) && numbers && !other_subject(&p);
+    bool agree = !p.doubt && out->near >= (alike ? AGREED : CLAIMS__SAME_THING) && numbers &&
+                 !claims__other_subject(&p) && !claims__other_names(&p);
+    if (p.settled)
+        agree = p.agree && numbers;
     *out = (struct claims__judged){.verdict = agree ? CLAIMS_AGREES : CLAIMS_UNDETERMINED,
                                    .score = agree ? out->near : 1 - out->near,
                                    .near = out->near,
@@ -655,13 +555,14 @@ double claims__cover(const struct claims *a, size_t i, const struct claims *b, s
     static const double BESIDE = 0.9; /* what stands in the next claim is not as surely meant */
     double best[CLAIMS__TOKENS] = {0};
     size_t first = j ? j - 1 : 0, last = j + 1 < b->count ? j + 1 : j;
-    struct pair p = {.a = side_of(a, i)};
+    struct claims__pair p;
+    set_side(&p.a, a, i);
     for (size_t k = first; k <= last; k++) {
-        p.b = side_of(b, k);
+        set_side(&p.b, b, k);
         match_words(&p);
         for (uint32_t t = 0; t < p.a.k->tokens; t++)
             best[t] = fmax(best[t], p.a.best[t] * (k == j ? 1 : BESIDE));
     }
     memcpy(p.a.best, best, sizeof best);
-    return cover_but(&p.a, -1);
+    return claims__cover_but(&p.a, -1);
 }

@@ -76,8 +76,9 @@ static void add_word(struct reading *g, const char *s, size_t len)
     const struct claims__token *before = k->tokens ? &g->c->tokens[k->token + k->tokens - 1] : NULL;
     enum claims__kind kind = CLAIMS__WORD;
     const struct claims__word *word = claims__word(g->r, folded, n);
-    uint32_t roles = word ? word->roles : 0;
-    bool said_of = before && (before->copula || before->kind == CLAIMS__NEGATE);
+    uint64_t roles = word ? word->roles : 0;
+    bool said_of = before && (before->copula || before->kind == CLAIMS__NEGATE ||
+                              (before->meaning && (before->meaning->roles & CLAIMS__TURNS)));
     if ((roles & CLAIMS__NEGATES) || (n > 3 && memcmp(folded + n - 3, "n't", 3) == 0))
         kind = CLAIMS__NEGATE;
     else if (roles & CLAIMS__JOINS)
@@ -111,6 +112,22 @@ static bool in_name(char c)
     return digit(c) || ascii_letter(c) || strchr("._-/@", c) != NULL;
 }
 
+/* "node A": a capital that stands alone is a name. At the beginning of a claim it may be an
+ * article: there another one has to stand in the claim. */
+static bool is_letter_name(const struct reading *g, const char *s)
+{
+    if (*s < 'A' || *s > 'Z' || *s == 'I')
+        return false;
+    if (g->claim->tokens)
+        return true;
+    const char *end = g->c->text + g->claim->at + g->claim->len;
+    for (const char *p = s + 2; p < end; p++)
+        if (*p >= 'A' && *p <= 'Z' && *p != 'I' && p[-1] == ' ' &&
+            (p + 1 >= end || !(ascii_letter(p[1]) || digit(p[1]))))
+            return true;
+    return false;
+}
+
 /* A word or a name at s; its bytes. */
 static size_t take_word(struct reading *g, const char *s, size_t len)
 {
@@ -140,7 +157,7 @@ static size_t take_word(struct reading *g, const char *s, size_t len)
         while (n < len && (step = letter(s + n, len - n)) > 0)
             n += step;
     }
-    if (marked || camel || (slashes && s[0] == '/')) {
+    if (marked || camel || (n == 1 && is_letter_name(g, s)) || (slashes && s[0] == '/')) {
         add_name(g, s, n);
     } else if (slashes || hyphens) {
         for (size_t from = 0, i = 0; i <= n; i++) {

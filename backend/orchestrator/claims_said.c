@@ -36,7 +36,7 @@ static bool says(const struct saying *s, uint32_t i, const char *words)
     return false;
 }
 
-static bool does(const struct saying *s, uint32_t i, uint32_t role)
+static bool does(const struct saying *s, uint32_t i, uint64_t role)
 {
     return i < s->k->tokens && s->t[i].meaning && (s->t[i].meaning->roles & role);
 }
@@ -310,6 +310,38 @@ static void negating_verbs(struct saying *s)
     }
 }
 
+/* "никто не ответил" is denied once. */
+static void negative_concord(struct saying *s)
+{
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        if (s->t[i].kind != CLAIMS__NEGATE || !does(s, i, CLAIMS__CONCORD))
+            continue;
+        for (uint32_t k = 0; k < s->k->tokens; k++) {
+            if (s->t[k].clause != s->t[i].clause || !says(s, k, "не нет нельзя"))
+                continue;
+            s->t[i].kind = CLAIMS__STOP;
+            if (says(s, i + 1, "разу один одна одно одного"))
+                s->t[i + 1].kind = CLAIMS__STOP;
+        }
+    }
+}
+
+/* "it is not true that", "неверно, что": all that follows is denied. Returns where that begins; 0:
+ * nothing of that kind stands there. */
+static uint32_t denies_all(struct saying *s, uint32_t i)
+{
+    uint32_t at = i + 1;
+    if (!says(s, at, "true case so correct правда верно так"))
+        return 0;
+    uint32_t that = at + 1;
+    while (that < s->k->tokens && s->t[that].kind == CLAIMS__BREAK && !says(s, that, "that что"))
+        that++;
+    if (!says(s, that, "that что"))
+        return 0;
+    s->t[at].kind = CLAIMS__STOP;
+    return that + 1;
+}
+
 /* The thing that is absent: the run of words behind, or before where nothing follows. */
 static void reach_thing(const struct saying *s, uint32_t i, struct claims__negator *n)
 {
@@ -333,6 +365,29 @@ static void reach_thing(const struct saying *s, uint32_t i, struct claims__negat
     n->upto = (uint16_t)upto;
 }
 
+static bool says_something(const struct saying *s, uint32_t from, uint32_t upto)
+{
+    for (uint32_t i = from; i < upto; i++)
+        if (claims__content(&s->t[i]) || s->t[i].kind == CLAIMS__NUMBER)
+            return true;
+    return false;
+}
+
+/* What follows in the clause; where nothing does, what stands before: "удалять нельзя". */
+static void reach_clause(struct saying *s, uint32_t i, struct claims__negator *n)
+{
+    uint32_t all = denies_all(s, i);
+    n->from = (uint16_t)(all ? all : i + 1);
+    n->upto = (uint16_t)(all ? s->k->tokens : i + 1);
+    while (n->upto < s->k->tokens && s->t[n->upto].kind != CLAIMS__BREAK)
+        n->upto++;
+    if (says_something(s, n->from, n->upto) || !does(s, i, CLAIMS__NEGATES))
+        return;
+    n->upto = n->from = (uint16_t)i;
+    while (n->from > 0 && s->t[n->from - 1].kind != CLAIMS__BREAK)
+        n->from--;
+}
+
 static void find_negators(struct saying *s)
 {
     struct claims__claim *k = s->k;
@@ -347,17 +402,11 @@ static void find_negators(struct saying *s)
         if (n.absence) {
             reach_thing(s, i, &n);
         } else {
-            n.from = (uint16_t)(i + 1);
-            n.upto = n.from;
-            while (n.upto < k->tokens && s->t[n.upto].kind != CLAIMS__BREAK)
-                n.upto++;
+            reach_clause(s, i, &n);
         }
-        bool any = false;
-        for (uint32_t t = n.from; t < n.upto; t++) {
+        for (uint32_t t = n.from; t < n.upto; t++)
             s->t[t].denied ^= 1;
-            any = any || claims__content(&s->t[t]) || s->t[t].kind == CLAIMS__NUMBER;
-        }
-        if (any)
+        if (says_something(s, n.from, n.upto))
             k->negators[k->negator_count++] = n;
     }
 }
@@ -380,10 +429,15 @@ void claims__said(struct claims_reader *r, struct claims *c, struct claims__clai
     naming_numbers(&s);
     join_numbers(&s);
     negating_verbs(&s);
+    negative_concord(&s);
     find_negators(&s);
     for (uint32_t i = 0; i < k->tokens; i++)
         k->hedged = k->hedged || does(&s, i, CLAIMS__HEDGES);
     for (uint32_t i = 0; i < k->tokens; i++)
+        k->may = k->may || does(&s, i, CLAIMS__MAY);
+    for (uint32_t i = 0; i < k->tokens; i++)
         k->open = k->open || does(&s, i, CLAIMS__ASKS);
+    claims__slots(c, k, s.t);
+    claims__share_read(c, k);
     k->self = does(&s, 0, CLAIMS__SELF) || (!k->numbers && points_back(&s));
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_ONE_OF, ROW_TOPICS };
+enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_SIDES, ROW_ONE_OF, ROW_TOPICS };
 struct row {
     enum row_kind kind;
     const char *words[4]; /* left, right, and what implies them */
@@ -12,6 +12,7 @@ struct row {
 #define SAME(words) {ROW_SAME, {words, "", "", ""}},
 #define KIND(kind, members) {ROW_KIND, {kind, "", members, ""}},
 #define OPPOSITE(words, opposites) {ROW_OPPOSITE, {words, opposites, "", ""}},
+#define SIDES(words, opposites) {ROW_SIDES, {words, opposites, "", ""}},
 #define IMPLIED(words, opposites, imply, other) {ROW_OPPOSITE, {words, opposites, imply, other}},
 #define ONE_OF(values) {ROW_ONE_OF, {values, "", "", ""}},
 #define TOPICS(values) {ROW_TOPICS, {values, "", "", ""}},
@@ -21,6 +22,7 @@ static const struct row ROWS[] = {
 #undef SAME
 #undef KIND
 #undef OPPOSITE
+#undef SIDES
 #undef IMPLIED
 #undef ONE_OF
 #undef TOPICS
@@ -138,7 +140,7 @@ static void put_words(struct claims_reader *r, size_t row, const char *list, siz
 /* ---- what words do */
 
 static const struct {
-    uint32_t role;
+    uint64_t role;
     const char *words;
 } ROLES[] = {
 #define ROLE(role, words) {CLAIMS__##role, words},
@@ -161,7 +163,7 @@ const struct claims__word *claims__word(const struct claims_reader *r, const cha
     return w->hash ? w : NULL;
 }
 
-static void put_role(void *arg, const char *words, uint32_t role, int value)
+static void put_role(void *arg, const char *words, uint64_t role, int value)
 {
     struct claims_reader *r = arg;
     for (const char *p = words; *p;) {
@@ -184,13 +186,14 @@ struct claims_reader *claims_reader_new(void)
 {
     struct claims_reader *r = xcalloc(1, sizeof *r);
     r->words = know_words_new();
-    r->slots = 8192;
+    r->slots = 16384;
     r->senses = xcalloc(r->slots, sizeof *r->senses);
     r->role_slots = 2048;
     r->roles = xcalloc(r->role_slots, sizeof *r->roles);
     for (size_t i = 0; i < sizeof ROLES / sizeof *ROLES; i++)
         put_role(r, ROLES[i].words, ROLES[i].role, 0);
     claims__number_words(put_role, r);
+    claims__share_words(put_role, r);
     for (size_t i = 0; i < ROW_COUNT; i++) {
         const struct row *row = &ROWS[i];
         put_words(r, i, row->words[0], 0, false);
@@ -265,7 +268,8 @@ static enum claims__relation by_rows(const struct claims__sense *x, const struct
                 found = CLAIMS__WIDER;
             else if (p->side == q->side)
                 return CLAIMS__NEAR;
-            else if (found == CLAIMS__NONE && (kind == ROW_OPPOSITE || kind == ROW_ONE_OF))
+            else if (found == CLAIMS__NONE &&
+                     (kind == ROW_OPPOSITE || kind == ROW_SIDES || kind == ROW_ONE_OF))
                 found = CLAIMS__OPPOSED;
         }
     }
@@ -317,11 +321,10 @@ static bool denied_by_ending(const char *a, size_t a_len, const char *b, size_t 
 static enum claims__relation relation(const struct claims *a, const struct claims__token *x,
                                       const struct claims *b, const struct claims__token *y)
 {
-    if (x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME)
-        return CLAIMS__NONE;
+    bool names = x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME;
     enum claims__relation found = x->sense && y->sense ? by_rows(x->sense, y->sense) : CLAIMS__NONE;
-    if (found != CLAIMS__NONE)
-        return found;
+    if (found != CLAIMS__NONE || names)
+        return found; /* CrashLoopBackOff is a word as well */
     const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;
     if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
         denied_by_ending(s, x->stem_len, t, y->stem_len))
@@ -333,6 +336,16 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                        const struct claims *b, const struct claims__token *y)
 {
     return x->hash == y->hash ? CLAIMS__SAME : relation(a, x, b, y);
+}
+
+bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y)
+{
+    for (size_t i = 0; x && y && i < x->count; i++)
+        for (size_t j = 0; j < y->count; j++)
+            if (x->at[i].row == y->at[j].row && x->at[i].side != y->at[j].side &&
+                ROWS[x->at[i].row].kind == ROW_SIDES)
+                return true;
+    return false;
 }
 
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y)

@@ -131,9 +131,9 @@ static void pairs_of_every_kind(void **state)
 {
     (void)state;
     size_t uneven;
-    assert_true(mean_recall("tests/unit/data/claims_rules.tsv", &uneven) >= 0.72);
+    assert_true(mean_recall("tests/unit/data/claims_rules.tsv", &uneven) >= 0.92);
     assert_true(uneven <= 2);
-    assert_true(mean_recall("tests/unit/data/claims_held.tsv", &uneven) >= 0.75);
+    assert_true(mean_recall("tests/unit/data/claims_held.tsv", &uneven) >= 0.86);
     assert_true(uneven <= 2);
 }
 

@@ -1,0 +1,183 @@
+/* All, most, some, none of them: of how large a share of one thing something is said. */
+#include "backend/orchestrator/claims_internal.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *words;
+    double low, high;
+    bool above, below;
+} SHARES[] = {
+#define SHARE(words, low, high, above, below) {words, low, high, above, below},
+#include "backend/orchestrator/claims_shares.def"
+#undef SHARE
+};
+
+void claims__share_words(claims__put *put, void *arg)
+{
+    for (size_t i = 0; i < sizeof SHARES / sizeof *SHARES; i++)
+        put(arg, SHARES[i].words, CLAIMS__QUANTIFIES, (int)i + 1);
+}
+
+static bool does(const struct claims__token *t, uint64_t role)
+{
+    return t->meaning && (t->meaning->roles & role);
+}
+
+static bool is_times(const struct claims *c, const struct claims__token *t)
+{
+    static const char *const WORDS[] = {"always", "never",  "sometimes", "usually",
+                                        "rarely", "seldom", "всегда",    "никогда",
+                                        "иногда", "обычно", "редко",     "occasionally"};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (strlen(WORDS[i]) == t->word_len &&
+            memcmp(WORDS[i], c->stems.data + t->word, t->word_len) == 0)
+            return true;
+    return false;
+}
+
+static bool is_word(const struct claims *c, const struct claims__token *t, const char *word)
+{
+    return t->word_len == strlen(word) && memcmp(c->stems.data + t->word, word, t->word_len) == 0;
+}
+
+static bool is_not(const struct claims *c, const struct claims__token *t)
+{
+    return t->kind == CLAIMS__NEGATE && (is_word(c, t, "not") || is_word(c, t, "не"));
+}
+
+/* The first word behind token i that says something, in its clause; k->tokens: there is none. */
+static uint32_t noun_behind(const struct claims__claim *k, const struct claims__token *t,
+                            uint32_t i)
+{
+    for (i++; i < k->tokens && t[i].kind != CLAIMS__BREAK && !t[i].copula; i++)
+        if (claims__content(&t[i]) && !t[i].light)
+            return i;
+    return k->tokens;
+}
+
+void claims__share_read(const struct claims *c, struct claims__claim *k)
+{
+    const struct claims__token *t = c->tokens + k->token;
+    struct claims__share *s = &k->share;
+    for (uint32_t i = 0; i < k->tokens && !s->given; i++) {
+        if (!does(&t[i], CLAIMS__QUANTIFIES) || t[i].kind == CLAIMS__NUMBER ||
+            (i + 1 < k->tokens && is_word(c, &t[i + 1], "other")))
+            continue; /* "each other" says of nobody how many */
+        size_t n = (size_t)t[i].meaning->value - 1;
+        *s = (struct claims__share){.low = SHARES[n].low,
+                                    .high = SHARES[n].high,
+                                    .above = SHARES[n].above,
+                                    .below = SHARES[n].below,
+                                    .given = true,
+                                    .times = is_times(c, &t[i]),
+                                    .from = (uint16_t)i,
+                                    .upto = (uint16_t)(i + 1)};
+        bool all = s->low >= 1;
+        if (all && i > 0 && is_not(c, &t[i - 1])) { /* not all */
+            s->from--;
+            s->low = 0, s->below = true;
+        }
+        if (i > 0 && is_word(c, &t[i - 1], "a") && is_word(c, &t[i], "few"))
+            s->low = 0, s->high = 1, s->above = true, s->below = false;
+        if (does(&t[i], CLAIMS__CONCORD) && t[i].kind != CLAIMS__NEGATE)
+            s->low = s->high = 1; /* никто не: of all it is denied */
+        uint32_t noun = s->times ? k->tokens : noun_behind(k, t, i);
+        s->noun = (uint16_t)noun;
+        bool of = i + 1 < k->tokens && (is_word(c, &t[i + 1], "of") || is_word(c, &t[i + 1], "из"));
+        if (!of && noun < k->tokens && t[noun].slot != CLAIMS__SUBJECT &&
+            t[noun].slot != CLAIMS__VERB)
+            s->given = false; /* of what is done to some of them */
+    }
+}
+
+/* ---- two claims */
+
+/* Whether a word is denied by other than the quantifier. */
+static bool denied(const struct claims__side *s, uint32_t i)
+{
+    bool is = false;
+    for (size_t n = 0; n < s->k->negator_count; n++) {
+        const struct claims__negator *no = &s->k->negators[n];
+        if (no->token >= s->k->share.from && no->token < s->k->share.upto)
+            continue;
+        is = is != (i >= no->from && i < no->upto);
+    }
+    return is;
+}
+
+/* The words that are said of the share: not the quantifier, and not what it is of. */
+static bool is_said(const struct claims__side *s, uint32_t i)
+{
+    const struct claims__share *q = &s->k->share;
+    if (!claims__content(&s->t[i]) || s->t[i].light || (i >= q->from && i < q->upto))
+        return false;
+    return q->noun >= s->k->tokens || s->t[i].phrase != s->t[q->noun].phrase ||
+           s->t[i].slot == CLAIMS__VERB;
+}
+
+/* What is said on both sides is the same (1), the opposite (-1), or not known to be either (0). */
+static int said_alike(const struct claims__pair *p)
+{
+    int found = 0;
+    for (uint32_t i = 0; i < p->a.k->tokens; i++) {
+        if (!is_said(&p->a, i))
+            continue;
+        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+            if (!is_said(&p->b, j))
+                continue;
+            enum claims__relation r = claims__relate(p, i, j);
+            bool opposed = r == CLAIMS__OPPOSED;
+            if (!opposed && claims__grade(r) < CLAIMS__MET)
+                continue;
+            int now = opposed != (denied(&p->a, i) != denied(&p->b, j)) ? -1 : 1;
+            if (found == 0 || now < 0)
+                found = now;
+        }
+    }
+    return found;
+}
+
+static struct claims__share rest_of(const struct claims__share *s)
+{
+    return (struct claims__share){
+        .low = 1 - s->high, .high = 1 - s->low, .above = s->below, .below = s->above};
+}
+
+static bool apart(const struct claims__share *x, const struct claims__share *y)
+{
+    return x->high < y->low || y->high < x->low || (x->high <= y->low && (x->below || y->above)) ||
+           (y->high <= x->low && (y->below || x->above));
+}
+
+/* Whether x lies within y; "all" says "some" where there are any. */
+static bool within(const struct claims__share *x, const struct claims__share *y)
+{
+    return (x->low > y->low || (x->low >= y->low && (x->above || !y->above))) &&
+           (x->high < y->high || (x->high <= y->high && (x->below || !y->below)));
+}
+
+static bool of_one_thing(const struct claims__pair *p)
+{
+    const struct claims__share *x = &p->a.k->share, *y = &p->b.k->share;
+    if (x->times || y->times)
+        return x->times && y->times;
+    if (x->noun >= p->a.k->tokens || y->noun >= p->b.k->tokens)
+        return x->noun >= p->a.k->tokens && y->noun >= p->b.k->tokens;
+    return claims__grade(claims__relate(p, x->noun, y->noun)) >= CLAIMS__SAME_THING;
+}
+
+void claims__find_shares(struct claims__pair *p)
+{
+    const struct claims__share *x = &p->a.k->share, *y = &p->b.k->share;
+    if (!x->given || !y->given || p->settled || !of_one_thing(p))
+        return;
+    int alike = said_alike(p);
+    if (!alike)
+        return;
+    struct claims__share other = alike > 0 ? *y : rest_of(y);
+    p->settled = true;
+    p->agree = within(x, &other) || within(&other, x);
+    if (apart(x, &other))
+        claims__against_tokens(p, 0.85, "quantity", x->from, y->from);
+}
