@@ -16,7 +16,18 @@
 #define FIRST_SHARE 0.25
 #define SAME 0.8 /* Jaccard of two sentences that say the same */
 
-enum { FINDINGS = 6, FINE_FINDINGS = 3, ASIDES = 2, STEPS = 5, SECOND_STEPS = 2, PROSES = 2 };
+enum {
+    FINDINGS = 6,
+    FINE_FINDINGS = 3,
+    LINES = 8,
+    ASIDES = 2,
+    STEPS = 5,
+    SECOND_STEPS = 2,
+    PROSES = 2
+};
+/* A line of a tool that fits half as well as the best one counts so much less; and each further
+ * line of one tool. */
+static const double UNFIT = 0.5, FURTHER = 0.9;
 
 struct choosing {
     const struct gw_request *r;
@@ -29,7 +40,7 @@ struct choosing {
     struct gw__units units;
     const struct gw_source *document; /* steps are picked from it alone; NULL: from any */
     int order_from, order_to;         /* and from these sections */
-    struct gw__unit *chosen[FINDINGS + STEPS + SECOND_STEPS];
+    struct gw__unit *chosen[FINDINGS + LINES + STEPS + SECOND_STEPS];
     size_t chosen_len;
 };
 
@@ -94,6 +105,10 @@ static void rank(struct choosing *c)
     gw__trigrams(c->r->question, asked);
     bool *speaks = xcalloc(c->r->source_count + 1, sizeof *speaks);
     double most = 0; /* the fit of the best tool that speaks of what was asked */
+    double best = 0; /* of all tools */
+    for (size_t i = 0; i < c->r->source_count; i++)
+        if (strcmp(c->r->sources[i].kind, "tool") == 0)
+            best = fmax(best, c->r->sources[i].fit);
     for (size_t i = 0; i < c->units.len; i++) {
         struct gw__unit *u = &c->units.at[i];
         if (c->vectors) {
@@ -108,6 +123,8 @@ static void rank(struct choosing *c)
             u->score += FIRST_SHARE / (1.0 + (double)place_in_source(c, i));
         u->score +=
             (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
+        if (u->kind == GW__LINE && best > 0)
+            u->score *= 1 - UNFIT * 2 * (1 - fmax(0.5, c->r->sources[u->source].fit / best));
         u->fits = speaks_of(c, u);
         speaks[u->source] |= u->fits;
         if (u->fits && u->kind == GW__FINDING)
@@ -129,16 +146,18 @@ static void rank(struct choosing *c)
 /* What a unit is worth next to those chosen already; negative: it says the same as one of them. */
 static double worth(const struct choosing *c, const struct gw__unit *u)
 {
-    double nearest = 0;
+    double nearest = 0, further = 1;
     for (size_t i = 0; i < c->chosen_len; i++) {
         const struct gw__unit *other = c->chosen[i];
+        if (u->kind == GW__LINE && other->source == u->source)
+            further *= FURTHER;
         if (gw__words_alike(&u->words, &other->words) >= SAME &&
             u->kind >= GW__STEP) /* two figures may differ in the number only */
             return -1;
         if (c->vectors)
             nearest = fmax(nearest, gw__cosine(u->vector, other->vector));
     }
-    double score = fmax(u->score, 0);
+    double score = fmax(u->score, 0) * further;
     return 10 * u->severity + 2 +
            (c->vectors ? MMR_LAMBDA * score - (1 - MMR_LAMBDA) * nearest : score);
 }
@@ -224,7 +243,7 @@ static void choose(struct choosing *c)
 {
     bool fine = worst_of(c, true) == 0;
     size_t findings = pick(c, GW__FINDING, true, 0, fine ? FINE_FINDINGS : FINDINGS);
-    size_t lines = pick(c, GW__LINE, true, 0, FINDINGS - findings);
+    size_t lines = pick(c, GW__LINE, true, 0, LINES - findings);
     /* What turned out bad is what steps are wanted for. */
     for (size_t i = 0; i < c->chosen_len; i++)
         if (c->chosen[i]->severity > 0)

@@ -7,6 +7,7 @@
 #include "backend/base/say.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/arbitrate.h"
+#include "backend/orchestrator/concepts.h"
 #include "backend/orchestrator/flow.h"
 #include "backend/orchestrator/grounding.h"
 #include "backend/orchestrator/orchestrator.h"
@@ -275,7 +276,8 @@ struct orch {
     struct orch_safety safety;
     struct orch_preparer preparer; /* large results */
     struct flows *flows;
-    char flow_why[256];             /* of the last name that a flow could not name */
+    char flow_why[256]; /* of the last name that a flow could not name */
+    struct concepts *concepts;
     struct orch_passages *passages; /* vectors of runbooks by a model, or NULL */
 };
 

@@ -26,6 +26,7 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
                              .w_safety = conf_num(c, "arbitration", "", "w_safety"),
                              .w_reasoning = conf_num(c, "arbitration", "", "w_reasoning")};
     o->limits.claims = claims_reader_new();
+    o->concepts = concepts_new();
     o->unsupported =
         (enum orch_unsupported)orch_unsupported_find(conf_str(c, "arbitration", "", "unsupported"));
     if (orch__safety_read(o, e) != ERR_OK || orch__embedder_read(o, e) != ERR_OK ||
@@ -33,6 +34,7 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
         pol_filter_free(o->safety.filter);
         pol_injector_free(o->safety.injector);
         claims_reader_free(o->limits.claims);
+        concepts_free(o->concepts);
         free(o);
         return NULL;
     }
@@ -311,6 +313,7 @@ void orch_free(struct orch *o)
     pol_injector_free(o->safety.injector);
     flows_free(o->flows);
     claims_reader_free(o->limits.claims);
+    concepts_free(o->concepts);
     free(o);
 }
 

@@ -6,47 +6,21 @@
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
+#include "backend/orchestrator/pick.h"
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Below these a tool does not fit: a word in passing (lexical), the noise of hashed vectors
- * (vector). */
-static const double FIT_FLOOR[2] = {0.3, 0.24};
-/* What one way chose the other gets too, at least at this share of the fit: figures are facts, and
+/* What one way makes of a tool the other gets too, at least at this share: figures are facts, and
  * the models differ in what they make of them. */
 static const double LENT_FIT = 0.8;
-/* A tool that fits much worse than the best one is left out as well. */
-static const double FIT_SHARE = 0.7;
+/* What decided, on the scale of fits: x / (x + 0.7). */
+static const double HALF_FIT = 0.7;
 /* A runbook that speaks of less of the question is about something else. */
 static const double COVER_FLOOR = 0.45;
 
-/* A tool whose required arguments the question does not name takes no place from the others. */
-static bool can_be_asked(const struct trace *t, const struct conn_tool *tool)
-{
-    if (!json_array_size(json_object_get(tool->input_schema, "required")))
-        return true;
-    json_t *arguments = orch__recorded_arguments(orch__recording(t, tool));
-    bool can = orch__fill_arguments(t->orch, t->asked, tool->input_schema, arguments);
-    json_decref(arguments);
-    return can;
-}
-
 /* ---- choosing tools */
-
-enum { MAX_KNOWN_TOOLS = 512 };
-
-struct pick {
-    size_t tool;
-    double fit[2];
-};
-
-static int by_best_fit(const void *a, const void *b)
-{
-    const struct pick *x = a, *y = b;
-    double fx = x->fit[0] + x->fit[1], fy = y->fit[0] + y->fit[1];
-    return fx < fy ? 1 : fx > fy ? -1 : 0;
-}
 
 static void add_tool(struct trace *t, const struct conn_tool *tool, const double fit[2],
                      json_t *arguments)
@@ -62,27 +36,8 @@ static void add_tool(struct trace *t, const struct conn_tool *tool, const double
     s->fit[1] = fit[1];
 }
 
-/* Marks in chosen[i] which of n tools this way takes, best first, at most `max`. */
-static void choose(const double *fit, size_t n, enum know_way way, size_t max, bool *chosen)
-{
-    double best = 0;
-    for (size_t i = 0; i < n; i++)
-        best = fit[i] > best ? fit[i] : best;
-    double floor = best * FIT_SHARE > FIT_FLOOR[way] ? best * FIT_SHARE : FIT_FLOOR[way];
-    for (size_t taken = 0; taken < max; taken++) {
-        size_t at = n;
-        for (size_t i = 0; i < n; i++) {
-            if (!chosen[i] && fit[i] >= floor && (at == n || fit[i] > fit[at]))
-                at = i;
-        }
-        if (at == n)
-            return;
-        chosen[at] = true;
-    }
-}
-
 /* Who asks nothing ("help", "?", "what can you do") is told what can be asked. */
-static size_t help_if_empty(const struct trace *t, const struct conn_tool *tools, size_t n,
+static size_t help_if_empty(const struct trace *t, const struct pick_tool *tools, size_t n,
                             struct pick *picks, size_t picked)
 {
     char *stems = know_stems(t->asked);
@@ -91,80 +46,59 @@ static size_t help_if_empty(const struct trace *t, const struct conn_tool *tools
         empty = !isdigit((unsigned char)*p);
     free(stems);
     for (size_t i = 0; empty && i < n; i++) {
-        if (strcmp(tools[i].connector, CONN_OWN_NAME) == 0 && strcmp(tools[i].name, "help") == 0) {
-            picks[0] = (struct pick){i, {1, 1}};
+        if (strcmp(tools[i].as->connector, CONN_OWN_NAME) == 0 &&
+            strcmp(tools[i].as->name, "help") == 0) {
+            picks[0] = (struct pick){.tool = i, .fit = {1, 1}};
             return 1;
         }
     }
     return picked;
 }
 
-/* What a question is to fit: also the system's name, which who asks often says ("redis-cache"). The
- * caller frees. */
-static char *described(const struct conn_tool *tool)
+/* The tools that may be called; each one's arguments are the caller's to free. */
+static size_t known_tools(const struct trace *t, struct conn_tool *tools, struct pick_tool *out)
 {
-    bool own = strcmp(tool->connector, CONN_OWN_NAME) == 0 || strcmp(tool->connector, "host") == 0;
-    return xasprintf("%s. %s. %s. %s", own ? "" : tool->connector, tool->name,
-                     tool->title ? tool->title : "", tool->description ? tool->description : "");
-}
-
-static void pick_tools(struct trace *t)
-{
-    struct orch *o = t->orch;
-    struct conn_tool *tools = xcalloc(MAX_KNOWN_TOOLS, sizeof *tools);
-    const char **texts = xcalloc(MAX_KNOWN_TOOLS, sizeof *texts);
-    char **owned = xcalloc(MAX_KNOWN_TOOLS, sizeof *owned);
-    double *fit[2] = {xcalloc(MAX_KNOWN_TOOLS, sizeof(double)),
-                      xcalloc(MAX_KNOWN_TOOLS, sizeof(double))};
-    bool *chosen[2] = {xcalloc(MAX_KNOWN_TOOLS, 1), xcalloc(MAX_KNOWN_TOOLS, 1)};
-    struct pick *picks = xcalloc(MAX_KNOWN_TOOLS, sizeof *picks);
-    size_t all = orch__tools(t, tools, MAX_KNOWN_TOOLS), n = 0, picked = 0;
+    size_t all = orch__tools(t, tools, PICK_TOOLS), n = 0;
     for (size_t i = 0; i < all; i++) {
         if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
             continue;
-        if (!can_be_asked(t, &tools[i]))
-            continue;
-        tools[n] = tools[i];
-        owned[n] = described(&tools[i]);
-        texts[n] = owned[n];
-        n++;
-    }
-    size_t max = (size_t)conf_int(o->rooms.conf, "copilot", "", "max_tools");
-    max = max > ORCH_TOOLS ? ORCH_TOOLS : max;
-    for (int way = 0; way < 2; way++) {
-        know_fit(o->rooms.know, (enum know_way)way, t->asked, texts, n, fit[way]);
-        choose(fit[way], n, (enum know_way)way, (max + 1) / 2 + 1, chosen[way]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!chosen[0][i] && !chosen[1][i])
-            continue;
-        double lent[2];
-        for (int way = 0; way < 2; way++) {
-            double other = chosen[1 - way][i] ? LENT_FIT * fit[1 - way][i] : 0;
-            lent[way] = fit[way][i] > other ? fit[way][i] : other;
-        }
-        picks[picked++] = (struct pick){i, {lent[0], lent[1]}};
-    }
-    qsort(picks, picked, sizeof *picks, by_best_fit);
-    picked = help_if_empty(t, tools, n, picks, picked);
-    for (size_t i = 0; i < picked && t->tool_count < max; i++) {
-        const struct conn_tool *tool = &tools[picks[i].tool];
-        json_t *arguments = orch__recorded_arguments(orch__recording(t, tool));
-        if (orch__fill_arguments(o, t->asked, tool->input_schema, arguments))
-            add_tool(t, tool, picks[i].fit, arguments);
+        json_t *arguments = orch__recorded_arguments(orch__recording(t, &tools[i]));
+        /* one whose required arguments nobody names takes no place from the others */
+        if (orch__fill_arguments(t->orch, t->asked, tools[i].input_schema, arguments))
+            out[n++] = (struct pick_tool){.as = &tools[i], .arguments = arguments};
         else
             json_decref(arguments);
     }
+    return n;
+}
+
+static void add_picked(struct trace *t, const struct pick_tool *tools, const struct pick *p)
+{
+    double fit[2];
+    for (int way = 0; way < 2; way++)
+        fit[way] =
+            fmax(fmax(p->fit[way], LENT_FIT * p->fit[1 - way]), p->total / (p->total + HALF_FIT));
+    add_tool(t, tools[p->tool].as, fit, json_incref((json_t *)tools[p->tool].arguments));
+}
+
+static void choose_tools(struct trace *t)
+{
+    struct conn_tool *tools = xcalloc(PICK_TOOLS, sizeof *tools);
+    struct pick_tool *known = xcalloc(PICK_TOOLS, sizeof *known);
+    struct pick picks[ORCH_TOOLS];
+    size_t n = known_tools(t, tools, known);
+    size_t max = (size_t)conf_int(t->orch->rooms.conf, "copilot", "", "max_tools");
+    max = max > ORCH_TOOLS ? ORCH_TOOLS : max;
+    size_t picked = pick_tools(t->orch->rooms.know, t->orch->concepts,
+                               &(struct pick_for){.question = t->asked}, known, n, max, picks);
+    if (max)
+        picked = help_if_empty(t, known, n, picks, picked);
+    for (size_t i = 0; i < picked; i++)
+        add_picked(t, known, &picks[i]);
     for (size_t i = 0; i < n; i++)
-        free(owned[i]);
+        json_decref((json_t *)known[i].arguments);
+    free(known);
     free(tools);
-    free(texts);
-    free(owned);
-    for (int way = 0; way < 2; way++) {
-        free(fit[way]);
-        free(chosen[way]);
-    }
-    free(picks);
 }
 
 /* ---- sources */
@@ -706,7 +640,7 @@ void orch__plan(struct trace *t)
     char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
     t->asked = corrected ? corrected : xstrdup(t->question);
     follow_up(t);
-    pick_tools(t);
+    choose_tools(t);
     orch__wish(t);
     describe_search(t);
     json_t *note =
