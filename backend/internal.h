@@ -49,6 +49,7 @@ struct backend {
     struct conf *conn_conf; /* of the connectors, after they were reloaded; or NULL */
     struct loop_timer *reload_timer;
     int64_t conf_stamp;        /* of the file as it was last looked at */
+    uint64_t flows_stamp;      /* of the directory of own flows, likewise */
     struct error reload_error; /* why the last one was refused */
     struct bus *bus;
     struct store *store;

@@ -3,6 +3,7 @@
 #include "backend/methods.h"
 #include "backend/base/clock.h"
 #include "backend/gateway/fit.h"
+#include "backend/orchestrator/flow.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -251,6 +252,17 @@ static void safety_alerts(const json_t *row, json_t *alerts)
                      "its calls failed too often: it is left alone for a while");
 }
 
+static void flow_alerts(const struct backend *b, json_t *alerts)
+{
+    const struct flows *all = orch_flows(b->orch);
+    for (size_t i = 0; i < all->wrong_count; i++) {
+        char *text = xasprintf("%s%s", all->wrong[i].detail,
+                               all->kept[i] ? "; what the file was before stays" : "");
+        method_alert(alerts, "warn", "flows", text);
+        free(text);
+    }
+}
+
 static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
 {
     static const char *const STATES[] = {"ok", "warn", "fail", "starting", "disabled"};
@@ -276,6 +288,7 @@ static void connector_alerts(struct backend *b, json_t *alerts, json_t *counts)
         method_alert(alerts, "fail", "connectors", trouble);
     if (b->reload_error.code != ERR_OK)
         method_alert(alerts, "fail", "configuration", err_words(&b->reload_error));
+    flow_alerts(b, alerts);
     for (size_t s = 0; s < 5; s++)
         json_puti(counts, STATES[s], n[s]);
 }

@@ -3,6 +3,7 @@
  * Invariant
  * N1 What changes something is in the log before it is done. */
 #include "backend/methods.h"
+#include "backend/orchestrator/flow.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -201,6 +202,42 @@ static json_t *lines_json(const char *lines)
     return names;
 }
 
+/* Which flows differ now, and which files were refused: an entry, if there are any. */
+static void log_flows(struct backend *b, json_t *changed)
+{
+    const struct flows *all = orch_flows(b->orch);
+    json_t *payload = json_object(), *wrong = json_array();
+    for (size_t i = 0; i < all->wrong_count; i++)
+        json_array_append_new(wrong, json_string(all->wrong[i].detail));
+    bool some = json_array_size(changed) || json_array_size(wrong);
+    json_put(payload, "flows", json_incref(changed));
+    json_put(payload, "wrong", wrong);
+    struct prov_entry entry = {.type = "conf.reload", .actor = "backend", .payload = payload};
+    if (some)
+        prov_append(b->prov, &entry, NULL, NULL, NULL, NULL);
+    json_decref(payload);
+}
+
+/* They name models and tools: they are checked against those that there are now. */
+static enum err read_flows(struct backend *b, json_t *result, struct error *e)
+{
+    json_t *changed = NULL;
+    b->flows_stamp = orch_flows_stamp();
+    if (orch_flows_read(b->orch, &changed, e) != ERR_OK)
+        return e->code;
+    log_flows(b, changed);
+    json_put(result, "flows", changed);
+    return ERR_OK;
+}
+
+static enum err read_flows_alone(struct change *h, json_t *result, struct error *e)
+{
+    json_put(result, "changed", json_array());
+    json_put(result, "models", json_array());
+    json_put(result, "telemetry", json_false());
+    return read_flows(h->backend, result, e);
+}
+
 static enum err run_reload(struct change *h, json_t *result, struct error *e)
 {
     struct backend *b = h->backend;
@@ -209,7 +246,7 @@ static enum err run_reload(struct change *h, json_t *result, struct error *e)
     bool telemetry = false;
     struct conf *fresh = *path ? conf_load(path, e) : NULL;
     if (!*path)
-        return err_set(e, ERR_NOT_FOUND, "this console runs without a configuration file");
+        return read_flows_alone(h, result, e);
     if (!fresh)
         return e->code;
     if (gw_reload(b->gw, fresh, NULL, e) != ERR_OK ||
@@ -229,6 +266,8 @@ static enum err run_reload(struct change *h, json_t *result, struct error *e)
     json_put(result, "telemetry", json_boolean(telemetry));
     free(models);
     free(changes);
+    if (read_flows(b, result, code == ERR_OK ? e : &why) != ERR_OK && code == ERR_OK)
+        code = e->code;
     return code;
 }
 
@@ -248,19 +287,22 @@ static enum err run_watched(struct change *h, json_t *result, struct error *e)
     return code;
 }
 
-static void reload(struct backend *b, struct bus_call *c, const char *why)
+static void reload(struct backend *b, struct bus_call *c, const char *why, bool flows_alone)
 {
     struct change *h = xcalloc(1, sizeof *h);
-    *h = (struct change){.backend = b, .call = c, .run = run_watched};
+    *h = (struct change){
+        .backend = b, .call = c, .run = flows_alone ? read_flows_alone : run_watched};
     json_t *payload = json_object();
     json_puts(payload, "why", why);
-    b->conf_stamp = stamp_of(b);
+    if (!flows_alone)
+        b->conf_stamp = stamp_of(b);
+    b->flows_stamp = orch_flows_stamp();
     change_log(h, "conf.reload", payload);
 }
 
 void on_connectors_reload(struct bus_call *c, void *arg)
 {
-    reload(arg, c, "asked for");
+    reload(arg, c, "asked for", false);
 }
 
 static int wanted; /* atomic: a signal says so */
@@ -275,17 +317,20 @@ static void look(void *arg)
     struct backend *b = arg;
     int64_t now = stamp_of(b);
     if (__atomic_exchange_n(&wanted, 0, __ATOMIC_RELAXED) && !b->stopping) {
-        reload(b, NULL, "SIGHUP");
+        reload(b, NULL, "SIGHUP", false);
         return;
     }
     /* A file that is away for a moment is being replaced. */
     if (now && now != b->conf_stamp && !b->stopping)
-        reload(b, NULL, "the file has changed");
+        reload(b, NULL, "the file has changed", false);
+    else if (orch_flows_stamp() != b->flows_stamp && !b->stopping)
+        reload(b, NULL, "flows have changed", true);
 }
 
 void backend__reload_start(struct backend *b)
 {
     b->conf_stamp = stamp_of(b);
+    b->flows_stamp = orch_flows_stamp();
     b->reload_timer = loop_timer_new(b->loop, look, b);
     loop_timer_start(b->reload_timer, WATCH_MS, WATCH_MS);
 }

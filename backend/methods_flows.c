@@ -32,6 +32,7 @@ void on_flows_list(struct bus_call *c, void *arg)
         json_t *row = json_object();
         json_puts(row, "name", all->wrong_name[i]);
         json_puts(row, "text", all->wrong[i].detail);
+        json_put(row, "kept", json_boolean(all->kept[i]));
         json_array_append_new(wrong, row);
     }
     json_put(result, "flows", flows);

@@ -57,7 +57,8 @@ void orch__flow_by_risk(struct trace *t)
         t->chosen[0] = xstrdup(safe);
         t->chosen_count = 1;
     }
-    t->flow = f;
+    flow_free(t->flow);
+    t->flow = flow_hold(f);
     json_puts(t->doc, "flow", f->name);
     json_put(t->doc, "by_risk", json_true());
     orch__engine_begin(t);
@@ -149,14 +150,35 @@ static struct flow_known known_to(struct orch *o)
     return (struct flow_known){unknown_model, unknown_tool, o};
 }
 
-enum err orch__flows_read(struct orch *o, struct error *e)
+/* Of own flows; the caller frees it. */
+static char *own_dir(void)
+{
+    char *config = conf_dir(), *dir = xasprintf("%s/flows", config);
+    free(config);
+    return dir;
+}
+
+uint64_t orch_flows_stamp(void)
+{
+    char *dir = own_dir();
+    uint64_t stamp = flows_stamp(dir);
+    free(dir);
+    return stamp;
+}
+
+enum err orch_flows_read(struct orch *o, json_t **changed, struct error *e)
 {
     const struct flow_known all = known_to(o);
-    char *config = conf_dir(), *dir = xasprintf("%s/flows", config);
-    o->flows = flows_load(dir, &all, e);
-    free(config);
+    char *dir = own_dir();
+    struct flows *fresh = flows_load(dir, &all, o->flows, e);
     free(dir);
-    return o->flows ? ERR_OK : e->code;
+    if (!fresh)
+        return e->code;
+    if (changed)
+        *changed = flows_changed(o->flows, fresh);
+    flows_free(o->flows); /* traces hold theirs */
+    o->flows = fresh;
+    return ERR_OK;
 }
 
 struct flow *orch_flow_check(struct orch *o, const char *file, const char *text, size_t len,

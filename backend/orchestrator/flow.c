@@ -475,9 +475,15 @@ struct flow *flow_read(const char *file, const char *text, size_t len,
     return NULL;
 }
 
+struct flow *flow_hold(const struct flow *f)
+{
+    ((struct flow *)f)->more++;
+    return (struct flow *)f;
+}
+
 void flow_free(struct flow *f)
 {
-    if (!f)
+    if (!f || f->more-- > 0)
         return;
     for (size_t i = 0; i < f->edge_count; i++)
         condition_free(f->edges[i].condition);

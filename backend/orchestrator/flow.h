@@ -82,6 +82,7 @@ struct flow {
     struct flow_edge edges[FLOW_EDGES];
     size_t edge_count;
     size_t models; /* of those chosen that it asks at most */
+    long more;     /* holders besides the first */
 };
 
 /* What a flow may name; each answers NULL, or why there is no such thing (valid until the next
@@ -95,7 +96,9 @@ struct flow_known {
 /* One file's text. NULL with *e (CONFIG): "FILE: node ID: reason". */
 struct flow *flow_read(const char *file, const char *text, size_t len,
                        const struct flow_known *known, struct error *e);
+/* Lets go of it; the last one who holds it frees it. Of one thread. */
 void flow_free(struct flow *f);
+struct flow *flow_hold(const struct flow *f);
 /* As a graph for Graphviz. */
 void flow_dot(const struct flow *f, struct buf *out);
 const char *flow_kind_name(enum flow_kind k);
@@ -110,12 +113,19 @@ struct flows {
     size_t count;
     struct error wrong[FLOW_FILES]; /* files that were refused */
     char *wrong_name[FLOW_FILES];   /* of the flow that is not there for it */
+    bool kept[FLOW_FILES];          /* the flow that was read from that file before is there */
     size_t wrong_count;
 };
-/* All that there are. dir: of own files; need not exist; NULL: none. NULL with *e: it cannot be
- * read. */
-struct flows *flows_load(const char *dir, const struct flow_known *known, struct error *e);
+/* All that there are. dir: of own files; need not exist; NULL: none. before: as they were read
+ * last, or NULL: in the place of a file that is wrong now stays what it was then. NULL with *e: it
+ * cannot be read. */
+struct flows *flows_load(const char *dir, const struct flow_known *known,
+                         const struct flows *before, struct error *e);
 void flows_free(struct flows *f);
+/* Another one: a file of the directory has come, changed or gone. 0: there is none. */
+uint64_t flows_stamp(const char *dir);
+/* Names of the flows that only one of the two has, or each has in another form. Caller owns. */
+json_t *flows_changed(const struct flows *a, const struct flows *b);
 /* NULL with *e: NOT_FOUND, or CONFIG: why its file was refused. */
 const struct flow *flows_find(const struct flows *f, const char *name, struct error *e);
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static char *name_of(const char *path)
 {
@@ -14,21 +15,30 @@ static char *name_of(const char *path)
 }
 
 static void take(struct flows *all, const char *path, const char *text, size_t len, bool own,
-                 const struct flow_known *known)
+                 const struct flow_known *known, const struct flows *before)
 {
     struct error why = {0};
-    struct flow *f = flow_read(path, text, len, known, &why);
+    struct flow *f = flow_read(path, text, len, known, &why), *former = NULL;
     if (f) {
         f->own = own;
         all->at[all->count++] = f;
-    } else if (all->wrong_count < FLOW_FILES) {
+        return;
+    }
+    for (size_t i = 0; own && before && i < before->count; i++)
+        if (before->at[i]->own && strcmp(before->at[i]->file, path) == 0)
+            former = before->at[i];
+    if (former)
+        all->at[all->count++] = flow_hold(former);
+    if (all->wrong_count < FLOW_FILES) {
         all->wrong_name[all->wrong_count] = name_of(path);
+        all->kept[all->wrong_count] = former;
         all->wrong[all->wrong_count++] = why;
     }
 }
 
 static enum err take_own(struct flows *all, const char *dir, const char *name,
-                         const struct flow_known *known, struct error *e)
+                         const struct flow_known *known, const struct flows *before,
+                         struct error *e)
 {
     char *path = xasprintf("%s/%s", dir, name), *text = xcalloc(1, FLOW_BYTES + 2);
     FILE *f = fopen(path, "re");
@@ -37,7 +47,7 @@ static enum err take_own(struct flows *all, const char *dir, const char *name,
     if (f)
         fclose(f);
     if (code == ERR_OK)
-        take(all, path, text, len, true, known);
+        take(all, path, text, len, true, known, before);
     free(text);
     free(path);
     return code;
@@ -63,7 +73,8 @@ static bool listed(struct dirent *const *names, int n, const char *path)
     return false;
 }
 
-struct flows *flows_load(const char *dir, const struct flow_known *known, struct error *e)
+struct flows *flows_load(const char *dir, const struct flow_known *known,
+                         const struct flows *before, struct error *e)
 {
     struct flows *all = xcalloc(1, sizeof *all);
     struct dirent **names = NULL;
@@ -73,14 +84,14 @@ struct flows *flows_load(const char *dir, const struct flow_known *known, struct
     for (const struct embed_file *f = embed_flows; f->name; f++) {
         builtin++;
         if (!listed(names, n, f->name))
-            take(all, f->name, f->data, f->size, false, known);
+            take(all, f->name, f->data, f->size, false, known, NULL);
     }
     if (n < 0 && errno != ENOENT && errno != ENOTDIR)
         code = err_set_errno(e, "cannot read", dir);
     else if (n > 0 && (size_t)n + builtin > FLOW_FILES)
         code = err_set(e, ERR_CONFIG, "%s: more than %zu flows", dir, FLOW_FILES - builtin);
     for (int i = 0; i < n && code == ERR_OK; i++)
-        code = take_own(all, dir, names[i]->d_name, known, e);
+        code = take_own(all, dir, names[i]->d_name, known, before, e);
     for (int i = 0; i < n; i++)
         free(names[i]);
     free(names);
@@ -88,6 +99,53 @@ struct flows *flows_load(const char *dir, const struct flow_known *known, struct
         return all;
     flows_free(all);
     return NULL;
+}
+
+static uint64_t mixed(uint64_t sum, const void *bytes, size_t len)
+{
+    const unsigned char *at = bytes; /* FNV-1a */
+    for (size_t i = 0; i < len; i++)
+        sum = (sum ^ at[i]) * 0x100000001b3u;
+    return sum;
+}
+
+uint64_t flows_stamp(const char *dir)
+{
+    struct dirent **names = NULL;
+    int n = scandir(dir, &names, is_flow, by_name);
+    uint64_t sum = n > 0 ? 0xcbf29ce484222325u : 0;
+    for (int i = 0; i < n; i++) {
+        char *path = xasprintf("%s/%s", dir, names[i]->d_name);
+        struct stat st = {.st_size = -1};
+        if (stat(path, &st) != 0)
+            st.st_size = -1;
+        sum = mixed(sum, path, strlen(path));
+        sum = mixed(sum, &st.st_size, sizeof st.st_size);
+        sum = mixed(sum, &st.st_mtim, sizeof st.st_mtim);
+        sum = mixed(sum, &st.st_ino, sizeof st.st_ino);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return sum;
+}
+
+static void add_changed(const struct flows *a, const struct flows *b, bool also_other, json_t *out)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct flow *f = a->at[i];
+        const struct flow *other = flows_find(b, f->name, NULL);
+        if (other ? also_other && !json_equal(other->doc, f->doc) : true)
+            json_array_append_new(out, json_string(f->name));
+    }
+}
+
+json_t *flows_changed(const struct flows *a, const struct flows *b)
+{
+    json_t *names = json_array();
+    add_changed(a, b, true, names);
+    add_changed(b, a, false, names);
+    return names;
 }
 
 void flows_free(struct flows *f)

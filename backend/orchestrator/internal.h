@@ -222,7 +222,7 @@ struct trace {
     } retrievals[ORCH_RETRIEVALS];
     size_t retrieval_count;
     struct buf looked_at;
-    const struct flow *flow;
+    struct flow *flow;         /* held */
     char *chosen[ORCH_MODELS]; /* who is to answer: models and pools */
     size_t chosen_count;
     const struct gw_model *models[ORCH_MODELS]; /* that those are for this question */
@@ -290,9 +290,8 @@ struct orch {
  * session, sealed, at. Caller owns. */
 json_t *orch__stored(struct orch *o, const struct store_row *row);
 
-/* choice.c: reads the flows that there are. */
-enum err orch__flows_read(struct orch *o, struct error *e);
-/* Who answers and by which flow, as asked for or configured, each once; the names are borrowed. */
+/* choice.c. Who answers and by which flow, as asked for or configured, each once; the names are
+ * borrowed. */
 bool orch__by_risk(const struct orch *o, const struct orch_ask *ask);
 void orch__flow_by_risk(
     struct trace *t); /* its risk is known, and no node has begun but the look */

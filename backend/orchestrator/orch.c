@@ -30,7 +30,7 @@ struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *a
     o->unsupported =
         (enum orch_unsupported)orch_unsupported_find(conf_str(c, "arbitration", "", "unsupported"));
     if (orch__safety_read(o, e) != ERR_OK || orch__embedder_read(o, e) != ERR_OK ||
-        orch__flows_read(o, e) != ERR_OK) {
+        orch_flows_read(o, NULL, e) != ERR_OK) {
         pol_filter_free(o->safety.filter);
         pol_injector_free(o->safety.injector);
         claims_reader_free(o->limits.claims);
@@ -213,7 +213,7 @@ struct trace *orch__trace_asked(struct orch *o, const struct orch_ask *ask, cons
     t->next = o->traces;
     o->traces = t;
     o->running++;
-    t->flow = flow;
+    t->flow = flow_hold(flow);
     t->by_risk = orch__by_risk(o, ask);
     for (size_t i = 0; i < count; i++)
         t->chosen[t->chosen_count++] = xstrdup(chosen[i]);

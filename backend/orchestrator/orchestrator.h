@@ -71,8 +71,8 @@ enum {
     ORCH_EXCHANGES = 4,
     ORCH_PROMPT = 4096 /* bytes of a prompt of one's own */
 };
-/* The flows that there are (flow.h), as read at the start; they live as long as o. usual: the name
- * of the one that is taken where nobody says otherwise. */
+/* The flows that there are (flow.h), as they were read last. usual: the name of the one that is
+ * taken where nobody says otherwise. */
 struct flows;
 struct flow;
 #define ORCH_BY_RISK \
@@ -80,6 +80,10 @@ struct flow;
 extern const char orch_by_risk_about[];
 const struct flows *orch_flows(const struct orch *o);
 const char *orch_flow_usual(const struct orch *o);
+/* Reads own flows anew; questions under way go on by theirs. In the place of a file that is wrong
+ * now stays what it was. changed: names, or NULL; the caller owns it. On error all stay. */
+enum err orch_flows_read(struct orch *o, json_t **changed, struct error *e);
+uint64_t orch_flows_stamp(void); /* flows_stamp of the directory of own flows */
 /* Reads a flow that is not taken in: NULL with *e (CONFIG). The caller frees it (flow_free). */
 struct flow *orch_flow_check(struct orch *o, const char *file, const char *text, size_t len,
                              struct error *e);

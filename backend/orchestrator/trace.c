@@ -108,6 +108,7 @@ void orch__trace_free(struct trace *t)
         buf_release(&t->candidates[i].mine);
         buf_release(&t->candidates[i].other);
     }
+    flow_free(t->flow);
     for (size_t i = 0; i < t->node_count; i++)
         buf_release(&t->nodes[i].said);
     for (size_t i = 0; i < ORCH_MODELS; i++)

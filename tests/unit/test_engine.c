@@ -444,6 +444,66 @@ static void the_risk_says_which_flow(void **state)
     console_stop(&c, false);
 }
 
+static void write_flow(const char *name, const char *text)
+{
+    char *path = xasprintf("%s/mcp-console/flows/%s.json", getenv("XDG_CONFIG_HOME"), name);
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    for (const char *p = text; *p; p++)
+        fputc(*p == '\'' ? '"' : *p, f);
+    fclose(f);
+    free(path);
+}
+
+static bool alert_says(struct console *c, const char *words)
+{
+    json_t *status = call(c, WIRE_status_get, "{}"), *alert;
+    bool found = false;
+    size_t i;
+    json_array_foreach(json_object_get(status, "alerts"), i, alert) found =
+        found || strstr(json_str(alert, "text", ""), words);
+    json_decref(status);
+    return found;
+}
+
+/* What is under way goes on by its flow, the next question takes the new one; a wrong file leaves
+ * the former one, and says so. */
+static void flows_are_read_again(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"quick", "say=Quick%20[1]."}, {"slow", "say=Slow%20[1].,first=700"}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("", "")}, {NULL, NULL}};
+#define MINE(model, more)                                                                      \
+    "{'name':'agent','about':'x','nodes':[{'id':'look','kind':'look'},{'id':'m','kind':'" more \
+    "','model':'" model "'},{'id':'end','kind':'end'}],'edges':[{'from':'look','to':'m'},"     \
+    "{'from':'m','to':'end'}]}"
+    struct console c = start(MODELS, FLOWS);
+    json_decref(call(&c, WIRE_flows_list, "{}")); /* it is up, and has read them */
+    write_flow("agent", MINE("slow", "model"));
+    json_t *read = call(&c, WIRE_connectors_reload, "{}");
+    assert_int_equal(json_array_size(json_object_get(read, "flows")), 1);
+    json_decref(read);
+    json_decref(call(&c, WIRE_chat_ask, "{\"text\": \"is the disk full?\", \"flow\": \"agent\"}"));
+    write_flow("agent", MINE("quick", "model"));
+    json_decref(call(&c, WIRE_connectors_reload, "{}"));
+    json_t *slow = ended_trace(&c), *quick = by(&c, "agent");
+    assert_string_equal(json_str(node(slow, "m"), "model", ""), "slow");
+    assert_string_equal(json_str(slow, "state", ""), "done");
+    assert_string_equal(json_str(node(quick, "m"), "model", ""), "quick");
+    json_decref(slow);
+    json_decref(quick);
+    assert_false(alert_says(&c, "agent.json"));
+    write_flow("agent", MINE("quick", "nonsense"));
+    json_decref(call(&c, WIRE_connectors_reload, "{}"));
+    assert_true(alert_says(&c, "agent.json: node m: no kind is named \"nonsense\""));
+    assert_true(alert_says(&c, "what the file was before stays"));
+    quick = by(&c, "agent");
+    assert_string_equal(json_str(node(quick, "m"), "model", ""), "quick");
+    json_decref(quick);
+    console_stop(&c, false);
+}
+
 int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -463,6 +523,7 @@ int main(void)
         cmocka_unit_test(an_agents_steps_end),
         cmocka_unit_test(what_would_change_something_is_proposed_and_not_done),
         cmocka_unit_test(the_risk_says_which_flow),
+        cmocka_unit_test(flows_are_read_again),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }

@@ -256,7 +256,7 @@ static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
     (void)state;
     static const char *const BUILT_IN[] = {"single", "dual", "arbitrate", "council", "vote"};
     struct error e = {0};
-    struct flows *all = flows_load(NULL, NULL, &e);
+    struct flows *all = flows_load(NULL, NULL, NULL, &e);
     assert_non_null(all);
     assert_int_equal(all->wrong_count, 0);
     for (size_t i = 0; i < sizeof BUILT_IN / sizeof *BUILT_IN; i++)
@@ -275,7 +275,7 @@ static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
     put(dir, ".hidden.json", "{");
     put(dir, "notes.txt", "{");
     e = (struct error){0};
-    all = flows_load(dir, NULL, &e);
+    all = flows_load(dir, NULL, NULL, &e);
     assert_non_null(all);
     const struct flow *f = flows_find(all, "single", &e);
     assert_non_null(f);
@@ -287,7 +287,35 @@ static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
     assert_null(flows_find(all, "arbitrate", &e));
     assert_int_equal(e.code, ERR_CONFIG);
     assert_int_equal(all->wrong_count, 1);
+    assert_false(all->kept[0]);
+
+    /* read again: what is wrong now stays what it was, for whom has it even longer */
+    uint64_t stamp = flows_stamp(dir);
+    struct flow *held = flow_hold(f);
+    put(dir, "single.json", "{\"name\":\"single\"}");
+    assert_true(flows_stamp(dir) != stamp);
+    struct flows *again = flows_load(dir, NULL, all, &e);
+    json_t *changed = flows_changed(all, again);
+    assert_int_equal(json_array_size(changed), 0);
+    json_decref(changed);
     flows_free(all);
+    assert_string_equal(flows_find(again, "single", &e)->about, "mine");
+    assert_int_equal(again->wrong_count, 2);
+    assert_true(again->kept[1]);
+    assert_non_null(strstr(again->wrong[1].detail, "single.json: about"));
+    /* gone: the built-in one is back */
+    char *single = xasprintf("%s/single.json", dir);
+    unlink(single);
+    free(single);
+    all = flows_load(dir, NULL, again, &e);
+    changed = flows_changed(again, all);
+    assert_int_equal(json_array_size(changed), 1);
+    json_decref(changed);
+    flows_free(again);
+    assert_false(flows_find(all, "single", &e)->own);
+    flows_free(all);
+    assert_string_equal(held->about, "mine");
+    flow_free(held);
     static const char *const FILES[] = {"single.json", "arbitrate.json", ".hidden.json",
                                         "notes.txt"};
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
