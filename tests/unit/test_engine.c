@@ -436,6 +436,10 @@ static void the_risk_says_which_flow(void **state)
     assert_true(json_flag(trace, "by_risk", false));
     json_decref(trace);
     trace = ask_with(&c, json_pack("{s:s,s:s}", "text",
+                                   "may I drop the orders table in production?", "flow", "risk"));
+    assert_string_equal(json_str(trace, "flow", ""), "arbitrate");
+    json_decref(trace);
+    trace = ask_with(&c, json_pack("{s:s,s:s}", "text",
                                    "may I run rm -rf / on the production database server?", "flow",
                                    "risk"));
     assert_string_equal(json_str(trace, "flow", ""), "council");

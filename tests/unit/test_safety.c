@@ -144,6 +144,7 @@ static void what_a_question_is_about_has_stakes(void **state)
         {"delete the customers' invoices in production", 1 - 0.5 * 0.6 * 0.6},
         {"Удалить счета клиентов на проде", 1 - 0.5 * 0.6 * 0.6},
         {"перезапустить платежи", 1 - 0.6 * 0.6},
+        {"можно ли удалить продовую базу?", 1 - 0.5 * 0.6},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_float_equal(pol_stakes(rows[i].text), rows[i].stakes, 1e-6);
