@@ -29,6 +29,7 @@ struct arbitration {
     json_t *exported;           /* what a file is being asked for */
     char *pair[2];              /* traces that are to be compared, while they are asked for */
     json_t *runs[2];
+    struct trace_diff diff; /* has the pane while it is shown */
 };
 
 enum { COL_TIME, COL_QUESTION, COL_STATE, COL_WINNER, COL_D, COL_TOKENS, COL_ELAPSED };
@@ -239,10 +240,9 @@ static void got_run(void *self, const json_t *result, const struct error *e)
             v->runs[i] = json_deep_copy(result);
     if (!v->runs[0] || !v->runs[1])
         return;
-    struct tui_text *t = tui_text_new();
-    trace_diff_text(t, v->runs[0], v->runs[1]);
-    tui_overlay(_("Two runs"), t);
+    trace_diff_set(&v->diff, v->runs[0], v->runs[1]);
     pair_clear(v);
+    tui_dirty();
 }
 
 /* The run of the same question before the one at hand, else the one behind it; NULL: none. */
@@ -351,6 +351,7 @@ static void view_close(void *self)
     trace_page_close(&v->page);
     trace_replay_end(&v->replay);
     pair_clear(v);
+    trace_diff_clear(&v->diff);
     json_decref(v->exported);
     eval_page_close(&v->evals);
     json_decref(v->traces);
@@ -397,6 +398,10 @@ static void view_draw(void *self, struct tui_area a, bool focused)
         call_detail(v);
     if (v->evals.shown) {
         eval_page_draw(&v->evals, a, focused);
+    } else if (v->diff.shown) {
+        trace_diff_draw(&v->diff, tui_sub(a, 0, 1, a.height, a.width - 1));
+        if (focused)
+            tui_cursor(a, 0, 0);
     } else if (v->open && !v->detail && v->texts_of) {
         view_note(a, ROLE_DIM, _("Waiting for the trace."), NULL);
     } else if (v->open && v->detail) {
@@ -419,6 +424,7 @@ static void view_draw(void *self, struct tui_area a, bool focused)
 static void view_show(void *self, const char *id)
 {
     struct arbitration *v = self;
+    trace_diff_clear(&v->diff);
     if (!v->texts_of || strcmp(v->texts_of, id))
         detail_of(v, id, NULL);
     tui_list_select(v->list, id);
@@ -437,6 +443,23 @@ static bool copy_detail(struct arbitration *v)
     return text != NULL;
 }
 
+/* Two runs are shown: Esc goes back to where they were chosen. */
+static bool diff_action(struct arbitration *v, enum tui_action action)
+{
+    if (action == ACTION_BACK || action == ACTION_DIFF) {
+        trace_diff_clear(&v->diff);
+        tui_dirty();
+        return true;
+    }
+    if (action == ACTION_COPY) {
+        char *text = trace_diff_plain(&v->diff);
+        tui_copy(text);
+        free(text);
+        return true;
+    }
+    return view_scroll_action(&v->diff.scroll, action);
+}
+
 static void show_evidence(const char *trace)
 {
     char *id = xasprintf("trace:%s", trace);
@@ -449,6 +472,8 @@ static bool view_action(void *self, enum tui_action action)
     struct arbitration *v = self;
     if (v->evals.shown)
         return eval_page_action(&v->evals, action);
+    if (v->diff.shown)
+        return diff_action(v, action);
     if (action == ACTION_EVALS) {
         eval_page_show(&v->evals);
         return true;
@@ -501,7 +526,7 @@ static bool view_click(void *self, int y, int x, bool twice)
     struct arbitration *v = self;
     if (v->evals.shown)
         return eval_page_click(&v->evals, y, x, twice);
-    if (v->open || y >= v->list_rows || x >= v->list_columns)
+    if (v->open || v->diff.shown || y >= v->list_rows || x >= v->list_columns)
         return false;
     bool took = tui_list_click(v->list, y, x, twice);
     if (took && twice)
@@ -514,6 +539,8 @@ static void view_wheel(void *self, int rows)
     struct arbitration *v = self;
     if (v->evals.shown)
         eval_page_wheel(&v->evals, rows);
+    else if (v->diff.shown)
+        view_scroll_by(&v->diff.scroll, rows);
     else if (v->open)
         view_scroll_by(&v->page.scroll, rows);
     else
@@ -626,15 +653,16 @@ static struct tui_list *view_list(void *self)
     struct arbitration *v = self;
     if (v->evals.shown)
         return eval_page_list(&v->evals);
-    return v->open ? NULL : v->list;
+    return v->open || v->diff.shown ? NULL : v->list;
 }
 
 /* `/` finds in the page that is open. */
 static bool view_find_text(void *self, const char *text, int step)
 {
     struct arbitration *v = self;
-    return v->evals.shown ? eval_page_find(&v->evals, text, step)
-                          : v->open && trace_page_find(&v->page, text, step);
+    return v->evals.shown  ? eval_page_find(&v->evals, text, step)
+           : v->diff.shown ? trace_diff_find(&v->diff, text, step)
+                           : v->open && trace_page_find(&v->page, text, step);
 }
 
 static const enum tui_action *view_hints(void *self)
@@ -645,6 +673,7 @@ static const enum tui_action *view_hints(void *self)
                                  open[] = {ACTION_BACK, ACTION_FILTER,       ACTION_REPLAY,
                                            ACTION_DIFF, ACTION_EXPORT_TRACE, ACTION_COPY,
                                            ACTION_NONE},
+                                 diff[] = {ACTION_BACK, ACTION_FILTER, ACTION_COPY, ACTION_NONE},
                                  replay[] = {ACTION_BACK,          ACTION_REPLAY,
                                              ACTION_REPLAY_NEXT,   ACTION_REPLAY_PREV,
                                              ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER,
@@ -652,6 +681,8 @@ static const enum tui_action *view_hints(void *self)
     const struct arbitration *v = self;
     if (v->evals.shown)
         return eval_page_hints(&v->evals);
+    if (v->diff.shown)
+        return diff;
     return v->open ? v->replay.whole ? replay : open : list;
 }
 

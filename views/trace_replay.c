@@ -116,6 +116,69 @@ static void candidates_at(const json_t *whole, json_t *t, double ms, bool compar
     }
 }
 
+/* ---- what of the risk was known */
+
+enum known { OF_QUESTION, OF_SOURCES, OF_ANSWERS, OF_ALL };
+
+static enum known known_from(const char *feature)
+{
+    static const struct {
+        const char *name;
+        enum known from;
+    } names[] = {{"dangerous commands", OF_QUESTION}, {"stakes", OF_QUESTION},
+                 {"personal data", OF_SOURCES},       {"prompt injection", OF_SOURCES},
+                 {"anomalies", OF_SOURCES},           {"disagreement", OF_ANSWERS},
+                 {"volatility", OF_ANSWERS}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(names[i].name, feature))
+            return names[i].from;
+    return OF_ALL;
+}
+
+/* Of what sources add to, the share that the question has alone. */
+static double of_question(const json_t *trace, const json_t *feature)
+{
+    const char *name = json_str(feature, "name", "");
+    double value = json_num(feature, "value", 0), most = 0;
+    size_t i;
+    const json_t *one;
+    if (!strcmp(name, "personal data"))
+        return value >= 1 ? value : 0;
+    if (strcmp(name, "prompt injection") != 0)
+        return 0;
+    json_array_foreach(json_object_get(trace, "injections"), i, one)
+    {
+        double score = json_num(one, "score", 0);
+        if (!strcmp(json_str(one, "of", ""), "question") && score > most)
+            most = score;
+    }
+    return most < value ? most : value;
+}
+
+/* The parts that were known, and the score that they make (docs/risk.md). */
+static void risk_at(const json_t *trace, json_t *t, enum known now)
+{
+    json_t *risk = json_object_get(t, "risk"), *f;
+    double safe = 1;
+    size_t i;
+    if (!json_is_object(risk))
+        return;
+    json_array_foreach(json_object_get(risk, "features"), i, f)
+    {
+        double value = json_num(f, "value", 0);
+        if (known_from(json_str(f, "name", "")) > now)
+            value = now == OF_QUESTION ? of_question(trace, f) : 0;
+        double part = json_num(f, "weight", 0) * value;
+        json_put(f, "value", json_real(value));
+        json_put(f, "part", json_real(part));
+        safe *= 1 - part;
+    }
+    json_put(risk, "score", json_real(1 - safe));
+    json_put(risk, "person", json_false());
+    if (now == OF_QUESTION) /* the way is chosen when the sources are there */
+        json_puts(risk, "route", "");
+}
+
 json_t *trace_at(const json_t *trace, double ms)
 {
     json_t *t = json_deep_copy(trace);
@@ -139,13 +202,9 @@ json_t *trace_at(const json_t *trace, double ms)
         json_object_del(t, "injections");
     if (!past(trace, "critique", ms))
         json_put(t, "critiques", json_array());
-    json_t *risk = json_object_get(t, "risk");
-    if (json_is_number(json_object_get(risk, "before"))) {
-        json_put(risk, "score", json_incref(json_object_get(risk, "before")));
-        json_put(risk, "features", json_array());
-        json_put(risk, "person", json_false());
-    }
-    candidates_at(trace, t, ms, past(trace, "compare", ms) || past(trace, "vote", ms));
+    bool compared = past(trace, "compare", ms) || past(trace, "vote", ms);
+    risk_at(trace, t, looked ? compared ? OF_ANSWERS : OF_SOURCES : OF_QUESTION);
+    candidates_at(trace, t, ms, compared);
     nodes_at(t, ms);
     path_at(t, ms);
     stages_at(t, ms);

@@ -2,6 +2,7 @@
 #include "tests/unit/tui_screen.h"
 #include "views/trace_export.h"
 #include "views/trace_replay.h"
+#include <math.h>
 
 static json_t *sample(void)
 {
@@ -83,6 +84,48 @@ static void nothing_is_told_before_it_was_there(void **state)
     json_decref(before);
 }
 
+static double risk_of(const json_t *whole, double ms, size_t feature)
+{
+    json_t *t = trace_at(whole, ms), *risk = json_object_get(t, "risk");
+    json_t *f = json_array_get(json_object_get(risk, "features"), feature);
+    double x = feature == SIZE_MAX ? json_num(risk, "score", -1) : json_num(f, "part", -1);
+    json_decref(t);
+    return x;
+}
+
+/* The question's own parts at once, those of sources when these were read, those of answers when
+ * they were compared, the plan's at the end. */
+static void parts_of_the_risk_come_when_they_are_known(void **state)
+{
+    (void)state;
+    static const char risk[] =
+        "{\"score\":0.9,\"before\":0.5,\"route\":\"critic\",\"person\":true,\"features\":["
+        "{\"name\":\"stakes\",\"value\":0.5,\"weight\":0.5,\"part\":0.25},"
+        "{\"name\":\"prompt injection\",\"value\":0.8,\"weight\":0.5,\"part\":0.4},"
+        "{\"name\":\"personal data\",\"value\":0.5,\"weight\":0.4,\"part\":0.2},"
+        "{\"name\":\"disagreement\",\"value\":1,\"weight\":0.4,\"part\":0.4},"
+        "{\"name\":\"planned change\",\"value\":1,\"weight\":0.5,\"part\":0.5}]}";
+    json_t *whole = sample();
+    json_put(whole, "risk", json_loads(risk, 0, NULL));
+    json_put(whole, "injections",
+             json_loads("[{\"of\":\"tool\",\"score\":0.8},{\"of\":\"question\",\"score\":0.2}]", 0,
+                        NULL));
+    static const double parts[][5] = {{0.25, 0.1, 0, 0, 0},
+                                      {0.25, 0.4, 0.2, 0, 0},
+                                      {0.25, 0.4, 0.2, 0.4, 0},
+                                      {0.25, 0.4, 0.2, 0.4, 0.5}};
+    static const double at[] = {10, 30, 75, 100}, score[] = {0.325, 0.64, 0.784, 0.9};
+    for (size_t i = 0; i < 4; i++) {
+        for (size_t k = 0; k < 5; k++)
+            assert_true(fabs(risk_of(whole, at[i], k) - parts[i][k]) < 1e-9);
+        assert_true(fabs(risk_of(whole, at[i], SIZE_MAX) - score[i]) < 1e-9);
+    }
+    json_t *t = trace_at(whole, 75);
+    assert_false(json_flag(json_object_get(t, "risk"), "person", true));
+    json_decref(t);
+    json_decref(whole);
+}
+
 static void steps_stop_where_nodes_begin_and_end(void **state)
 {
     (void)state;
@@ -125,6 +168,7 @@ static void markdown_holds_foreign_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_is_told_before_it_was_there),
+                                       cmocka_unit_test(parts_of_the_risk_come_when_they_are_known),
                                        cmocka_unit_test(steps_stop_where_nodes_begin_and_end),
                                        cmocka_unit_test(markdown_holds_foreign_text)};
     return cmocka_run_group_tests(tests, NULL, NULL);
