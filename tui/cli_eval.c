@@ -11,6 +11,7 @@ enum {
     SET_BYTES = 700000,
     BASELINE_BYTES = 32 << 20,
     LOOK_MS = 2000,
+    END_MS = 60000, /* the answers that are under way */
     LONGEST_S = 86400,
     USUAL_S = 3600
 };
@@ -165,7 +166,7 @@ static json_t *baseline_of(const char *path, int *status)
 static json_t *order(const struct cli *c, int *status)
 {
     json_t *params = json_object();
-    bool file = access(c->file, F_OK) == 0;
+    bool file = access(c->file, F_OK) == 0 || strpbrk(c->file, "/.");
     char *name = name_of(c->file), *text = file ? cli__read_text(c->file, SET_BYTES, status) : NULL;
     json_t *baseline = c->eval.baseline ? baseline_of(c->eval.baseline, status) : NULL;
     json_puts(params, "name", file ? name : c->file);
@@ -217,11 +218,33 @@ static json_t *result_of(struct busc *bus, const char *run, int *status)
     return cli__call(bus, WIRE_eval_show, params, status);
 }
 
+/* A signal ends the run with the backend, which keeps what was scored. */
+static void say_stopped(const char *run, int *status)
+{
+    cli_complain("stopped; what was scored is kept: mcp-console eval --show %s", run);
+    *status = EXIT_FAILED;
+}
+
+/* True: the run has been told to end, and its result will come. */
+static bool end_early(struct busc *bus, const char *run, uint64_t limit_ms, int *status)
+{
+    json_t *params = json_object();
+    cli_complain("not done within %llu s; what was scored until then:",
+                 (unsigned long long)(limit_ms / 1000));
+    json_puts(params, "run", run);
+    json_t *answer = cli__call(bus, WIRE_eval_stop, params, status);
+    bool told = answer != NULL;
+    json_decref(answer);
+    *status = EXIT_FAILED;
+    return told;
+}
+
 /* The result; looks every now and then whether an event was missed. NULL: *status is set. */
 static json_t *wait_result(struct busc *bus, struct watching *w, uint64_t limit_ms, int *status)
 {
     uint64_t until = clock_mono_ms() + limit_ms, look = 0;
-    for (;;) {
+    bool ending = false;
+    while (!busc_interrupted(bus)) {
         uint64_t now = clock_mono_ms();
         if (w->ended || w->resync || now >= look) {
             json_t *result = result_of(bus, w->run, status);
@@ -232,17 +255,18 @@ static json_t *wait_result(struct busc *bus, struct watching *w, uint64_t limit_
             look = now + LOOK_MS;
         }
         if (now >= until) {
-            struct error e = {0};
-            err_set(&e, ERR_TIMEOUT, "the run %s has not ended within %llu s", w->run,
-                    (unsigned long long)(limit_ms / 1000));
-            *status = cli_error(&e);
-            return NULL;
+            if (ending || !end_early(bus, w->run, limit_ms, status))
+                return NULL;
+            ending = true;
+            until = now + END_MS;
         }
         struct pollfd p = {.fd = busc_fd(bus), .events = POLLIN};
         uint64_t next = look < until ? look : until;
         poll(&p, 1, (int)(next - now));
         busc_dispatch(bus);
     }
+    say_stopped(w->run, status);
+    return NULL;
 }
 
 /* ---- printing */
@@ -373,8 +397,12 @@ static void print_result(const json_t *result, bool missed)
         width = its > width ? its : width;
     }
     cli__put(json_str(result, "name", ""), false);
-    printf(": %lld cases, %s, run %s, entry %lld, seed %lld\n\n",
-           (long long)json_int(result, "cases", 0), json_str(result, "state", ""),
+    long long cases = json_int(result, "cases", 0), scored = json_int(result, "scored", cases);
+    if (scored < cases)
+        printf(": %lld of %lld cases, ", scored, cases);
+    else
+        printf(": %lld cases, ", cases);
+    printf("%s, run %s, entry %lld, seed %lld\n\n", json_str(result, "state", ""),
            json_str(result, "run", ""), (long long)json_int(result, "entry", 0),
            (long long)json_int(result, "seed", 0));
     printf("  %-*s score  95%%             met   cited contr unsup  p50 ms p95 ms     tokens  "
@@ -460,6 +488,8 @@ static int list(struct cli *c, struct busc *bus)
         printf("%s  %.16s  ", json_str(one, "run", "-"), json_str(one, "at", ""));
         cli__put(json_str(one, "name", json_str(one, "error", "")), false);
         printf("%s", json_flag(one, "kept", false) ? " (baseline)" : "");
+        if (strcmp(json_str(one, "state", "done"), "done") != 0)
+            printf(" (%s)", json_str(one, "state", ""));
         json_array_foreach(json_object_get(one, "variants"), j, v)
         {
             printf("  ");

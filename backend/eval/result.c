@@ -137,9 +137,11 @@ json_t *eval__result(const struct eval__run *r)
     if (r->failed.code != ERR_OK)
         json_puts(doc, "error", err_words(&r->failed));
     json_puti(doc, "cases", (int64_t)json_array_size(r->cases));
+    json_puti(doc, "scored",
+              (int64_t)json_array_size(json_object_get(json_array_get(variants, 0), "rows")));
     json_puti(doc, "seed", (int64_t)r->seed);
     json_puti(doc, "resamples", EVAL_RESAMPLES);
-    json_put(doc, "kept", json_boolean(r->keep));
+    json_put(doc, "kept", json_boolean(r->keep && r->failed.code == ERR_OK));
     json_put(doc, "comparisons", comparisons_of(variants, r->seed));
     json_put(doc, "baseline", baseline_doc(r->baseline));
     json_put(doc, "drift", drift_of(r, variants));

@@ -45,15 +45,6 @@ void eval__run_free(struct eval__run *r)
     free(r);
 }
 
-void evals_close(struct evals *ev)
-{
-    if (!ev)
-        return;
-    ev->closed = true;
-    if (ev->timer)
-        loop_timer_stop(ev->timer);
-}
-
 void evals_free(struct evals *ev)
 {
     if (!ev)
@@ -112,6 +103,20 @@ static void finish(struct evals *ev)
     ev->alert = eval__alert(result);
     prov_append(ev->rooms.prov, &entry, on_logged, ev, NULL, NULL);
     json_decref(result);
+}
+
+void evals_close(struct evals *ev)
+{
+    if (!ev || ev->closed)
+        return;
+    ev->closed = true;
+    if (ev->timer)
+        loop_timer_stop(ev->timer);
+    if (!ev->run || strcmp(ev->run->state, "running") != 0)
+        return;
+    if (ev->run->failed.code == ERR_OK)
+        err_set(&ev->run->failed, ERR_CANCELLED, "the console was stopped");
+    finish(ev);
 }
 
 static void go_on(struct evals *ev, uint64_t after_ms)
