@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDENT = 1, MORE_INDENT = 3 };
+enum { INDENT = 1, MORE_INDENT = 3, WAYS = 3 };
 
 /* "S9 indiscriminate weapons, S1 violent crimes"; only: of that severity, or NULL for all. */
 static void categories(const json_t *entry, const char *only, struct buf *out)
@@ -141,4 +141,65 @@ bool chat_safety_add(struct tui_text *to, const json_t *trace, int level)
                      _("If you think of hurting yourself, please talk to somebody now: 112, or a "
                        "crisis line where you are."));
     return said;
+}
+
+/* ---- prompt injection */
+
+/* The number of the source that an injection stood in: "[2] ". */
+static void source_number(const json_t *trace, const json_t *row, struct buf *out)
+{
+    size_t i;
+    const json_t *s;
+    json_array_foreach(json_object_get(trace, "sources"), i, s)
+    {
+        if (strcmp(json_str(s, "kind", ""), json_str(row, "of", "")) ||
+            strcmp(json_str(s, "ref", ""), json_str(row, "ref", "")))
+            continue;
+        buf_addf(out, "[%s] ", json_str(s, "id", "?"));
+        return;
+    }
+}
+
+/* What it tried, each way once: "override of instructions, hidden text". */
+static void ways(const json_t *row, struct buf *out)
+{
+    const json_t *list = json_object_get(row, "findings"), *f;
+    size_t i, named = 0;
+    buf_adds(out, "");
+    json_array_foreach(list, i, f)
+    {
+        const char *way = json_str(f, "class", "?");
+        bool said = false;
+        for (size_t n = 0; n < i; n++)
+            said = said || !strcmp(way, json_str(json_array_get(list, n), "class", ""));
+        if (said)
+            continue;
+        if (named == WAYS) {
+            buf_adds(out, ", ...");
+            break;
+        }
+        buf_addf(out, "%s%s", named++ ? ", " : "", _(way));
+    }
+}
+
+void chat_steered_add(struct tui_text *to, const json_t *trace, int level)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(json_object_get(trace, "injections"), i, row)
+    {
+        bool question = strcmp(json_str(row, "of", ""), "question") == 0;
+        struct buf source = {0}, how = {0};
+        source_number(trace, row, &source);
+        buf_adds(&source, json_str(row, "ref", ""));
+        ways(row, &how);
+        tui_text_addf(to, ROLE_WARN, INDENT, false, "%s %s: %s", tui_glyph(GLYPH_STEERS),
+                      question ? _("the question has orders for the model itself") : source.data,
+                      how.data);
+        if (!question && level == 0)
+            tui_text_add(to, ROLE_DIM, MORE_INDENT, false,
+                         _("it tries to steer the model; it was read as data, and allows nothing"));
+        buf_release(&source);
+        buf_release(&how);
+    }
 }

@@ -7,6 +7,9 @@
 /* Adds lines for `safety` of a trace that has ended; level: how tight (see chat_turn.h). False: it
  * says nothing. */
 bool chat_safety_add(struct tui_text *to, const json_t *trace, int level);
+/* Adds a line for each text of `injections` of a trace: which source or question tried to steer the
+ * model, and how. */
+void chat_steered_add(struct tui_text *to, const json_t *trace, int level);
 /* Appends the categories that are flagged in what is read, "S6 S10", for a line above the answer.
  */
 void chat_safety_short(const json_t *trace, struct buf *out);

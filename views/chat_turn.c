@@ -367,8 +367,10 @@ static void tail_make(struct chat_turn *t)
     if (!strcmp(state, "blocked") && !filtered)
         tui_text_addf(t->tail, ROLE_BLOCKED, INDENT, false, "%s %s", tui_glyph(GLYPH_BLOCKED),
                       *error ? error : _("blocked"));
-    if (!t->running)
+    if (!t->running) {
+        chat_steered_add(t->tail, trace, t->level);
         tail_sources(t);
+    }
     if (t->level < 2)
         tui_text_add(t->tail, ROLE_TEXT, 0, false, "");
 }

@@ -273,7 +273,7 @@ void trace_injections_text(struct tui_text *t, const json_t *trace)
     if (!json_array_size(list))
         return;
     tui_text_add(t, ROLE_TEXT, 0, false, "");
-    tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN),
+    tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_STEERS),
                   _("text that tries to steer a model; it was given as data, and allows nothing"));
     json_array_foreach(list, i, one)
     {
@@ -283,7 +283,7 @@ void trace_injections_text(struct tui_text *t, const json_t *trace)
                       question ? _("in the question") : json_str(one, "ref", of),
                       json_num(one, "score", 0));
         json_array_foreach(json_object_get(one, "findings"), k, f)
-            tui_text_addf(t, ROLE_FOREIGN, 4, true, "%s (%s): %s", json_str(f, "class", "-"),
+            tui_text_addf(t, ROLE_FOREIGN, 4, true, "%s (%s): %s", _(json_str(f, "class", "-")),
                           severity_word(json_str(f, "severity", "")), json_str(f, "words", ""));
     }
 }

@@ -427,14 +427,16 @@ static void step_over(struct finding *f, int64_t entry)
         json_decref(data);
         free(text);
     }
-    struct buf told = {0};
-    buf_adds(&told, f->ok         ? (f->instead ? f->instead : "")
-                    : f->answered ? "the tool reports an error"
-                                  : f->why);
-    if (s->source && s->source->steers)
-        buf_addf(&told, "%sit tries to steer a model: %s", told.len ? "; " : "", s->source->steers);
-    orch__stage_end(t, s->stage, f->ok ? "done" : "failed", told.data);
-    buf_release(&told);
+    const char *state = f->ok ? "done" : "failed", *note = f->ok ? (f->instead ? f->instead : "")
+                                                           : f->answered
+                                                               ? "the tool reports an error"
+                                                               : f->why;
+    if (s->source && s->source->steers) {
+        json_t *words = *note ? say(NULL, SAY_TEXT, "t", note) : NULL;
+        orch__stage_ends(t, s->stage, state, say(words, SAY_STEERS, "t", s->source->steers));
+    } else {
+        orch__stage_end(t, s->stage, state, note);
+    }
     tools_over(t);
 }
 
