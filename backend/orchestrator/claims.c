@@ -288,6 +288,20 @@ json_t *claims_result_json(const struct claims *a, const struct claims *b,
 
 /* ---- grounding */
 
+/* Whether a claim of the source tells of the same thing what is left of a hundred. */
+static bool rest_stands(const struct claims *c, size_t i, const struct claims__number *n,
+                        const struct claims *source)
+{
+    for (size_t j = 0; j < source->count && n->unit == CLAIMS__PERCENT; j++) {
+        const struct claims__claim *k = &source->claims[j];
+        for (uint32_t m = 0; m < k->numbers; m++)
+            if (claims__numbers_complement(n, &source->numbers[k->number + m]) &&
+                claims__parts(c, i, source, j))
+                return true;
+    }
+    return false;
+}
+
 /* Whether a claim's number stands in the source, in any of its claims. */
 static bool number_stands(const struct claims__number *n, const struct claims *source)
 {
@@ -327,7 +341,7 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
         if (c->tokens[k->token + number->token].kind != CLAIMS__NUMBER)
             continue;
         out->numbers++;
-        out->met += number_stands(number, source);
+        out->met += number_stands(number, source) || rest_stands(c, i, number, source);
     }
     for (uint32_t t = 0; t < k->tokens; t++) {
         if (c->tokens[k->token + t].kind != CLAIMS__NAME)

@@ -65,6 +65,8 @@ enum {
 #define CLAIMS__HAS_WHO (1ULL << 32)   /* the same, of those who are somebody: its owner */
 #define CLAIMS__HAS_CAUSE (1ULL << 33) /* caused */
 #define CLAIMS__MAY (1ULL << 34)
+#define CLAIMS__FORBIDS (1ULL << 37) /* with an infinitive it denies: удалять запрещено */
+#define CLAIMS__EMPTY (1ULL << 38)
 #define CLAIMS__TURNS (1ULL << 35)  /* a state follows: powered off, ran out */
 #define CLAIMS__AMOUNT (1ULL << 36) /* where figures stand with it, it is no state: 33 GiB free */
 struct claims__word {
@@ -260,6 +262,7 @@ struct claims__judged;
 struct claims__pair {
     struct claims__side a, b;
     struct claims__judged *out;
+    bool rest; /* one tells how much is used, the other how much is left of the same hundred */
     bool doubt;   /* something is denied, if not surely the same */
     bool settled; /* whether they agree is known by their order or their shares */
     bool agree;   /* if so */
@@ -283,6 +286,11 @@ bool claims__other_subject(const struct claims__pair *p); /* they speak of two t
 bool claims__other_names(const struct claims__pair *p);   /* both name what the other does not */
 /* claims_order.c: who does what to whom, from where to where, what was first. */
 void claims__find_order(struct claims__pair *p);
+/* claims_shares.c: 90% used is 10% free. */
+bool claims__numbers_complement(const struct claims__number *x, const struct claims__number *y);
+/* Whether two words that say how much there is of a thing, full and free, are the same said of both
+ * parts of it (NEAR), cannot be compared by their figures (NONE), or stand as they are (OPPOSED). */
+enum claims__relation claims__amounts(const struct claims__pair *p, uint32_t i, uint32_t j);
 /* claims_shares.c: all, most, some, none of them. */
 void claims__find_shares(struct claims__pair *p);
 
@@ -305,6 +313,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
                    struct claims__judged *out);
 /* The share of the words of claim i of a that claim j of b meets, 0..1, by weight. */
 double claims__cover(const struct claims *a, size_t i, const struct claims *b, size_t j);
+/* Whether one claim tells how much is used and the other how much is left. */
+bool claims__parts(const struct claims *a, size_t i, const struct claims *b, size_t j);
 double claims__weight(const struct claims__token *t);
 bool claims__content(const struct claims__token *t);
 

@@ -28,8 +28,18 @@ enum claims__relation claims__relate(const struct claims__pair *p, uint32_t i, u
     return (enum claims__relation)p->relations[i * p->b.k->tokens + j];
 }
 
+static bool parts_of_one(const struct claims__pair *p)
+{
+    for (uint32_t i = 0; i < p->a.k->numbers; i++)
+        for (uint32_t j = 0; j < p->b.k->numbers; j++)
+            if (claims__numbers_complement(&p->a.numbers[i], &p->b.numbers[j]))
+                return true;
+    return false;
+}
+
 static void match_words(struct claims__pair *p)
 {
+    p->rest = parts_of_one(p);
     for (uint32_t i = 0; i < p->a.k->tokens; i++)
         p->a.best[i] = 0, p->a.opposed[i] = false;
     for (uint32_t j = 0; j < p->b.k->tokens; j++)
@@ -42,6 +52,8 @@ static void match_words(struct claims__pair *p)
                 continue;
             enum claims__relation relation =
                 claims__relation(p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]);
+            if (relation == CLAIMS__OPPOSED)
+                relation = claims__amounts(p, i, j);
             p->relations[i * p->b.k->tokens + j] = (uint8_t)relation;
             double grade = claims__grade(relation);
             if (relation == CLAIMS__OPPOSED) {
@@ -451,15 +463,34 @@ static bool stated(const struct claims__side *s, const struct claims__number *n)
     return s->t[n->token].kind == CLAIMS__NUMBER;
 }
 
+/* One tells what is used and the other what is left. */
+static bool amounts_differ(const struct claims__pair *p)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        for (uint32_t j = 0; j < p->b.k->tokens; j++)
+            if (claims__content(&p->a.t[i]) && claims__content(&p->b.t[j]) &&
+                claims__relation(p->a.c, &p->a.t[i], p->b.c, &p->b.t[j]) == CLAIMS__OPPOSED &&
+                claims__relate(p, i, j) == CLAIMS__NEAR)
+                return true;
+    return false;
+}
+
+/* They are equal, or one is what the other leaves of a hundred. */
+static bool numbers_alike(bool rest, const struct claims__number *x, const struct claims__number *y)
+{
+    return claims__numbers_comparable(x, y) &&
+           (claims__numbers_equal(x, y) || (rest && claims__numbers_complement(x, y)));
+}
+
 static void find_numbers(struct claims__pair *p)
 {
     bool taken_a[CLAIMS__NUMBERS] = {false}, taken_b[CLAIMS__NUMBERS] = {false};
+    bool rests = p->rest && amounts_differ(p);
     /* What is equal first; what is left of the same thing differs. */
     for (uint32_t i = 0; i < p->a.k->numbers; i++) {
         for (uint32_t j = 0; j < p->b.k->numbers && !taken_a[i]; j++) {
             const struct claims__number *x = &p->a.numbers[i], *y = &p->b.numbers[j];
-            if (stated(&p->a, x) && stated(&p->b, y) && !taken_b[j] &&
-                claims__numbers_comparable(x, y) && claims__numbers_equal(x, y))
+            if (stated(&p->a, x) && stated(&p->b, y) && !taken_b[j] && numbers_alike(rests, x, y))
                 taken_a[i] = taken_b[j] = true;
         }
     }
@@ -491,14 +522,12 @@ static void find_numbers(struct claims__pair *p)
 /* So much of the lesser claim is met by one that agrees with it. */
 static const double AGREED = 0.65;
 
-static bool numbers_met(const struct claims__side *a, const struct claims__side *b)
+static bool numbers_met(const struct claims__side *a, const struct claims__side *b, bool rest)
 {
     for (uint32_t i = 0; i < a->k->numbers; i++) {
         bool met = !stated(a, &a->numbers[i]);
         for (uint32_t j = 0; j < b->k->numbers && !met; j++)
-            met = stated(b, &b->numbers[j]) &&
-                  claims__numbers_comparable(&a->numbers[i], &b->numbers[j]) &&
-                  claims__numbers_equal(&a->numbers[i], &b->numbers[j]);
+            met = stated(b, &b->numbers[j]) && numbers_alike(rest, &a->numbers[i], &b->numbers[j]);
         if (!met)
             return false;
     }
@@ -536,7 +565,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     }
     if (out->verdict == CLAIMS_CONTRADICTS && out->score >= CLAIMS__SURE)
         return;
-    bool numbers = met_b >= met_a ? numbers_met(&p.b, &p.a) : numbers_met(&p.a, &p.b);
+    bool rest = p.rest && amounts_differ(&p);
+    bool numbers = met_b >= met_a ? numbers_met(&p.b, &p.a, rest) : numbers_met(&p.a, &p.b, rest);
     /* What only one side denies is left out by the other, or the other speaks of something else. */
     bool alike = (p.a.k->negator_count > 0) == (p.b.k->negator_count > 0);
     bool agree = !p.doubt && out->near >= (alike ? AGREED : CLAIMS__SAME_THING) && numbers &&
@@ -565,4 +595,13 @@ double claims__cover(const struct claims *a, size_t i, const struct claims *b, s
     }
     memcpy(p.a.best, best, sizeof best);
     return claims__cover_but(&p.a, -1);
+}
+
+bool claims__parts(const struct claims *a, size_t i, const struct claims *b, size_t j)
+{
+    struct claims__pair p;
+    set_side(&p.a, a, i);
+    set_side(&p.b, b, j);
+    match_words(&p);
+    return p.rest && amounts_differ(&p);
 }

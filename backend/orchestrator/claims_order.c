@@ -106,12 +106,15 @@ static void clause_slots(const struct claims *c, struct claims__token *t, uint32
                          uint32_t upto)
 {
     uint8_t next = CLAIMS__SUBJECT, order = CLAIMS__VERB;
-    bool subject = false, copula = false;
+    bool subject = false, copula = false, verb_apart = false; /* служба не отвечает */
     uint32_t first = upto, first_end = upto;
     for (uint32_t i = from; i < upto; i++) {
         uint8_t lead = leads_to(&t[i]);
         if (lead == CLAIMS__FIRST || lead == CLAIMS__THEN) {
             order = lead;
+        } else if (t[i].kind == CLAIMS__NEGATE) {
+            verb_apart = verb_apart || (first_end == i && first < upto);
+            next = first < upto && next == CLAIMS__OBJECT ? CLAIMS__VERB : next;
         } else if (t[i].copula) {
             copula = true;
             next = CLAIMS__VERB;
@@ -129,7 +132,7 @@ static void clause_slots(const struct claims *c, struct claims__token *t, uint32
             i = end - 1;
         }
     }
-    if (first < upto && !copula)
+    if (first < upto && !copula && !verb_apart)
         first_phrase(t, first, first_end);
     if (copula)
         turn_passive(t, from, upto);

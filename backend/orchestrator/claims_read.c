@@ -77,8 +77,10 @@ static void add_word(struct reading *g, const char *s, size_t len)
     enum claims__kind kind = CLAIMS__WORD;
     const struct claims__word *word = claims__word(g->r, folded, n);
     uint64_t roles = word ? word->roles : 0;
-    bool said_of = before && (before->copula || before->kind == CLAIMS__NEGATE ||
-                              (before->meaning && (before->meaning->roles & CLAIMS__TURNS)));
+    bool alone = k->len == len; /* "up" is all that is said */
+    bool said_of =
+        alone || (before && (before->copula || before->kind == CLAIMS__NEGATE ||
+                             (before->meaning && (before->meaning->roles & CLAIMS__TURNS))));
     if ((roles & CLAIMS__NEGATES) || (n > 3 && memcmp(folded + n - 3, "n't", 3) == 0))
         kind = CLAIMS__NEGATE;
     else if (roles & CLAIMS__JOINS)

@@ -50,6 +50,23 @@ static struct claims__number *number_at(const struct saying *s, uint32_t i)
 
 /* ---- numbers */
 
+static struct claims__number *add_number(struct saying *s, uint32_t i, double value)
+{
+    struct claims *c = s->c;
+    if (s->k->numbers == CLAIMS__NUMBERS)
+        return NULL;
+    if (c->number_count == c->number_cap) {
+        c->number_cap *= 2;
+        c->numbers = xrealloc(c->numbers, c->number_cap * sizeof *c->numbers);
+    }
+    struct claims__number *n = &c->numbers[c->number_count++];
+    *n = (struct claims__number){
+        .low = value, .high = value, .slack = 0.5, .factor = 1, .token = (uint16_t)i};
+    s->t[i].kind = CLAIMS__NUMBER;
+    s->t[i].number = (int16_t)s->k->numbers++;
+    return n;
+}
+
 /* "three": a word becomes a number if what is counted follows. */
 static void number_words(struct saying *s)
 {
@@ -66,17 +83,9 @@ static void number_words(struct saying *s)
                       (s->t[i + 1].kind == CLAIMS__WORD || s->t[i + 1].kind == CLAIMS__NAME);
         if (value < 0 || (value == 1 && (after || !counts)))
             continue;
-        struct claims *c = s->c;
-        if (c->number_count == c->number_cap) {
-            c->number_cap *= 2;
-            c->numbers = xrealloc(c->numbers, c->number_cap * sizeof *c->numbers);
-        }
-        c->numbers[c->number_count++] = (struct claims__number){
-            .low = value, .high = value, .slack = 0.5, .factor = 1, .token = (uint16_t)i};
-        t->kind = CLAIMS__NUMBER;
+        add_number(s, i, value);
         if (counts)
             t->phrase = s->t[i + 1].phrase;
-        t->number = (int16_t)s->k->numbers++;
     }
 }
 
@@ -241,8 +250,75 @@ static void take_range(struct saying *s, uint32_t i, struct claims__number *n)
     s->t[next].kind = CLAIMS__STOP;
 }
 
+/* "a quarter of", "two thirds of", "половина узлов": of a hundred. */
+static void take_fraction(struct saying *s, uint32_t i)
+{
+    static const struct {
+        const char *words;
+        double value;
+    } PARTS[] = {{"half половина половину", 50},
+                 {"quarter quarters четверть четверти", 25},
+                 {"third thirds треть трети", 100.0 / 3},
+                 {"fifth fifths", 20}};
+    if (s->t[i].kind == CLAIMS__NUMBER || s->t[i].kind == CLAIMS__BREAK)
+        return;
+    bool russian = (unsigned char)s->c->text[s->t[i].at] >= 0xD0;
+    bool follows =
+        russian ? i + 1 < s->k->tokens && s->t[i + 1].kind == CLAIMS__WORD : says(s, i + 1, "of");
+    if (!follows || (i > 0 && says(s, i - 1, "the this last first")))
+        return;
+    for (size_t k = 0; k < sizeof PARTS / sizeof *PARTS; k++) {
+        if (!says(s, i, PARTS[k].words))
+            continue;
+        struct claims__number *many = i > 0 ? number_at(s, i - 1) : NULL;
+        double times = many && many->unit == CLAIMS__COUNT && many->low < 10 ? many->low : 1;
+        if (many && times > 0 && times < 10) {
+            many->low = many->high = PARTS[k].value * times;
+            many->unit = CLAIMS__PERCENT;
+            s->t[i].kind = CLAIMS__STOP;
+            return;
+        }
+        struct claims__number *n = add_number(s, i, PARTS[k].value);
+        if (n)
+            n->unit = CLAIMS__PERCENT;
+        return;
+    }
+}
+
+/* "half an hour", "полчаса", "an hour and a half", "полтора часа". */
+static void take_length(struct saying *s, uint32_t i)
+{
+    struct claims__number *n = NULL;
+    double half = 0;
+    uint32_t unit = i + 1;
+    if (s->t[i].kind == CLAIMS__NUMBER)
+        return;
+    if (says(s, i, "полчаса"))
+        n = add_number(s, i, 1800), unit = i;
+    else if (says(s, i, "полтора полторы"))
+        n = add_number(s, i, 1.5);
+    else if (says(s, i, "half") && says(s, i + 1, "an a"))
+        n = does(s, i + 2, CLAIMS__UNIT) ? add_number(s, i, 0.5) : NULL, unit = i + 2;
+    else if (says(s, i, "an a") && says(s, i + 1, "second minute hour day week month year") &&
+             !(i > 0 && (says(s, i - 1, "per once twice times every") ||
+                         s->t[i - 1].kind == CLAIMS__NUMBER || claims__content(&s->t[i - 1]))))
+        n = add_number(s, i, 1), half = says(s, i + 2, "and") && says(s, i + 4, "half") ? 0.5 : 0;
+    if (!n)
+        return;
+    n->low += half, n->high += half;
+    n->slack = 0.05;
+    if (unit == i)
+        n->unit = CLAIMS__SECONDS;
+    for (uint32_t k = i + 2; half > 0 && k <= i + 4; k++)
+        s->t[k].kind = CLAIMS__STOP;
+}
+
 static void join_numbers(struct saying *s)
 {
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        take_length(s, i);
+        take_fraction(s, i);
+    }
     for (uint32_t i = 0; i < s->k->tokens; i++) {
         struct claims__number *n = number_at(s, i);
         if (!n || take_date(s, i, n))
@@ -297,13 +373,46 @@ static bool is_short_of(const struct saying *s, uint32_t i)
     return len > sizeof stem && memcmp(word, stem, sizeof stem - 1) == 0;
 }
 
+/* What is done, as the subject: writing to it, удалять, but not память. */
+static bool is_infinitive(const struct saying *s, uint32_t i)
+{
+    static const char *const ENDINGS[] = {"ать", "ять", "еть", "ить", "уть",
+                                          "ыть", "сти", "чь",  "ться"};
+    size_t len;
+    const char *w = word_of(s, i, &len);
+    if (s->t[i].kind != CLAIMS__WORD || len < 6 || says(s, i, "память"))
+        return false;
+    if (i == 0 && memcmp(w + len - 3, "ing", 3) == 0)
+        return true;
+    for (size_t k = 0; k < sizeof ENDINGS / sizeof *ENDINGS; k++) {
+        size_t n = strlen(ENDINGS[k]);
+        if (len > n + 2 && memcmp(w + len - n, ENDINGS[k], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_infinitive(const struct saying *s, uint16_t clause)
+{
+    for (uint32_t i = 0; i < s->k->tokens; i++)
+        if (s->t[i].clause == clause && is_infinitive(s, i))
+            return true;
+    return false;
+}
+
 /* "failed to", "unable to", "refuses to", "not able to": what follows was not. */
 static void negating_verbs(struct saying *s)
 {
-    for (uint32_t i = 0; i + 1 < s->k->tokens; i++) {
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
         if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FAILS) &&
             says(s, i + 1, does(s, i, CLAIMS__ABSENCE) ? "of" : "to"))
             s->t[i].kind = CLAIMS__NEGATE;
+        bool action = says(s, i + 1, "to") || has_infinitive(s, s->t[i].clause);
+        if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FORBIDS) && action)
+            s->t[i].kind = CLAIMS__NEGATE;
+        if (i > 0 && s->t[i - 1].kind == CLAIMS__NEGATE && action &&
+            says(s, i, "allowed permitted разрешено разрешается можно"))
+            s->t[i].kind = CLAIMS__STOP; /* not allowed to: it is denied once */
         if (s->t[i].kind == CLAIMS__NEGATE && says(s, i, "not не") &&
             (says(s, i + 1, "only just только лишь") || is_short_of(s, i + 1)))
             s->t[i].kind = CLAIMS__STOP;
@@ -381,7 +490,7 @@ static void reach_clause(struct saying *s, uint32_t i, struct claims__negator *n
     n->upto = (uint16_t)(all ? s->k->tokens : i + 1);
     while (n->upto < s->k->tokens && s->t[n->upto].kind != CLAIMS__BREAK)
         n->upto++;
-    if (says_something(s, n->from, n->upto) || !does(s, i, CLAIMS__NEGATES))
+    if (says_something(s, n->from, n->upto) || !does(s, i, CLAIMS__NEGATES | CLAIMS__FORBIDS))
         return;
     n->upto = n->from = (uint16_t)i;
     while (n->from > 0 && s->t[n->from - 1].kind != CLAIMS__BREAK)
@@ -420,11 +529,21 @@ static bool points_back(const struct saying *s)
     return says(s, i, "this that these those it they это они");
 }
 
+/* "is in CrashLoopBackOff" says where, "is on" says how. */
+static void place_words(struct saying *s)
+{
+    for (uint32_t i = 0; i + 1 < s->k->tokens; i++)
+        if (s->t[i].kind == CLAIMS__WORD && says(s, i, "in on over") &&
+            s->t[i + 1].kind != CLAIMS__BREAK && s->t[i + 1].kind != CLAIMS__CITE)
+            s->t[i].kind = CLAIMS__STOP;
+}
+
 void claims__said(struct claims_reader *r, struct claims *c, struct claims__claim *k)
 {
     if (!k->tokens)
         return;
     struct saying s = {r, c, k, c->tokens + k->token};
+    place_words(&s);
     number_words(&s);
     naming_numbers(&s);
     join_numbers(&s);

@@ -181,3 +181,40 @@ void claims__find_shares(struct claims__pair *p)
     if (apart(x, &other))
         claims__against_tokens(p, 0.85, "quantity", x->from, y->from);
 }
+
+/* ---- parts of a hundred */
+
+bool claims__numbers_complement(const struct claims__number *x, const struct claims__number *y)
+{
+    if (x->unit != CLAIMS__PERCENT || y->unit != CLAIMS__PERCENT)
+        return false;
+    struct claims__number rest = *y;
+    rest.low = 100 - y->high;
+    rest.high = 100 - y->low;
+    return claims__numbers_equal(x, &rest);
+}
+
+/* The unit of the figure in the clause of a word; -1: none stands there. */
+static int figure_with(const struct claims__side *s, uint32_t i)
+{
+    int unit = -1;
+    for (uint32_t n = 0; n < s->k->numbers; n++) {
+        const struct claims__token *t = &s->t[s->numbers[n].token];
+        if (t->kind == CLAIMS__NUMBER && t->clause == s->t[i].clause)
+            unit = s->numbers[n].unit;
+    }
+    return unit;
+}
+
+enum claims__relation claims__amounts(const struct claims__pair *p, uint32_t i, uint32_t j)
+{
+    const struct claims__token *x = &p->a.t[i], *y = &p->b.t[j];
+    if (!does(x, CLAIMS__AMOUNT) || !does(y, CLAIMS__AMOUNT))
+        return CLAIMS__OPPOSED;
+    int a = figure_with(&p->a, i), b = figure_with(&p->b, j);
+    if (a == CLAIMS__PERCENT && b == CLAIMS__PERCENT)
+        return p->rest ? CLAIMS__NEAR : CLAIMS__OPPOSED;
+    bool none = (a < 0 || a == CLAIMS__PERCENT) && (b < 0 || b == CLAIMS__PERCENT) &&
+                (does(x, CLAIMS__EMPTY) || does(y, CLAIMS__EMPTY));
+    return (a < 0 && b < 0) || none ? CLAIMS__OPPOSED : CLAIMS__NONE;
+}
