@@ -262,7 +262,7 @@ struct claims__judged;
 struct claims__pair {
     struct claims__side a, b;
     struct claims__judged *out;
-    bool rest; /* one tells how much is used, the other how much is left of the same hundred */
+    bool rest;    /* one tells how much is used, the other how much is left of the same hundred */
     bool doubt;   /* something is denied, if not surely the same */
     bool settled; /* whether they agree is known by their order or their shares */
     bool agree;   /* if so */
@@ -278,6 +278,9 @@ void claims__against(struct claims__pair *p, double score, const char *what, con
                      int x_len, const char *y, int y_len);
 void claims__against_tokens(struct claims__pair *p, double score, const char *what, uint32_t i,
                             uint32_t j);
+/* Of the first to the last token of each. */
+void claims__against_spans(struct claims__pair *p, double score, const char *what,
+                           const uint32_t x[2], const uint32_t y[2]);
 /* claims_names.c: names, what a thing has one of, values of fields. */
 void claims__find_names(struct claims__pair *p);
 void claims__find_ones(struct claims__pair *p);
@@ -289,7 +292,8 @@ void claims__find_order(struct claims__pair *p);
 /* claims_shares.c: 90% used is 10% free. */
 bool claims__numbers_complement(const struct claims__number *x, const struct claims__number *y);
 /* Whether two words that say how much there is of a thing, full and free, are the same said of both
- * parts of it (NEAR), cannot be compared by their figures (NONE), or stand as they are (OPPOSED). */
+ * parts of it (NEAR), cannot be compared by their figures (NONE), or stand as they are (OPPOSED).
+ */
 enum claims__relation claims__amounts(const struct claims__pair *p, uint32_t i, uint32_t j);
 /* claims_shares.c: all, most, some, none of them. */
 void claims__find_shares(struct claims__pair *p);

@@ -93,6 +93,18 @@ static double about(const struct claims__side *s)
     return all > 0 ? have / all : 1;
 }
 
+/* Of a text, so much as is told: whole characters. */
+static int told(const char *s, int len)
+{
+    enum { MOST = 50 };
+    if (len <= MOST)
+        return len;
+    len = MOST;
+    while (len > 0 && ((unsigned char)s[len] & 0xC0) == 0x80)
+        len--;
+    return len;
+}
+
 /* Keeps the surest of what was found against. */
 void claims__against(struct claims__pair *p, double score, const char *what, const char *x,
                      int x_len, const char *y, int y_len)
@@ -105,9 +117,17 @@ void claims__against(struct claims__pair *p, double score, const char *what, con
         return;
     p->out->verdict = CLAIMS_CONTRADICTS;
     p->out->score = score;
-    int most = 40;
-    snprintf(p->out->why, sizeof p->out->why, "%s: %.*s / %.*s", what, x_len < most ? x_len : most,
-             x, y_len < most ? y_len : most, y);
+    snprintf(p->out->why, sizeof p->out->why, "%s: %.*s / %.*s", what, told(x, x_len), x,
+             told(y, y_len), y);
+}
+
+void claims__against_spans(struct claims__pair *p, double score, const char *what,
+                           const uint32_t x[2], const uint32_t y[2])
+{
+    const struct claims__token *a = p->a.t, *b = p->b.t;
+    claims__against(p, score, what, p->a.c->text + a[x[0]].at,
+                    (int)(a[x[1]].at + a[x[1]].len - a[x[0]].at), p->b.c->text + b[y[0]].at,
+                    (int)(b[y[1]].at + b[y[1]].len - b[y[0]].at));
 }
 
 void claims__against_tokens(struct claims__pair *p, double score, const char *what, uint32_t i,
@@ -566,7 +586,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     if (out->verdict == CLAIMS_CONTRADICTS && out->score >= CLAIMS__SURE)
         return;
     bool rest = p.rest && amounts_differ(&p);
-    bool numbers = met_b >= met_a ? numbers_met(&p.b, &p.a, rest) : numbers_met(&p.a, &p.b, rest);
+    bool numbers = (met_b >= met_a && numbers_met(&p.b, &p.a, rest)) ||
+                   (met_a >= met_b && numbers_met(&p.a, &p.b, rest));
     /* What only one side denies is left out by the other, or the other speaks of something else. */
     bool alike = (p.a.k->negator_count > 0) == (p.b.k->negator_count > 0);
     bool agree = !p.doubt && out->near >= (alike ? AGREED : CLAIMS__SAME_THING) && numbers &&

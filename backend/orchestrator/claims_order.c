@@ -283,9 +283,12 @@ void claims__find_order(struct claims__pair *p)
                 continue;
             p->settled = true;
             p->agree = way < 0;
+            const uint32_t x[2] = {i, k};
+            const uint32_t y[2] = {mates[i] < mates[k] ? mates[i] : mates[k],
+                                   mates[i] < mates[k] ? mates[k] : mates[i]};
             if (way > 0)
-                claims__against_tokens(p, 0.6 + 0.3 * (rest_a < rest_b ? rest_a : rest_b), "order",
-                                       i, mates[k]);
+                claims__against_spans(p, 0.6 + 0.3 * (rest_a < rest_b ? rest_a : rest_b), "order",
+                                      x, y);
             return;
         }
     }

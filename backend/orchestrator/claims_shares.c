@@ -178,8 +178,10 @@ void claims__find_shares(struct claims__pair *p)
     struct claims__share other = alike > 0 ? *y : rest_of(y);
     p->settled = true;
     p->agree = within(x, &other) || within(&other, x);
+    const uint32_t span[2][2] = {{x->from, x->noun < p->a.k->tokens ? x->noun : x->from},
+                                 {y->from, y->noun < p->b.k->tokens ? y->noun : y->from}};
     if (apart(x, &other))
-        claims__against_tokens(p, 0.85, "quantity", x->from, y->from);
+        claims__against_spans(p, 0.85, "quantity", span[0], span[1]);
 }
 
 /* ---- parts of a hundred */
