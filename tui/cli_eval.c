@@ -293,6 +293,9 @@ static void print_variant(const json_t *v, int width)
     cli__put(json_str(cost, "amount", "unknown"), false);
     putchar(' ');
     cli__put(json_str(cost, "currency", ""), false);
+    int64_t written = json_int(v, "contradictory_written", 0);
+    if (written > json_int(v, "contradictory", 0))
+        printf("  %lld contradictory as written", (long long)written);
     if (json_int(v, "failed", 0))
         printf("  %lld failed", (long long)json_int(v, "failed", 0));
     putchar('\n');

@@ -11,6 +11,10 @@ uint32_t text_fold(const char *s, size_t len, size_t *n)
         return *s >= 'A' && *s <= 'Z' ? (uint32_t)(*s | 0x20) : (uint32_t)*s;
     }
     *n = text_decode(s, len, &cp);
+    if (cp >= 0x410 && cp <= 0x42f) /* Cyrillic, in whatever locale */
+        return cp + 0x20;
+    if (cp >= 0x400 && cp <= 0x40f)
+        return cp + 0x50;
     return cp & TEXT_BAD ? cp : (uint32_t)towlower((wint_t)cp);
 }
 

@@ -5,6 +5,8 @@
 #include "backend/base/text.h"
 #include "backend/knowledge/knowledge.h"
 #include "backend/orchestrator/claims.h"
+#include "backend/orchestrator/marks.h"
+#include "backend/orchestrator/standing.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +29,14 @@ struct line {
     char *names[NAMES]; /* hosts, paths, pods, versions: "web-03", "/var/log" */
     size_t name_count;
     struct numbers numbers;
-    bool negated;
+    bool negated, marked;
     struct claims *claims;
 };
 
 struct eval_said {
     struct claims_reader *reader;
     struct line *lines;
-    size_t count;
+    size_t count, marked;
 };
 
 /* ---- numbers */
@@ -291,15 +293,45 @@ static void line_release(struct line *l)
     free(l->word);
 }
 
+static void add_line(struct eval_said *s, const char *text, bool marked)
+{
+    if (s->count == SENTENCES)
+        return;
+    line_make(s->reader, &s->lines[s->count], text);
+    s->lines[s->count++].marked = marked;
+}
+
 static void take_sentence(void *arg, const char *sentence, size_t len)
 {
     struct eval_said *s = arg;
-    if (s->count == SENTENCES)
-        return;
-    char *text = xstrndup(sentence, len);
-    line_make(s->reader, &s->lines[s->count], text);
-    s->count++;
-    free(text);
+    size_t at, mark, quote;
+    bool marked = orch_marked(sentence, len);
+    s->marked += marked;
+    if (orch_mark_find(sentence, len, &at, &mark)) {
+        const char *said = orch_mark_quote(sentence + at, mark, &quote);
+        char *own =
+            xasprintf("%.*s%.*s", (int)at, sentence, (int)(len - at - mark), sentence + at + mark);
+        char *other = xstrndup(said, quote);
+        add_line(s, own, true);
+        if (quote)
+            add_line(s, other, true);
+        free(own);
+        free(other);
+    } else {
+        char *text = xstrndup(sentence, len);
+        add_line(s, text, marked);
+        free(text);
+    }
+}
+
+struct claims_reader *eval_said_reader(const struct eval_said *s)
+{
+    return s->reader;
+}
+
+size_t eval_marked(const struct eval_said *s)
+{
+    return s->marked;
 }
 
 struct eval_said *eval_said_new(const char *answer)
@@ -373,7 +405,8 @@ static enum eval_stand claimed(const struct line *l, const struct line *of)
     for (size_t i = 0; i < claims_count(of->claims); i++) {
         struct claims_support one;
         claims_support(of->claims, i, l->claims, &one);
-        denied = denied || one.contradicted;
+        denied = denied || (one.contradicted &&
+                            !claims_apart(of->claims, i, l->claims, one.against, one.why));
         all = all && one.covered >= SURE_COVER && one.met == one.numbers;
     }
     return denied ? EVAL_CONTRADICTED : all ? EVAL_MET : EVAL_MISSING;
@@ -383,6 +416,8 @@ static enum eval_stand claimed(const struct line *l, const struct line *of)
 static enum eval_stand stand_of(const struct line *l, const struct line *of, double least)
 {
     double share = cover(of, l);
+    if (orch_words_apart(of->text, strlen(of->text), l->text, strlen(l->text)))
+        return EVAL_MISSING; /* one is of staging, the other of production */
     bool same = l->negated == of->negated, numbers = numbers_met(of, l);
     if (!numbers && share < AGAINST_COVER)
         return EVAL_MISSING;
@@ -396,13 +431,14 @@ static enum eval_stand stand_of(const struct line *l, const struct line *of, dou
                                                                     : EVAL_MISSING;
 }
 
-enum eval_stand eval_stands(const struct eval_said *s, const char *statement, double least)
+enum eval_stand eval_stands(const struct eval_said *s, const char *statement, double least,
+                            bool disputed)
 {
     struct line of = {.count = 0};
     enum eval_stand best = EVAL_MISSING;
     line_make(s->reader, &of, statement);
     for (size_t i = 0; i < s->count && best != EVAL_MET; i++) {
-        if (!names_met(&of, &s->lines[i]))
+        if ((s->lines[i].marked && !disputed) || !names_met(&of, &s->lines[i]))
             continue;
         enum eval_stand one = stand_of(&s->lines[i], &of, least);
         best = one != EVAL_MISSING ? one : best;

@@ -4,9 +4,13 @@
 #include "backend/cost/cost.h"
 #include "backend/eval/match.h"
 #include "backend/eval/set.h"
+#include "backend/orchestrator/grounding.h"
+#include "backend/orchestrator/marks.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SOURCES = 32 };
 
 /* ---- what the sources support */
 
@@ -63,18 +67,22 @@ static void take_sentence(void *arg, const char *sentence, size_t len)
 
 /* ---- one answer */
 
-/* The statements, any alternative of which stands so in the answer, by their first. */
+/* The statements, any alternative of which stands so in the answer, by their first. disputed: which
+ * of them may be told as disputed, or NULL: none. */
 static json_t *standing(const struct eval_said *said, const json_t *statements,
-                        enum eval_stand which, double least)
+                        const json_t *disputed, enum eval_stand which, double least)
 {
     json_t *out = json_array(), *any, *text;
     size_t i, j;
     json_array_foreach((json_t *)statements, i, any)
     {
         enum eval_stand best = EVAL_MISSING;
+        bool open = json_is_true(json_array_get(disputed, i));
         json_array_foreach(any, j, text)
         {
-            enum eval_stand one = eval_stands(said, json_string_value(text), least);
+            enum eval_stand one = eval_stands(said, json_string_value(text), least, open);
+            if (open && one == EVAL_CONTRADICTED)
+                continue; /* that is what the dispute is */
             if (best != EVAL_MET && one != EVAL_MISSING)
                 best = one;
         }
@@ -133,26 +141,119 @@ static void put_figures(json_t *row, const json_t *trace)
     json_put(row, "classes", classes_of(trace));
 }
 
-/* refuted: sentences that a tool's result contradicts. */
+/* The sources of a trace; returns how many. */
+static size_t sources_of(const json_t *trace, struct gw_source out[SOURCES])
+{
+    const json_t *list = json_object_get(trace, "sources");
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(list) && n < SOURCES; i++) {
+        const json_t *s = json_array_get(list, i);
+        out[n++] = (struct gw_source){.id = json_str(s, "id", ""),
+                                      .kind = json_str(s, "kind", ""),
+                                      .ref = json_str(s, "ref", ""),
+                                      .text = json_str(s, "text", ""),
+                                      .fit = 1};
+    }
+    return n;
+}
+
+/* What is wrong with a text. */
+struct wrongs {
+    json_t *against, *forbidden; /* statements */
+    size_t contradictions;       /* those, what a tool refutes, what the text says against itself */
+    bool any;
+};
+
+/* refuted: sentences that a tool's result contradicts, and that have no mark. */
+static struct wrongs wrongs_of(const json_t *one, const json_t *trace, const char *text,
+                               const struct eval_said *said, size_t refuted)
+{
+    struct gw_source sources[SOURCES];
+    size_t n = sources_of(trace, sources);
+    struct wrongs w = {.against = standing(said, json_object_get(one, "expected"),
+                                           json_object_get(one, "disputed"), EVAL_CONTRADICTED,
+                                           EVAL_EXPECTED_COVER),
+                       .forbidden = standing(said, json_object_get(one, "forbidden"), NULL,
+                                             EVAL_MET, EVAL_FORBIDDEN_COVER)};
+    w.contradictions = json_array_size(w.against) + refuted +
+                       orch_self_contradictions(eval_said_reader(said), text, sources, n);
+    w.any = w.contradictions || json_array_size(w.forbidden);
+    return w;
+}
+
 static void put_statements(json_t *row, const json_t *one, const struct eval_said *said,
-                           size_t refuted)
+                           const struct wrongs *w)
 {
     const json_t *expected = json_object_get(one, "expected");
-    json_t *against = standing(said, expected, EVAL_CONTRADICTED, EVAL_EXPECTED_COVER),
-           *missing = standing(said, expected, EVAL_MISSING, EVAL_EXPECTED_COVER),
-           *forbidden =
-               standing(said, json_object_get(one, "forbidden"), EVAL_MET, EVAL_FORBIDDEN_COVER);
+    json_t *missing = standing(said, expected, json_object_get(one, "disputed"), EVAL_MISSING,
+                               EVAL_EXPECTED_COVER);
     size_t wanted = json_array_size(expected),
-           wrong = json_array_size(against) + json_array_size(forbidden) + refuted,
-           met = wanted - json_array_size(missing) - json_array_size(against);
+           wrong = w->contradictions + json_array_size(w->forbidden),
+           met = wanted - json_array_size(missing) - json_array_size(w->against);
     put_count(row, "expected", wanted);
     put_count(row, "met", met);
-    put_count(row, "contradictions", json_array_size(against) + refuted);
-    json_put(row, "contradictory", json_boolean(wrong > 0));
+    put_count(row, "contradictions", w->contradictions);
+    put_count(row, "marked", eval_marked(said));
+    json_put(row, "contradictory", json_boolean(w->any));
     json_put(row, "score", json_real((double)met / (double)(wanted + wrong)));
     json_put(row, "missed", missing);
-    json_put(row, "contradicted", against);
-    json_put(row, "forbidden", forbidden);
+    json_put(row, "contradicted", w->against);
+    json_put(row, "forbidden", w->forbidden);
+}
+
+/* The answer as its model wrote it; NULL: it is not known. */
+static const char *written(const json_t *trace)
+{
+    size_t i;
+    json_t *c;
+    json_array_foreach(json_object_get(trace, "candidates"), i, c)
+    {
+        if (json_flag(c, "chosen", false))
+            return json_str(c, "text", NULL);
+    }
+    return NULL;
+}
+
+/* Whether it stands in the answer without a mark; one may stand within it, or right behind it. */
+static bool stands_bare(const char *answer, const char *text)
+{
+    const char *at = strstr(answer, text);
+    if (!at)
+        return false;
+    size_t mark, len;
+    const char *behind = at + strlen(text);
+    return !orch_mark_find(behind, strcspn(behind, "\n"), &mark, &len) || mark > 1;
+}
+
+/* What a tool refutes: of the answer as it was written, and without what has a mark or is gone. */
+static void refuted_of(const json_t *trace, size_t *all, size_t *bare)
+{
+    const char *answer = json_str(trace, "answer", "");
+    size_t i;
+    json_t *s;
+    *all = *bare = 0;
+    json_array_foreach(json_object_get(json_object_get(trace, "grounding"), "sentences"), i, s)
+    {
+        const char *text = json_str(s, "text", "");
+        if (strcmp(json_str(s, "state", ""), "contradicted") != 0 ||
+            orch_marked(text, strlen(text)))
+            continue;
+        ++*all;
+        *bare += stands_bare(answer, text);
+    }
+}
+
+/* How it is with the text that was written, before marks. */
+static void put_written(json_t *row, const json_t *one, const json_t *trace, size_t refuted)
+{
+    const char *text = written(trace);
+    struct eval_said *said = eval_said_new(text ? text : "");
+    struct wrongs w = wrongs_of(one, trace, text ? text : "", said, refuted);
+    json_put(row, "contradictory_written",
+             json_boolean(text ? w.any : json_flag(row, "contradictory", false)));
+    json_decref(w.against);
+    json_decref(w.forbidden);
+    eval_said_free(said);
 }
 
 json_t *eval_score(const json_t *one, const json_t *trace)
@@ -170,8 +271,12 @@ json_t *eval_score(const json_t *one, const json_t *trace)
     if (!done)
         json_puts(row, "error", json_str(trace, "error", ""));
     const json_t *grounding = done ? json_object_get(trace, "grounding") : NULL;
-    int64_t refuted = json_int(grounding, "contradicted", 0);
-    put_statements(row, one, said, refuted > 0 ? (size_t)refuted : 0);
+    size_t refuted = 0, bare = 0;
+    if (done)
+        refuted_of(trace, &refuted, &bare);
+    const struct wrongs w = wrongs_of(one, trace, answer, said, bare);
+    put_statements(row, one, said, &w);
+    put_written(row, one, trace, refuted);
     bool answered = strcmp(json_str(verdict, "route", ""), "unanswered") != 0;
     if (answered && json_is_object(grounding))
         support = (struct support){.sentences = (size_t)json_int(grounding, "assessed", 0),
@@ -278,19 +383,23 @@ static size_t failed_of(const json_t *rows)
 json_t *eval_summary(const json_t *rows, uint64_t seed)
 {
     static const char *const SUMS[] = {
-        "met",         "expected",       "citations",    "cited",        "sentences",
-        "unsupported", "contradictions", "input_tokens", "output_tokens"};
+        "met",         "expected",       "citations",    "cited",         "sentences",
+        "unsupported", "contradictions", "input_tokens", "output_tokens", "marked"};
     size_t n = json_array_size(rows);
     double *score = column(rows, "score"), *ms = column(rows, "elapsed_ms"),
-           *against = column(rows, "contradictory");
-    size_t contradictory = 0;
-    for (size_t i = 0; i < n; i++)
+           *against = column(rows, "contradictory"),
+           *before = column(rows, "contradictory_written");
+    size_t contradictory = 0, as_written = 0;
+    for (size_t i = 0; i < n; i++) {
         contradictory += against[i] > 0;
+        as_written += before[i] > 0;
+    }
     json_t *doc = json_object();
     json_put(doc, "score", interval_doc(eval_mean(score, n, EVAL_RESAMPLES, seed)));
     for (size_t i = 0; i < sizeof SUMS / sizeof *SUMS; i++)
         json_puti(doc, SUMS[i], total(rows, SUMS[i]));
     put_count(doc, "contradictory", contradictory);
+    put_count(doc, "contradictory_written", as_written);
     put_count(doc, "failed", failed_of(rows));
     json_put(doc, "elapsed_p50_ms", json_real(eval_quantile(ms, n, 0.5)));
     json_put(doc, "elapsed_p95_ms", json_real(eval_quantile(ms, n, 0.95)));
@@ -299,6 +408,7 @@ json_t *eval_summary(const json_t *rows, uint64_t seed)
     free(score);
     free(ms);
     free(against);
+    free(before);
     return doc;
 }
 

@@ -35,7 +35,17 @@ static json_t *texts(const json_t *one, const char *key, size_t most, struct err
     return list ? json_incref((json_t *)list) : json_array();
 }
 
-/* "text" or {"any": [text, ...]}, as the list of its alternatives. NULL with *e. */
+/* {"any": [text, ...]}, and perhaps "disputed". */
+static bool is_choice(const json_t *v)
+{
+    const json_t *disputed = json_object_get(v, "disputed");
+    return json_is_array(json_object_get(v, "any")) &&
+           json_object_size(v) == 1 + (disputed != NULL) &&
+           (!disputed || json_is_boolean(disputed));
+}
+
+/* "text" or {"any": [text, ...], "disputed": bool}, as the list of its alternatives. NULL with *e.
+ */
 static json_t *alternatives(const json_t *v, const char *key, size_t at, struct error *e)
 {
     const json_t *any = json_object_get(v, "any"), *text;
@@ -43,7 +53,7 @@ static json_t *alternatives(const json_t *v, const char *key, size_t at, struct 
     json_t *out = json_array();
     if (json_is_string(v))
         json_array_append(out, (json_t *)v);
-    else if (json_is_array(any) && json_object_size(v) == 1)
+    else if (is_choice(v))
         json_array_extend(out, (json_t *)any);
     if (!json_array_size(out) || json_array_size(out) > EVAL_ALTERNATIVES) {
         err_set(e, ERR_INVALID, "%s[%zu] is no text and no {any: [1 to %d texts]}", key, at,
@@ -79,6 +89,17 @@ static json_t *statements(const json_t *one, const char *key, struct error *e)
         }
         json_array_append_new(out, any);
     }
+    return out;
+}
+
+/* Which of the expected statements may be told as disputed: a list of booleans. */
+static json_t *disputed(const json_t *one)
+{
+    const json_t *list = json_object_get(one, "expected");
+    json_t *out = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++)
+        json_array_append_new(out,
+                              json_boolean(json_flag(json_array_get(list, i), "disputed", false)));
     return out;
 }
 
@@ -145,6 +166,7 @@ static json_t *case_of(const json_t *one, struct error *e)
     json_puts(out, "lang", json_str(one, "lang", text_is_russian(question) ? "ru" : "en"));
     json_puts(out, "question", question);
     json_put(out, "recorded", recorded);
+    json_put(out, "disputed", disputed(one));
     for (size_t i = 0; i < 4; i++)
         if (lists[i])
             json_put(out, NAMES[i], lists[i]);

@@ -62,9 +62,14 @@ static bool is_abbreviation(const char *s, size_t end)
     return false;
 }
 
+/* Also in brackets: "It is full. (a source says otherwise)" is one sentence. */
 static bool begins_lower(const char *s, size_t len)
 {
     uint32_t cp;
+    if (len > 1 && *s == '(') {
+        s++;
+        len--;
+    }
     if (text_decode(s, len, &cp) == 0)
         return false;
     return (cp >= 'a' && cp <= 'z') || (cp >= 0x430 && cp <= 0x45F);
@@ -115,7 +120,8 @@ static size_t ends_at(const char *s, size_t len, size_t i, size_t *run)
     size_t next = n;
     while (next < len && is_space(s[next]))
         next++;
-    if (next == len || firm)
+    bool cited = (i && s[i - 1] == ']') || s[n - 1] == ']';
+    if (next == len || firm || (cited && s[next] != '(')) /* "[1]. web-1 is up" */
         return n;
     if (begins_lower(s + next, len - next) || is_abbreviation(s, i))
         return 0;

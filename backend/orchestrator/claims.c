@@ -362,6 +362,7 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
         agrees = agrees || x.verdict == CLAIMS_AGREES;
         if (x.verdict == CLAIMS_CONTRADICTS && x.score > against && x.about >= CLAIMS__ABOUT_ONE) {
             against = x.score;
+            out->against = j;
             memcpy(out->why, x.why, sizeof out->why);
         }
     }

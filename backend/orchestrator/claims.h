@@ -71,9 +71,25 @@ struct claims_support {
     double covered;      /* 0..1 */
     size_t numbers, met; /* of the claim, and of those the source has */
     bool contradicted;   /* the source says otherwise, by at least 0.7 */
+    size_t against;      /* which of its claims does, of one that is contradicted */
     char why[CLAIMS_WHY];
 };
 void claims_support(const struct claims *c, size_t i, const struct claims *source,
                     struct claims_support *out);
+/* Whether two claims that contradict each other by their words (why, as claims_support has it) may
+ * both hold, because they are of different moments ("at 09:00", "at 12:00"), of the two parts of
+ * one whole (90% used, 10% free), or count opposites (118 unpaid orders, 40211 paid ones). */
+bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                  const char *why);
+/* Whether two figures (why: "number: 70 / 75") are as near as two measurements of what changes are:
+ * 10% of a time, size or rate, 2 points of a share. */
+bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                       const char *why);
+/* Whether both are rows of figures, of which nothing says which is which. */
+bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j);
+/* Whether a word or name of one, that says something, is met by the other. */
+bool claims_share_thing(const struct claims *c, size_t i, const struct claims *d, size_t j);
+/* Whether both name one thing: a host, an address; a path is on every host. */
+bool claims_share_name(const struct claims *c, size_t i, const struct claims *d, size_t j);
 
 #endif

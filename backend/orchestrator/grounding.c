@@ -1,40 +1,18 @@
 /* Sentence by sentence: read into claims, held against each source's claims. */
-#include "backend/orchestrator/grounding.h"
 #include "backend/orchestrator/arbitrate.h"
+#include "backend/orchestrator/grounding_internal.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MOST_SENTENCES = 96,
-    MOST_SOURCES = 32,
     SENTENCE_BYTES = 400,   /* of a sentence in the trace */
     DATA_BYTES = 16 * 1024, /* of what a tool's data gives to read */
     DATA_DEPTH = 6
 };
 static const double SUPPORTS = 0.6;
 
-enum state { NOT_ASSESSED, SUPPORTED, CONTRADICTED, UNSUPPORTED };
 static const char *const STATES[] = {"", "supported", "contradicted", "unsupported"};
-
-struct sentence {
-    const char *at;
-    size_t len;
-    enum state state;
-    uint32_t by, cites; /* sources, a bit each */
-    char why[CLAIMS_WHY];
-};
-struct grounding {
-    struct claims_reader *reader;
-    const char *answer;
-    const struct gw_source *sources;
-    struct claims *read[MOST_SOURCES];
-    char *plain[MOST_SOURCES]; /* their texts as plain() has them */
-    bool json[MOST_SOURCES];   /* a tool's, with JSON in it */
-    size_t source_count;
-    struct sentence sentences[MOST_SENTENCES];
-    size_t count;
-};
 
 int orch_unsupported_find(const char *name)
 {
@@ -160,7 +138,7 @@ static bool is_leaf_of(const char *source, const char *said, size_t len)
 }
 
 /* The sources that a sentence quotes: without its marks, full stop and the dots of a cut. */
-static uint32_t quotes(const struct grounding *g, const struct sentence *s)
+static uint32_t quotes(const struct grounding *g, const struct grounding__sentence *s)
 {
     enum { LEAST = 6 };
     char *said = plain(s->at, s->len);
@@ -189,36 +167,49 @@ static uint32_t quotes(const struct grounding *g, const struct sentence *s)
     return set;
 }
 
-static void assess(struct grounding *g, struct sentence *s)
+/* Whether source k says claim i of a sentence; what a tool says otherwise is kept. */
+static bool says(struct grounding *g, struct grounding__sentence *s, size_t i, size_t k)
 {
+    struct claims_support x;
+    claims_support(s->claims, i, g->read[k], &x);
+    if (x.covered >= SUPPORTS && x.met == x.numbers && !x.contradicted)
+        return true;
+    if (x.contradicted && strcmp(g->sources[k].kind, "tool") == 0 && !*s->why &&
+        !claims_apart(s->claims, i, g->read[k], x.against, x.why)) {
+        memcpy(s->why, x.why, sizeof s->why);
+        s->source = (int)k;
+        s->quote = claims_text(g->read[k], x.against, &s->quote_len);
+    }
+    return false;
+}
+
+static void assess(struct grounding *g, struct grounding__sentence *s)
+{
+    bool any = false, all = true;
     s->by = quotes(g, s);
     if (s->by) {
-        s->state = SUPPORTED;
+        s->state = GROUNDING__SUPPORTED;
         return;
     }
-    struct claims *c = claims_read(g->reader, s->at, s->len);
-    bool any = false, all = true;
-    for (size_t i = 0; i < claims_count(c); i++) {
-        if (!claims_assessable(c, i))
+    for (size_t i = 0; i < claims_count(s->claims); i++) {
+        if (!claims_assessable(s->claims, i))
             continue;
-        bool found = false;
+        uint32_t by = 0;
         any = true;
-        for (size_t k = 0; k < g->source_count; k++) {
-            struct claims_support x;
-            claims_support(c, i, g->read[k], &x);
-            if (x.covered >= SUPPORTS && x.met == x.numbers && !x.contradicted) {
-                found = true;
-                s->by |= 1U << k;
-            } else if (x.contradicted && strcmp(g->sources[k].kind, "tool") == 0 && !*s->why) {
-                memcpy(s->why, x.why, sizeof s->why);
-            }
-        }
-        all = all && found;
+        for (size_t k = 0; k < g->source_count; k++)
+            by |= says(g, s, i, k) ? 1U << k : 0;
+        s->by |= by;
+        all = all && by;
     }
-    claims_free(c);
-    s->state = !any ? NOT_ASSESSED : all ? SUPPORTED : *s->why ? CONTRADICTED : UNSUPPORTED;
-    if (s->state != CONTRADICTED)
-        *s->why = 0;
+    s->state = !any      ? GROUNDING__NOT_ASSESSED
+               : all     ? GROUNDING__SUPPORTED
+               : *s->why ? GROUNDING__CONTRADICTED
+                         : GROUNDING__UNSUPPORTED;
+    if (s->state == GROUNDING__CONTRADICTED)
+        return;
+    *s->why = 0;
+    s->source = -1;
+    s->quote = NULL;
 }
 
 static uint32_t cited(const struct grounding *g, const char *text, size_t len)
@@ -232,28 +223,72 @@ static uint32_t cited(const struct grounding *g, const char *text, size_t len)
     return set;
 }
 
+/* The first line of the table that a row stands in. */
+static const char *head_of(const struct grounding *g, const char *row)
+{
+    const char *head = row;
+    while (head > g->answer) {
+        const char *line = head - 1; /* the end of the line before */
+        while (line > g->answer && line[-1] != '\n')
+            line--;
+        if (line[strspn(line, " \t")] != '|')
+            break;
+        head = line;
+    }
+    return head;
+}
+
+/* A row of a table: each value is claimed under its head. False: it is the head, or a rule. */
+static bool take_row(struct grounding *g, struct grounding__sentence *s, const char *line)
+{
+    const char *head = head_of(g, line), *row = line + strspn(line, " \t");
+    if (head == line || strspn(row, "|-: \t") >= strcspn(row, "\n"))
+        return false;
+    s->at = row;
+    s->len = strcspn(row, "\n");
+    while (s->len && strchr(" \t\r", row[s->len - 1]))
+        s->len--;
+    s->row = true;
+    char *table = xasprintf("%.*s\n|---|\n%.*s", (int)strcspn(head, "\n"), head, (int)s->len, row);
+    s->claims = claims_read(g->reader, table, strlen(table));
+    free(table);
+    return true;
+}
+
 static void take_sentence(void *arg, const char *text, size_t len)
 {
     struct grounding *g = arg;
-    if (g->count == MOST_SENTENCES)
+    if (g->count == GROUNDING__SENTENCES)
         return;
     const char *line = text;
     while (line > g->answer && line[-1] != '\n')
         line--;
-    if (*line == '#' || text[len - 1] == ':' || *text == '|')
-        return; /* headings, lines that lead in a list; of tables the whole is not one's sentence */
-    struct sentence *s = &g->sentences[g->count];
-    *s = (struct sentence){.at = text, .len = len};
-    s->cites = cited(g, text, len);
+    if (*line == '#' || text[len - 1] == ':')
+        return; /* headings, lines that lead in a list */
+    struct grounding__sentence *s = &g->sentences[g->count];
+    *s = (struct grounding__sentence){.at = text, .len = len, .source = -1, .other = -1};
+    if (line[strspn(line, " \t")] == '|') {
+        bool first = line != g->row;
+        g->row = line;
+        if (!first || !take_row(g, s, line))
+            return;
+    } else {
+        s->claims = claims_read(g->reader, text, len);
+    }
+    s->cites = cited(g, s->at, s->len);
     if (!s->cites) /* the marks at the end of an item are of all of it */
         s->cites = cited(g, text, strcspn(text, "\n"));
     assess(g, s);
-    g->count += s->state != NOT_ASSESSED;
+    s->marked = orch_marked(s->at, s->len);
+    if (s->state == GROUNDING__NOT_ASSESSED)
+        claims_free(s->claims);
+    else
+        g->count++;
 }
 
 /* ---- what comes of it */
 
-static json_t *ids(const struct grounding *g, uint32_t set)
+json_t *grounding__ids(const struct grounding *g, uint32_t set)
 {
     json_t *list = json_array();
     for (size_t k = 0; k < g->source_count; k++)
@@ -262,19 +297,24 @@ static json_t *ids(const struct grounding *g, uint32_t set)
     return list;
 }
 
+json_t *grounding__head(const char *text, size_t len)
+{
+    size_t n = len < SENTENCE_BYTES ? len : SENTENCE_BYTES;
+    while (n && n < len && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n--; /* not within a character */
+    return json_text(text, n);
+}
+
 static json_t *doc_of(const struct grounding *g, const struct orch_grounding *out)
 {
     json_t *doc = json_object(), *list = json_array();
     for (size_t i = 0; i < g->count; i++) {
-        const struct sentence *s = &g->sentences[i];
+        const struct grounding__sentence *s = &g->sentences[i];
         json_t *one = json_object();
-        size_t len = s->len < SENTENCE_BYTES ? s->len : SENTENCE_BYTES;
-        while (len && len < s->len && ((unsigned char)s->at[len] & 0xC0) == 0x80)
-            len--; /* not within a character */
-        json_put(one, "text", json_text(s->at, len));
+        json_put(one, "text", grounding__head(s->at, s->len));
         json_puts(one, "state", STATES[s->state]);
-        json_put(one, "sources", ids(g, s->by));
-        json_put(one, "cites", ids(g, s->cites));
+        json_put(one, "sources", grounding__ids(g, s->by));
+        json_put(one, "cites", grounding__ids(g, s->cites));
         json_put(one, "why", json_text(s->why, strlen(s->why)));
         json_array_append_new(list, one);
     }
@@ -283,117 +323,89 @@ static json_t *doc_of(const struct grounding *g, const struct orch_grounding *ou
     json_puti(doc, "contradicted", (int64_t)out->contradicted);
     json_puti(doc, "unsupported", (int64_t)out->unsupported);
     json_puti(doc, "removed", (int64_t)out->removed);
+    json_puti(doc, "disputed", (int64_t)out->disputed);
     json_put(doc, "sentences", list);
     return doc;
 }
 
-static char *flagged(const struct grounding *g, bool russian)
+static void read_sources(struct grounding *g, const struct gw_source *sources, size_t count,
+                         const char *const *about)
 {
-    struct buf text = {0};
-    const char *from = g->answer;
-    for (size_t i = 0; i < g->count; i++) {
-        const struct sentence *s = &g->sentences[i];
-        if (s->state == SUPPORTED)
-            continue;
-        buf_add(&text, from, (size_t)(s->at + s->len - from));
-        from = s->at + s->len;
-        buf_adds(&text, s->state == CONTRADICTED
-                            ? (russian ? " (источник говорит иное)" : " (a source says otherwise)")
-                            : (russian ? " (не подтверждено)" : " (unsupported)"));
-    }
-    buf_adds(&text, from);
-    return buf_take(&text);
-}
-
-/* Whether only marks of a list are left of a line. */
-static bool is_bare(const char *line, size_t len)
-{
-    size_t n = strspn(line, " \t>*+-0123456789.)");
-    return n >= len;
-}
-
-static char *without(const struct grounding *g)
-{
-    struct buf text = {0}, lines = {0};
-    const char *from = g->answer;
-    for (size_t i = 0; i < g->count; i++) {
-        const struct sentence *s = &g->sentences[i];
-        if (s->state == SUPPORTED)
-            continue;
-        buf_add(&text, from, (size_t)(s->at - from));
-        buf_addc(&text, '\x01'); /* where a sentence was; no answer has one */
-        from = s->at + s->len;
-        from += *from == ' ';
-    }
-    buf_adds(&text, from);
-    for (const char *line = text.data; *line;) {
-        size_t len = strcspn(line, "\n"), next = len + (line[len] == '\n');
-        struct buf kept = {0};
-        bool cut = memchr(line, '\x01', len) != NULL;
-        for (size_t i = 0; i < len; i++)
-            if (line[i] != '\x01')
-                buf_addc(&kept, line[i]);
-        if (!cut || !is_bare(kept.data ? kept.data : "", kept.len)) {
-            buf_add(&lines, kept.data ? kept.data : "", kept.len);
-            buf_add(&lines, line + len, next - len);
-        }
-        buf_release(&kept);
-        line += next;
-    }
-    buf_release(&text);
-    return buf_take(&lines);
-}
-
-static void rewrite(const struct grounding *g, bool russian, enum orch_unsupported how,
-                    struct orch_grounding *out)
-{
-    size_t bad = out->assessed - out->supported;
-    bool cites = false;
-    for (size_t k = 0; k < g->source_count && !cites; k++)
-        cites = orch_cites(g->answer, g->sources[k].id);
-    if (!bad || !cites || how == ORCH_NOTE)
-        return;
-    if (how == ORCH_REMOVE && out->supported && !strchr(g->answer, '\x01')) {
-        out->text = without(g);
-        out->removed = bad;
-    } else {
-        out->text = flagged(g, russian);
-    }
-}
-
-void orch_ground(struct claims_reader *reader, const char *answer, bool russian,
-                 const struct gw_source *sources, size_t count, enum orch_unsupported how,
-                 struct orch_grounding *out)
-{
-    enum { HEAD = 64 * 1024 };
-    struct grounding *g = xcalloc(1, sizeof *g);
-    struct claims_reader *own = reader ? NULL : claims_reader_new();
-    *out = (struct orch_grounding){0};
-    g->reader = reader ? reader : own;
-    g->answer = answer;
     g->sources = sources;
-    g->source_count = count < MOST_SOURCES ? count : MOST_SOURCES;
+    g->about = about;
+    g->source_count = count < GROUNDING__SOURCES ? count : GROUNDING__SOURCES;
     for (size_t k = 0; k < g->source_count; k++) {
         g->read[k] = read_source(g->reader, &sources[k]);
         g->plain[k] = plain_source(&sources[k], &g->json[k]);
+        orch_standing_of(&sources[k], about ? about[k] : NULL, &g->standing[k]);
     }
-    if (strlen(answer) <= HEAD)
-        know_sentences(answer, take_sentence, g);
-    for (size_t i = 0; i < g->count; i++) {
-        enum state state = g->sentences[i].state;
-        out->assessed++;
-        out->supported += state == SUPPORTED;
-        out->contradicted += state == CONTRADICTED;
-        out->unsupported += state == UNSUPPORTED;
-    }
-    rewrite(g, russian, how, out);
-    out->doc = doc_of(g, out);
+}
+
+static void release(struct grounding *g)
+{
+    for (size_t i = 0; i < g->count; i++)
+        claims_free(g->sentences[i].claims);
     for (size_t k = 0; k < g->source_count; k++) {
         claims_free(g->read[k]);
         free(g->plain[k]);
     }
-    claims_reader_free(own);
     free(g);
+}
+
+static void add_up(const struct grounding *g, struct orch_grounding *out)
+{
+    for (size_t i = 0; i < g->count; i++) {
+        const struct grounding__sentence *s = &g->sentences[i];
+        out->assessed++;
+        out->supported += s->state == GROUNDING__SUPPORTED;
+        out->contradicted += s->state == GROUNDING__CONTRADICTED;
+        out->unsupported += s->state == GROUNDING__UNSUPPORTED;
+        out->disputed += s->told && s->mark != ORCH_MARK_REFUTED;
+    }
+}
+
+static struct grounding *grounding_new(struct claims_reader *reader, const char *answer,
+                                       const struct gw_source *sources, size_t count,
+                                       const char *const *about)
+{
+    enum { HEAD = 64 * 1024 };
+    struct grounding *g = xcalloc(1, sizeof *g);
+    g->reader = reader;
+    g->answer = answer;
+    read_sources(g, sources, count, about);
+    if (strlen(answer) <= HEAD)
+        know_sentences(answer, take_sentence, g);
+    return g;
+}
+
+void orch_ground(struct claims_reader *reader, const char *answer, const struct gw_source *sources,
+                 size_t count_of_sources, const struct orch_ground_how *how,
+                 struct orch_grounding *out)
+{
+    struct claims_reader *own = reader ? NULL : claims_reader_new();
+    struct grounding *g =
+        grounding_new(reader ? reader : own, answer, sources, count_of_sources, how->about);
+    *out = (struct orch_grounding){0};
+    g->conflicts = json_array();
+    grounding__conflicts(g, how);
+    add_up(g, out);
+    grounding__rewrite(g, how, out);
+    out->doc = doc_of(g, out);
+    json_put(out->doc, "conflicts", g->conflicts);
+    release(g);
+    claims_reader_free(own);
+}
+
+size_t orch_self_contradictions(struct claims_reader *reader, const char *answer,
+                                const struct gw_source *sources, size_t count_of_sources)
+{
+    struct claims_reader *own = reader ? NULL : claims_reader_new();
+    struct grounding *g =
+        grounding_new(reader ? reader : own, answer, sources, count_of_sources, NULL);
+    size_t n = grounding__against_itself(g);
+    release(g);
+    claims_reader_free(own);
+    return n;
 }
 
 void orch_grounding_release(struct orch_grounding *g)

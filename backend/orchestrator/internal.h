@@ -560,9 +560,9 @@ struct orch_near {
 bool orch__near_take(const struct trace *t, struct orch_near *out);
 /* grounds.c: the sources that have a text; returns how many. */
 size_t orch__given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES]);
-/* Holds a text against them. */
-void orch__ground(const struct trace *t, const char *text, enum orch_unsupported how,
-                  struct orch_grounding *out);
+/* Holds a text against them; claims: of the verdict, where the text is its winner's, or NULL. */
+void orch__ground(const struct trace *t, const char *text, enum orch_unsupported unsupported,
+                  const json_t *claims, struct orch_grounding *out);
 /* The answer as people get it, and `grounding` of the document. The caller frees both; figures: how
  * many sentences are what. */
 char *orch__grounded(struct trace *t, const char *text, json_t **figures);

@@ -238,14 +238,30 @@ static void add_unfounded(struct orch_node *n, const json_t *doc)
     }
 }
 
+/* What its sources say otherwise: the other reading, and which stands. */
+static void add_conflicts(struct orch_node *n, const json_t *doc)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(doc, "conflicts"), i, one)
+    {
+        const char *stands = json_str(one, "stands", ""), *by = json_str(one, "against", "");
+        if (strcmp(stands, "here") == 0)
+            continue;
+        buf_addf(&n->said, "%s, [%s] says \"%s\": %s\n", *stands ? "outranked" : "sources disagree",
+                 by, json_str(one, "with", ""), json_str(one, "text", ""));
+    }
+}
+
 static void verify(struct orch_node *n, const char *model_says)
 {
     struct trace *t = n->trace;
     struct orch_grounding g;
-    orch__ground(t, n->carries->text.data, ORCH_NOTE, &g);
+    orch__ground(t, n->carries->text.data, ORCH_NOTE, NULL, &g);
     add_unfounded(n, g.doc);
+    add_conflicts(n, g.doc);
     add_remarks(n);
-    size_t unfounded = g.assessed - g.supported;
+    size_t unfounded = g.assessed - g.supported + g.disputed;
     bool revise = unfounded > 0 || strcmp(model_says, "revise") == 0;
     double share = g.assessed        ? (double)g.supported / (double)g.assessed
                    : t->source_count ? 0.5
@@ -254,6 +270,8 @@ static void verify(struct orch_node *n, const char *model_says)
     orch__variable(t, VAR_CONFIDENCE, revise && !unfounded && share > 0.5 ? 0.5 : share);
     orch__verdict_is(t, revise ? "revise" : "pass");
     json_t *note = say(NULL, revise ? SAY_TO_REVISE : SAY_PASSED, "nn", g.supported, g.assessed);
+    if (g.disputed)
+        note = say(note, SAY_DISPUTED, "n", g.disputed);
     if (*model_says)
         note = say(note, SAY_MODEL_SAYS, "s", model_says);
     orch_grounding_release(&g);

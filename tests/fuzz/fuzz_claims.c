@@ -13,7 +13,9 @@ static void ground(struct claims_reader *reader, const uint8_t *data, size_t siz
     struct gw_source source = {"1", "tool", "a/b#c", text, NULL, 1};
     for (int how = ORCH_NOTE; how <= ORCH_REMOVE; how++) {
         struct orch_grounding g;
-        orch_ground(reader, answer, false, &source, 1, (enum orch_unsupported)how, &g);
+        const struct orch_ground_how way = {.unsupported = (enum orch_unsupported)how,
+                                            .conflicts = how == ORCH_FLAG};
+        orch_ground(reader, answer, &source, 1, &way, &g);
         BUG_IF(g.assessed != g.supported + g.contradicted + g.unsupported);
         BUG_IF(how == ORCH_NOTE && g.text);
         BUG_IF(g.removed && strlen(g.text) >= strlen(answer));

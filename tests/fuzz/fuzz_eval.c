@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_decref(cases);
     char *text = xstrndup((const char *)data, size), *half = text + strlen(text) / 2;
     struct eval_said *said = eval_said_new(text);
-    eval_stands(said, half, EVAL_EXPECTED_COVER);
+    eval_stands(said, half, EVAL_EXPECTED_COVER, false);
     BUG_IF(!eval_numbers_in("", text));
     eval_numbers_in(half, text);
     eval_said_free(said);

@@ -28,6 +28,8 @@ static void sets_are_read_strictly(void **state)
         {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[]}", "nothing is expected"},
         {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[{\"any\":[]}]}", "expected[0]"},
         {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[7]}", "expected[0]"},
+        {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[{\"any\":[\"x\"],\"disputed\":1}]}",
+         "expected[0]"},
         {"{\"id\":\"a\",\"question\":\"q\",\"expect\":[\"x\"]}", "\"expect\" is not known"},
         {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[\"x\"],\"lang\":\"de\"}", "lang"},
         {"{\"id\":\"a\",\"question\":\"q\",\"expected\":[\"x\"],\"tools\":[{}]}",
@@ -57,7 +59,7 @@ static void sets_are_read_strictly(void **state)
 static enum eval_stand stands(const char *answer, const char *statement)
 {
     struct eval_said *said = eval_said_new(answer);
-    enum eval_stand s = eval_stands(said, statement, EVAL_EXPECTED_COVER);
+    enum eval_stand s = eval_stands(said, statement, EVAL_EXPECTED_COVER, false);
     eval_said_free(said);
     return s;
 }
@@ -291,12 +293,72 @@ static void what_is_wrong_is_refused(void **state)
     console_stop(&c, false);
 }
 
+/* What is told as disputed is not said, but to who asks for what is disputed. */
+static void marks_are_read(void **state)
+{
+    (void)state;
+    static const char ANSWER[] =
+        "- unpaid orders: 118 [2] (disputed; [1] measured it: “unpaid orders: 2431”).\n"
+        "- The queue is empty [1].\n";
+    struct eval_said *said = eval_said_new(ANSWER);
+    assert_int_equal(eval_marked(said), 1);
+    assert_int_equal(eval_stands(said, "unpaid orders: 118", 0.6, false), EVAL_MISSING);
+    assert_int_equal(eval_stands(said, "unpaid orders: 118", 0.6, true), EVAL_MET);
+    assert_int_equal(eval_stands(said, "unpaid orders: 2431", 0.6, false), EVAL_MISSING);
+    assert_int_equal(eval_stands(said, "unpaid orders: 2431", 0.6, true), EVAL_MET);
+    assert_int_equal(eval_stands(said, "The queue is empty", 0.6, false), EVAL_MET);
+    eval_said_free(said);
+}
+
+/* The same answer before its marks and with them. */
+static void answers_are_scored_as_written_too(void **state)
+{
+    (void)state;
+    static const char TRACE[] =
+        "{\"state\": \"done\", \"trace_id\": \"t\", \"answer\": \"- unpaid orders: 2431 [1]\\n- "
+        "unpaid "
+        "orders: 118 [2] (disputed; [1] measured it: “unpaid orders: 2431”)\\n\", \"candidates\": "
+        "[{\"chosen\": true, \"text\": \"- unpaid orders: 2431 [1]\\n- unpaid orders: 118 "
+        "[2]\\n\"}], "
+        "\"sources\": [{\"id\": \"1\", \"kind\": \"tool\", \"ref\": \"pg/counts\", \"text\": "
+        "\"unpaid "
+        "orders: 2431\", \"cited\": true}, {\"id\": \"2\", \"kind\": \"tool\", \"ref\": "
+        "\"x/panel\", "
+        "\"text\": \"unpaid orders: 118\", \"cited\": true}]}";
+    static const char CASE[] = "{\"id\": \"a\", \"question\": \"how many orders are unpaid?\", "
+                               "\"expected\": [\"unpaid orders: "
+                               "2431\"], \"forbidden\": [\"unpaid orders: 118\"]}";
+    json_t *cases = eval_set_read(CASE, strlen(CASE), NULL);
+    json_t *trace = json_read(TRACE, strlen(TRACE), 1 << 16, 8, NULL);
+    json_t *row = eval_score(json_array_get(cases, 0), trace);
+    assert_int_equal(json_int(row, "met", 0), 1);
+    assert_int_equal(json_int(row, "marked", 0), 1);
+    assert_int_equal(json_int(row, "contradictions", 9), 0);
+    assert_false(json_flag(row, "contradictory", true));
+    assert_true(json_flag(row, "contradictory_written", false));
+    json_decref(row);
+    /* Without marks the reader gets what was written. */
+    json_puts(trace, "answer", "- unpaid orders: 2431 [1]\n- unpaid orders: 118 [2]\n");
+    row = eval_score(json_array_get(cases, 0), trace);
+    assert_int_equal(json_int(row, "contradictions", 9), 1); /* one sentence against the other */
+    assert_int_equal(json_array_size(json_object_get(row, "forbidden")), 1);
+    assert_true(json_flag(row, "contradictory", false));
+    json_decref(row);
+    json_decref(trace);
+    json_decref(cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets_are_read_strictly),       cmocka_unit_test(statements_are_matched),
-        cmocka_unit_test(intervals_are_what_they_say),  cmocka_unit_test(drift_is_seen),
-        cmocka_unit_test(a_run_asks_what_was_recorded), cmocka_unit_test(what_is_wrong_is_refused),
+        cmocka_unit_test(marks_are_read),
+        cmocka_unit_test(answers_are_scored_as_written_too),
+        cmocka_unit_test(sets_are_read_strictly),
+        cmocka_unit_test(statements_are_matched),
+        cmocka_unit_test(intervals_are_what_they_say),
+        cmocka_unit_test(drift_is_seen),
+        cmocka_unit_test(a_run_asks_what_was_recorded),
+        cmocka_unit_test(what_is_wrong_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,10 +37,13 @@ static int tear_down(void **state)
     return 0;
 }
 
+static const struct orch_ground_how FLAG = {.unsupported = ORCH_FLAG};
+
 static struct orch_grounding ground(const char *answer, bool russian, enum orch_unsupported how)
 {
     struct orch_grounding g;
-    orch_ground(reader, answer, russian, sources, 3, how, &g);
+    const struct orch_ground_how way = {.russian = russian, .unsupported = how};
+    orch_ground(reader, answer, sources, 3, &way, &g);
     return g;
 }
 
@@ -68,7 +71,7 @@ static void quotations_are_supported(void **state)
     orch_ground(reader,
                 "- “/dev/sdb1 1.0T 410G 590G 41% /var/spool” [1].\n- “md0 : (4/3) (UU_U)” [1].\n"
                 "- “/dev/sdb1 1.0T 410G 590G 14% /var/spool” [1].\n- “41% /var” [1].\n",
-                false, rows, 1, ORCH_FLAG, &g);
+                rows, 1, &FLAG, &g);
     assert_state(&g, 0, "supported", "1");
     assert_state(&g, 1, "supported", "1");
     assert_string_not_equal(json_str(sentence(&g, 2), "state", ""), "supported");
@@ -78,7 +81,7 @@ static void quotations_are_supported(void **state)
         {"1", "tool", "mq/state", "{\"nodes\":[{\"name\":\"mq-0\",\"state\":\"partitioned\"}]}",
          NULL, 1}};
     orch_ground(reader, "- “nodes 1.state: partitioned” [1].\n- “nodes 1.state: running” [1].\n",
-                false, leaves, 1, ORCH_FLAG, &g);
+                leaves, 1, &FLAG, &g);
     assert_state(&g, 0, "supported", "1");
     assert_string_not_equal(json_str(sentence(&g, 1), "state", ""), "supported");
     orch_grounding_release(&g);
@@ -115,8 +118,9 @@ static void what_nothing_supports_is_marked(void **state)
     assert_int_equal(g.assessed, 4);
     assert_int_equal(g.supported, 1);
     assert_non_null(g.text);
-    assert_non_null(strstr(g.text, "97% full. [1] (a source says otherwise) The certificate"));
-    assert_non_null(strstr(g.text, "expires tomorrow. (unsupported)\n- Remove"));
+    assert_non_null(strstr(g.text, "97% full (a source says otherwise: [1] “/ ext4 is 87% full: "));
+    assert_non_null(strstr(g.text, "31 GiB free”). [1] The certificate"));
+    assert_non_null(strstr(g.text, "expires tomorrow (unsupported).\n- Remove"));
     assert_non_null(strstr(g.text, "journal files. [2]\n- nginx"));
     orch_grounding_release(&g);
     g = ground(answer, false, ORCH_REMOVE);
@@ -137,7 +141,7 @@ static void russian_answers(void **state)
                                      true, ORCH_FLAG);
     assert_state(&g, 0, "supported", "1");
     assert_state(&g, 1, "unsupported", "");
-    assert_non_null(strstr(g.text, "завтра. [1] (не подтверждено)"));
+    assert_non_null(strstr(g.text, "завтра (не подтверждено). [1]"));
     orch_grounding_release(&g);
 }
 
@@ -160,6 +164,24 @@ static void whole_answers(void **state)
     orch_grounding_release(&g);
 }
 
+/* A row claims each of its values under its head. */
+static void rows_of_tables_are_assessed(void **state)
+{
+    (void)state;
+    static const struct gw_source hosts[] = {
+        {"1", "tool", "prom/disks", "web-1 disk: 91% used\nweb-2 disk: 34% used\n", NULL, 1}};
+    struct orch_grounding g;
+    orch_ground(reader,
+                "| host | disk used |\n|---|---|\n| web-1 | 91% [1] |\n| web-2 | 54% [1] |\n",
+                hosts, 1, &FLAG, &g);
+    assert_int_equal(g.assessed, 2);
+    assert_state(&g, 0, "supported", "1");
+    assert_state(&g, 1, "contradicted", "");
+    assert_non_null(strstr(g.text, "| web-2 | 54% [1] (a source says otherwise: [1] “"));
+    assert_non_null(strstr(g.text, "”) |\n"));
+    orch_grounding_release(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(what_nothing_supports_is_marked),
         cmocka_unit_test(russian_answers),
         cmocka_unit_test(whole_answers),
+        cmocka_unit_test(rows_of_tables_are_assessed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

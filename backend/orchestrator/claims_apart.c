@@ -1,0 +1,230 @@
+/* Claims that contradict each other by their words, and may both hold. */
+#include "backend/orchestrator/claims_internal.h"
+#include <math.h>
+#include <string.h>
+
+static const struct claims__token *token_of(const struct claims *c, const struct claims__claim *k,
+                                            const struct claims__number *n)
+{
+    return &c->tokens[k->token + n->token];
+}
+
+static bool is_time(const struct claims__number *n)
+{
+    return n->unit == CLAIMS__CLOCK || n->unit == CLAIMS__DATE;
+}
+
+/* Whether a time says of when all of the claim is: it leads it, or is a time of day behind "at". */
+static bool says_when(const struct claims *c, const struct claims__claim *k,
+                      const struct claims__number *n)
+{
+    static const char *const AT[] = {"at", "@", "в", "by", "around", "к"};
+    const struct claims__token *t = c->tokens + k->token;
+    bool leads = true;
+    for (uint32_t i = 0; i < n->token; i++)
+        leads = leads && !claims__content(&t[i]);
+    if (leads)
+        return true;
+    const struct claims__token *before = &t[n->token - 1];
+    if (n->unit != CLAIMS__CLOCK || before->kind != CLAIMS__STOP)
+        return false;
+    for (size_t i = 0; i < sizeof AT / sizeof *AT; i++)
+        if (strlen(AT[i]) == before->word_len &&
+            memcmp(AT[i], c->stems.data + before->word, before->word_len) == 0)
+            return true;
+    return false;
+}
+
+/* Whether it says anything but times. */
+static bool has_figure(const struct claims *c, const struct claims__claim *k)
+{
+    for (uint32_t i = 0; i < k->numbers; i++) {
+        const struct claims__number *n = &c->numbers[k->number + i];
+        if (!is_time(n) && token_of(c, k, n)->kind == CLAIMS__NUMBER)
+            return true;
+    }
+    return false;
+}
+
+static bool other_moments(const struct claims *c, const struct claims__claim *k,
+                          const struct claims *d, const struct claims__claim *l)
+{
+    bool differ = false;
+    for (uint32_t i = 0; i < k->numbers; i++) {
+        const struct claims__number *x = &c->numbers[k->number + i];
+        if (!is_time(x) || !says_when(c, k, x))
+            continue;
+        for (uint32_t j = 0; j < l->numbers; j++) {
+            const struct claims__number *y = &d->numbers[l->number + j];
+            if (x->unit != y->unit || !says_when(d, l, y))
+                continue;
+            differ = differ || !claims__numbers_equal(x, y);
+        }
+    }
+    return differ;
+}
+
+/* The one share in per cent that a claim has; -1: it has none, or several. */
+static double share_of(const struct claims *c, const struct claims__claim *k)
+{
+    double share = -1;
+    size_t found = 0;
+    for (uint32_t i = 0; i < k->numbers; i++) {
+        const struct claims__number *n = &c->numbers[k->number + i];
+        if (n->unit != CLAIMS__PERCENT || n->low != n->high)
+            continue;
+        share = n->low;
+        found++;
+    }
+    return found == 1 ? share : -1;
+}
+
+/* The word of a claim that a reason names, "opposite: paid / unpaid"; UINT32_MAX: it is not found.
+ */
+static uint32_t word_at(const struct claims *c, const struct claims__claim *k, const char *word,
+                        size_t len)
+{
+    for (uint32_t i = 0; i < k->tokens; i++) {
+        const struct claims__token *t = &c->tokens[k->token + i];
+        if (t->len == len && memcmp(c->text + t->at, word, len) == 0)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+static bool is_figure(const struct claims *c, const struct claims__claim *k, uint32_t token)
+{
+    for (uint32_t i = 0; i < k->numbers; i++) {
+        const struct claims__number *n = &c->numbers[k->number + i];
+        if (n->token == token && !is_time(n) && token_of(c, k, n)->kind == CLAIMS__NUMBER)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the word says what is counted: "3 pods down", "unpaid orders: 118". */
+static bool is_counted(const struct claims *c, const struct claims__claim *k, uint32_t word)
+{
+    if (word < k->key)
+        return has_figure(c, k);
+    const struct claims__token *t = c->tokens + k->token;
+    for (uint32_t i = word; i > 0 && t[i - 1].phrase == t[word].phrase; i--)
+        if (is_figure(c, k, i - 1))
+            return true;
+    return false;
+}
+
+/* Each counts one of two opposites: the paid and the unpaid. */
+static bool counts_of_two(const struct claims *c, const struct claims__claim *k,
+                          const struct claims *d, const struct claims__claim *l, const char *words)
+{
+    const char *slash = strstr(words, " / ");
+    if (!slash)
+        return false;
+    uint32_t i = word_at(c, k, words, (size_t)(slash - words)),
+             j = word_at(d, l, slash + 3, strlen(slash + 3));
+    return i != UINT32_MAX && j != UINT32_MAX && is_counted(c, k, i) && is_counted(d, l, j);
+}
+
+/* A row of figures: nothing says which of them is which. */
+static bool is_row(const struct claims *c, const struct claims__claim *k)
+{
+    enum { ROW = 3 };
+    size_t figures = 0;
+    for (uint32_t i = 0; i < k->numbers; i++)
+        figures += is_figure(c, k, c->numbers[k->number + i].token);
+    return figures >= ROW;
+}
+
+bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                  const char *why)
+{
+    static const char OPPOSITE[] = "opposite: ", NUMBER[] = "number: ";
+    BUG_IF(i >= c->count || j >= d->count);
+    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
+    bool number = strncmp(why, NUMBER, sizeof NUMBER - 1) == 0,
+         opposite = strncmp(why, OPPOSITE, sizeof OPPOSITE - 1) == 0;
+    if (other_moments(c, k, d, l) && (!number || (has_figure(c, k) && has_figure(d, l))))
+        return true;
+    double a = share_of(c, k), b = share_of(d, l);
+    if (opposite && a >= 0 && b >= 0 && fabs(a + b - 100) < 1.01)
+        return true;
+    return opposite && counts_of_two(c, k, d, l, why + sizeof OPPOSITE - 1);
+}
+
+bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j)
+{
+    BUG_IF(i >= c->count || j >= d->count);
+    return is_row(c, &c->claims[i]) && is_row(d, &d->claims[j]);
+}
+
+/* The number that stands at a word of a reason, or NULL. */
+static const struct claims__number *number_at(const struct claims *c, const struct claims__claim *k,
+                                              const char *word, size_t len)
+{
+    uint32_t at = word_at(c, k, word, len);
+    for (uint32_t i = 0; i < k->numbers; i++)
+        if (c->numbers[k->number + i].token == at)
+            return &c->numbers[k->number + i];
+    return NULL;
+}
+
+bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                       const char *why)
+{
+    static const char NUMBER[] = "number: ";
+    static const double POINTS = 2, SHARE = 0.1;
+    const char *words = why + sizeof NUMBER - 1, *slash;
+    BUG_IF(i >= c->count || j >= d->count);
+    if (strncmp(why, NUMBER, sizeof NUMBER - 1) != 0 || !(slash = strstr(words, " / ")))
+        return false;
+    const struct claims__number *x = number_at(c, &c->claims[i], words, (size_t)(slash - words));
+    const struct claims__number *y = number_at(d, &d->claims[j], slash + 3, strlen(slash + 3));
+    if (!x || !y || x->unit != y->unit)
+        return false;
+    double apart = fabs(x->low - y->low), most = fmax(fabs(x->low), fabs(y->low));
+    switch (x->unit) {
+    case CLAIMS__PERCENT:
+        return apart <= POINTS;
+    case CLAIMS__BYTES:
+    case CLAIMS__SECONDS:
+    case CLAIMS__PER_SECOND:
+    case CLAIMS__HERTZ:
+    case CLAIMS__DEGREES:
+    case CLAIMS__WATTS:
+        return apart <= SHARE * most;
+    default:
+        return false;
+    }
+}
+
+bool claims_share_thing(const struct claims *c, size_t i, const struct claims *d, size_t j)
+{
+    static const double SAME_THING = 0.8;
+    BUG_IF(i >= c->count || j >= d->count);
+    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
+    for (uint32_t x = 0; x < k->tokens; x++) {
+        const struct claims__token *t = &c->tokens[k->token + x];
+        for (uint32_t y = 0; y < l->tokens && claims__content(t) && !t->light; y++) {
+            const struct claims__token *u = &d->tokens[l->token + y];
+            if (claims__content(u) && claims__grade(claims__relation(c, t, d, u)) >= SAME_THING)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool claims_share_name(const struct claims *c, size_t i, const struct claims *d, size_t j)
+{
+    BUG_IF(i >= c->count || j >= d->count);
+    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
+    for (uint32_t x = 0; x < k->tokens; x++) {
+        const struct claims__token *t = &c->tokens[k->token + x];
+        bool names = t->kind == CLAIMS__NAME && c->text[t->at] != '/';
+        for (uint32_t y = 0; y < l->tokens && names; y++)
+            if (d->tokens[l->token + y].kind == CLAIMS__NAME &&
+                d->tokens[l->token + y].hash == t->hash)
+                return true;
+    }
+    return false;
+}
