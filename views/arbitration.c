@@ -667,23 +667,25 @@ static bool view_find_text(void *self, const char *text, int step)
 
 static const enum tui_action *view_hints(void *self)
 {
+    static const enum tui_action empty[] = {ACTION_EVALS, ACTION_REFRESH, ACTION_NONE};
     static const enum tui_action list[] = {ACTION_OPEN,         ACTION_REPLAY, ACTION_DIFF,
                                            ACTION_EXPORT_TRACE, ACTION_EVALS,  ACTION_FILTER,
-                                           ACTION_NONE},
-                                 open[] = {ACTION_BACK, ACTION_FILTER,       ACTION_REPLAY,
+                                           ACTION_NONE};
+    static const enum tui_action open[] = {ACTION_BACK, ACTION_FILTER,       ACTION_REPLAY,
                                            ACTION_DIFF, ACTION_EXPORT_TRACE, ACTION_COPY,
-                                           ACTION_NONE},
-                                 diff[] = {ACTION_BACK, ACTION_FILTER, ACTION_COPY, ACTION_NONE},
-                                 replay[] = {ACTION_BACK,          ACTION_REPLAY,
-                                             ACTION_REPLAY_NEXT,   ACTION_REPLAY_PREV,
-                                             ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER,
-                                             ACTION_EXPORT_TRACE,  ACTION_NONE};
+                                           ACTION_NONE};
+    static const enum tui_action diff[] = {ACTION_BACK, ACTION_FILTER, ACTION_COPY, ACTION_NONE};
+    static const enum tui_action replay[] = {
+        ACTION_BACK,          ACTION_REPLAY,        ACTION_REPLAY_NEXT,  ACTION_REPLAY_PREV,
+        ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER, ACTION_EXPORT_TRACE, ACTION_NONE};
     const struct arbitration *v = self;
     if (v->evals.shown)
         return eval_page_hints(&v->evals);
     if (v->diff.shown)
         return diff;
-    return v->open ? v->replay.whole ? replay : open : list;
+    if (v->open)
+        return v->replay.whole ? replay : open;
+    return json_array_size(v->traces) ? list : empty;
 }
 
 static const enum tui_action actions[] = {

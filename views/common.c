@@ -20,7 +20,13 @@ struct view_page view_page_begin(struct view_scroll *s, struct tui_area a)
 
 void view_page_end(struct view_scroll *s, const struct view_page *p)
 {
+    int before = s->rows;
     s->rows = p->y + s->top;
+    if (s->wide != s->width && s->wide && before > 0) { /* what was read stays in sight */
+        s->top = (int)((long)s->top * s->rows / before);
+        tui_dirty();
+    }
+    s->wide = s->width;
     int most = s->rows > s->height ? s->rows - s->height : 0;
     if (s->top > most) {
         s->top = most;

@@ -14,6 +14,7 @@ struct view_page {
 struct view_scroll {
     int top, height, rows;
     int width; /* of the area */
+    int wide;  /* that of the rows */
 };
 /* What is looked for in a page, and how far that got. */
 struct view_finder { /* zeroed: nothing; view_finder_release */

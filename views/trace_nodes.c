@@ -90,12 +90,15 @@ static enum tui_role bar_role(const json_t *node)
                                                           : ROLE_CHART_ALT;
 }
 
-static void node_figures(const json_t *node, char began[16], char took[16], char tokens[32],
-                         char cost[48])
+/* A node that runs has taken the time until now. */
+static void node_figures(const json_t *node, double end, char began[16], char took[16],
+                         char tokens[32], char cost[48])
 {
+    bool running = !strcmp(json_str(node, "state", ""), "running");
+    double so_far = running ? end - json_num(node, "began_ms", end) : -1;
     int64_t n = json_int(node, "tokens", 0);
     tui_duration(json_num(node, "began_ms", -1), began);
-    tui_duration(json_num(node, "elapsed_ms", -1), took);
+    tui_duration(json_num(node, "elapsed_ms", so_far), took);
     *tokens = 0;
     if (n > 0)
         view_count(n, tokens);
@@ -129,7 +132,7 @@ static void draw_wide(struct view_page *p, const json_t *node, double end, int n
     int width = p->area.width, notes = width >= 110 ? width / 4 : 0;
     int bar = width - name - 1 - BEGAN - TOOK - TOKENS - COST - (notes ? notes + 2 : 0);
     int x = name + 1 + bar;
-    node_figures(node, began, took, tokens, cost);
+    node_figures(node, end, began, took, tokens, cost);
     draw_span(p, node, end, name + 1, bar);
     tui_put_right(p->area, p->y, x, BEGAN, ROLE_DIM, began);
     tui_put_right(p->area, p->y, x += BEGAN, TOOK, ROLE_TEXT, took);
@@ -161,7 +164,7 @@ static void draw_node_row(struct view_page *p, const json_t *node, double end, i
         p->y++;
         return;
     }
-    node_figures(node, began, took, tokens, cost);
+    node_figures(node, end, began, took, tokens, cost);
     draw_span(p, node, end, name + 1, p->area.width - name - 1 - TOOK);
     tui_put_right(p->area, p->y++, p->area.width - TOOK, TOOK, ROLE_TEXT, took);
     if (!brief && *tokens)
@@ -179,9 +182,37 @@ static void draw_head(struct view_page *p)
     tui_put_right(p->area, p->y++, x + TOKENS, COST, ROLE_DIM, _("cost"));
 }
 
+/* How many behind this one were skipped as it was, for the same reason. */
+static size_t alike_behind(const json_t *nodes, size_t at)
+{
+    const json_t *first = json_array_get(nodes, at), *next;
+    size_t n = 0;
+    if (strcmp(json_str(first, "state", ""), "skipped") != 0)
+        return 0;
+    while ((next = json_array_get(nodes, at + n + 1)) &&
+           !strcmp(json_str(next, "state", ""), "skipped") &&
+           !strcmp(json_str(next, "note", ""), json_str(first, "note", "")))
+        n++;
+    return n;
+}
+
+/* Those in one row: "third, fourth  skipped  fewer models were chosen". */
+static void draw_skipped(struct view_page *p, const json_t *nodes, size_t from, size_t to)
+{
+    struct buf ids = {0};
+    for (size_t i = from; i <= to; i++)
+        buf_addf(&ids, "%s%s", i > from ? ", " : "", json_str(json_array_get(nodes, i), "id", "-"));
+    int x = tui_put(p->area, p->y, 0, p->area.width / 2, ROLE_DIM, ids.data) + 2;
+    x += tui_put(p->area, p->y, x, -1, ROLE_DIM, _("skipped"));
+    if (p->area.width - x > 10)
+        put_note(p, json_array_get(nodes, from), x + 2);
+    p->y++;
+    buf_release(&ids);
+}
+
 void trace_nodes_draw(struct view_page *p, const json_t *trace, int rows)
 {
-    const json_t *nodes = json_object_get(trace, "nodes"), *node;
+    const json_t *nodes = json_object_get(trace, "nodes");
     if (!trace_has_nodes(trace))
         return;
     double end = nodes_end(trace);
@@ -195,10 +226,13 @@ void trace_nodes_draw(struct view_page *p, const json_t *trace, int rows)
                      _("flow %s"), flow);
         draw_head(p);
     }
-    json_array_foreach((json_t *)nodes, i, node)
-    {
-        if (node_shown(nodes, i, rows))
-            draw_node_row(p, node, end, name, brief);
+    for (i = 0; i < json_array_size(nodes); i++) {
+        size_t more = brief ? 0 : alike_behind(nodes, i);
+        if (more)
+            draw_skipped(p, nodes, i, i + more);
+        else if (node_shown(nodes, i, rows))
+            draw_node_row(p, json_array_get(nodes, i), end, name, brief);
+        i += more;
     }
 }
 

@@ -2,6 +2,7 @@
  * candidates with their figures, and in the whole page also their texts, critiques and sources. */
 #include "views/trace_page.h"
 #include "backend/base/text.h"
+#include "views/chat_safety.h"
 #include "views/trace_parts.h"
 #include <limits.h>
 #include <math.h>
@@ -14,7 +15,8 @@ enum {
     LABEL_MAX = 64,
     COLUMN_MIN = 36,
     ONE_LINE = 48,
-    FIGURE_NAME = 22, /* bars of all figures begin in one column */
+    BRIEF_QUESTION = 2, /* lines of a long one beside a list */
+    FIGURE_NAME = 22,   /* bars of all figures begin in one column */
     COLUMN_GAP = 3,
     GRAPH_WIDTH = 130
 };
@@ -135,7 +137,13 @@ static void verdict_text(struct tui_text *t, const json_t *d)
 {
     const json_t *v = json_object_get(d, "verdict");
     struct buf reason = {0};
+    const char *error = json_str(d, "error", "");
+    bool told = chat_safety_add(t, d, 1) || *error; /* blocked, or flagged: before all else */
+    if (*error)
+        tui_text_addf(t, ROLE_FAIL, 0, false, "%s %s", tui_glyph(GLYPH_FAIL), _(error));
     if (!json_is_object(v)) {
+        if (told && strcmp(json_str(d, "state", ""), "running") != 0)
+            return;
         tui_text_add(t, ROLE_DIM, 0, false,
                      !strcmp(json_str(d, "state", ""), "running") ? _("No verdict yet.")
                                                                   : _("There was no verdict."));
@@ -177,9 +185,6 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
     if (!d)
         return;
     tui_text_add(v->question, ROLE_USER, 0, false, json_str(d, "question", "-"));
-    if (*json_str(d, "error", ""))
-        tui_text_addf(v->question, ROLE_FAIL, 0, false, "%s %s", tui_glyph(GLYPH_FAIL),
-                      json_str(d, "error", ""));
     verdict_text(v->verdict, d);
     rest_text(v->rest, d);
     v->answer_count = json_array_size(list);
@@ -197,7 +202,21 @@ void trace_page_set(struct trace_page *v, const json_t *detail)
 
 /* ---- drawing */
 
-static void draw_head(struct trace_page *v, struct view_page *p)
+/* All of the question, or its beginning. */
+static void draw_question(struct trace_page *v, struct view_page *p, bool whole)
+{
+    int lines = (int)tui_text_lines(v->question, p->area.width);
+    if (whole || lines <= BRIEF_QUESTION) {
+        view_page_text(p, v->question);
+        return;
+    }
+    struct tui_area a = tui_sub(p->area, p->y, 0, BRIEF_QUESTION, p->area.width - 2);
+    tui_text_draw(v->question, a, 0);
+    tui_put_glyph(p->area, p->y + BRIEF_QUESTION - 1, p->area.width - 1, ROLE_DIM, GLYPH_ELLIPSIS);
+    p->y += BRIEF_QUESTION;
+}
+
+static void draw_head(struct trace_page *v, struct view_page *p, bool whole)
 {
     const json_t *d = v->detail;
     char clock[16], took[16], tokens[32], cost[48], line[160];
@@ -205,19 +224,18 @@ static void draw_head(struct trace_page *v, struct view_page *p)
     tui_duration(json_num(d, "elapsed_ms", -1), took);
     trace_tokens(d, tokens);
     trace_cost(d, cost);
-    view_page_text(p, v->question);
+    draw_question(v, p, whole);
     int x = tui_put_state(p->area, p->y, 0, json_str(d, "state", "unknown"), true) + 2;
     snprintf(line, sizeof(line), "%s  %s  %s %s  %s", clock, took, tokens, _("tok"), cost);
     tui_put(p->area, p->y++, x, -1, ROLE_DIM, line);
 }
 
-static double stages_end(const json_t *trace)
+static double stages_end(const json_t *stages, double at_least)
 {
-    const json_t *stages = json_object_get(trace, "stages");
-    double end = json_num(trace, "replay_end", 0);
+    double end = at_least;
     size_t i;
     const json_t *s;
-    json_array_foreach(stages, i, s)
+    json_array_foreach((json_t *)stages, i, s)
     {
         double to = json_num(s, "start_ms", 0) + json_num(s, "ms", 0);
         end = to > end ? to : end;
@@ -322,7 +340,7 @@ static void draw_stage(struct view_page *p, const json_t *d, const json_t *s, do
 static void draw_stages(struct view_page *p, const json_t *d, int rows)
 {
     const json_t *stages = json_object_get(d, "stages"), *s;
-    double end = stages_end(d);
+    double end = stages_end(stages, json_num(d, "replay_end", 0));
     int name = label_width(stages, p->area.width);
     size_t i;
     json_array_foreach(stages, i, s)
@@ -345,9 +363,12 @@ static void draw_lookups(struct view_page *p, const json_t *d)
             json_array_append(some, (json_t *)s);
     }
     int name = label_width(some, p->area.width);
+    double end = stages_end(some, 0);
+    char took[16];
+    tui_duration(end, took);
     if (json_array_size(some))
-        tui_put(p->area, p->y++, 0, -1, ROLE_DIM, _("tools and passages"));
-    json_array_foreach(some, i, s) draw_stage(p, d, s, stages_end(d), name);
+        tui_putf(p->area, p->y++, 0, -1, ROLE_DIM, _("tools and passages, to %s"), took);
+    json_array_foreach(some, i, s) draw_stage(p, d, s, end, name);
     json_decref(some);
 }
 
@@ -386,7 +407,7 @@ static void draw_thresholds(struct view_page *p, const json_t *verdict)
     if (json_is_number(after))
         trace_figure(p, 0, _("after it"), after,
                      json_number_value(after) > d_max ? ROLE_WARN : ROLE_OK, d_max,
-                     _("divergence after the critique turn"));
+                     _("after the critique turn"));
     if (!json_is_number(s))
         return;
     over = json_number_value(s) > s_max;
@@ -478,11 +499,21 @@ static void draw_candidate(struct trace_page *v, struct view_page *p, size_t i,
     view_page_text(p, v->answers[i]);
 }
 
+/* The one that was chosen comes first, as it does among the claims. */
+static size_t candidate_at(const json_t *list, size_t place)
+{
+    size_t chosen = 0, n = json_array_size(list);
+    while (chosen < n && !json_flag(json_array_get(list, chosen), "chosen", false))
+        chosen++;
+    return chosen == n || place > chosen ? place : place == 0 ? chosen : place - 1;
+}
+
 /* So many side by side; the last row may have fewer. */
 static void draw_candidates(struct trace_page *v, struct view_page *p, size_t columns,
                             enum candidate_show show)
 {
-    size_t n = json_array_size(json_object_get(v->detail, "candidates"));
+    const json_t *list = json_object_get(v->detail, "candidates");
+    size_t n = json_array_size(list);
     for (size_t i = 0; i < n; i += columns) {
         size_t here = n - i < columns ? n - i : columns;
         int width = (p->area.width - COLUMN_GAP * ((int)here - 1)) / (int)here, end = ++p->y;
@@ -490,7 +521,7 @@ static void draw_candidates(struct trace_page *v, struct view_page *p, size_t co
             int x = (int)k * (width + COLUMN_GAP), rest = p->area.width - x;
             struct view_page one = {
                 tui_sub(p->area, 0, x, p->area.height, k + 1 < here ? width : rest), p->y};
-            draw_candidate(v, &one, i + k, show);
+            draw_candidate(v, &one, candidate_at(list, i + k), show);
             end = one.y > end ? one.y : end;
         }
         for (size_t k = 1; k < here; k++)
@@ -528,14 +559,20 @@ static void draw_course(struct view_page *p, const json_t *d, bool whole, int ro
     }
     int width = p->area.width, left = width >= GRAPH_WIDTH ? width / 2 : width;
     struct view_page one = {tui_sub(p->area, 0, 0, p->area.height, left - COLUMN_GAP), p->y};
-    trace_nodes_draw(left < width ? &one : p, d, INT_MAX);
-    p->y += left == width;
     struct view_page other = {tui_sub(p->area, 0, left, p->area.height, width - left), p->y};
-    trace_graph_draw(left < width ? &other : p, d);
-    if (left < width)
-        p->y = one.y > other.y ? one.y : other.y;
-    p->y++;
-    draw_lookups(p, d);
+    if (left == width) {
+        trace_nodes_draw(p, d, INT_MAX);
+        p->y++;
+        trace_graph_draw(p, d);
+        p->y++;
+        draw_lookups(p, d);
+        return;
+    }
+    trace_nodes_draw(&one, d, INT_MAX);
+    one.y++;
+    draw_lookups(&one, d);
+    trace_graph_draw(&other, d);
+    p->y = one.y > other.y ? one.y : other.y;
 }
 
 static void draw_page(struct trace_page *v, struct tui_area a, bool whole)
@@ -546,7 +583,7 @@ static void draw_page(struct trace_page *v, struct tui_area a, bool whole)
     const json_t *d = v->detail;
     const json_t *verdict = json_object_get(d, "verdict");
     if (whole || a.height > 12)
-        draw_head(v, &p);
+        draw_head(v, &p, whole);
     if (a.height > 16)
         p.y++;
     if (whole || a.height > 10) {
