@@ -19,6 +19,7 @@ static bool critiques_over(const struct trace *t)
 void orch__critiques_end(struct trace *t)
 {
     struct orch_node *node = t->critiquing;
+    t->mended = false;
     for (size_t i = 0; i < TWO; i++) {
         struct orch_candidate *c = t->compared[i];
         if (!c->revised.len)
@@ -28,9 +29,10 @@ void orch__critiques_end(struct trace *t)
         c->text_entry = c->output_entry;
         json_object_del(c->doc, "truncated");
         orch__candidate_doc(c, "done");
-        t->revised = true;
+        t->revised = t->mended = true;
+        buf_clear(&c->revised);
     }
-    if (!t->revised || !orch__near_ask(node))
+    if (!t->mended || !orch__near_ask(node))
         orch__critiques_conclude(t);
 }
 
@@ -38,7 +40,7 @@ void orch__critiques_conclude(struct trace *t)
 {
     struct orch_node *node = t->critiquing;
     t->critiquing = NULL;
-    if (t->revised) {
+    if (t->mended) {
         size_t stage = orch__stage_begin(t, "compare", "compare revised answers");
         orch__arbitrate(t);
         orch__stage_ends(t, stage, "done",
@@ -46,7 +48,7 @@ void orch__critiques_conclude(struct trace *t)
     }
     orch__verdict_is(t, t->verdict.diverges ? "diverge" : "agree");
     node->carries = &t->candidates[t->verdict.winner];
-    orch__node_end(node, NODE_DONE, t->revised ? "an answer was revised" : "nothing to change");
+    orch__node_end(node, NODE_DONE, t->mended ? "an answer was revised" : "nothing to change");
 }
 
 /* ---- who changed what: the lines of one answer that the other does not have */
@@ -141,6 +143,7 @@ static void on_critique_done(void *arg, const struct gw_result *r)
         return;
     }
     char *scrubbed = pol_scrub_text(r->text);
+    buf_clear(&c->revised);
     buf_adds(&c->revised, scrubbed ? scrubbed : r->text);
     free(scrubbed);
     orch__check_release(&c->check);
@@ -157,9 +160,10 @@ static const struct gw_ops CRITIQUE_OPS = {.done = on_critique_done};
 
 static void on_critique_logged(void *arg, int64_t seq, const struct error *e)
 {
-    struct trace *t = arg;
+    struct orch_node *n = arg;
+    struct trace *t = n->trace;
     t->writes--;
-    if (t->phase != TRACE_MODELS || !t->critiquing) {
+    if (t->phase != TRACE_MODELS || t->critiquing != n) {
         orch__settle(t);
         return;
     }
@@ -226,12 +230,36 @@ static void meet(struct trace *t)
     json_put(payload, "budgets", make_prompts(t, &from));
     t->critiqued = true;
     t->writes++;
-    orch__log(t, "model.call", "backend", &from, payload, on_critique_logged, t, NULL, NULL);
+    orch__log(t, "model.call", "backend", &from, payload, on_critique_logged, t->critiquing, NULL,
+              NULL);
+}
+
+void orch__critique_cancel(struct orch_node *n)
+{
+    struct trace *t = n->trace;
+    if (t->near.under_way && t->near.arg == n)
+        orch__embed_cancel(&t->near);
+    if (t->critiquing != n)
+        return;
+    t->critiquing = NULL;
+    for (size_t i = 0; i < TWO; i++)
+        orch__run_cancel(t->compared[i], "not needed any more");
+}
+
+/* Those that meet are those of the comparison before it, whatever was compared since. */
+static void recall_compared(struct orch_node *n)
+{
+    struct orch_node *from[FLOW_NODES];
+    struct orch_candidate *answers[FLOW_NODES];
+    if (orch__node_inputs(n, from) &&
+        orch__set_compared(n->trace, answers, orch__node_answers(from[0], answers)))
+        orch__arbitrate(n->trace);
 }
 
 void orch__critique_start(struct orch_node *n)
 {
     struct trace *t = n->trace;
+    recall_compared(n);
     const char *why = t->late                   ? "no time is left"
                       : t->compared_count < TWO ? "there is one answer only"
                       : !conf_flag(t->orch->rooms.conf, "arbitration", "", "critique")

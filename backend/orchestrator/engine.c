@@ -8,6 +8,8 @@
  * (orch__engine_step), never from inside one another. N4 Where the end is not reached, because what
  * led to it failed or was late, the best answer there is ends the trace (AR-3); it fails only
  * without any. N5 A call that nothing waits for any more is cancelled, and what it cost is counted.
+ * N6 One set of answers is compared at a time: comparisons, critiques and votes wait for each
+ * other.
  */
 #include "backend/base/clock.h"
 #include "backend/orchestrator/internal.h"
@@ -287,12 +289,20 @@ static void reach_end(struct orch_node *n)
     t->final = n->carries;
 }
 
+/* What is compared is one set at a time: who judges waits for those who do. */
+static bool must_wait(const struct orch_node *n)
+{
+    bool compares =
+        n->as->kind == FLOW_COMPARE || n->as->kind == FLOW_CRITIQUE || n->as->kind == FLOW_VOTE;
+    return compares && (n->trace->critiquing || n->trace->near.under_way);
+}
+
 /* True if anything has changed. */
 static bool look_at(struct orch_node *n)
 {
     size_t pending, taken;
     if (n->state == NODE_RUNNING && n->as->kind == FLOW_VOTE)
-        return orch__vote(n, false);
+        return !must_wait(n) && orch__vote(n, false);
     if (n->state != NODE_WAITING)
         return false;
     counts(n, &pending, &taken);
@@ -300,7 +310,7 @@ static bool look_at(struct orch_node *n)
         orch__node_end(n, NODE_SKIPPED, NULL);
         return true;
     }
-    if (n->as->kind != FLOW_END && n->as->join != FLOW_ALL ? !taken : pending)
+    if ((n->as->kind != FLOW_END && n->as->join != FLOW_ALL ? !taken : pending) || must_wait(n))
         return false;
     if (n->as->kind == FLOW_END)
         reach_end(n);
@@ -338,6 +348,7 @@ static bool cancel_unneeded(struct trace *t)
             continue;
         if (n->run && n->state == NODE_RUNNING)
             orch__run_cancel(n->run, "not needed any more");
+        orch__critique_cancel(n);
         if (n->state <= NODE_RUNNING)
             orch__node_end(n, NODE_CANCELLED, "not needed any more");
         moved = true;

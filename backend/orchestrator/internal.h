@@ -17,7 +17,7 @@
 
 enum {
     ORCH_CANDIDATES = FLOW_NODES, /* a run for each node in which a model speaks */
-    ORCH_HEARD = 8,               /* texts of other nodes that a node is given */
+    ORCH_HEARD = 2 * FLOW_NODES,  /* texts of other nodes that a node is given: two of each */
     ORCH_TOOLS = 8,               /* tool calls that are planned for a trace, */
     ORCH_ASKED = 16,              /* and that its models ask for */
     ORCH_PASSAGES = 8,            /* passages a way may bring */
@@ -260,7 +260,8 @@ struct trace {
     const char *stopped;      /* who stopped it before its question was durable, or NULL */
     struct orch_verdict verdict;
     double first_D, first_S; /* of the first answers; verdict's are those after a critique */
-    bool revised;            /* the critique turn changed an answer and they were compared anew */
+    bool revised;            /* a critique turn changed an answer and they were compared anew */
+    bool mended;             /* that which ends now did */
 };
 
 struct orch {
@@ -545,6 +546,8 @@ const struct gw_model *orch__route(struct trace *t, const char *name, json_t **w
 
 /* judge.c */
 void orch__arbitrate(struct trace *t); /* those that are compared */
+/* Takes these as those that are compared; false: they were already. */
+bool orch__set_compared(struct trace *t, struct orch_candidate **answers, size_t n);
 void orch__compare_now(struct orch_node *n);
 void orch__critiques_conclude(struct trace *t);
 /* near.c: asks for the vectors of those that are to be compared; false: the built-in ones are to be
@@ -593,6 +596,8 @@ void orch__check_part(struct orch_candidate *c);
 bool orch__may_tell(struct orch_candidate *c, size_t end);
 /* critique.c: the two that were compared meet */
 void orch__critique_start(struct orch_node *n);
+/* Breaks off what the node has under way with others' answers: a meeting, or vectors. */
+void orch__critique_cancel(struct orch_node *n);
 /* Takes what the critiques brought, and ends the node; none is under way any more. */
 void orch__critiques_end(struct trace *t);
 /* ending.c */

@@ -55,18 +55,23 @@ void orch__arbitrate(struct trace *t)
     orch__variable(t, VAR_CONTRADICTIONS, (double)json_array_size(v->disputed));
 }
 
-static void set_compared(struct trace *t, struct orch_candidate **answers, size_t n)
+bool orch__set_compared(struct trace *t, struct orch_candidate **answers, size_t n)
 {
-    t->compared_count = n < COMPARED ? n : COMPARED;
-    for (size_t i = 0; i < t->compared_count; i++)
+    size_t count = n < COMPARED ? n : COMPARED;
+    bool other = count != t->compared_count;
+    for (size_t i = 0; i < count; i++) {
+        other = other || t->compared[i] != answers[i];
         t->compared[i] = answers[i];
+    }
+    t->compared_count = count;
+    return other;
 }
 
 void orch__compare(struct orch_node *n)
 {
     struct trace *t = n->trace;
     struct orch_candidate *answers[FLOW_NODES] = {NULL};
-    set_compared(t, answers, orch__node_answers(n, answers));
+    orch__set_compared(t, answers, orch__node_answers(n, answers));
     if (!orch__near_ask(n))
         orch__compare_now(n);
 }
@@ -158,7 +163,7 @@ static void vote_end(struct orch_node *n, struct orch_candidate **group, size_t 
 {
     struct trace *t = n->trace;
     json_t *note = say(NULL, SAY_VOTED, "nn", size, of);
-    set_compared(t, group, size);
+    orch__set_compared(t, group, size);
     orch__arbitrate(t);
     t->first_D = t->verdict.D;
     t->first_S = t->verdict.S;
@@ -358,7 +363,7 @@ void orch__final(struct trace *t)
     if (compared)
         return;
     t->last_word = true;
-    set_compared(t, &t->final, 1);
+    orch__set_compared(t, &t->final, 1);
     orch__arbitrate(t);
     t->first_D = t->first_S = -1;
 }
