@@ -334,7 +334,9 @@ static void sources_open(struct chat *c)
 
 static void trace_open(struct chat *c)
 {
-    struct chat_turn *t = chat_history_read(c);
+    struct chat_turn *t = chat_history_read(c), *last = c->count ? c->turns[c->count - 1] : NULL;
+    if (last && last->running && c->follow) /* a short one below a long answer that is done */
+        t = last;
     if (t && t->trace_id[0])
         tui_show_item("arbitration", t->trace_id);
     else
