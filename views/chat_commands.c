@@ -338,6 +338,26 @@ static void got_connectors(void *view, const json_t *result, const struct error 
     got_one(view, NULL, NULL);
 }
 
+/* A command that does not exist is no question: it stays in the line, to be mended. "/etc is full"
+ * is one: it goes on, and is no command with one letter wrong. */
+static bool mistyped(void *view, const char *line)
+{
+    size_t word = strspn(line + 1, "abcdefghijklmnopqrstuvwxyz") + 1;
+    bool alone = !line[word + strspn(line + word, " \n")];
+    char *typed = xstrndup(line, word);
+    const char *near = chat_command_near(typed);
+    bool wrong =
+        word > 1 && (alone || (line[word] == ' ' && near && text_distance(typed, near, 1) <= 1));
+    if (wrong && near)
+        tui_say(_("there is no command %s; did you mean %s?"), typed, near);
+    else if (wrong)
+        tui_say(_("there is no command %s; Tab behind / lists them"), typed);
+    if (wrong)
+        chat_commands_of(view)->editing = true;
+    free(typed);
+    return wrong;
+}
+
 bool chat_commands_run(void *view, const char *line)
 {
     if (line[0] != '/')
@@ -351,6 +371,6 @@ bool chat_commands_run(void *view, const char *line)
     else if (chat_choice_run(view, line))
         return true;
     else
-        return run_prompt(view, line + 1); /* "/etc is full" is a question */
+        return run_prompt(view, line + 1) || mistyped(view, line);
     return true;
 }

@@ -24,7 +24,7 @@ struct chat_commands { /* zeroed: nothing is known */
     char *flow;        /* or NULL */
     int64_t exchanges; /* of a flow with two sides; 0: as it is usual */
     char *prompts[2];  /* of sides A and B, by name or as a text; NULL: the flow's */
-    bool editing;      /* /edit filled the input line: it is not to be emptied */
+    bool editing; /* the input line is not to be emptied: /edit filled it, or it is to be mended */
 };
 
 /* The view's own; implemented by the view that has the commands. */

@@ -121,31 +121,47 @@ static bool begins(const char *text, const char *with)
     return !strncasecmp(text, with, strlen(with));
 }
 
+static const char *const OWN[][2] = {
+    {"/answer", N_("the oldest open question of a server")},
+    {"/decline", N_("declines that question")},
+    {"/prompts", N_("all prompts, with what they are for")},
+    {"/model", N_("who can answer, and NAME ...: who does from now on")},
+    {"/flow", N_("NAME: how the next questions are answered")},
+    {"/dual", N_("A B N: A answers, B reads that, A anew, N times")},
+    {"/prompt", N_("A or B, NAME or words: what that side is told")},
+    {"/conversations", N_("TEXT: those in which it was said")},
+    {"/new", N_("the next question begins a conversation")},
+    {"/fork", N_("a conversation of its own from this turn on")},
+    {"/export", N_("FILE: this conversation, as .md or .json")},
+    {"/compare", N_("what each model answered")},
+    {"/retry", N_("asks the question again")},
+    {"/edit", N_("brings the question back into the input line")},
+    {"/stop", N_("stops what is being answered")},
+    {"/good", N_("this answer was good")},
+    {"/bad", N_("this answer was not good")}};
+enum { OWN_COUNT = sizeof(OWN) / sizeof(OWN[0]) };
+
+const char *chat_command_near(const char *word)
+{
+    const char *near = NULL;
+    unsigned best = 2;
+    for (size_t i = 0; i < OWN_COUNT; i++) {
+        unsigned d = text_distance(word, OWN[i][0], best);
+        if (d <= best && (!near || d < best)) {
+            best = d;
+            near = OWN[i][0];
+        }
+    }
+    return near;
+}
+
 static void commands_list(struct chat_complete *k, const char *typed)
 {
-    static const char *const own[][2] = {
-        {"/answer", N_("the oldest open question of a server")},
-        {"/decline", N_("declines that question")},
-        {"/prompts", N_("all prompts, with what they are for")},
-        {"/model", N_("who can answer, and NAME ...: who does from now on")},
-        {"/flow", N_("NAME: how the next questions are answered")},
-        {"/dual", N_("A B N: A answers, B reads that, A anew, N times")},
-        {"/prompt", N_("A or B, NAME or words: what that side is told")},
-        {"/conversations", N_("TEXT: those in which it was said")},
-        {"/new", N_("the next question begins a conversation")},
-        {"/fork", N_("a conversation of its own from this turn on")},
-        {"/export", N_("FILE: this conversation, as .md or .json")},
-        {"/compare", N_("what each model answered")},
-        {"/retry", N_("asks the question again")},
-        {"/edit", N_("brings the question back into the input line")},
-        {"/stop", N_("stops what is being answered")},
-        {"/good", N_("this answer was good")},
-        {"/bad", N_("this answer was not good")}};
     const json_t *one;
     size_t i;
-    for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (begins(own[i][0], typed))
-            item_add(k, own[i][0], _(own[i][1]), "");
+    for (i = 0; i < OWN_COUNT; i++)
+        if (begins(OWN[i][0], typed))
+            item_add(k, OWN[i][0], _(OWN[i][1]), "");
     json_array_foreach(k->prompts, i, one)
     {
         const char *name = json_str(one, "name", "");

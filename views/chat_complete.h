@@ -41,5 +41,7 @@ void chat_complete_draw(void *view, struct tui_area a);
 /* A click at a row of that area. */
 bool chat_complete_click(void *view, int y);
 void chat_complete_release(struct chat_complete *k);
+/* The command of two letters' difference at most, or NULL. */
+const char *chat_command_near(const char *word);
 
 #endif

@@ -291,11 +291,14 @@ void chat_history_scroll(struct chat *c, long rows)
     tui_dirty();
 }
 
-/* The turn that is being read: of those in sight the one with the most lines, the lower of two. */
+/* The turn that is being read: the last one while it is followed, else of those in sight the one
+ * with the most lines, the lower of two. */
 struct chat_turn *chat_history_read(const struct chat *c)
 {
-    struct chat_turn *best = NULL;
+    struct chat_turn *best = NULL, *last = c->count ? c->turns[c->count - 1] : NULL;
     long most = 0, y = -(long)c->top_line;
+    if (c->follow && last && !last->running) /* what came last, however short */
+        return last;
     for (size_t i = c->top; i < c->count && y < c->height; i++) {
         long from = y < 0 ? 0 : y, to = y + c->turns[i]->lines;
         to = to > c->height ? c->height : to;
