@@ -11,7 +11,7 @@
 
 #define FIT_MIN 0.1 /* a source below it was not meant for this question */
 #define MMR_LAMBDA 0.7
-#define LINE_FIT 0.3
+#define LINE_FIT 0.15 /* whoever picked the tool meant it */
 #define FINDING_FIT 0.5
 #define FIRST_SHARE 0.25
 #define SAME 0.8 /* Jaccard of two sentences that say the same */
@@ -20,6 +20,7 @@ enum {
     FINDINGS = 6,
     FINE_FINDINGS = 3,
     LINES = 8,
+    FIRST_LINES = 3,
     ASIDES = 2,
     STEPS = 5,
     SECOND_STEPS = 2,
@@ -28,6 +29,7 @@ enum {
 /* A line of a tool that fits half as well as the best one counts so much less; and each further
  * line of one tool. */
 static const double UNFIT = 0.5, FURTHER = 0.9;
+static const double OF_TOPIC = 0.3;
 
 struct choosing {
     const struct gw_request *r;
@@ -122,7 +124,7 @@ static void rank(struct choosing *c)
         if (u->kind == GW__FINDING)
             u->score += FIRST_SHARE / (1.0 + (double)place_in_source(c, i));
         u->score +=
-            (u->topics & c->topics ? 0.3 : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
+            (u->topics & c->topics ? OF_TOPIC : 0) + 0.2 * c->r->sources[u->source].fit + u->weight;
         if (u->kind == GW__LINE && best > 0)
             u->score *= 1 - UNFIT * 2 * (1 - fmax(0.5, c->r->sources[u->source].fit / best));
         u->fits = speaks_of(c, u);
@@ -239,11 +241,26 @@ static size_t pick_steps(struct choosing *c, const struct gw_source *document, s
     return n;
 }
 
+/* The first lines say what is bad; others of what these are about are worth more then: the limit of
+ * memory beside the kill for want of it. */
+static size_t pick_lines(struct choosing *c, size_t max)
+{
+    size_t n = pick(c, GW__LINE, true, 0, max < FIRST_LINES ? max : FIRST_LINES);
+    uint32_t topics = 0;
+    for (size_t i = c->chosen_len - n; i < c->chosen_len; i++)
+        topics |= c->chosen[i]->weight > 0 ? c->chosen[i]->topics & ~GW__GENERAL & ~c->topics : 0;
+    for (size_t i = 0; i < c->units.len; i++) {
+        struct gw__unit *u = &c->units.at[i];
+        u->score += u->kind == GW__LINE && (u->topics & topics) ? OF_TOPIC : 0;
+    }
+    return n + pick(c, GW__LINE, true, 0, max - n);
+}
+
 static void choose(struct choosing *c)
 {
     bool fine = worst_of(c, true) == 0;
     size_t findings = pick(c, GW__FINDING, true, 0, fine ? FINE_FINDINGS : FINDINGS);
-    size_t lines = pick(c, GW__LINE, true, 0, LINES - findings);
+    size_t lines = pick_lines(c, LINES - findings);
     /* What turned out bad is what steps are wanted for. */
     for (size_t i = 0; i < c->chosen_len; i++)
         if (c->chosen[i]->severity > 0)

@@ -423,6 +423,12 @@ double gw__words_alike(const struct gw__words *a, const struct gw__words *b);
  * whether it is the head of a table. */
 double gw__trouble(const char *line, size_t len);
 bool gw__table_head(const char *line, size_t len);
+bool gw__calm(const char *line, size_t len); /* a line of a log that is no warning, by its level */
+/* lines.c: calls fn with each statement of what a foreign tool printed; raw: the line that it is
+ * of, without the names of columns. Both are valid in the callback only. */
+typedef void gw__statement(void *arg, const char *text, size_t len, const char *raw,
+                           size_t raw_len);
+void gw__statements(const char *text, size_t len, gw__statement *fn, void *arg);
 void gw__units_collect(struct gw__units *u, const struct gw__lexicon *x,
                        const struct gw_request *r);
 void gw__units_release(struct gw__units *u);

@@ -9,21 +9,29 @@ enum { READ = 512, SHORT = 4 };
 
 /* Beginnings of words, lower case; of at most SHORT bytes whole words. */
 static const char *const WORDS[] = {
-    "error",      "fail",       "failed",     "failure",   "failing",   "fatal",     "panic",
-    "crash",      "exception",  "denied",     "refused",   "forbidden", "unauthor",  "timeout",
-    "timed out",  "unreach",    "unavail",    "unhealthy", "not ready", "notready",  "degraded",
-    "expired",    "missing",    "not found",  "unknown",   "mismatch",  "invalid",   "corrupt",
-    "killed",     "oom",        "oomkill",    "evict",     "throttl",   "exceed",    "exhaust",
-    "overload",   "pressure",   "full",       "pending",   "backoff",   "back-off",  "unassigned",
-    "blocked",    "deadlock",   "waiting",    "dropped",   "rejected",  "skipped",   "lost",
-    "down",       "critical",   "warn",       "warning",   "alert",     "red",       "retry",
-    "syntax",     "no space",   "no such",    "stale",     "idle in",   "ошибк",     "отказ",
-    "сбой",       "сбоя",       "недоступ",   "не отвеч",  "не готов",  "не найден", "не задан",
-    "не подключ", "не синхрон", "не установ", "истек",     "истёк",     "просроч",   "тайм-аут",
-    "таймаут",    "перезапус",  "превыш",     "нехват",    "не хват",   "нет места", "переполн",
-    "потер",      "пропущ",     "отклон",     "заблокир",  "ожида",     "ждёт",      "ждет",
-    "простаива",  "деградир",   "отста",      "вытесн",    "удалён",    "удален",    "отключ",
-    "критич",     "тревог",     "предупрежд"};
+    "error",       "fail",       "failed",       "failure",  "failing",    "fatal",
+    "panic",       "crash",      "exception",    "denied",   "refused",    "forbidden",
+    "unauthor",    "timeout",    "timed out",    "unreach",  "unavail",    "unhealthy",
+    "not ready",   "notready",   "degraded",     "expired",  "missing",    "not found",
+    "unknown",     "mismatch",   "invalid",      "corrupt",  "killed",     "oom",
+    "oomkill",     "evict",      "throttl",      "exceed",   "exhaust",    "overload",
+    "pressure",    "full",       "pending",      "backoff",  "back-off",   "unassigned",
+    "blocked",     "deadlock",   "waiting",      "dropped",  "rejected",   "skipped",
+    "lost",        "down",       "critical",     "warn",     "warning",    "alert",
+    "red",         "retry",      "syntax",       "no space", "no such",    "stale",
+    "idle in",     "ошибк",      "отказ",        "сбой",     "сбоя",       "недоступ",
+    "не отвеч",    "не готов",   "не найден",    "не задан", "не подключ", "не синхрон",
+    "не установ",  "истек",      "истёк",        "просроч",  "тайм-аут",   "таймаут",
+    "перезапус",   "превыш",     "нехват",       "не хват",  "нет места",  "переполн",
+    "потер",       "пропущ",     "отклон",       "заблокир", "ожида",      "ждёт",
+    "ждет",        "простаива",  "деградир",     "отста",    "вытесн",     "удалён",
+    "удален",      "отключ",     "критич",       "тревог",   "предупрежд", "exit code",
+    "exited",      "terminated", "cannot",       "can't",    "unable",     "reset by",
+    "broken pipe", "sigkill",    "leak",         "stuck",    "banned",     "не удал",
+    "неудач",      "квот",       "выход с кодом"};
+
+/* What a line of a log is written for when all is well. */
+static const char *const CALM[] = {"info", "debug", "trace", "notice", "инфо"};
 
 static bool is_letter(char c)
 {
@@ -83,6 +91,27 @@ static void figures_in(const char *line, bool *any, bool *other, bool *high)
     }
 }
 
+/* The line says itself that it is of no concern: its level stands before its message. */
+static bool is_calm(const char *line)
+{
+    enum { LEVEL_WITHIN = 48 };
+    for (size_t i = 0; i < sizeof CALM / sizeof *CALM; i++) {
+        const char *at = strstr(line, CALM[i]);
+        size_t len = strlen(CALM[i]);
+        if (at && at < line + LEVEL_WITHIN && (at == line || !is_letter(at[-1])) &&
+            !is_letter(at[len]))
+            return true;
+    }
+    return false;
+}
+
+bool gw__calm(const char *line, size_t len)
+{
+    char low[READ];
+    lower(line, len, low);
+    return is_calm(low);
+}
+
 double gw__trouble(const char *line, size_t len)
 {
     char low[READ];
@@ -90,7 +119,7 @@ double gw__trouble(const char *line, size_t len)
     lower(line, len, low);
     unsigned n = words_in(low);
     figures_in(low, &any, &other, &high);
-    if (n && any && !other) /* "errors: 0" */
+    if (n && ((any && !other) || is_calm(low))) /* "errors: 0" */
         n = 0;
     n += high;
     return n > 2 ? 1 : n / 2.0;

@@ -18,7 +18,7 @@ enum {
 /* A finding that says what the others come to stands first. */
 static const double LEAD = 100;
 /* Of lines of foreign tools: beside words that were asked for, and fit, which give up to 1 each. */
-static const double TROUBLE = 0.6, HEAD = 0.5;
+static const double TROUBLE = 0.6, HEAD = 0.5, CALM = 0.2;
 
 /* Sections of a runbook that are known by name: do their list items tell what to do, and how soon?
  */
@@ -46,6 +46,7 @@ struct collecting {
     bool russian;
     bool judged, lead, told;       /* the finding that is being added */
     const struct section *section; /* of the runbook */
+    double weight;                 /* of the line that is being added */
 };
 
 static bool is_blank(char c)
@@ -96,7 +97,9 @@ static bool merged(struct collecting *c, enum gw__unit_kind kind, const char *te
 /* What speaks of trouble comes first, the head of a table last. */
 static double line_weight(const char *line, size_t len)
 {
-    return gw__table_head(line, len) ? -HEAD : TROUBLE * gw__trouble(line, len);
+    return gw__table_head(line, len) ? -HEAD
+           : gw__calm(line, len)     ? -CALM
+                                     : TROUBLE * gw__trouble(line, len);
 }
 
 static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uint32_t topics,
@@ -122,7 +125,7 @@ static void add(struct collecting *c, enum gw__unit_kind kind, int severity, uin
                               .text = buf_take(&quoted),
                               .weight = markdown           ? c->section->weight
                                         : c->lead          ? LEAD
-                                        : kind == GW__LINE ? line_weight(text, len)
+                                        : kind == GW__LINE ? c->weight
                                                            : 0,
                               .order = markdown ? c->section->order : 0,
                               .judged = c->judged,
@@ -163,19 +166,49 @@ static bool add_findings(struct collecting *c)
     return i > 0;
 }
 
-static void add_line(void *arg, const char *line, size_t len)
+static void add_line(void *arg, const char *line, size_t len, const char *raw, size_t raw_len)
 {
     struct collecting *c = arg;
-    while (len && is_blank(*line)) {
-        line++;
-        len--;
-    }
     size_t letters = 0;
     for (size_t i = 0; i < len && letters < 3; i++)
         letters += (unsigned char)line[i] >= 0x80 || (line[i] >= '0' && line[i] <= '9') ||
                    (line[i] >= 'A' && line[i] <= 'z');
+    c->weight = line_weight(raw, raw_len);
     if (letters >= 3)
         add(c, GW__LINE, 0, c->topics, line, len);
+}
+
+/* A leaf as text; the caller frees. */
+static char *leaf_text(const json_t *value)
+{
+    return json_is_string(value) ? xstrdup(json_string_value(value)) : json_write(value);
+}
+
+/* A record, an object in a list, is one line where it is short: "path: name: web-1, ready: false".
+ * False: it is not, or holds more than leaves. */
+static bool add_record(struct collecting *c, const char *path, const json_t *record)
+{
+    struct buf line = {0};
+    const char *key;
+    json_t *member;
+    bool flat = json_object_size(record) > 1;
+    json_object_foreach((json_t *)record, key, member)
+    {
+        if (json_is_null(member) || (json_is_string(member) && !*json_string_value(member)))
+            continue;
+        flat = flat && !json_is_object(member) && !json_is_array(member);
+        char *text = flat ? leaf_text(member) : NULL;
+        buf_addf(&line, "%s%s: %s", line.len ? ", " : "", key, text ? text : "");
+        free(text);
+    }
+    flat = flat && line.len && line.len <= LINE_MAX_;
+    if (flat) {
+        char *whole = xasprintf("%s: %s", path, line.data);
+        add_line(c, whole, strlen(whole), line.data, line.len);
+        free(whole);
+    }
+    buf_release(&line);
+    return flat;
 }
 
 /* The leaves of a JSON value as lines "path: value". */
@@ -196,14 +229,15 @@ static void add_leaves(struct collecting *c, const char *path, const json_t *val
     } else if (json_is_array(value)) {
         json_array_foreach(value, i, member)
         {
-            char *inner = xasprintf("%s %zu", path, i + 1);
-            add_leaves(c, inner, member, depth + 1);
+            char *inner = xasprintf("%s%s%zu", path, *path ? " " : "", i + 1);
+            if (!json_is_object(member) || !add_record(c, inner, member))
+                add_leaves(c, inner, member, depth + 1);
             free(inner);
         }
     } else if (!json_is_null(value)) {
-        char *text = json_is_string(value) ? xstrdup(json_string_value(value)) : json_write(value);
+        char *text = leaf_text(value);
         char *line = xasprintf("%s: %s", *path ? path : "value", text);
-        add_line(c, line, strlen(line));
+        add_line(c, line, strlen(line), line, strlen(line));
         free(line);
         free(text);
     }
@@ -221,11 +255,11 @@ static void each_line(const char *text, line_fn *fn, void *arg)
     }
 }
 
-static void add_trouble(void *arg, const char *line, size_t len)
+static void add_trouble(void *arg, const char *line, size_t len, const char *raw, size_t raw_len)
 {
     struct collecting *c = arg;
-    if (c->count < PER_SOURCE / 2 && gw__trouble(line, len) > 0)
-        add_line(c, line, len);
+    if (c->count < PER_SOURCE / 2 && gw__trouble(raw, raw_len) > 0)
+        add_line(c, line, len, raw, raw_len);
 }
 
 static bool many_lines(const char *text)
@@ -248,9 +282,10 @@ static void add_tool(struct collecting *c)
     if (value && (json_object_size(value) || json_array_size(value)))
         add_leaves(c, "", value, 0);
     else {
+        size_t len = strnlen(s->text, SOURCE_BYTES);
         if (many_lines(s->text)) /* what matters may stand behind those that are read */
-            each_line(s->text, add_trouble, c);
-        each_line(s->text, add_line, c);
+            gw__statements(s->text, len, add_trouble, c);
+        gw__statements(s->text, len, add_line, c);
     }
     json_decref(parsed);
 }

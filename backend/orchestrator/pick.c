@@ -23,7 +23,7 @@ static const double UNDERSTOOD = 0.4, FIT_WORDS = 0.3, FIT_VECTORS = 0.24;
 static const double AGAIN = 0.75, ALIKE = 0.12;
 /* What was asked for and none of those that were chosen speaks of makes one that does worth more.
  */
-static const double UNSERVED = 0.15;
+static const double UNSERVED = 0.3, UNSERVED_NEAR = 0.15;
 /* Where a tool says what it is for: its name and title; its description; whom it belongs to. */
 static const double IN_NAME = 1, IN_TEXT = 0.7, IN_CONNECTOR = 0.5;
 
@@ -258,15 +258,18 @@ static double alike(const double a[CONCEPTS_MOST], const double b[CONCEPTS_MOST]
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
-/* Speaks of something that was asked for and that none of those that were chosen serves. */
-static bool serves_more(const struct choosing *c, size_t i, const bool served[CONCEPTS_MOST])
+/* What it is worth to speak of something that was asked for and that none of those that were chosen
+ * serves: itself, or of what is looked at for it. */
+static double serves_more(const struct choosing *c, size_t i, const bool served[CONCEPTS_MOST])
 {
+    const double *told = c->ones[i].told;
     bool own[CONCEPTS_MOST] = {false};
-    concepts_served(c->concepts, c->asked, c->ones[i].told, own);
+    double more = 0;
+    concepts_served(c->concepts, c->asked, told, own);
     for (size_t r = 0; r < CONCEPTS_MOST; r++)
         if (own[r] && !served[r])
-            return true;
-    return false;
+            more = fmax(more, told[r] > 0 ? UNSERVED : UNSERVED_NEAR);
+    return more;
 }
 
 /* Beside those that were chosen; 0: it is not taken. */
@@ -274,8 +277,8 @@ static double worth(const struct choosing *c, size_t i, const struct pick *chose
                     const bool served[CONCEPTS_MOST], double floor)
 {
     double value = c->picks[i].total, most = 0;
-    if (n && serves_more(c, i, served))
-        value += UNSERVED;
+    if (n)
+        value += serves_more(c, i, served);
     if (value < floor || c->picks[i].total < FLOOR)
         return 0;
     for (size_t j = 0; j < n; j++) {
@@ -294,7 +297,7 @@ static size_t choose(const struct choosing *c, size_t max, struct pick *out)
         best = fmax(best, c->picks[i].total);
         words = fmax(words, c->picks[i].fit[0]);
     }
-    double floor = (SHARE + SHARE_OF_WORDS * words) * best;
+    double floor = fmin(0.6, (SHARE + SHARE_OF_WORDS * words) * best);
     size_t taken = 0;
     bool *used = xcalloc(c->n + 1, sizeof *used), served[CONCEPTS_MOST] = {false};
     while (taken < max) {

@@ -379,7 +379,7 @@ static void the_two_models_choose_differently(void **state)
     free(vector);
 }
 
-static void a_json_answer_is_quoted_by_its_leaves(void **state)
+static void a_json_answer_is_quoted_by_its_records(void **state)
 {
     (void)state;
     struct gw_source sources[] = {
@@ -391,7 +391,7 @@ static void a_json_answer_is_quoted_by_its_leaves(void **state)
     struct gw_request r = {
         .question = "which disk is full", .lang = "en", .sources = sources, .source_count = 1};
     char *text = ask("builtin/lexical", &r);
-    assert_non_null(strstr(text, "“volumes 2.disk: sdb” [1].\n"));
+    assert_non_null(strstr(text, "“volumes 2: disk: sdb, used: 97” [1].\n"));
     free(text);
 }
 
@@ -594,7 +594,7 @@ int main(void)
         cmocka_unit_test(what_it_cannot_answer_it_says),
         cmocka_unit_test(foreign_text_cannot_forge),
         cmocka_unit_test(the_two_models_choose_differently),
-        cmocka_unit_test(a_json_answer_is_quoted_by_its_leaves),
+        cmocka_unit_test(a_json_answer_is_quoted_by_its_records),
         cmocka_unit_test(trouble_is_quoted_before_the_rest),
         cmocka_unit_test(a_cancelled_call_is_silent),
         cmocka_unit_test(a_long_answer_ends_at_its_limit),
