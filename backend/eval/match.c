@@ -29,7 +29,7 @@ struct line {
     char *names[NAMES]; /* hosts, paths, pods, versions: "web-03", "/var/log" */
     size_t name_count;
     struct numbers numbers;
-    bool negated, marked;
+    bool negated, none, marked; /* none: "errors: 0" */
     struct claims *claims;
 };
 
@@ -157,13 +157,18 @@ static bool bounds(const char *behind)
     return false;
 }
 
-static bool negated(const char *text)
+static bool negated(const char *text, bool *none)
 {
     unsigned n = 0;
+    *none = false;
     for (const char *p = text; *p;) {
         size_t len = strcspn(p, " \t\n,.;:!?()\"");
         n += len && is_negation(p, len) && !bounds(p + len);
-        n += len == 1 && *p == '0' && p[len] != '.' && p[len] != ','; /* "errors: 0" */
+        bool part = p > text && strchr(".,", p[-1]); /* of 6.8.0 */
+        if (len == 1 && *p == '0' && p[len] != '.' && p[len] != ',' && !part) {
+            n++;
+            *none = true;
+        }
         p += len + (p[len] != '\0');
     }
     return n % 2 == 1;
@@ -279,7 +284,7 @@ static void line_make(struct claims_reader *r, struct line *l, const char *text)
             l->word[kept++] = l->word[i];
     l->count = kept;
     numbers_of(left, &l->numbers);
-    l->negated = negated(left);
+    l->negated = negated(left, &l->none);
     free(left);
 }
 
@@ -424,7 +429,7 @@ static enum eval_stand stand_of(const struct line *l, const struct line *of, dou
     enum eval_stand claims = claimed(l, of);
     if (numbers && claims != EVAL_CONTRADICTED && same && share >= least)
         return EVAL_MET;
-    if (numbers && claims == EVAL_MET)
+    if (numbers && claims == EVAL_MET && (same || !l->none))
         return EVAL_MET;
     bool denied = claims == EVAL_CONTRADICTED;
     return share >= AGAINST_COVER && (denied || (numbers && !same)) ? EVAL_CONTRADICTED

@@ -78,7 +78,8 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
                     struct claims_support *out);
 /* Whether two claims that contradict each other by their words (why, as claims_support has it) may
  * both hold, because they are of different moments ("at 09:00", "at 12:00"), of the two parts of
- * one whole (90% used, 10% free), or count opposites (118 unpaid orders, 40211 paid ones). */
+ * one whole (90% used, 10% free), count opposites (118 unpaid orders, 40211 paid ones), or are two
+ * events of one thing, each with its time, or begin with names of two things. */
 bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
                   const char *why);
 /* Whether two figures (why: "number: 70 / 75") are as near as two measurements of what changes are:

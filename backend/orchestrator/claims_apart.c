@@ -1,5 +1,6 @@
 /* Claims that contradict each other by their words, and may both hold. */
 #include "backend/orchestrator/claims_internal.h"
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,21 @@ static bool is_time(const struct claims__number *n)
     return n->unit == CLAIMS__CLOCK || n->unit == CLAIMS__DATE;
 }
 
-/* Whether a time says of when all of the claim is: it leads it, or is a time of day behind "at". */
+static bool joined(char c, char beside)
+{
+    return c == '-' && (isalnum((unsigned char)beside) || beside & 0x80);
+}
+
+/* A name, also a part of one of words: pg-orders. */
+static bool names(const struct claims *c, const struct claims__token *t)
+{
+    const char *at = c->text + t->at, *end = at + t->len;
+    return t->kind == CLAIMS__NAME || (t->at > 1 && joined(at[-1], at[-2])) ||
+           joined(*end, *end ? end[1] : ' ');
+}
+
+/* Whether a time says of when all of the claim is: nothing but names stands before it, or it is a
+ * time of day behind "at". */
 static bool says_when(const struct claims *c, const struct claims__claim *k,
                       const struct claims__number *n)
 {
@@ -22,7 +37,7 @@ static bool says_when(const struct claims *c, const struct claims__claim *k,
     const struct claims__token *t = c->tokens + k->token;
     bool leads = true;
     for (uint32_t i = 0; i < n->token; i++)
-        leads = leads && !claims__content(&t[i]);
+        leads = leads && (!claims__content(&t[i]) || names(c, &t[i]));
     if (leads)
         return true;
     const struct claims__token *before = &t[n->token - 1];
@@ -136,26 +151,20 @@ static bool is_row(const struct claims *c, const struct claims__claim *k)
     return figures >= ROW;
 }
 
-bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
-                  const char *why)
+/* Whether the same word stands before a time in both: "expires on". */
+static bool same_before(const struct claims *c, const struct claims__claim *k, uint32_t i,
+                        const struct claims *d, const struct claims__claim *l, uint32_t j)
 {
-    static const char OPPOSITE[] = "opposite: ", NUMBER[] = "number: ";
-    BUG_IF(i >= c->count || j >= d->count);
-    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
-    bool number = strncmp(why, NUMBER, sizeof NUMBER - 1) == 0,
-         opposite = strncmp(why, OPPOSITE, sizeof OPPOSITE - 1) == 0;
-    if (other_moments(c, k, d, l) && (!number || (has_figure(c, k) && has_figure(d, l))))
-        return true;
-    double a = share_of(c, k), b = share_of(d, l);
-    if (opposite && a >= 0 && b >= 0 && fabs(a + b - 100) < 1.01)
-        return true;
-    return opposite && counts_of_two(c, k, d, l, why + sizeof OPPOSITE - 1);
-}
-
-bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j)
-{
-    BUG_IF(i >= c->count || j >= d->count);
-    return is_row(c, &c->claims[i]) && is_row(d, &d->claims[j]);
+    for (uint32_t x = 0; x < i; x++) {
+        const struct claims__token *t = &c->tokens[k->token + x];
+        bool wanted = claims__content(t) && !t->light && !names(c, t);
+        for (uint32_t y = 0; y < j && wanted; y++) {
+            const struct claims__token *u = &d->tokens[l->token + y];
+            if (claims__content(u) && claims__relation(c, t, d, u) == CLAIMS__SAME)
+                return true;
+        }
+    }
+    return false;
 }
 
 /* The number that stands at a word of a reason, or NULL. */
@@ -167,6 +176,62 @@ static const struct claims__number *number_at(const struct claims *c, const stru
         if (c->numbers[k->number + i].token == at)
             return &c->numbers[k->number + i];
     return NULL;
+}
+
+/* Whether the two numbers of a reason are times, and no word says that they are of one event. */
+static bool two_events(const struct claims *c, const struct claims__claim *k,
+                       const struct claims *d, const struct claims__claim *l, const char *words)
+{
+    const char *slash = strstr(words, " / ");
+    const struct claims__number *x = slash ? number_at(c, k, words, (size_t)(slash - words)) : NULL;
+    const struct claims__number *y = slash ? number_at(d, l, slash + 3, strlen(slash + 3)) : NULL;
+    return x && y && is_time(x) && is_time(y) && !same_before(c, k, x->token, d, l, y->token);
+}
+
+/* The bytes of the name that a claim begins with, "pg-hr"; 0: of none. */
+static size_t first_name(const struct claims *c, const struct claims__claim *k, const char **at)
+{
+    uint32_t i = 0;
+    while (i < k->tokens && !claims__content(&c->tokens[k->token + i]))
+        i++;
+    if (i == k->tokens || !names(c, &c->tokens[k->token + i]))
+        return 0;
+    *at = c->text + c->tokens[k->token + i].at;
+    return strcspn(*at, " \t\n,:;()[]");
+}
+
+/* They begin with names of two things. */
+static bool other_names(const struct claims *c, const struct claims__claim *k,
+                        const struct claims *d, const struct claims__claim *l)
+{
+    const char *x, *y;
+    size_t n = first_name(c, k, &x), m = first_name(d, l, &y);
+    return n && m && (n != m || strncasecmp(x, y, n) != 0);
+}
+
+bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                  const char *why)
+{
+    static const char OPPOSITE[] = "opposite: ", NUMBER[] = "number: ";
+    BUG_IF(i >= c->count || j >= d->count);
+    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
+    bool number = strncmp(why, NUMBER, sizeof NUMBER - 1) == 0,
+         opposite = strncmp(why, OPPOSITE, sizeof OPPOSITE - 1) == 0;
+    if (other_names(c, k, d, l) ||
+        (other_moments(c, k, d, l) && (!number || (has_figure(c, k) && has_figure(d, l)))))
+        return true;
+    double a = share_of(c, k), b = share_of(d, l);
+    if (opposite && a >= 0 && b >= 0 && fabs(a + b - 100) < 1.01)
+        return true;
+    if (number && two_events(c, k, d, l, why + sizeof NUMBER - 1))
+        return true;
+    return opposite && counts_of_two(c, k, d, l, why + sizeof OPPOSITE - 1);
+}
+
+bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j)
+{
+    BUG_IF(i >= c->count || j >= d->count);
+    return is_row(c, &c->claims[i]) && is_row(d, &d->claims[j]);
 }
 
 bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d, size_t j,

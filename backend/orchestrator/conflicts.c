@@ -204,7 +204,7 @@ static void against_models(struct grounding *g, const json_t *claims, bool tell)
     {
         const char *a = json_str(pair, "a", ""), *b = json_str(pair, "b", "");
         const json_t *models = json_object_get(pair, "models"), *who = json_array_get(models, 1);
-        if (strcmp(json_str(pair, "verdict", ""), "contradicts") != 0 || !*a || !*b ||
+        if (strcmp(json_str(pair, "verdict", ""), "contradicts") != 0 || !*a || strcmp(a, b) == 0 ||
             json_num(pair, "score", 0) < SURE || *json_str(pair, "settled", ""))
             continue;
         for (size_t i = 0; i < g->count; i++) {

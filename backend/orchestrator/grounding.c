@@ -167,46 +167,79 @@ static uint32_t quotes(const struct grounding *g, const struct grounding__senten
     return set;
 }
 
-/* Whether source k says claim i of a sentence; what a tool says otherwise is kept. */
-static bool says(struct grounding *g, struct grounding__sentence *s, size_t i, size_t k)
+static bool is_tool(const struct grounding *g, size_t k)
+{
+    return strcmp(g->sources[k].kind, "tool") == 0;
+}
+
+/* What says a claim of a sentence, and whether a tool that the sentence cites says otherwise. */
+struct said_by {
+    uint32_t by;
+    bool denied;
+};
+
+/* What a tool says otherwise is kept: of one that is cited, else of the first. */
+static void hear(struct grounding *g, struct grounding__sentence *s, size_t i, size_t k,
+                 struct said_by *out)
 {
     struct claims_support x;
+    bool cited = (s->cites & 1U << k) != 0;
     claims_support(s->claims, i, g->read[k], &x);
-    if (x.covered >= SUPPORTS && x.met == x.numbers && !x.contradicted)
-        return true;
-    if (x.contradicted && strcmp(g->sources[k].kind, "tool") == 0 && !*s->why &&
-        !claims_apart(s->claims, i, g->read[k], x.against, x.why)) {
-        memcpy(s->why, x.why, sizeof s->why);
-        s->source = (int)k;
-        s->quote = claims_text(g->read[k], x.against, &s->quote_len);
+    if (x.covered >= SUPPORTS && x.met == x.numbers && !x.contradicted) {
+        out->by |= 1U << k;
+        return;
     }
-    return false;
+    if (!x.contradicted || !is_tool(g, k) ||
+        claims_apart(s->claims, i, g->read[k], x.against, x.why))
+        return;
+    out->denied = out->denied || cited;
+    if (*s->why && (!cited || s->cites & 1U << s->source))
+        return;
+    memcpy(s->why, x.why, sizeof s->why);
+    s->source = (int)k;
+    s->quote = claims_text(g->read[k], x.against, &s->quote_len);
+}
+
+/* The sources that may bear out a sentence: of what it cites, if that are tools alone, no runbook.
+ * What one says in general is not how it is. */
+static uint32_t may_support(const struct grounding *g, const struct grounding__sentence *s)
+{
+    uint32_t tools = 0;
+    for (size_t k = 0; k < g->source_count; k++)
+        tools |= is_tool(g, k) ? 1U << k : 0;
+    return s->cites && !(s->cites & ~tools) ? tools : UINT32_MAX;
 }
 
 static void assess(struct grounding *g, struct grounding__sentence *s)
 {
-    bool any = false, all = true;
-    s->by = quotes(g, s);
+    bool any = false, all = true, denied = false;
+    uint32_t may = may_support(g, s);
+    s->by = quotes(g, s) & may;
     if (s->by) {
         s->state = GROUNDING__SUPPORTED;
         return;
     }
     for (size_t i = 0; i < claims_count(s->claims); i++) {
+        struct said_by said = {.by = 0};
         if (!claims_assessable(s->claims, i))
             continue;
-        uint32_t by = 0;
         any = true;
         for (size_t k = 0; k < g->source_count; k++)
-            by |= says(g, s, i, k) ? 1U << k : 0;
-        s->by |= by;
-        all = all && by;
+            hear(g, s, i, k, &said);
+        said.by &= may;
+        s->by |= said.by;
+        all = all && said.by;
+        denied = denied || (said.denied && !(said.by & s->cites));
     }
     s->state = !any      ? GROUNDING__NOT_ASSESSED
+               : denied  ? GROUNDING__CONTRADICTED
                : all     ? GROUNDING__SUPPORTED
                : *s->why ? GROUNDING__CONTRADICTED
                          : GROUNDING__UNSUPPORTED;
-    if (s->state == GROUNDING__CONTRADICTED)
+    if (s->state == GROUNDING__CONTRADICTED) {
+        s->by = denied ? 0 : s->by;
         return;
+    }
     *s->why = 0;
     s->source = -1;
     s->quote = NULL;

@@ -201,6 +201,38 @@ static bool numbered_apart(const char *a, const char *b)
     return apart;
 }
 
+/* The length of what two names begin with and have in common, up to a joint. */
+static size_t joint(const char *a, const char *b)
+{
+    size_t n = 0, last = 0;
+    for (; a[n] && a[n] == b[n] && a[n] != '/'; n++)
+        last = strchr("-_.", a[n]) ? n + 1 : last;
+    return last;
+}
+
+/* One tool of two connectors that are named alike, redis-cache and redis-sessions: what they look
+ * at is two things. Not by a letter, which tells two observers apart, nor by the role of what holds
+ * the same. */
+static bool siblings(const char *a, const char *b)
+{
+    static const char ROLES[] =
+#define ROLE(list) list
+#include "backend/orchestrator/standing.def"
+        ;
+    const char *tool_a = strchr(a, '/'), *tool_b = strchr(b, '/');
+    size_t from = joint(a, b);
+    if (!from || !tool_a || !tool_b || strcmp(tool_a, tool_b) != 0)
+        return false;
+    size_t x = (size_t)(tool_a - a) - from, y = (size_t)(tool_b - b) - from;
+    if (x < 2 || y < 2)
+        return false;
+    char *p = words_of(a + from, x), *q = words_of(b + from, y);
+    bool roles = has_any(p, ROLES, sizeof ROLES - 1) || has_any(q, ROLES, sizeof ROLES - 1);
+    free(p);
+    free(q);
+    return !roles;
+}
+
 /* Which part of a row, divided by bars, the words are of: 0: none, or several. */
 static size_t part_of(const char *words, const char *row)
 {
@@ -241,7 +273,8 @@ bool orch_sources_apart(const struct gw_source *a, const char *about_a, const st
         *p = (char)tolower((unsigned char)*p);
     for (char *p = y; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    bool apart = numbered_apart(x, y) || orch_words_apart(x, strlen(x), y, strlen(y));
+    bool apart = siblings(a->ref, b->ref) || numbered_apart(x, y) ||
+                 orch_words_apart(x, strlen(x), y, strlen(y));
     free(x);
     free(y);
     return apart;

@@ -154,6 +154,13 @@ static void no_conflicts(void **state)
          "The peak of the key partner was 2310 per minute."},
         {"k8s-staging/images", "cart runs version 3.0.0.", "k8s-prod/images",
          "cart runs version 2.2.4."},
+        /* two events; two siblings, of which one is a cache */
+        {"backup/jobs", "pg-orders 2026-03-01 01:00 done, 311 GB", "backup/restores",
+         "pg-orders: 2026-02-14, ok"},
+        {"backup/jobs", "pg-hr 2026-03-02 02:00: done, 12 GB", "backup/restores",
+         "pg-crm 2026-03-02 02:00: failed"},
+        {"redis-cache/info", "used 3.99 GB of 4.00 GB", "redis-sessions/info",
+         "used 0.2 GB of 4.0 GB"},
         /* counts of opposites; what changes from one look to the next */
         {"shop/paid", "paid orders: 40211", "shop/unpaid", "unpaid orders: 2431"},
         {"probe-a/http", "lk.example.com answers in 70 ms.", "probe-b/http",
@@ -257,6 +264,7 @@ static void kinds_of_sources(void **state)
         {"x/y", "A cached dashboard panel", ORCH_KEPT},
         {"x/y", "Снимок ночных тревог", ORCH_KEPT},
         {"x/y", "Replication state of the replica, live", ORCH_MEASURED},
+        {"redis-cache/info", "Hit ratio of the cache", ORCH_MEASURED},
         {"mail-1/queue", "Mail queue of mail-1", ORCH_MEASURED},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {

@@ -310,6 +310,23 @@ static void marks_are_read(void **state)
     eval_said_free(said);
 }
 
+/* Who waits for whom, and how many there are not. */
+static void roles_and_noughts(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        stands("Session 20415 waits for session 20388.", "Session 20415 waits for session 20388"),
+        EVAL_MET);
+    assert_int_equal(
+        stands("Session 20388 waits for session 20415.", "Session 20415 waits for session 20388"),
+        EVAL_CONTRADICTED);
+    assert_int_not_equal(stands("fw-office eth1: rx errors 0", "eth1 of fw-office has rx errors"),
+                         EVAL_MET);
+    assert_int_not_equal(
+        stands("cart runs version 3.0.0 in staging.", "cart runs version 3.0.0 in production"),
+        EVAL_MET);
+}
+
 /* The same answer before its marks and with them. */
 static void answers_are_scored_as_written_too(void **state)
 {
@@ -352,6 +369,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(marks_are_read),
+        cmocka_unit_test(roles_and_noughts),
         cmocka_unit_test(answers_are_scored_as_written_too),
         cmocka_unit_test(sets_are_read_strictly),
         cmocka_unit_test(statements_are_matched),

@@ -164,6 +164,26 @@ static void whole_answers(void **state)
     orch_grounding_release(&g);
 }
 
+/* What a cited tool denies no runbook bears out, in whatever words; nor what is cited from a tool.
+ */
+static void runbooks_do_not_say_how_it_is(void **state)
+{
+    (void)state;
+    static const struct gw_source both[] = {{"1", "tool", "host/disks", "/ is 29% full.", NULL, 1},
+                                            {"2", "runbook", "runbooks/disk.md#Full",
+                                             "The disk / is 99% full when logs grow quickly.", NULL,
+                                             1}};
+    struct orch_grounding g;
+    orch_ground(reader,
+                "/ is 99% full [1].\n- The disk grows quickly [1].\n- Logs grow quickly [2].\n",
+                both, 2, &FLAG, &g);
+    assert_state(&g, 0, "contradicted", "");
+    assert_string_equal(json_str(sentence(&g, 0), "why", ""), "number: 99% / 29%");
+    assert_state(&g, 1, "unsupported", "");
+    assert_state(&g, 2, "supported", "2");
+    orch_grounding_release(&g);
+}
+
 /* A row claims each of its values under its head. */
 static void rows_of_tables_are_assessed(void **state)
 {
@@ -191,6 +211,7 @@ int main(void)
         cmocka_unit_test(russian_answers),
         cmocka_unit_test(whole_answers),
         cmocka_unit_test(rows_of_tables_are_assessed),
+        cmocka_unit_test(runbooks_do_not_say_how_it_is),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
