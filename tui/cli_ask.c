@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { STOP_MS = 5000 };
+
 struct asking {
     const char *trace_id;
     bool ended, resync;
@@ -33,11 +35,25 @@ static json_t *trace_now(struct busc *bus, const char *id, int *status)
     return cli__call(bus, WIRE_traces_get, params, status);
 }
 
+/* False: it could not be asked to end. */
+static bool stop_answer(struct busc *bus, const char *id, uint64_t limit_ms, int *status)
+{
+    json_t *params = json_object();
+    cli_complain("not answered within %llu s (--timeout): stopped",
+                 (unsigned long long)(limit_ms / 1000));
+    json_puts(params, "trace_id", id);
+    json_t *answer = cli__call(bus, WIRE_chat_stop, params, status);
+    bool told = answer != NULL;
+    json_decref(answer);
+    return told;
+}
+
 /* Waits for the end by events; looks once right away and after every resync, because the end may
- * have come before the events did. */
+ * have come before the events did. Ends it when its time is over: what came until then is there. */
 static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms, int *status)
 {
     uint64_t until = clock_mono_ms() + limit_ms;
+    bool stopped = false;
     for (bool look = true;; look = a->resync) {
         if (look || a->ended || busc_interrupted(bus)) {
             json_t *trace = trace_now(bus, a->trace_id, status);
@@ -48,11 +64,12 @@ static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms
         }
         uint64_t now = clock_mono_ms();
         if (now >= until) {
-            struct error e = {0};
-            err_set(&e, ERR_TIMEOUT, "no answer within %llu s",
-                    (unsigned long long)(limit_ms / 1000));
-            *status = cli_error(&e);
-            return NULL;
+            *status = EXIT_FAILED;
+            if (stopped || !stop_answer(bus, a->trace_id, limit_ms, status))
+                return NULL;
+            stopped = a->resync = true;
+            until = now + STOP_MS;
+            continue;
         }
         struct pollfd p = {.fd = busc_fd(bus), .events = POLLIN};
         poll(&p, 1, (int)(until - now));
