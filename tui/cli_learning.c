@@ -29,7 +29,9 @@ static void print_kind(const json_t *kind)
     printf("%s: %g outcomes%s%s%s\n", json_str(kind, "kind", ""), json_num(kind, "outcomes", 0),
            json_flag(kind, "proposed", false) ? "; a proposal waits: learning accept " : "",
            json_flag(kind, "proposed", false) ? json_str(kind, "kind", "") : "",
-           *json_str(kind, "decided", "") ? "; decided before" : "");
+           strcmp(json_str(kind, "decided", ""), "accept") == 0   ? "; accepted"
+           : strcmp(json_str(kind, "decided", ""), "reject") == 0 ? "; rejected"
+                                                                  : "");
     json_array_foreach(json_object_get(kind, "models"), i, m)
     {
         const json_t *accepted = json_object_get(m, "accepted");
