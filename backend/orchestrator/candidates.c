@@ -176,7 +176,7 @@ static void on_delta(void *arg, const char *text, size_t len)
 {
     struct orch_candidate *c = arg;
     buf_add(&c->text, text, len);
-    orch__stream(c);
+    orch__stream(c, len);
     orch__pace(c);
 }
 

@@ -580,8 +580,8 @@ void orch__final(struct trace *t); /* the verdict is about the answer that the f
 /* pace.c: a call of the candidate begins, a piece of its text has come. */
 void orch__pace_begin(struct orch_candidate *c, int64_t input_tokens);
 void orch__pace(struct orch_candidate *c);
-/* stream.c: tells clients what of `text` they may hear by now. */
-void orch__stream(struct orch_candidate *c);
+/* stream.c: tells clients what of `text` they may hear by now; added: bytes of it that came last. */
+void orch__stream(struct orch_candidate *c, size_t added);
 /* Leaves of `text`, where an answer ended early, its whole words without secrets. */
 void orch__stream_cut(struct orch_candidate *c);
 /* safety.c */

@@ -26,12 +26,13 @@ static void tell(struct orch_candidate *c, const char *text, size_t len)
     json_decref(data);
 }
 
-/* The end of what may be looked at: behind the last space or new line; 0: no word has ended. */
-static size_t words_end(const char *text, size_t len)
+/* The end of what may be looked at: behind the last space or new line that stands behind `from`; 0:
+ * no word has ended there. */
+static size_t words_end(const char *text, size_t from, size_t len)
 {
-    while (len && text[len - 1] != ' ' && text[len - 1] != '\n' && text[len - 1] != '\t')
+    while (len > from && text[len - 1] != ' ' && text[len - 1] != '\n' && text[len - 1] != '\t')
         len--;
-    return len;
+    return len > from ? len : 0;
 }
 
 /* Has a block begun whose last line has not ended? */
@@ -47,16 +48,19 @@ static bool in_block(const char *text)
     return false;
 }
 
-void orch__stream(struct orch_candidate *c)
+void orch__stream(struct orch_candidate *c, size_t added)
 {
     const char *all = c->text.data;
     if (!c->trace->orch->event || !all || c->internal)
         return;
-    size_t len = words_end(all + c->line, c->text.len - c->line);
-    if (!len)
+    /* words that ended before were looked at then: an answer without spaces is not read again and
+     * again */
+    size_t most = c->text.len - c->line, before = added < most ? most - added : 0;
+    size_t len = words_end(all + c->line, before, most);
+    if (!len || in_block(all + c->line))
         return;
     char *raw = xstrndup(all + c->line, len);
-    if (!in_block(raw) && orch__may_tell(c, c->line + len)) {
+    if (orch__may_tell(c, c->line + len)) {
         char *scrubbed = pol_scrub_text(raw), *clean = scrubbed ? scrubbed : raw;
         size_t have = strlen(clean), told = c->told.len;
         if (have > told && (told == 0 || memcmp(clean, c->told.data, told) == 0)) {
@@ -76,7 +80,7 @@ void orch__stream_cut(struct orch_candidate *c)
 {
     if (!c->text.data)
         return;
-    char *raw = xstrndup(c->text.data, words_end(c->text.data, c->text.len));
+    char *raw = xstrndup(c->text.data, words_end(c->text.data, 0, c->text.len));
     char *clean = pol_scrub_text(raw);
     buf_clear(&c->text);
     buf_adds(&c->text, clean ? clean : raw);

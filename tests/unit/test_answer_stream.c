@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -26,8 +27,9 @@ static char *hear(const char *text, size_t step, bool cut, char **kept)
     struct trace trace = {.orch = &orch, .id = "t"};
     struct orch_candidate c = {.trace = &trace, .model = &model};
     for (size_t at = 0, len = strlen(text); at < len; at += step) {
-        buf_add(&c.text, text + at, len - at < step ? len - at : step);
-        orch__stream(&c);
+        size_t n = len - at < step ? len - at : step;
+        buf_add(&c.text, text + at, n);
+        orch__stream(&c, n);
     }
     if (cut)
         orch__stream_cut(&c);
@@ -36,6 +38,22 @@ static char *hear(const char *text, size_t step, bool cut, char **kept)
     buf_release(&c.told);
     buf_addc(&out, 0);
     return buf_take(&out);
+}
+
+/* A model that writes no spaces costs no more than another one. */
+static void an_answer_without_spaces_is_read_once(void **state)
+{
+    enum { LONG = 256 * 1024 };
+    (void)state;
+    char *text = xcalloc(1, LONG + 1), *kept;
+    memset(text, 'x', LONG);
+    clock_t before = clock();
+    char *out = hear(text, 1, false, &kept);
+    assert_true(clock() - before < 2 * CLOCKS_PER_SEC);
+    assert_string_equal(out, "");
+    free(text);
+    free(out);
+    free(kept);
 }
 
 static const char *const SECRET = "ghp_0123456789abcdefABCDEF0123456789abcd";
@@ -160,6 +178,7 @@ static void a_judged_answer_comes_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_without_spaces_is_read_once),
         cmocka_unit_test(no_secret_is_heard),
         cmocka_unit_test(a_word_late),
         cmocka_unit_test(a_long_line),
