@@ -30,6 +30,7 @@ void orch__critiques_end(struct trace *t)
         json_object_del(c->doc, "truncated");
         orch__candidate_doc(c, "done");
         t->revised = t->mended = true;
+        memset(t->alike, 0, sizeof t->alike);
         buf_clear(&c->revised);
     }
     if (!t->mended || !orch__near_ask(node))

@@ -239,10 +239,11 @@ struct trace {
     struct condition_values values;
     struct orch_candidate *compared[ORCH_CANDIDATES]; /* last */
     size_t compared_count;
-    char *unsafe;                 /* why a guard holds the answer unsafe, or NULL */
-    struct orch_embed near;       /* vectors of those, for the comparison that comes next */
-    struct orch_vote voted;       /* of the last vote; of 0: there was none */
-    struct orch_node *critiquing; /* the critique under way, or NULL */
+    char *unsafe;           /* why a guard holds the answer unsafe, or NULL */
+    struct orch_embed near; /* vectors of those, for the comparison that comes next */
+    struct orch_vote voted; /* of the last vote; of 0: there was none */
+    unsigned char alike[ORCH_CANDIDATES][ORCH_CANDIDATES]; /* judge.c: of votes, once found out */
+    struct orch_node *critiquing;                          /* the critique under way, or NULL */
     struct orch_candidate *final; /* whose text is the answer, NULL: not known yet */
     bool proposing;               /* a plan is on its way to the log */
     bool by_risk;                 /* the flow is that which the risk says */
@@ -580,7 +581,8 @@ void orch__final(struct trace *t); /* the verdict is about the answer that the f
 /* pace.c: a call of the candidate begins, a piece of its text has come. */
 void orch__pace_begin(struct orch_candidate *c, int64_t input_tokens);
 void orch__pace(struct orch_candidate *c);
-/* stream.c: tells clients what of `text` they may hear by now; added: bytes of it that came last. */
+/* stream.c: tells clients what of `text` they may hear by now; added: bytes of it that came last.
+ */
 void orch__stream(struct orch_candidate *c, size_t added);
 /* Leaves of `text`, where an answer ended early, its whole words without secrets. */
 void orch__stream_cut(struct orch_candidate *c);

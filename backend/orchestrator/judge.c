@@ -122,9 +122,20 @@ static bool alike(const struct trace *t, const struct orch_candidate *a,
     return same;
 }
 
+/* The same, found out once for two: a vote is counted anew with each answer that comes. */
+static bool known_alike(struct trace *t, const struct orch_candidate *a,
+                        const struct orch_candidate *b)
+{
+    enum { UNKNOWN, ALIKE, APART };
+    unsigned char *known = &t->alike[a - t->candidates][b - t->candidates];
+    if (*known == UNKNOWN)
+        *known = alike(t, a, b) ? ALIKE : APART;
+    return *known == ALIKE;
+}
+
 /* The largest group, each answer with those that say what its first one says; of equal ones the
  * first. */
-static size_t largest_group(const struct trace *t, struct orch_candidate **answers, size_t n,
+static size_t largest_group(struct trace *t, struct orch_candidate **answers, size_t n,
                             struct orch_candidate **out)
 {
     bool placed[FLOW_NODES] = {false};
@@ -135,7 +146,7 @@ static size_t largest_group(const struct trace *t, struct orch_candidate **answe
         if (placed[i])
             continue;
         for (size_t j = i; j < n; j++) {
-            if (placed[j] || (j != i && !alike(t, answers[i], answers[j])))
+            if (placed[j] || (j != i && !known_alike(t, answers[i], answers[j])))
                 continue;
             placed[j] = true;
             group[size++] = answers[j];
