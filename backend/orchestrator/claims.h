@@ -30,7 +30,9 @@ struct claims_reader *claims_reader_new(void);
 void claims_reader_free(struct claims_reader *r);
 
 struct claims; /* a text, read */
-/* The text is copied. Bytes may be anything. */
+/* The text is copied. Bytes may be anything. The reader keeps the texts that were read last, so
+ * that one read again costs nothing; what is returned is not written to, and outlives neither the
+ * reader nor claims_free. */
 struct claims *claims_read(struct claims_reader *r, const char *text, size_t len);
 void claims_free(struct claims *c);
 size_t claims_count(const struct claims *c);

@@ -9,10 +9,12 @@
 enum {
     CLAIMS__TEXT = 64 * 1024,
     CLAIMS__CLAIMS = 96,
-    CLAIMS__TOKENS = 96,   /* of a claim */
-    CLAIMS__NUMBERS = 24,  /* of a claim */
-    CLAIMS__NEGATORS = 8,  /* of a claim */
-    CLAIMS__FOLDED = 128,  /* bytes of a word in lower case */
+    CLAIMS__TOKENS = 96,  /* of a claim */
+    CLAIMS__NUMBERS = 24, /* of a claim */
+    CLAIMS__NEGATORS = 8, /* of a claim */
+    CLAIMS__FOLDED = 128, /* bytes of a word in lower case */
+    CLAIMS__KEPT = 32,    /* texts */
+    CLAIMS__KEPT_TEXT = 16 * 1024,
     CLAIMS__ROWS_EACH = 10 /* rows of claims.def that a stem may stand in */
 };
 
@@ -24,6 +26,7 @@ struct claims__place { /* of a stem in claims.def */
 };
 struct claims__sense {
     uint64_t hash; /* of the stem */
+    uint64_t rows; /* bits of the rows that it stands in */
     uint8_t count;
     struct claims__place at[CLAIMS__ROWS_EACH];
 };
@@ -74,8 +77,28 @@ struct claims__word {
     uint64_t roles;
     int16_t value; /* of a numeral, of a month */
 };
+/* What is known of a word in lower case. */
+struct claims__lexeme {
+    uint64_t hash;                   /* of the word; 0: free */
+    const struct claims__word *role; /* or NULL */
+    const struct claims__sense *sense;
+    const int16_t *ideas;
+    uint64_t stem_hash;
+    const char *stem_at;
+    uint8_t len, stem_len;
+    bool stop, light;
+    char word[32], stem[32];
+};
+struct claims;
 struct claims_reader {
     struct know_words *words;
+    struct claims__lexeme *lexemes; /* of the words that were read last */
+    struct claims__lexeme one;      /* of a word that is too long to be kept */
+    char one_stem[64];
+    /* Texts that were read last: of one question the same sources and sentences are asked for again
+     * and again (arbitration, grounding, a verifier, a vote). */
+    struct claims *kept[CLAIMS__KEPT];
+    size_t next;
     struct claims__word *roles; /* open addressing, role_slots of them, a power of two */
     size_t role_slots, role_count;
     struct claims__sense *senses; /* open addressing, a power of two of them; count 0: free */
@@ -86,6 +109,9 @@ size_t claims__fold(const char *s, size_t len, char out[CLAIMS__FOLDED]);
 const struct claims__word *claims__word(const struct claims_reader *r, const char *folded,
                                         size_t len);
 uint64_t claims__hash(const char *s, size_t len);
+/* Until the next call. */
+const struct claims__lexeme *claims__lexeme(struct claims_reader *r, const char *folded,
+                                            size_t len);
 const struct claims__sense *claims__sense(const struct claims_reader *r, uint64_t hash);
 
 /* ---- tokens (claims_read.c) */
@@ -187,11 +213,13 @@ struct claims__claim {
     uint64_t bloom; /* of the stems and rows of its words */
 };
 struct claims {
+    uint64_t key; /* hash of the text as it was given */
+    size_t users; /* who holds it: claims_free takes one away */
     char *text;
     size_t len;
     struct buf stems;
     struct claims__claim *claims;
-    size_t count;
+    size_t count, cap;
     struct claims__token *tokens;
     size_t token_count, token_cap;
     struct claims__number *numbers;
@@ -215,9 +243,13 @@ bool claims__other_topic(const struct claims__sense *x, const struct claims__sen
 bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y);
 bool claims__is_topic(const struct claims__sense *s);
 double claims__grade(enum claims__relation r); /* 0..1; 0 for OPPOSED */
-/* Fills stem, hash, sense, light of a word; folded: in lower case. */
-void claims__word_meaning(struct claims_reader *r, struct claims *c, struct claims__token *t,
+/* Fills stem, hash and sense of a name; folded: in lower case. */
+void claims__name_meaning(struct claims_reader *r, struct claims *c, struct claims__token *t,
                           const char *folded, size_t len);
+
+/* The same of a word, and its ideas and weight. */
+void claims__word_put(struct claims *c, struct claims__token *t, const char *folded, size_t len,
+                      const struct claims__lexeme *x);
 
 /* claims_said.c: joins numbers with their units and finds what is denied. */
 void claims__said(struct claims_reader *r, struct claims *c, struct claims__claim *k);
@@ -263,6 +295,7 @@ struct claims__pair {
     struct claims__side a, b;
     struct claims__judged *out;
     bool rest;    /* one tells how much is used, the other how much is left of the same hundred */
+    bool opposed; /* there are words of which only one can hold */
     bool doubt;   /* something is denied, if not surely the same */
     bool settled; /* whether they agree is known by their order or their shares */
     bool agree;   /* if so */

@@ -40,6 +40,7 @@ static bool parts_of_one(const struct claims__pair *p)
 static void match_words(struct claims__pair *p)
 {
     p->rest = parts_of_one(p);
+    p->opposed = false;
     for (uint32_t i = 0; i < p->a.k->tokens; i++)
         p->a.best[i] = 0, p->a.opposed[i] = false;
     for (uint32_t j = 0; j < p->b.k->tokens; j++)
@@ -57,6 +58,7 @@ static void match_words(struct claims__pair *p)
             p->relations[i * p->b.k->tokens + j] = (uint8_t)relation;
             double grade = claims__grade(relation);
             if (relation == CLAIMS__OPPOSED) {
+                p->opposed = true;
                 p->a.opposed[i] = p->b.opposed[j] = true;
                 if (p->a.t[i].denied != p->b.t[j].denied)
                     grade = claims__grade(CLAIMS__NEAR); /* not up is down */
@@ -570,6 +572,10 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     out->about = fmax(about(&p.a), about(&p.b));
     if (p.a.k->open || p.b.k->open)
         return;
+    if (!out->near && !p.opposed) { /* they share nothing */
+        out->score = 1;
+        return;
+    }
     if (!claims__other_subject(&p)) {
         claims__find_order(&p);
         claims__find_shares(&p);

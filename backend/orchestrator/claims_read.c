@@ -75,7 +75,8 @@ static void add_word(struct reading *g, const char *s, size_t len)
     const struct claims__claim *k = g->claim;
     const struct claims__token *before = k->tokens ? &g->c->tokens[k->token + k->tokens - 1] : NULL;
     enum claims__kind kind = CLAIMS__WORD;
-    const struct claims__word *word = claims__word(g->r, folded, n);
+    const struct claims__lexeme *lexeme = claims__lexeme(g->r, folded, n);
+    const struct claims__word *word = lexeme->role;
     uint64_t roles = word ? word->roles : 0;
     bool alone = k->len == len; /* "up" is all that is said */
     bool said_of =
@@ -86,15 +87,14 @@ static void add_word(struct reading *g, const char *s, size_t len)
     else if (roles & CLAIMS__JOINS)
         kind = CLAIMS__BREAK;
     else if ((roles & CLAIMS__COPULA) ||
-             (!(roles & CLAIMS__SPEAKS) && !(said_of && (roles & CLAIMS__STATE)) &&
-              know_words_stop(folded, n)))
+             (!(roles & CLAIMS__SPEAKS) && !(said_of && (roles & CLAIMS__STATE)) && lexeme->stop))
         kind = CLAIMS__STOP;
     struct claims__token *t = add_token(g, s, len, kind);
     if (!t)
         return;
     t->meaning = word;
     t->copula = (roles & CLAIMS__COPULA) != 0;
-    claims__word_meaning(g->r, g->c, t, folded, n);
+    claims__word_put(g->c, t, folded, n, lexeme);
     t->light = t->light || (roles & CLAIMS__SAYS_LITTLE);
 }
 
@@ -106,7 +106,7 @@ static void add_name(struct reading *g, const char *s, size_t len)
     if (!t)
         return;
     t->meaning = claims__word(g->r, folded, n); /* GiB */
-    claims__word_meaning(g->r, g->c, t, folded, n);
+    claims__name_meaning(g->r, g->c, t, folded, n);
 }
 
 static bool in_name(char c)
@@ -327,6 +327,10 @@ static void add_claim(struct splitting *p, const char *s, size_t len, bool open)
         len--;
     if (!len || c->count == CLAIMS__CLAIMS)
         return;
+    if (c->count == c->cap) {
+        c->cap *= 2;
+        c->claims = xrealloc(c->claims, c->cap * sizeof *c->claims);
+    }
     struct claims__claim *k = &c->claims[c->count];
     *k = (struct claims__claim){.at = (uint32_t)(s - c->text),
                                 .len = (uint32_t)len,
@@ -345,14 +349,23 @@ static void add_claim(struct splitting *p, const char *s, size_t len, bool open)
 /* Where the second of two sides begins that are set against each other; 0: it is one claim. */
 static size_t joint_at(const char *s, size_t len, size_t *skip)
 {
-    static const char *const JOINTS[] = {"; ",           ", but ", " but ",      ", while ",
-                                         ", whereas ",   ", а ",   ", но ",      ", однако ",
-                                         ", тогда как ", ", yet ", ", however ", NULL};
+    static const struct {
+        char text[24];
+        uint8_t len;
+    } JOINTS[] = {
+#define JOINT(text) {text, sizeof text - 1}
+        JOINT("; "),     JOINT(", but "),       JOINT(" but "),      JOINT(", while "),
+        JOINT(", а "),   JOINT(", но "),        JOINT(", однако "),  JOINT(", whereas "),
+        JOINT(", yet "), JOINT(", тогда как "), JOINT(", however "),
+#undef JOINT
+    };
     enum { LEAST = 8 };
     for (size_t i = LEAST; i + LEAST < len; i++) {
-        for (const char *const *j = JOINTS; *j; j++) {
-            size_t n = strlen(*j);
-            if (i + n < len && memcmp(s + i, *j, n) == 0) {
+        if (s[i] != ',' && s[i] != ';' && (s[i] != ' ' || s[i + 1] != 'b'))
+            continue;
+        for (size_t j = 0; j < sizeof JOINTS / sizeof *JOINTS; j++) {
+            size_t n = JOINTS[j].len;
+            if (i + n < len && memcmp(s + i, JOINTS[j].text, n) == 0) {
                 *skip = n;
                 return i;
             }
@@ -444,16 +457,17 @@ static void take_made(void *arg, const char *s, size_t len)
     add_claim(arg, s, len, false);
 }
 
-struct claims *claims_read(struct claims_reader *r, const char *text, size_t len)
+static struct claims *read_text(struct claims_reader *r, const char *text, size_t len)
 {
     struct claims *c = xcalloc(1, sizeof *c);
     struct buf rows = {0};
-    len = len < CLAIMS__TEXT ? len : CLAIMS__TEXT;
+    c->users = 1;
     c->text = xcalloc(1, len + 1);
     for (size_t i = 0; i < len; i++)
         c->text[i] = text[i] ? text[i] : ' ';
     c->len = len;
-    c->claims = xcalloc(CLAIMS__CLAIMS, sizeof *c->claims);
+    c->cap = 4;
+    c->claims = xcalloc(c->cap, sizeof *c->claims);
     c->token_cap = c->number_cap = 16;
     c->tokens = xcalloc(c->token_cap, sizeof *c->tokens);
     c->numbers = xcalloc(c->number_cap, sizeof *c->numbers);
@@ -471,9 +485,31 @@ struct claims *claims_read(struct claims_reader *r, const char *text, size_t len
     return c;
 }
 
+struct claims *claims_read(struct claims_reader *r, const char *text, size_t len)
+{
+    len = len < CLAIMS__TEXT ? len : CLAIMS__TEXT;
+    uint64_t key = claims__hash(text, len);
+    for (size_t i = 0; i < CLAIMS__KEPT && r->kept[i]; i++) {
+        struct claims *c = r->kept[i];
+        if (c->key == key && c->len == len && memcmp(c->text, text, len) == 0) {
+            c->users++;
+            return c;
+        }
+    }
+    struct claims *c = read_text(r, text, len);
+    c->key = key;
+    if (len <= CLAIMS__KEPT_TEXT) {
+        claims_free(r->kept[r->next]);
+        c->users++;
+        r->kept[r->next] = c;
+        r->next = (r->next + 1) % CLAIMS__KEPT;
+    }
+    return c;
+}
+
 void claims_free(struct claims *c)
 {
-    if (!c)
+    if (!c || --c->users)
         return;
     free(c->text);
     free(c->claims);

@@ -27,11 +27,17 @@ static bool says(const struct saying *s, uint32_t i, const char *words)
         return false;
     size_t len;
     const char *w = word_of(s, i, &len);
-    for (const char *p = words; *p;) {
-        size_t n = strcspn(p, " ");
-        if (n == len && memcmp(p, w, n) == 0)
+    for (const char *p = words; *p; p++) {
+        size_t n = 0;
+        while (n < len && p[n] == w[n])
+            n++;
+        if (n == len && (p[n] == ' ' || !p[n]))
             return true;
-        p += n + (p[n] == ' ');
+        p += n;
+        while (*p && *p != ' ')
+            p++;
+        if (!*p)
+            break;
     }
     return false;
 }
@@ -351,7 +357,7 @@ static void naming_numbers(struct saying *s)
             continue;
         t->kind = CLAIMS__NAME;
         t->names = true;
-        claims__word_meaning(s->r, s->c, t, s->c->text + t->at, t->len);
+        claims__name_meaning(s->r, s->c, t, s->c->text + t->at, t->len);
     }
 }
 

@@ -26,6 +26,7 @@ static const struct row ROWS[] = {
 #undef IMPLIED
 #undef ONE_OF
 #undef TOPICS
+enum { LEXEMES = 2048 }; /* a power of two */
 enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS };
 
 uint64_t claims__hash(const char *s, size_t len)
@@ -65,6 +66,7 @@ static void put_place(struct claims_reader *r, uint64_t hash, struct claims__pla
     if (!s->count)
         r->used++;
     s->hash = hash;
+    s->rows |= 1ULL << (place.row & 63);
     s->at[s->count++] = place;
     BUG_IF(r->used * 2 > r->slots);
 }
@@ -186,6 +188,7 @@ struct claims_reader *claims_reader_new(void)
 {
     struct claims_reader *r = xcalloc(1, sizeof *r);
     r->words = know_words_new();
+    r->lexemes = xcalloc(LEXEMES, sizeof *r->lexemes);
     r->slots = 16384;
     r->senses = xcalloc(r->slots, sizeof *r->senses);
     r->role_slots = 2048;
@@ -209,6 +212,9 @@ void claims_reader_free(struct claims_reader *r)
     if (!r)
         return;
     know_words_free(r->words);
+    for (size_t i = 0; i < CLAIMS__KEPT; i++)
+        claims_free(r->kept[i]);
+    free(r->lexemes);
     free(r->senses);
     free(r->roles);
     free(r);
@@ -230,26 +236,70 @@ static bool is_light(const char *w, size_t len)
     return false;
 }
 
-void claims__word_meaning(struct claims_reader *r, struct claims *c, struct claims__token *t,
-                          const char *folded, size_t len)
+static void lexeme_of(struct claims_reader *r, const char *folded, size_t len, uint64_t hash,
+                      struct claims__lexeme *x, char stem[64])
 {
-    char shortened[64];
-    size_t n = len;
-    const char *stem = folded;
-    if (t->kind != CLAIMS__NAME && len <= 60) {
-        n = stem_of(r, folded, len, shortened);
-        stem = shortened;
-    }
+    const struct claims__word *role = role_slot(r, hash);
+    size_t n = len <= 60 ? stem_of(r, folded, len, stem) : 0;
+    const char *s = n ? stem : folded;
+    n = n ? n : len;
+    *x = (struct claims__lexeme){.hash = hash,
+                                 .role = role->hash ? role : NULL,
+                                 .stem_hash = claims__hash(s, n),
+                                 .ideas = know_words_ideas(r->words, s, n),
+                                 .stop = know_words_stop(folded, len),
+                                 .light = is_light(s, n)};
+    x->sense = claims__sense(r, x->stem_hash);
+    x->stem_at = s;
+    x->len = (uint8_t)len;
+    x->stem_len = (uint8_t)n;
+}
+
+const struct claims__lexeme *claims__lexeme(struct claims_reader *r, const char *folded, size_t len)
+{
+    uint64_t hash = claims__hash(folded, len);
+    struct claims__lexeme *x = &r->lexemes[hash & (LEXEMES - 1)];
+    if (x->hash == hash && x->len == len && memcmp(x->word, folded, len) == 0)
+        return x;
+    lexeme_of(r, folded, len, hash, &r->one, r->one_stem);
+    if (len > sizeof x->word || r->one.stem_len > sizeof x->stem)
+        return &r->one;
+    *x = r->one;
+    memcpy(x->word, folded, len);
+    memcpy(x->stem, r->one.stem_at, x->stem_len);
+    x->stem_at = x->stem;
+    return x;
+}
+
+/* The texts of a token's word and stem. */
+static void put_texts(struct claims *c, struct claims__token *t, const char *folded, size_t len,
+                      const char *stem, size_t n)
+{
     t->word = (uint32_t)c->stems.len;
     t->word_len = (uint16_t)len;
     buf_add(&c->stems, folded, len);
     t->stem = (uint32_t)c->stems.len;
     t->stem_len = (uint16_t)n;
     buf_add(&c->stems, stem, n);
-    t->hash = claims__hash(stem, n);
+}
+
+void claims__word_put(struct claims *c, struct claims__token *t, const char *folded, size_t len,
+                      const struct claims__lexeme *x)
+{
+    put_texts(c, t, folded, len, x->stem_at, x->stem_len);
+    t->hash = x->stem_hash;
+    t->sense = x->sense;
+    t->ideas = t->kind == CLAIMS__WORD ? x->ideas : NULL;
+    t->light = t->kind == CLAIMS__WORD && x->light;
+}
+
+/* A name is compared as it is. */
+void claims__name_meaning(struct claims_reader *r, struct claims *c, struct claims__token *t,
+                          const char *folded, size_t len)
+{
+    put_texts(c, t, folded, len, folded, len);
+    t->hash = claims__hash(folded, len);
     t->sense = claims__sense(r, t->hash);
-    t->ideas = t->kind == CLAIMS__WORD ? know_words_ideas(r->words, stem, n) : NULL;
-    t->light = t->kind == CLAIMS__WORD && is_light(stem, n);
 }
 
 /* What claims.def says of two words. */
@@ -322,7 +372,9 @@ static enum claims__relation relation(const struct claims *a, const struct claim
                                       const struct claims *b, const struct claims__token *y)
 {
     bool names = x->kind == CLAIMS__NAME || y->kind == CLAIMS__NAME;
-    enum claims__relation found = x->sense && y->sense ? by_rows(x->sense, y->sense) : CLAIMS__NONE;
+    enum claims__relation found = x->sense && y->sense && (x->sense->rows & y->sense->rows)
+                                      ? by_rows(x->sense, y->sense)
+                                      : CLAIMS__NONE;
     if (found != CLAIMS__NONE || names)
         return found; /* CrashLoopBackOff is a word as well */
     const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;

@@ -71,7 +71,8 @@ static char *plain(const char *text, size_t len)
     struct buf out = {0};
     for (size_t at = 0; at < len;) {
         size_t mark = 0;
-        for (size_t i = 0; i < sizeof MARKS / sizeof *MARKS && !mark; i++) {
+        bool may = strchr("\xe2\xc2\"`\\", text[at]) != NULL;
+        for (size_t i = 0; may && i < sizeof MARKS / sizeof *MARKS && !mark; i++) {
             size_t n = strlen(MARKS[i]);
             mark = at + n <= len && strncmp(text + at, MARKS[i], n) == 0 ? n : 0;
         }
