@@ -154,7 +154,8 @@ void on_traces_list(struct bus_call *c, void *arg)
     if (!method_limit(c, "before", -1, -1, INT64_MAX, &before) ||
         !method_limit(c, "limit", 100, 1, 500, &limit))
         return;
-    json_t *traces = orch_traces(b->orch, before, (size_t)limit + 1, &e);
+    bool evals = json_flag(bus_params(c), "evals", true);
+    json_t *traces = orch_traces(b->orch, before, (size_t)limit + 1, evals, &e);
     if (traces)
         withhold_traces(c, traces);
     method_answer(c, traces ? method_page("traces", traces, limit, METHOD_LAST) : NULL, &e);

@@ -108,11 +108,12 @@ enum err backend__call_verdict(void *arg, const json_t *arguments, json_t **data
 {
     struct backend *b = arg;
     (void)arguments;
-    json_t *traces = orch_traces(b->orch, -1, 8, e), *t, *last = NULL, *findings = json_array();
+    json_t *traces = orch_traces(b->orch, -1, 8, false, e), *t, *last = NULL,
+           *findings = json_array();
     size_t i;
     json_array_foreach(traces, i, t)
     {
-        if (!last && !json_object_get(t, "eval") && strcmp(json_str(t, "state", ""), "done") == 0 &&
+        if (!last && strcmp(json_str(t, "state", ""), "done") == 0 &&
             json_is_object(json_object_get(t, "verdict")))
             last = t;
     }

@@ -25,6 +25,7 @@ struct arbitration {
     char *texts_of;              /* trace whose texts these are */
     int list_rows, list_columns; /* where the list was drawn, for clicks */
     struct eval_page evals;
+    bool with_evals;            /* their runs are in the list too */
     struct trace_replay replay; /* of the trace at hand, while it is open */
     json_t *exported;           /* what a file is being asked for */
     char *pair[2];              /* traces that are to be compared, while they are asked for */
@@ -145,10 +146,16 @@ static void got_traces(void *self, const json_t *result, const struct error *e)
     tui_dirty();
 }
 
+static void call_traces(struct arbitration *v)
+{
+    tui_call(v, WIRE_traces_list,
+             json_pack("{s:i,s:b}", "limit", PAGE, "evals", (int)v->with_evals), got_traces);
+}
+
 static void ask_traces(struct arbitration *v)
 {
     if (view_ask_now(&v->ask))
-        tui_call(v, WIRE_traces_list, json_pack("{s:i}", "limit", PAGE), got_traces);
+        call_traces(v);
 }
 
 static const char *selected_id(const struct arbitration *v)
@@ -391,7 +398,7 @@ static void view_draw(void *self, struct tui_area a, bool focused)
 {
     struct arbitration *v = self;
     if (view_ask_due(&v->ask))
-        tui_call(v, WIRE_traces_list, json_pack("{s:i}", "limit", PAGE), got_traces);
+        call_traces(v);
     if (!v->open) /* what is being read stays */
         follow_selection(v);
     if (v->texts_of && view_ask_due(&v->ask_detail))
@@ -476,6 +483,14 @@ static bool view_action(void *self, enum tui_action action)
         return diff_action(v, action);
     if (action == ACTION_EVALS) {
         eval_page_show(&v->evals);
+        return true;
+    }
+    if (action == ACTION_EVAL_TRACES) {
+        v->with_evals = !v->with_evals;
+        v->ask = (struct view_ask){0};
+        ask_traces(v);
+        tui_say("%s", v->with_evals ? _("with the runs of evaluations")
+                                    : _("without the runs of evaluations"));
         return true;
     }
     if (action == ACTION_REFRESH) {
@@ -689,10 +704,11 @@ static const enum tui_action *view_hints(void *self)
 }
 
 static const enum tui_action actions[] = {
-    ACTION_OPEN,          ACTION_FILTER,      ACTION_SORT,         ACTION_COPY,
-    ACTION_EVIDENCE,      ACTION_EVALS,       ACTION_EVAL_RUN,     ACTION_REFRESH,
-    ACTION_REPLAY,        ACTION_REPLAY_NEXT, ACTION_REPLAY_PREV,  ACTION_REPLAY_FASTER,
-    ACTION_REPLAY_SLOWER, ACTION_DIFF,        ACTION_EXPORT_TRACE, ACTION_NONE};
+    ACTION_OPEN,         ACTION_FILTER,        ACTION_SORT,          ACTION_COPY,
+    ACTION_EVIDENCE,     ACTION_EVALS,         ACTION_EVAL_RUN,      ACTION_EVAL_STOP,
+    ACTION_EVAL_TRACES,  ACTION_REFRESH,       ACTION_REPLAY,        ACTION_REPLAY_NEXT,
+    ACTION_REPLAY_PREV,  ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER, ACTION_DIFF,
+    ACTION_EXPORT_TRACE, ACTION_NONE};
 const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .size = sizeof(struct arbitration),
                                               .actions = actions,

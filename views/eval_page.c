@@ -388,12 +388,27 @@ static void draw_drift(struct view_page *p, const json_t *run)
             tui_putf(p->area, p->y++, 0, -1, ROLE_DIM, _("since the baseline of %.10s"),
                      json_str(json_object_get(run, "baseline"), "at", "-"));
         }
-        tui_putf(p->area, p->y++, 2, -1, alert ? ROLE_WARN : ROLE_TEXT,
-                 _("%s%s: score %.1f to %.1f, centroid %s, safety classes %s"),
-                 alert ? tui_glyph(GLYPH_WARN) : "", json_str(one, "variant", "-"),
-                 100 * json_num(score, "before", 0), 100 * json_num(score, "now", 0), centroid,
-                 classes);
+        int x = 2;
+        if (alert)
+            x += 1 + tui_put_glyph(p->area, p->y, x, ROLE_WARN, GLYPH_WARN);
+        tui_putf(p->area, p->y++, x, -1, alert ? ROLE_WARN : ROLE_TEXT,
+                 _("%s: score %.1f to %.1f, centroid %s, safety classes %s"),
+                 json_str(one, "variant", "-"), 100 * json_num(score, "before", 0),
+                 100 * json_num(score, "now", 0), centroid, classes);
     }
+}
+
+static void draw_title(struct view_page *p, const json_t *run)
+{
+    const char *name = json_str(run, "name", "-");
+    long long of = json_int(run, "cases", 0), scored = json_int(run, "scored", of);
+    long long entry = json_int(run, "entry", 0), seed = json_int(run, "seed", 0);
+    if (scored < of) /* it was stopped, or some were not answered by all variants */
+        tui_putf(p->area, p->y++, 0, -1, ROLE_WARN,
+                 _("%s: %lld of %lld cases, entry %lld, seed %lld"), name, scored, of, entry, seed);
+    else
+        tui_putf(p->area, p->y++, 0, -1, ROLE_DIM, _("%s: %lld cases, entry %lld, seed %lld"), name,
+                 of, entry, seed);
 }
 
 static void draw_run(struct eval_page *page, struct tui_area a, const json_t *run, bool whole)
@@ -403,9 +418,7 @@ static void draw_run(struct eval_page *page, struct tui_area a, const json_t *ru
     const json_t *variants = json_object_get(run, "variants"), *v;
     int name = name_width(variants);
     size_t i;
-    tui_putf(p.area, p.y++, 0, -1, ROLE_DIM, _("%s: %lld cases, entry %lld, seed %lld"),
-             json_str(run, "name", "-"), (long long)json_int(run, "cases", 0),
-             (long long)json_int(run, "entry", 0), (long long)json_int(run, "seed", 0));
+    draw_title(&p, run);
     json_array_foreach((json_t *)variants, i, v) draw_score(&p, v, name);
     draw_comparisons(&p, run);
     draw_drift(&p, run);
@@ -498,11 +511,18 @@ bool eval_page_find(struct eval_page *p, const char *text, int step)
 
 const enum tui_action *eval_page_hints(const struct eval_page *p)
 {
-    static const enum tui_action list[] = {ACTION_OPEN, ACTION_EVAL_RUN, ACTION_FILTER, ACTION_BACK,
-                                           ACTION_NONE},
-                                 whole[] = {ACTION_BACK, ACTION_FILTER, ACTION_EVAL_RUN,
+    static const enum tui_action whole[] = {ACTION_BACK, ACTION_FILTER, ACTION_EVAL_RUN,
                                             ACTION_NONE};
-    return p->whole ? whole : list;
+    static const enum tui_action running[] = {ACTION_OPEN, ACTION_EVAL_STOP, ACTION_FILTER,
+                                              ACTION_BACK, ACTION_NONE};
+    static const enum tui_action list[] = {ACTION_OPEN, ACTION_EVAL_RUN, ACTION_FILTER, ACTION_BACK,
+                                           ACTION_NONE};
+    static const enum tui_action none[] = {ACTION_EVAL_RUN, ACTION_BACK, ACTION_NONE};
+    if (p->whole)
+        return whole;
+    if (json_is_object(json_object_get(p->answer, "running")))
+        return running;
+    return json_array_size(runs_of(p)) ? list : none;
 }
 
 void eval_page_draw(struct eval_page *p, struct tui_area a, bool focused)
@@ -558,6 +578,25 @@ static void start(void *arg, const char *text)
     tui_call(p->view, WIRE_eval_run, params, begun);
 }
 
+static void stopped(void *self, const json_t *result, const struct error *e)
+{
+    (void)self;
+    if (!result)
+        tui_error(e, _("evaluation"));
+    else
+        tui_say("%s", _("the evaluation is being stopped"));
+}
+
+static void stop(struct eval_page *p)
+{
+    const json_t *running = json_object_get(p->answer, "running");
+    if (json_is_object(running))
+        tui_call(p->view, WIRE_eval_stop, json_pack("{s:s}", "run", json_str(running, "run", "")),
+                 stopped);
+    else
+        tui_say("%s", _("no evaluation is running"));
+}
+
 static bool step_back(struct eval_page *p)
 {
     if (p->whole)
@@ -579,6 +618,9 @@ bool eval_page_action(struct eval_page *p, enum tui_action action)
         return true;
     case ACTION_EVAL_RUN:
         tui_prompt(_("Ask the built-in set of"), "single,arbitrate", start, p);
+        return true;
+    case ACTION_EVAL_STOP:
+        stop(p);
         return true;
     case ACTION_REFRESH:
         p->ask = (struct view_ask){0};

@@ -439,13 +439,15 @@ json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
     return doc;
 }
 
-json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e)
+json_t *orch_traces(struct orch *o, int64_t before, size_t limit, bool evals, struct error *e)
 {
     struct rows r = {o, json_array(), ROW_LISTED};
-    enum err code = store_query(store_reader(o->rooms.store), e, take_row, &r,
-                                "SELECT rowid, trace_id, session, sealed, at FROM traces "
-                                "WHERE rowid < ? ORDER BY rowid DESC LIMIT ?",
-                                "ii", before < 0 ? INT64_MAX : before, (int64_t)limit);
+    enum err code =
+        store_query(store_reader(o->rooms.store), e, take_row, &r,
+                    "SELECT rowid, trace_id, session, sealed, at FROM traces "
+                    "WHERE rowid < ? AND (? OR conversation IS NOT NULL) "
+                    "ORDER BY rowid DESC LIMIT ?",
+                    "iii", before < 0 ? INT64_MAX : before, (int64_t)evals, (int64_t)limit);
     if (code == ERR_OK)
         return r.out;
     json_decref(r.out);

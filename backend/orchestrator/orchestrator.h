@@ -130,9 +130,8 @@ enum err orch_stop(struct orch *o, const char *trace_id, size_t *stopped, struct
  * projection. NULL with *e. Caller owns. */
 json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e);
 /* Newest first, as rows of a list (traces.list of wire.def). before: rowid cursor, -1 from the
- * newest.
- */
-json_t *orch_traces(struct orch *o, int64_t before, size_t limit, struct error *e);
+ * newest. evals: with those of evaluations, which are nobody's conversation. */
+json_t *orch_traces(struct orch *o, int64_t before, size_t limit, bool evals, struct error *e);
 /* Turns of a conversation (NULL: of all), oldest first, the newest `limit` of them before the
  * cursor. Those that a forked one shares with the one it comes from are its own too. Without what
  * only the trace shows (chat.history of wire.def). */

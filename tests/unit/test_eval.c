@@ -242,6 +242,13 @@ static void a_run_asks_what_was_recorded(void **state)
     assert_false(json_flag(json_array_get(json_object_get(next, "drift"), 0), "alert", true));
     json_decref(next);
     json_decref(result);
+    /* what it asked stands among other runs only where that is wanted */
+    json_t *some = call(&c, WIRE_traces_list, "{\"evals\": false}"),
+           *with = call(&c, WIRE_traces_list, "{}");
+    assert_int_equal(json_array_size(json_object_get(some, "traces")), 0);
+    assert_true(json_array_size(json_object_get(with, "traces")) > 0);
+    json_decref(some);
+    json_decref(with);
     all = call(&c, WIRE_eval_list, "{}");
     assert_int_equal(json_array_size(json_object_get(all, "runs")), 2);
     json_decref(all);
