@@ -75,8 +75,10 @@ void backend__withhold_stages(json_t *stages)
     json_t *stage;
     json_array_foreach(stages, i, stage)
     {
-        if (strcmp(json_str(stage, "state", ""), "failed") == 0)
+        if (strcmp(json_str(stage, "state", ""), "failed") == 0) {
             backend__withhold_text(stage, "note");
+            json_object_del(stage, "note_words");
+        }
     }
 }
 
@@ -186,6 +188,7 @@ void backend__withhold(json_t *trace)
     {
         json_object_del(node, "run");
         backend__withhold_text(node, "note");
+        json_object_del(node, "note_words");
     }
     withhold_safety(json_object_get(trace, "safety"));
     withhold_injections(json_object_get(trace, "injections"));
@@ -194,6 +197,7 @@ void backend__withhold(json_t *trace)
         json_put(verdict, "disputed", json_array());
     json_object_del(verdict, "claims");
     json_object_del(json_object_get(trace, "grounding"), "sentences");
+    json_object_del(json_object_get(trace, "grounding"), "conflicts");
 }
 
 /* ---- status */

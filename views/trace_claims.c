@@ -196,6 +196,28 @@ void trace_claims_draw(struct view_page *p, struct trace_claims *c)
 
 /* ---- what the answer stands on */
 
+/* Who says otherwise than a sentence, and which of the two stands. */
+static void conflict_text(struct tui_text *t, const json_t *conflict)
+{
+    const char *stands = json_str(conflict, "stands", ""), *by = json_str(conflict, "against", ""),
+               *model = json_str(conflict, "model", "");
+    bool here = strcmp(stands, "here") == 0;
+    const char *glyph = tui_glyph(*stands ? GLYPH_CLAIM_AGAINST : GLYPH_CLAIM_OPEN);
+    enum tui_role role = here ? ROLE_DIM : *stands ? ROLE_FAIL : ROLE_WARN;
+    if (here)
+        tui_text_addf(t, role, 2, false, _("%s it stands against [%s]"), glyph, by);
+    else if (*stands)
+        tui_text_addf(t, role, 2, false, _("%s [%s] is the better source"), glyph, by);
+    else if (*by)
+        tui_text_addf(t, role, 2, false, _("%s sources disagree: [%s]"), glyph, by);
+    else if (*model)
+        tui_text_addf(t, role, 2, false, _("%s models disagree: %s"), glyph, model);
+    else
+        tui_text_addf(t, role, 2, false, _("%s the answer contradicts itself"), glyph);
+    tui_text_add(t, ROLE_FOREIGN, 4, true, json_str(conflict, "text", ""));
+    tui_text_add(t, ROLE_FOREIGN, 4, true, json_str(conflict, "with", ""));
+}
+
 void trace_grounding_text(struct tui_text *t, const json_t *trace)
 {
     const json_t *g = json_object_get(trace, "grounding"), *s;
@@ -221,4 +243,5 @@ void trace_grounding_text(struct tui_text *t, const json_t *trace)
                       against ? _("a source says otherwise") : _("no source supports"));
         tui_text_add(t, ROLE_FOREIGN, 4, true, json_str(s, "text", ""));
     }
+    json_array_foreach(json_object_get(g, "conflicts"), i, s) conflict_text(t, s);
 }

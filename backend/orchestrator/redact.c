@@ -137,6 +137,7 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
     if (output || answer || gone(&r, "critique") || gone(&r, "tool.result") ||
         gone(&r, "retrieval")) { /* why one is contradicted has a source's words */
         blank(&r, json_object_get(doc, "grounding"), "sentences");
+        blank(&r, json_object_get(doc, "grounding"), "conflicts");
         blank_all(&r, "candidates", refuted, 1);
     }
     if (gone(&r, "tool.call") || gone(&r, "tool.result") || gone(&r, "retrieval")) {

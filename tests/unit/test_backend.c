@@ -100,6 +100,10 @@ static void the_demo_role_reads_and_sees_no_texts(void **state)
     json_t *trace = busc_wait(c.bus, WIRE_traces_get, id, WAIT_MS, NULL);
     assert_non_null(json_object_get(trace, "grounding"));
     assert_null(json_object_get(json_object_get(trace, "grounding"), "sentences"));
+    assert_null(json_object_get(json_object_get(trace, "grounding"), "conflicts"));
+    for (size_t i = 0; i < json_array_size(json_object_get(trace, "nodes")); i++)
+        assert_null(
+            json_object_get(json_array_get(json_object_get(trace, "nodes"), i), "note_words"));
     assert_true(json_is_object(json_object_get(trace, "verdict")));
     assert_null(json_object_get(json_object_get(trace, "verdict"), "claims"));
     json_decref(trace);
