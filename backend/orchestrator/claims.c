@@ -126,7 +126,8 @@ static void judge_all(struct meeting *m, const struct know *k)
     for (size_t i = 0; i < m->a->count; i++) {
         for (size_t j = 0; j < m->b->count; j++) {
             struct claims__judged *x = judged(m, i, j);
-            if (!(m->a->claims[i].bloom & m->b->claims[j].bloom)) {
+            if (!(m->a->claims[i].bloom & m->b->claims[j].bloom) &&
+                !claims__same_text(m->a, i, m->b, j)) {
                 *x = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED, .score = 1};
                 continue;
             }

@@ -345,6 +345,7 @@ struct claims__judged {
                      thing? */
     char why[CLAIMS_WHY];
 };
+bool claims__same_text(const struct claims *a, size_t i, const struct claims *b, size_t j);
 /* Of one claim each. What neither sure nor alike is undetermined. */
 void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
                    struct claims__judged *out);

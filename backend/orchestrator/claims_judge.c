@@ -556,6 +556,12 @@ static bool numbers_met(const struct claims__side *a, const struct claims__side 
     return true;
 }
 
+bool claims__same_text(const struct claims *a, size_t i, const struct claims *b, size_t j)
+{
+    const struct claims__claim *k = &a->claims[i], *l = &b->claims[j];
+    return k->len == l->len && memcmp(a->text + k->at, b->text + l->at, k->len) == 0;
+}
+
 void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
                    struct claims__judged *out)
 {
@@ -572,6 +578,11 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     out->about = fmax(about(&p.a), about(&p.b));
     if (p.a.k->open || p.b.k->open)
         return;
+    if (claims__same_text(a, i, b, j)) {
+        out->verdict = CLAIMS_AGREES; /* whatever it says */
+        out->score = 1;
+        return;
+    }
     if (!out->near && !p.opposed) { /* they share nothing */
         out->score = 1;
         return;

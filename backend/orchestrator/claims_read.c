@@ -118,13 +118,14 @@ static bool in_name(char c)
  * article: there another one has to stand in the claim. */
 static bool is_letter_name(const struct reading *g, const char *s)
 {
+    const char *begin = g->c->text + g->claim->at, *end = begin + g->claim->len;
     if (*s < 'A' || *s > 'Z' || *s == 'I')
         return false;
     if (g->claim->tokens)
-        return true;
-    const char *end = g->c->text + g->claim->at + g->claim->len;
+        return s > begin + 1 && !(s[-2] >= 'A' && s[-2] <= 'Z'); /* not where all is capitals */
     for (const char *p = s + 2; p < end; p++)
         if (*p >= 'A' && *p <= 'Z' && *p != 'I' && p[-1] == ' ' &&
+            !(p[-2] >= 'A' && p[-2] <= 'Z') &&
             (p + 1 >= end || !(ascii_letter(p[1]) || digit(p[1]))))
             return true;
     return false;
@@ -240,6 +241,19 @@ static size_t take_citation(struct reading *g, const char *s, size_t len)
     return n + 1;
 }
 
+/* "<none>" in a table, "<b>": its words say nothing of what stands around it. */
+static size_t take_bracketed(struct reading *g, const char *s, size_t len)
+{
+    enum { LONGEST = 24 };
+    size_t n = 1;
+    while (n < len && n < LONGEST && (ascii_letter(s[n]) || s[n] == '/'))
+        n++;
+    if (n == 1 || n >= len || s[n] != '>')
+        return 0;
+    add_name(g, s, n + 1);
+    return n + 1;
+}
+
 static void add_sign(struct reading *g, const char *s, size_t len)
 {
     struct claims__token *t = add_token(g, s, len, CLAIMS__STOP);
@@ -257,6 +271,8 @@ static void read_tokens(struct reading *g, const char *s, size_t len)
         struct claims__number number;
         code = *at == '`' ? !code : code; /* a command's figures are no figures of the machine */
         if (*at == '[' && (n = take_citation(g, at, left)) > 0)
+            continue;
+        if (*at == '<' && (n = take_bracketed(g, at, left)) > 0)
             continue;
         if (digit(*at) || claims__number_read(at, left, &number))
             n = take_digits(g, at, left, code);

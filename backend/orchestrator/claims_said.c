@@ -388,7 +388,7 @@ static bool is_infinitive(const struct saying *s, uint32_t i)
     const char *w = word_of(s, i, &len);
     if (s->t[i].kind != CLAIMS__WORD || len < 6 || says(s, i, "память"))
         return false;
-    if (i == 0 && memcmp(w + len - 3, "ing", 3) == 0)
+    if ((i == 0 || s->t[i - 1].kind == CLAIMS__BREAK) && memcmp(w + len - 3, "ing", 3) == 0)
         return true;
     for (size_t k = 0; k < sizeof ENDINGS / sizeof *ENDINGS; k++) {
         size_t n = strlen(ENDINGS[k]);

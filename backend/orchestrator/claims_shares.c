@@ -116,24 +116,52 @@ static bool is_said(const struct claims__side *s, uint32_t i)
            s->t[i].slot == CLAIMS__VERB;
 }
 
+/* How word i of a stands to what b says: the same (1), the opposite (-1), or nothing of it (0).
+ * Where b says the word itself, its opposites there are said of something else. */
+static int said_of(const struct claims__pair *p, uint32_t i)
+{
+    int opposed = 0, same = 0;
+    for (uint32_t j = 0; j < p->b.k->tokens; j++) {
+        if (!is_said(&p->b, j))
+            continue;
+        enum claims__relation r = claims__relate(p, i, j);
+        bool differ = denied(&p->a, i) != denied(&p->b, j);
+        if (claims__grade(r) >= CLAIMS__MET)
+            same = differ && same <= 0 ? -1 : 1;
+        if (r == CLAIMS__OPPOSED)
+            opposed = differ ? 1 : -1;
+    }
+    return same ? same : opposed;
+}
+
+/* Whether b says word j of its own in a as well. */
+static bool said_in_a(const struct claims__pair *p, uint32_t j)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        if (is_said(&p->a, i) && claims__grade(claims__relate(p, i, j)) >= CLAIMS__MET)
+            return true;
+    return false;
+}
+
+/* Whether all that b says the opposite of with word i is said in a itself. */
+static bool opposed_at_home(const struct claims__pair *p, uint32_t i)
+{
+    for (uint32_t j = 0; j < p->b.k->tokens; j++)
+        if (is_said(&p->b, j) && claims__relate(p, i, j) == CLAIMS__OPPOSED && !said_in_a(p, j))
+            return false;
+    return true;
+}
+
 /* What is said on both sides is the same (1), the opposite (-1), or not known to be either (0). */
 static int said_alike(const struct claims__pair *p)
 {
     int found = 0;
     for (uint32_t i = 0; i < p->a.k->tokens; i++) {
-        if (!is_said(&p->a, i))
-            continue;
-        for (uint32_t j = 0; j < p->b.k->tokens; j++) {
-            if (!is_said(&p->b, j))
-                continue;
-            enum claims__relation r = claims__relate(p, i, j);
-            bool opposed = r == CLAIMS__OPPOSED;
-            if (!opposed && claims__grade(r) < CLAIMS__MET)
-                continue;
-            int now = opposed != (denied(&p->a, i) != denied(&p->b, j)) ? -1 : 1;
-            if (found == 0 || now < 0)
-                found = now;
-        }
+        int now = is_said(&p->a, i) ? said_of(p, i) : 0;
+        if (now && p->a.best[i] < CLAIMS__MET && opposed_at_home(p, i))
+            now = 0;
+        if (now && (!found || now < 0))
+            found = now;
     }
     return found;
 }

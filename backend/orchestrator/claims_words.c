@@ -387,7 +387,11 @@ static enum claims__relation relation(const struct claims *a, const struct claim
 enum claims__relation claims__relation(const struct claims *a, const struct claims__token *x,
                                        const struct claims *b, const struct claims__token *y)
 {
-    return x->hash == y->hash ? CLAIMS__SAME : relation(a, x, b, y);
+    if (x->hash == y->hash || (x->kind != y->kind && x->word_len == y->word_len &&
+                               memcmp(a->stems.data + x->word, b->stems.data + y->word,
+                                      x->word_len) == 0)) /* CoreDNS and coredns */
+        return CLAIMS__SAME;
+    return relation(a, x, b, y);
 }
 
 bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y)

@@ -94,8 +94,8 @@ static void unescape(char *s)
 
 /* Pairs of every kind (kind, verdict, a, b): rules were made with the first half in sight, the
  * second was held back. Of each the mean recall of the three verdicts, and how many pairs are
- * judged otherwise the other way round. */
-static double mean_recall(const char *path, size_t *uneven)
+ * judged otherwise the other way round. Misses of the second are not told. */
+static double mean_recall(const char *path, bool tell, size_t *uneven)
 {
     FILE *in = fopen(path, "re");
     assert_non_null(in);
@@ -116,7 +116,7 @@ static double mean_recall(const char *path, size_t *uneven)
         all[v]++;
         right[v] += got == v;
         *uneven += got != back;
-        if (got != v)
+        if (got != v && tell)
             print_message("%s %s, not %s: %s / %s\n", line, claims_verdict_names[got], want, a, b);
     }
     fclose(in);
@@ -131,10 +131,33 @@ static void pairs_of_every_kind(void **state)
 {
     (void)state;
     size_t uneven;
-    assert_true(mean_recall("tests/unit/data/claims_rules.tsv", &uneven) >= 0.96);
+    assert_true(mean_recall("tests/unit/data/claims_rules.tsv", true, &uneven) >= 0.96);
     assert_int_equal(uneven, 0);
-    assert_true(mean_recall("tests/unit/data/claims_held.tsv", &uneven) >= 0.90);
+    assert_true(mean_recall("tests/unit/data/claims_held.tsv", false, &uneven) >= 0.90);
     assert_int_equal(uneven, 0);
+}
+
+/* A text does not contradict itself, however it is written. */
+static void texts_agree_with_themselves(void **state)
+{
+    (void)state;
+    static const char *const TEXTS[] = {
+        "dc-east to dc-west: 1372 bytes pass, 1500 dropped, no ICMP fragmentation needed received",
+        "kind-worker   Ready   <none>   28d   v1.31.2   172.18.0.3   <none>   Debian",
+        "All hosts tried for the query failed - no host is left and the queue is full",
+        "Reason: MinimumReplicasAvailable",
+        "CPU 95%, CPU 15%, not CPU but memory",
+        "2026-03-02: 18 000"};
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
+        char small[256];
+        size_t n = strlen(TEXTS[i]);
+        for (size_t k = 0; k <= n; k++)
+            small[k] =
+                (char)(TEXTS[i][k] >= 'A' && TEXTS[i][k] <= 'Z' ? TEXTS[i][k] + 32 : TEXTS[i][k]);
+        assert_int_equal(judge(TEXTS[i], TEXTS[i], NULL), CLAIMS_AGREES);
+        if (judge(TEXTS[i], small, NULL) == CLAIMS_CONTRADICTS)
+            fail_msg("%s", TEXTS[i]);
+    }
 }
 
 static void units_come_together(void **state)
@@ -370,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pairs_of_our_own),
         cmocka_unit_test(pairs_of_every_kind),
+        cmocka_unit_test(texts_agree_with_themselves),
         cmocka_unit_test(units_come_together),
         cmocka_unit_test(what_decided_is_told),
         cmocka_unit_test(leaving_out_is_no_contradiction),
