@@ -1,81 +1,10 @@
 /* `mcp-console ask`: one question, one answer with its sources. */
 #include "tui/cli_internal.h"
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { STOP_MS = 5000 };
-
-struct asking {
-    const char *trace_id;
-    bool ended, resync;
-};
-
-static void on_event(void *arg, const char *type, int64_t at, const json_t *data)
-{
-    struct asking *a = arg;
-    (void)at;
-    if (strcmp(type, "turn") == 0 && a->trace_id &&
-        strcmp(json_str(data, "trace_id", ""), a->trace_id) == 0 &&
-        strcmp(json_str(data, "state", ""), "running") != 0)
-        a->ended = true;
-}
-
-static void on_resync(void *arg)
-{
-    struct asking *a = arg;
-    a->resync = true;
-}
-
-static json_t *trace_now(struct busc *bus, const char *id, int *status)
-{
-    json_t *params = json_object();
-    json_puts(params, "trace_id", id);
-    return cli__call(bus, WIRE_traces_get, params, status);
-}
-
-/* False: it could not be asked to end. */
-static bool stop_answer(struct busc *bus, const char *id, uint64_t limit_ms, int *status)
-{
-    json_t *params = json_object();
-    cli_complain("not answered within %llu s (--timeout): stopped",
-                 (unsigned long long)(limit_ms / 1000));
-    json_puts(params, "trace_id", id);
-    json_t *answer = cli__call(bus, WIRE_chat_stop, params, status);
-    bool told = answer != NULL;
-    json_decref(answer);
-    return told;
-}
-
-/* Waits for the end by events; looks once right away and after every resync, because the end may
- * have come before the events did. Ends it when its time is over: what came until then is there. */
-static json_t *wait_answer(struct busc *bus, struct asking *a, uint64_t limit_ms, int *status)
-{
-    uint64_t until = clock_mono_ms() + limit_ms;
-    bool stopped = false;
-    for (bool look = true;; look = a->resync) {
-        if (look || a->ended || busc_interrupted(bus)) {
-            json_t *trace = trace_now(bus, a->trace_id, status);
-            if (!trace || strcmp(json_str(trace, "state", ""), "running") != 0)
-                return trace;
-            a->resync = false;
-            json_decref(trace);
-        }
-        uint64_t now = clock_mono_ms();
-        if (now >= until) {
-            *status = EXIT_FAILED;
-            if (stopped || !stop_answer(bus, a->trace_id, limit_ms, status))
-                return NULL;
-            stopped = a->resync = true;
-            until = now + STOP_MS;
-            continue;
-        }
-        struct pollfd p = {.fd = busc_fd(bus), .events = POLLIN};
-        poll(&p, 1, (int)(until - now));
-        busc_dispatch(bus);
-    }
-}
 
 static json_t *answer_object(const json_t *trace)
 {
@@ -237,19 +166,24 @@ static int tell_unanswered(const json_t *trace)
 int cli__ask(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
-    struct asking a = {0};
+    struct cli__wait w = {.event = "turn",
+                          .key = "trace_id",
+                          .look = WIRE_traces_get,
+                          .stop = WIRE_chat_stop,
+                          .limit_ms = c->timeout_ms,
+                          .end_ms = STOP_MS};
     json_t *params = json_object();
     json_puts(params, "text", c->text);
     if (c->conversation)
         json_puts(params, "conversation", c->conversation);
     put_choice(params, c);
     cli__wait_settled(bus, 0);
-    busc_events(bus, on_event, on_resync, &a);
+    cli__wait_begin(bus, &w);
     json_t *accepted = cli__call(bus, WIRE_chat_ask, params, &status);
     if (!accepted)
         return status;
-    a.trace_id = json_str(accepted, "trace_id", "");
-    json_t *trace = wait_answer(bus, &a, c->timeout_ms, &status);
+    w.id = json_str(accepted, "trace_id", "");
+    json_t *trace = cli__wait_end(bus, &w, &status);
     if (trace) {
         json_t *answer = answer_object(trace);
         bool done = strcmp(json_str(trace, "state", ""), "done") == 0;

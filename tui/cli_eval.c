@@ -1,7 +1,6 @@
 /* `mcp-console eval SET`: golden sets asked of several ways to answer, side by side. */
 #include "tui/cli_internal.h"
 #include <getopt.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@ enum {
     VARIANTS = 8,
     SET_BYTES = 700000,
     BASELINE_BYTES = 32 << 20,
-    LOOK_MS = 2000,
     END_MS = 60000, /* the answers that are under way */
     LONGEST_S = 86400,
     USUAL_S = 3600
@@ -188,27 +186,11 @@ static json_t *order(const struct cli *c, int *status)
 
 /* ---- waiting */
 
-struct watching {
-    const char *run;
-    bool ended, resync, counts;
-};
-
-static void on_event(void *arg, const char *type, int64_t at, const json_t *data)
+static void count(const json_t *data)
 {
-    struct watching *w = arg;
-    (void)at;
-    if (strcmp(type, "eval") != 0 || !w->run || strcmp(json_str(data, "run", ""), w->run) != 0)
-        return;
-    w->ended = strcmp(json_str(data, "state", ""), "running") != 0;
-    if (w->counts)
-        fprintf(stderr, "\r%lld of %lld%s", (long long)json_int(data, "done", 0),
-                (long long)json_int(data, "total", 0), w->ended ? "\n" : "");
-}
-
-static void on_resync(void *arg)
-{
-    struct watching *w = arg;
-    w->resync = true;
+    bool ended = strcmp(json_str(data, "state", ""), "running") != 0;
+    fprintf(stderr, "\r%lld of %lld%s", (long long)json_int(data, "done", 0),
+            (long long)json_int(data, "total", 0), ended ? "\n" : "");
 }
 
 static json_t *result_of(struct busc *bus, const char *run, int *status)
@@ -216,57 +198,6 @@ static json_t *result_of(struct busc *bus, const char *run, int *status)
     json_t *params = json_object();
     json_puts(params, "run", run);
     return cli__call(bus, WIRE_eval_show, params, status);
-}
-
-/* A signal ends the run with the backend, which keeps what was scored. */
-static void say_stopped(const char *run, int *status)
-{
-    cli_complain("stopped; what was scored is kept: mcp-console eval --show %s", run);
-    *status = EXIT_FAILED;
-}
-
-/* True: the run has been told to end, and its result will come. */
-static bool end_early(struct busc *bus, const char *run, uint64_t limit_ms, int *status)
-{
-    json_t *params = json_object();
-    cli_complain("not done within %llu s; what was scored until then:",
-                 (unsigned long long)(limit_ms / 1000));
-    json_puts(params, "run", run);
-    json_t *answer = cli__call(bus, WIRE_eval_stop, params, status);
-    bool told = answer != NULL;
-    json_decref(answer);
-    *status = EXIT_FAILED;
-    return told;
-}
-
-/* The result; looks every now and then whether an event was missed. NULL: *status is set. */
-static json_t *wait_result(struct busc *bus, struct watching *w, uint64_t limit_ms, int *status)
-{
-    uint64_t until = clock_mono_ms() + limit_ms, look = 0;
-    bool ending = false;
-    while (!busc_interrupted(bus)) {
-        uint64_t now = clock_mono_ms();
-        if (w->ended || w->resync || now >= look) {
-            json_t *result = result_of(bus, w->run, status);
-            if (!result || strcmp(json_str(result, "state", ""), "running") != 0)
-                return result;
-            json_decref(result);
-            w->resync = false;
-            look = now + LOOK_MS;
-        }
-        if (now >= until) {
-            if (ending || !end_early(bus, w->run, limit_ms, status))
-                return NULL;
-            ending = true;
-            until = now + END_MS;
-        }
-        struct pollfd p = {.fd = busc_fd(bus), .events = POLLIN};
-        uint64_t next = look < until ? look : until;
-        poll(&p, 1, (int)(next - now));
-        busc_dispatch(bus);
-    }
-    say_stopped(w->run, status);
-    return NULL;
 }
 
 /* ---- printing */
@@ -458,16 +389,24 @@ static int finish(struct cli *c, json_t *result, int status)
 static int run(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
-    struct watching w = {.counts = isatty(STDERR_FILENO)};
+    struct cli__wait w = {.event = "eval",
+                          .key = "run",
+                          .look = WIRE_eval_show,
+                          .stop = WIRE_eval_stop,
+                          .limit_ms = c->timeout_ms,
+                          .end_ms = END_MS,
+                          .told = isatty(STDERR_FILENO) ? count : NULL};
     json_t *params = order(c, &status);
     if (!params)
         return status;
-    busc_events(bus, on_event, on_resync, &w);
+    cli__wait_begin(bus, &w);
     json_t *begun = cli__call(bus, WIRE_eval_run, params, &status);
     if (!begun)
         return status;
-    w.run = json_str(begun, "run", "");
-    json_t *result = wait_result(bus, &w, c->timeout_ms, &status);
+    w.id = json_str(begun, "run", "");
+    json_t *result = cli__wait_end(bus, &w, &status);
+    if (!result && busc_interrupted(bus)) /* the backend ends it, and keeps what was scored */
+        fprintf(stderr, "  what was scored: mcp-console eval --show %s\n", w.id);
     status = finish(c, result, status);
     json_decref(begun);
     return status;

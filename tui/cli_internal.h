@@ -86,6 +86,20 @@ void cli__put(const char *text, bool keep_lines);
 void cli__cell(const char *text, int width);
 /* True if the output is a terminal that does not read UTF-8. */
 bool cli__ascii(void);
+/* What a subcommand waits for. */
+struct cli__wait {
+    const char *event, *key, *id; /* its events: their type, the member that has its id, the id */
+    enum wire_method look,
+        stop; /* what it came to, with `state`; ending it early; both take the id */
+    uint64_t limit_ms, end_ms;        /* until it is told to end; how long that may take */
+    void (*told)(const json_t *data); /* of each event of it, or NULL */
+    bool ended, resync;
+};
+/* Begins to listen; id is set when it is known. */
+void cli__wait_begin(struct busc *bus, struct cli__wait *w);
+/* What `look` answers when it has ended, by itself or for its time limit (*status is EXIT_FAILED
+ * then); NULL after the error was printed, *status set. */
+json_t *cli__wait_end(struct busc *bus, struct cli__wait *w, int *status);
 /* What is wrong with a line, as every subcommand that reads lines says it: {line, error}. */
 void cli__bad_line(const struct cli *c, size_t number, const char *what);
 /* An id as text; the caller frees. */
