@@ -312,8 +312,10 @@ static bool replay_action(struct arbitration *v, enum tui_action action)
         return true;
     }
     bool fresh = !r->whole;
-    if (fresh)
+    if (fresh) {
         trace_replay_begin(r, v->detail);
+        v->page.scroll.top = 0;
+    }
     if (action == ACTION_REPLAY)
         trace_replay_play(r, fresh || !r->ticked);
     else if (action == ACTION_REPLAY_NEXT || action == ACTION_REPLAY_PREV)
@@ -474,6 +476,14 @@ static void show_evidence(const char *trace)
     free(id);
 }
 
+static void with_evals(struct arbitration *v, bool with)
+{
+    v->with_evals = with;
+    v->ask = (struct view_ask){0};
+    ask_traces(v);
+    tui_say("%s", with ? _("with the runs of evaluations") : _("without the runs of evaluations"));
+}
+
 static bool view_action(void *self, enum tui_action action)
 {
     struct arbitration *v = self;
@@ -486,11 +496,7 @@ static bool view_action(void *self, enum tui_action action)
         return true;
     }
     if (action == ACTION_EVAL_TRACES) {
-        v->with_evals = !v->with_evals;
-        v->ask = (struct view_ask){0};
-        ask_traces(v);
-        tui_say("%s", v->with_evals ? _("with the runs of evaluations")
-                                    : _("without the runs of evaluations"));
+        with_evals(v, !v->with_evals);
         return true;
     }
     if (action == ACTION_REFRESH) {

@@ -16,7 +16,8 @@ enum {
     COLUMN_MIN = 36,
     ONE_LINE = 48,
     BRIEF_QUESTION = 2, /* lines of a long one beside a list */
-    FIGURE_NAME = 22,   /* bars of all figures begin in one column */
+    FIGURE_NAME = 22,   /* bars of all figures begin in one column, */
+    FIGURE_BRIEF = 17,  /* sooner where there are few */
     COLUMN_GAP = 3,
     GRAPH_WIDTH = 130
 };
@@ -376,11 +377,12 @@ void trace_figure(struct view_page *p, int indent, const char *name, const json_
                   enum tui_role role, double limit, const char *words)
 {
     char text[32];
-    int width = p->area.width, left = FIGURE_NAME + 6;
-    int bar = width >= 100 ? 24 : width >= 60 ? 16 : width - left - 1 < 12 ? width - left - 1 : 12;
+    int width = p->area.width, first = width < 60 ? FIGURE_BRIEF : FIGURE_NAME, left = first + 6;
+    int bar = width >= 100 ? 24 : width >= 60 ? 16 : width >= 50 ? 8 : width - left - 1;
+    bar = bar < 12 || width >= 60 ? bar : 12;
     view_number(number, 2, text);
-    tui_put(p->area, p->y, indent, FIGURE_NAME - 1 - indent, ROLE_DIM, name);
-    tui_put_right(p->area, p->y, FIGURE_NAME, 5, ROLE_TEXT, text);
+    tui_put(p->area, p->y, indent, first - indent, ROLE_DIM, name);
+    tui_put_right(p->area, p->y, first, 5, ROLE_TEXT, text);
     if (json_is_number(number) && bar > 2)
         tui_bar(p->area, p->y, left, bar, role, json_number_value(number));
     if (json_is_number(number) && bar > 2 && limit > 0 && limit < 1)
@@ -397,11 +399,12 @@ static void draw_thresholds(struct view_page *p, const json_t *verdict)
     double d_max = json_num(limits, "divergence", NAN), s_max = json_num(limits, "safety_gap", NAN);
     char words[80];
     bool over = json_number_value(d) > d_max;
-    if (!json_is_number(d))
-        snprintf(words, sizeof(words), "%s", _("one answer: nothing to compare"));
-    else
-        snprintf(words, sizeof(words),
-                 over ? _("over %.2f: they diverge") : _("under %.2f: they agree"), d_max);
+    if (!json_is_number(d)) {
+        tui_put(p->area, p->y++, 0, -1, ROLE_DIM, _("one answer: nothing to compare"));
+        return;
+    }
+    snprintf(words, sizeof(words),
+             over ? _("over %.2f: they diverge") : _("under %.2f: they agree"), d_max);
     trace_figure(p, 0, _("divergence"), d, over ? ROLE_WARN : ROLE_OK, d_max, words);
     const json_t *after = json_object_get(verdict, "D_after");
     if (json_is_number(after))
