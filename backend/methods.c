@@ -162,12 +162,23 @@ static void withhold_injections(json_t *list)
     }
 }
 
+/* A prompt in a person's own words; one that has a name is the console's. */
+static void withhold_prompts(json_t *choice)
+{
+    static const char *const PROMPTS[] = {"promptA", "promptB"};
+    for (size_t i = 0; i < sizeof PROMPTS / sizeof *PROMPTS; i++)
+        if (!flow_prompt(json_str(choice, PROMPTS[i], "")))
+            backend__withhold_text(choice, PROMPTS[i]);
+}
+
 void backend__withhold(json_t *trace)
 {
     static const char *const LISTS[] = {"sources", "candidates", "critiques"};
     backend__withhold_text(trace, "question");
     backend__withhold_text(trace, "answer");
     backend__withhold_text(trace, "error");
+    withhold_prompts(json_object_get(trace, "choice"));
+    backend__withhold_text(json_object_get(trace, "plan"), "title");
     backend__withhold_stages(json_object_get(trace, "stages"));
     for (size_t l = 0; l < sizeof LISTS / sizeof *LISTS; l++) {
         size_t i;

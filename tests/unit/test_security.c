@@ -106,6 +106,9 @@ static int secrets_in(struct busc *bus, const char *trace_id)
                  {WIRE_connectors_list, "{}"},
                  {WIRE_connectors_get, "{\"name\": \"leaky\"}"},
                  {WIRE_chat_history, "{}"},
+                 {WIRE_chat_conversations, "{}"},
+                 {WIRE_chat_models, "{}"},
+                 {WIRE_flows_list, "{}"},
                  {WIRE_traces_list, "{}"},
                  {WIRE_traces_get, NULL},
                  {WIRE_cost_ledger, "{}"},
@@ -151,7 +154,11 @@ static void an_audience_hears_no_words_of_others(void **state)
     busc_events(review, on_event, NULL, &reviewer);
     listen_on(audience, 50);
     listen_on(review, 50);
-    json_t *trace = ask(&c, "is the disk filling up, zebracrossing?");
+    json_t *trace = ask_with(&c, json_pack("{s:s,s:s,s:s}", "text", "is the disk filling up?",
+                                           "promptA", "Speak as zebracrossing.", "flow", "dual"));
+    assert_int_equal(secrets_in(audience, json_str(trace, "trace_id", "")), 0);
+    json_decref(trace);
+    trace = ask(&c, "is the disk filling up, zebracrossing?");
     listen_on(audience, 400);
     listen_on(review, 200);
     const char *id = json_str(trace, "trace_id", "");
