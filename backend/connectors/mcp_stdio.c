@@ -213,10 +213,10 @@ static void parse_done(void *arg, bool cancelled)
     struct parsing *p = arg;
     struct stdio *s = p->stdio;
     bool on = false;
-    if (s && !cancelled && !s->stopped) {
-        s->parsing = NULL;
+    if (s)
+        s->parsing = NULL; /* also of a run that was stopped meanwhile: p goes */
+    if (s && !cancelled && !s->stopped)
         on = mcp__frame_deliver(p->message, p->line.data, p->line.len, &ops, s);
-    }
     if (cancelled)
         parsing_freed(p, true);
     else

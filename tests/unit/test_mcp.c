@@ -419,6 +419,35 @@ static void test_big_reply(void **state)
     harness_shut(&h);
 }
 
+static void held(void *arg)
+{
+    (void)arg;
+    usleep(150000);
+}
+
+/* S3: the run that is stopped while a large line of it is being parsed forgets that line. */
+static void test_stop_while_parsing(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct error e = {0};
+    struct answer a = {.h = &h};
+    open_ok(&h, "--big 300000 --ignore-term");
+    for (int i = 0; i < 4; i++)
+        loop_work(h.loop, held, NULL, NULL); /* the line waits for a worker */
+    const struct conn_call_options options = {.limit_ms = 5000};
+    json_t *arguments = json_pack("{s:s}", "text", "a");
+    assert_non_null(
+        conn_call(h.registry, h.name, "echo", arguments, &options, harness_done, &a, &e));
+    json_decref(arguments);
+    harness_run(&h, NULL, 200);
+    conn_close(h.registry); /* which ends the call, and that the next turns of the loop */
+    harness_run(&h, NULL, 50);
+    harness_run(&h, NULL, 300);
+    harness_shut(&h);
+    answer_release(&a);
+}
+
 static void test_line_too_long(void **state)
 {
     (void)state;
@@ -708,6 +737,7 @@ int main(void)
         cmocka_unit_test(test_hang_in_initialize),
         cmocka_unit_test(test_bad_json),
         cmocka_unit_test(test_big_reply),
+        cmocka_unit_test(test_stop_while_parsing),
         cmocka_unit_test(test_line_too_long),
         cmocka_unit_test(test_bad_names),
         cmocka_unit_test(test_no_orphan),
