@@ -191,7 +191,7 @@ void chat_steered_add(struct tui_text *to, const json_t *trace, int level)
         bool question = strcmp(json_str(row, "of", ""), "question") == 0;
         struct buf source = {0}, how = {0};
         source_number(trace, row, &source);
-        buf_adds(&source, json_str(row, "ref", ""));
+        view_steerer(row, &source);
         ways(row, &how);
         tui_text_addf(to, ROLE_WARN, INDENT, false, "%s %s: %s", tui_glyph(GLYPH_STEERS),
                       question ? _("the question has orders for the model itself") : source.data,

@@ -306,6 +306,19 @@ void view_said(const json_t *holder, const char *member, struct buf *out)
     free(words);
 }
 
+void view_steerer(const json_t *row, struct buf *out)
+{
+    const char *of = json_str(row, "of", ""), *ref = json_str(row, "ref", "");
+    if (!strcmp(of, "question"))
+        buf_adds(out, _("in the question"));
+    else if (!strcmp(of, "answer"))
+        buf_addf(out, _("the answer of %s"), ref);
+    else if (!strcmp(of, "description"))
+        buf_addf(out, _("the description of %s"), ref);
+    else
+        buf_adds(out, *ref ? ref : of);
+}
+
 void view_keep_error(char **text, const struct error *e)
 {
     free(*text);

@@ -62,6 +62,8 @@ void view_money(const char *amount, const char *currency, bool estimated, char o
 double *view_values(const json_t *array, const char *member, size_t *n);
 /* A line of a waiting or failed pane: what, and what to do. */
 void view_note(struct tui_area a, enum tui_role role, const char *text, const char *hint);
+/* Whose text a row of `injections` is of: "broker/backlog", "the answer of local". */
+void view_steerer(const json_t *row, struct buf *out);
 /* What the backend says of a run (say.h): the member's sentences in the language of the screen,
  * else its text, translated if that is one of the table's. */
 void view_said(const json_t *holder, const char *member, struct buf *out);

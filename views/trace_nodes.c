@@ -311,11 +311,10 @@ void trace_injections_text(struct tui_text *t, const json_t *trace)
                   _("text that tries to steer a model; it was given as data, and allows nothing"));
     json_array_foreach(list, i, one)
     {
-        const char *of = json_str(one, "of", "");
-        bool question = !strcmp(of, "question");
-        tui_text_addf(t, ROLE_TEXT, 2, false, "%s, %.2f",
-                      question ? _("in the question") : json_str(one, "ref", of),
-                      json_num(one, "score", 0));
+        struct buf whose = {0};
+        view_steerer(one, &whose);
+        tui_text_addf(t, ROLE_TEXT, 2, false, "%s, %.2f", whose.data, json_num(one, "score", 0));
+        buf_release(&whose);
         json_array_foreach(json_object_get(one, "findings"), k, f)
             tui_text_addf(t, ROLE_FOREIGN, 4, true, "%s (%s): %s", _(json_str(f, "class", "-")),
                           severity_word(json_str(f, "severity", "")), json_str(f, "words", ""));

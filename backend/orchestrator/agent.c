@@ -3,14 +3,19 @@
  *
  * T1 Offered are tools that the flow's node names and the registry has, nothing that a text says.
  *    Only what reads is called; of what changes something a plan is proposed, for whoever asked,
- * and nothing is done. T2 Each call is durable before it is made, and is a stage of the trace; a
- * stop of the trace stops it. Calls of one step run at once. T3 What a tool says is data: scanned
- * and marked like every source (untrusted.c), between lines with a word made for this node, with
- * the number by which it is cited. T4 After the node's steps, or its tokens, the model has to
- * answer without tools. T5 Each output says its step, each call and its result also the place
- * among the step's calls and the source's number: by these an agent that is gone on with after a
- * crash gets what is logged, and asks for the rest (resume.c). */
+ *    and nothing is done.
+ * T2 Each call is durable before it is made, and is a stage of the trace; a stop of the trace stops
+ *    it. Calls of one step run at once.
+ * T3 What a tool says is data, an error too: scanned and marked like every source (untrusted.c),
+ *    between lines with a word made for this node, with the number by which it is cited.
+ * T4 After the node's steps, or its tokens, the model has to answer without tools.
+ * T5 Each output says its step, each call and its result also the place among the step's calls and
+ *    the source's number: by these an agent that is gone on with after a crash gets what is logged,
+ *    and asks for the rest (resume.c).
+ * T6 Descriptions and schemas of tools are their servers' words: marked as sources are; a tool
+ *    whose name gives orders is not offered. */
 #include "backend/base/clock.h"
+#include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include "backend/orchestrator/plans.h"
 #include <fnmatch.h>
@@ -67,16 +72,25 @@ static bool matches(const struct flow_node *n, const struct conn_tool *tool)
     return false;
 }
 
-static void offer(struct orch_agent *a, const struct conn_tool *tool)
+/* T6 */
+static void offer(struct trace *t, struct orch_agent *a, const struct conn_tool *tool)
 {
+    const char *about = tool->description ? tool->description : tool->name, *steers;
+    char *marked = NULL;
+    if (orch__untrusted(t, "description", tool->qualified, tool->name, -1, NULL))
+        return;
+    steers = orch__untrusted(t, "description", tool->qualified, about, -1, &marked);
     json_t *one = json_object();
     a->offered[a->offered_count++] =
         (struct offered){xstrdup(tool->qualified), xstrdup(tool->connector), xstrdup(tool->name),
                          tool->level != CONN_READ};
     json_puts(one, "name", tool->qualified);
-    json_puts(one, "description", tool->description ? tool->description : tool->name);
-    json_put(one, "parameters", json_deep_copy(tool->input_schema));
+    json_puts(one, "description", marked ? marked : about);
+    json_put(
+        one, "parameters",
+        orch__untrusted_data(t, "description", tool->qualified, tool->input_schema, -1, &steers));
     json_array_append_new(a->tools, one);
+    free(marked);
 }
 
 struct orch_agent *orch__agent_new(struct orch_candidate *c)
@@ -96,7 +110,7 @@ struct orch_agent *orch__agent_new(struct orch_candidate *c)
     for (size_t i = 0; i < all && a->offered_count < OFFERED; i++)
         if (tools[i].callable && tools[i].input_schema && matches(n, &tools[i]) &&
             (tools[i].level == CONN_READ || may_propose)) /* T1 */
-            offer(a, &tools[i]);
+            offer(c->trace, a, &tools[i]);
     free(tools);
     return a;
 }
@@ -226,9 +240,26 @@ static char *told_of(struct asked *k, const char *text, const json_t *data, bool
     const struct orch_agent *a = k->candidate->agent;
     if (!k->source)
         return xstrdup("There is no room for more sources.");
-    orch__fill_source(k->candidate->trace, k->source, text, 0, data, entry);
+    char *clean = pol_scrub_text(text); /* models and screens see no secrets */
+    json_t *plain = data ? pol_scrub(data) : NULL;
+    orch__fill_source(k->candidate->trace, k->source, clean ? clean : text, 0, plain, entry);
+    json_decref(plain);
+    free(clean);
     return xasprintf("[%s] %s\n<<<%s\n%.*s\n>>>%s", k->source->id, ok ? "" : "(an error)", a->fence,
                      (int)TOLD, k->source->text, a->fence);
+}
+
+/* T3: the words of an error are its server's. The caller frees. */
+static char *failed_of(struct asked *k, const char *why, int64_t entry)
+{
+    const struct orch_agent *a = k->candidate->agent;
+    char *ref = xasprintf("%s/%s", k->of->connector, k->of->tool), *marked;
+    orch__untrusted(k->candidate->trace, "tool", ref, why, entry, &marked);
+    char *said = xasprintf("The call failed:\n<<<%s\n%.*s\n>>>%s", a->fence, (int)TOLD,
+                           marked ? marked : why, a->fence);
+    free(marked);
+    free(ref);
+    return said;
 }
 
 static void take_result(struct brought *b, int64_t entry)
@@ -265,7 +296,7 @@ static void on_ready(void *arg, const struct orch_ready *ready)
         else if (b->answered)
             take_result(b, entry);
         else
-            call_end(k, xasprintf("The call failed: %s", b->text), b->text);
+            call_end(k, failed_of(k, b->text, entry), b->text);
     } else if (k && !k->ended && t->phase == TRACE_MODELS) {
         orch__fail(t, &ready->error);
     }

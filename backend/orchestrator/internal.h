@@ -441,13 +441,16 @@ json_t *orch__earlier(const struct trace *t);
 /* The entry of that type in a finished turn; -1 if there is none. type: question or answer. */
 int64_t orch__turn_entry(const struct trace *t, const json_t *turn, const char *type);
 
-/* untrusted.c: looks for what may steer a model in a text of the entry; of: question, tool or
- * runbook. NULL: nothing; else how, a static word, and *marked (if wanted) is what models are given
- * in its place, which the caller owns. */
+/* untrusted.c: looks for what may steer a model in a text of the entry; of: question, tool,
+ * runbook, answer, or description (of a tool; no entry). NULL: nothing; else how, a static word,
+ * and *marked (if wanted) is what models are given in its place, which the caller owns. */
 const char *orch__untrusted(struct trace *t, const char *of, const char *ref, const char *text,
                             int64_t entry, char **marked);
-/* The same for a tool's structure, of whose texts 64 KiB are given at most: a copy, which the
- * caller owns. *steers: what was found in its text; set if only the structure has something. */
+/* A text whose orders are marked, which the caller owns, or NULL: there are none. Nothing is told:
+ * for text that was told of in its own turn. */
+char *orch__marked(const struct trace *t, const char *text);
+/* The same for a tool's structure, of whose keys and texts 64 KiB are given at most: a copy, which
+ * the caller owns. *steers: what was found in its text; set if only the structure has something. */
 json_t *orch__untrusted_data(struct trace *t, const char *of, const char *ref, const json_t *data,
                              int64_t entry, const char **steers);
 

@@ -125,6 +125,39 @@ static void parts_release(struct parts *p)
     }
 }
 
+static int64_t source_entry(const struct trace *t, const char *id)
+{
+    for (size_t i = 0; i < t->source_count; i++)
+        if (strcmp(t->sources[i].id, id) == 0)
+            return t->sources[i].entry;
+    return -1;
+}
+
+/* What was measured just now goes before what is written for all times. */
+static double fit_of(const struct gw_source *s)
+{
+    double fit = fmin(fmax(s->fit, 0), 1);
+    return strcmp(s->kind, "tool") == 0 ? 0.5 + fit / 2 : fit / 2;
+}
+
+/* What a model said, for another one: what reads like orders in it may come from its sources. */
+static const char *said_by(struct parts *p, const struct orch_candidate *by, const char *text)
+{
+    char *marked = NULL;
+    if (by)
+        orch__untrusted(by->trace, "answer", by->model->name, text, by->text_entry, &marked);
+    p->own[p->count] = marked;
+    return marked ? marked : text;
+}
+
+static void add_source(struct parts *p, const struct trace *t, const struct gw_source *s)
+{
+    char *title = xasprintf("[%s] %s %s", s->id, s->kind, s->ref), *marked = orch__marked(t, title);
+    if (marked)
+        free(title);
+    part(p, s->id, marked ? marked : title, s->text, fit_of(s), source_entry(t, s->id));
+}
+
 static void add_earlier(struct parts *p, const struct trace *t)
 {
     static const struct {
@@ -139,7 +172,10 @@ static void add_earlier(struct parts *p, const struct trace *t)
         for (size_t half = 0; half < 2; half++) {
             const char *said = json_str(turn, halves[half].key, "");
             char *plain = half ? without_marks(said) : xstrdup(said);
-            p->own[p->count] = begin_of(plain, halves[half].most);
+            char *begin = begin_of(plain, halves[half].most), *marked = orch__marked(t, begin);
+            if (marked)
+                free(begin);
+            p->own[p->count] = marked ? marked : begin;
             part(p, halves[half].id, xstrdup(halves[half].title), p->own[p->count], 0,
                  orch__turn_entry(t, turn, halves[half].key));
             p->at[p->count - 1].aside = true;
@@ -149,21 +185,13 @@ static void add_earlier(struct parts *p, const struct trace *t)
     json_decref(turns);
 }
 
-static int64_t source_entry(const struct trace *t, const char *id)
-{
-    for (size_t i = 0; i < t->source_count; i++)
-        if (strcmp(t->sources[i].id, id) == 0)
-            return t->sources[i].entry;
-    return -1;
-}
-
-static int64_t other_entry(const struct orch_candidate *c)
+static const struct orch_candidate *the_other(const struct orch_candidate *c)
 {
     const struct trace *t = c->trace;
     for (size_t i = 0; i < t->compared_count; i++)
         if (t->compared[i] != c)
-            return t->compared[i]->text_entry;
-    return -1;
+            return t->compared[i];
+    return NULL;
 }
 
 static void put_hash(json_t *to, const char *key, const char *text)
@@ -186,13 +214,6 @@ static void note_shortened(const struct parts *p, size_t i, const char *sent, js
     put_hash(row, "sent", sent);
 }
 
-/* What was measured just now goes before what is written for all times. */
-static double fit_of(const struct gw_source *s)
-{
-    double fit = fmin(fmax(s->fit, 0), 1);
-    return strcmp(s->kind, "tool") == 0 ? 0.5 + fit / 2 : fit / 2;
-}
-
 /* What is sent besides the parts: of all that may be, so a little more than there is. */
 static struct buf fixed_text(const struct trace *t, const char *system)
 {
@@ -200,6 +221,23 @@ static struct buf fixed_text(const struct trace *t, const char *system)
     buf_addf(&fixed, "%sSources:\n%s%s\n%s\nQuestion: %s\n", system, EARLIER, LEFT_OUT, COMPARE,
              t->question);
     return fixed;
+}
+
+/* What other models and nodes said. */
+static void add_answers(struct parts *p, const struct orch_candidate *c, const char *mine,
+                        const char *other)
+{
+    if (other) {
+        const struct orch_candidate *by = the_other(c);
+        part(p, "mine", xstrdup("Your answer was:"), said_by(p, c, mine), 1, c->text_entry);
+        part(p, "other", xstrdup("Another model answered:"), said_by(p, by, other), 1,
+             by ? by->text_entry : -1);
+    }
+    for (size_t i = 0; i < c->node->heard_count && !other; i++) {
+        const struct orch_heard *h = &c->node->heard[i];
+        part(p, h->id, xasprintf("%s wrote:", h->id), said_by(p, h->from, h->text), 1,
+             h->from ? h->from->text_entry : -1);
+    }
 }
 
 json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
@@ -216,19 +254,10 @@ json_t *orch__messages(const struct orch_candidate *c, const struct gw_model *m,
              strcmp(t->lang, "ru") == 0 ? "Russian"
                                         : "the language of the question (English if in doubt)");
     for (size_t i = 0; i < n; i++)
-        part(&parts, sources[i].id,
-             xasprintf("[%s] %s %s", sources[i].id, sources[i].kind, sources[i].ref),
-             sources[i].text, fit_of(&sources[i]), source_entry(t, sources[i].id));
+        add_source(&parts, t, &sources[i]);
     add_earlier(&parts, t);
     size_t answers = parts.count;
-    if (other) {
-        part(&parts, "mine", xstrdup("Your answer was:"), mine, 1, c->text_entry);
-        part(&parts, "other", xstrdup("Another model answered:"), other, 1, other_entry(c));
-    }
-    for (size_t i = 0; i < c->node->heard_count && !other; i++)
-        part(&parts, c->node->heard[i].id, xasprintf("%s wrote:", c->node->heard[i].id),
-             c->node->heard[i].text, 1,
-             c->node->heard[i].from ? c->node->heard[i].from->text_entry : -1);
+    add_answers(&parts, c, mine, other);
     struct buf fixed = fixed_text(t, out->system.data);
     const struct gw_fit_ask ask = {
         m->name,  fixed.data,  t->question,
