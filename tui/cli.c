@@ -339,7 +339,7 @@ static const char HELP[] =
     "                             input and output, or over HTTP\n"
     "  learning show [--json]     which models did well with which questions, what is proposed\n"
     "  learning accept|reject KIND\n"
-    "                             take what is proposed, or not\n"
+    "                             take what is proposed, or not; reject also takes back\n"
     "  learning rate TRACE good|bad\n"
     "                             a word on an answer\n"
     "  scan [--json] FILE|-       what may steer a model in each line of a file\n"

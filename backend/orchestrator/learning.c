@@ -247,7 +247,8 @@ json_t *orch_learning(struct orch *o, struct error *e)
     return NULL;
 }
 
-/* ---- a person decides */
+/* ---- a person decides: takes what is proposed or refuses it; where nothing is, may take back what
+ * was accepted */
 
 struct decision {
     struct learnt l;
@@ -264,10 +265,10 @@ static enum err write_decision(struct store_db *db, void *arg, struct error *e)
                                "?) ON CONFLICT(kind) DO UPDATE SET action = excluded.action, "
                                "quarters = excluded.quarters",
                                "ssi", d->l.kind, d->accept ? "accept" : "reject", d->l.quarters);
-    if (code != ERR_OK || !d->accept)
+    if (code != ERR_OK || (!d->accept && d->l.proposed))
         return code;
     code = store_exec(db, e, "DELETE FROM learnt_weights WHERE kind = ?", "s", d->l.kind);
-    for (size_t i = 0; i < d->l.count && code == ERR_OK; i++)
+    for (size_t i = 0; i < d->l.count && code == ERR_OK && d->accept; i++)
         code = store_exec(db, e, "INSERT INTO learnt_weights(kind, model, weight) VALUES(?, ?, ?)",
                           "ssi", d->l.kind, d->l.models[i],
                           (int64_t)(d->l.shares[i] * THOUSAND + 0.5));
@@ -281,6 +282,14 @@ static void on_decided(void *arg, int64_t seq, const struct error *e)
     free(d);
 }
 
+static bool has_weights(const struct learnt *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->accepted[i] >= 0)
+            return true;
+    return false;
+}
+
 enum err orch_learning_decide(struct orch *o, const char *kind, bool accept, const char *actor,
                               orch_rated *done, void *arg, struct error *e)
 {
@@ -288,14 +297,15 @@ enum err orch_learning_decide(struct orch *o, const char *kind, bool accept, con
     d->accept = accept;
     d->done = done;
     d->arg = arg;
-    if (read_kind(o, kind, &d->l, e) == ERR_OK && !d->l.proposed)
-        err_set(e, ERR_NOT_FOUND, "nothing is proposed for questions of the kind %.31s", kind);
+    if (read_kind(o, kind, &d->l, e) == ERR_OK && !d->l.proposed && (accept || !has_weights(&d->l)))
+        err_set(e, ERR_NOT_FOUND, "nothing is proposed%s for questions of the kind %.31s",
+                accept ? "" : " and nothing accepted", kind);
     if (e->code != ERR_OK) {
         free(d);
         return e->code;
     }
     json_t *payload = kind_doc(&d->l);
-    json_puts(payload, "action", accept ? "accept" : "reject");
+    json_puts(payload, "action", accept ? "accept" : d->l.proposed ? "reject" : "take back");
     const struct prov_entry entry = {.type = "learning", .actor = actor, .payload = payload};
     prov_append(o->rooms.prov, &entry, on_decided, d, write_decision, d);
     json_decref(payload);

@@ -212,8 +212,8 @@ enum err orch_rate(struct orch *o, const char *trace_id, bool good, const char *
 /* {bandit: no|propose, kinds: [{kind, outcomes, models: [{model, good, bad, share, accepted:
  * weight|null}], decided: ""|accept|reject, proposed: bool}]}; NULL with *e. The caller owns. */
 json_t *orch_learning(struct orch *o, struct error *e);
-/* Takes what is proposed for a kind, or refuses it until there are more outcomes. NOT_FOUND:
- * nothing is proposed. */
+/* Takes what is proposed for a kind, or refuses it until there are more outcomes; where nothing is
+ * proposed, !accept takes back what was accepted. NOT_FOUND: there is nothing of the sort. */
 enum err orch_learning_decide(struct orch *o, const char *kind, bool accept, const char *actor,
                               orch_rated *done, void *arg, struct error *e);
 
