@@ -240,7 +240,10 @@ struct trace {
     struct orch_candidate *compared[ORCH_CANDIDATES]; /* last */
     size_t compared_count;
     char *unsafe;           /* why a guard holds the answer unsafe, or NULL */
-    struct orch_embed near; /* vectors of those, for the comparison that comes next */
+    struct orch_embed near; /* vectors of these, for the comparison that comes next */
+    const struct orch_node *near_node;
+    struct orch_candidate *near_of[ORCH_CANDIDATES];
+    size_t near_count;
     struct orch_vote voted; /* of the last vote; of 0: there was none */
     unsigned char alike[ORCH_CANDIDATES][ORCH_CANDIDATES]; /* judge.c: of votes, once found out */
     struct orch_node *critiquing;                          /* the critique under way, or NULL */
@@ -563,8 +566,11 @@ struct orch_near {
     const float *answers[ORCH_CANDIDATES], *grounds[ORCH_CANDIDATES];
     struct orch_vectors vectors; /* of the two */
 };
-/* False: there are none. They belong to the trace. */
-bool orch__near_take(const struct trace *t, struct orch_near *out);
+/* Those of some of them. False: there are none. They belong to the trace. */
+bool orch__near_take(const struct trace *t, struct orch_candidate *const *of, size_t count,
+                     struct orch_near *out);
+/* Whether they were asked for, for this node and as many answers. */
+bool orch__near_asked(const struct orch_node *n, size_t count);
 /* grounds.c: the sources that have a text; returns how many. */
 size_t orch__given_sources(const struct trace *t, struct gw_source sources[ORCH_SOURCES]);
 /* Holds a text against them; claims: of the verdict, where the text is its winner's, or NULL. */

@@ -22,7 +22,7 @@ void orch__arbitrate(struct trace *t)
         answers[i] = (struct orch_answer){t->compared[i]->model->name, t->compared[i]->text.data};
     struct orch_limits limits = t->orch->limits;
     struct orch_near near;
-    if (orch__near_take(t, &near))
+    if (orch__near_take(t, t->compared, t->compared_count, &near))
         limits.vectors = &near.vectors;
     json_decref(t->verdict.disputed);
     json_decref(t->verdict.claims);
@@ -105,17 +105,21 @@ void orch__compare_now(struct orch_node *n)
 /* ---- vote */
 
 /* Two answers say the same: they are near each other, and nothing in them is disputed. */
-static bool alike(const struct trace *t, const struct orch_candidate *a,
-                  const struct orch_candidate *b)
+static bool alike(struct trace *t, struct orch_candidate *a, struct orch_candidate *b)
 {
     struct gw_source sources[ORCH_SOURCES];
     struct orch_answer two[2] = {{a->model->name, a->text.data}, {b->model->name, b->text.data}};
+    struct orch_candidate *const both[] = {a, b};
+    struct orch_limits limits = t->orch->limits;
     struct orch_score scores[2];
     struct orch_verdict v;
+    struct orch_near near;
     size_t given = orch__given_sources(t, sources);
     if (strcmp(a->text.data, b->text.data) == 0)
         return true;
-    orch_arbitrate(t->orch->rooms.know, &t->orch->limits, two, 2, sources, given, scores, &v);
+    if (orch__near_take(t, both, 2, &near))
+        limits.vectors = &near.vectors;
+    orch_arbitrate(t->orch->rooms.know, &limits, two, 2, sources, given, scores, &v);
     bool same = v.D <= t->orch->limits.divergence && !json_array_size(v.disputed) && !v.safer;
     json_decref(v.disputed);
     json_decref(v.claims);
@@ -123,8 +127,7 @@ static bool alike(const struct trace *t, const struct orch_candidate *a,
 }
 
 /* The same, found out once for two: a vote is counted anew with each answer that comes. */
-static bool known_alike(struct trace *t, const struct orch_candidate *a,
-                        const struct orch_candidate *b)
+static bool known_alike(struct trace *t, struct orch_candidate *a, struct orch_candidate *b)
 {
     enum { UNKNOWN, ALIKE, APART };
     unsigned char *known = &t->alike[a - t->candidates][b - t->candidates];
@@ -196,6 +199,9 @@ bool orch__vote(struct orch_node *n, bool first)
         n->stage = orch__stage_begin(t, "vote", n->as->id);
     if (!first && of == n->counted && pending)
         return false;
+    orch__set_compared(t, answers, of);
+    if (!orch__near_asked(n, t->compared_count) && orch__near_ask(n) && t->near.under_way)
+        return false; /* counted when they are there */
     n->counted = of;
     size_t size = largest_group(t, answers, of, group), all = of + pending;
     size_t wanted = n->as->samples ? (size_t)n->as->samples : all / 2 + 1;

@@ -27,9 +27,9 @@ static void on_vectors(struct orch_embed *m)
         return;
     if (n->as->kind == FLOW_COMPARE)
         orch__compare_now(n);
-    else
+    else if (n->as->kind == FLOW_CRITIQUE)
         orch__critiques_conclude(t);
-    orch__engine_step(t);
+    orch__engine_step(t); /* a vote counts there */
     orch__settle(t);
 }
 
@@ -49,6 +49,9 @@ bool orch__near_ask(struct orch_node *n)
         texts[count + i] = head_of(orch_cited(answer, sources, given));
     }
     orch__embed_release(&t->near);
+    t->near_node = n;
+    t->near_count = count;
+    memcpy(t->near_of, t->compared, count * sizeof *t->near_of);
     t->near = (struct orch_embed){.trace = t, .then = on_vectors, .arg = n};
     orch__embed_texts(&t->near, (const char *const *)texts, 2 * count, 0);
     for (size_t i = 0; i < 2 * count; i++)
@@ -66,14 +69,24 @@ void orch__near_give_up(struct trace *t)
         orch__compare_now(n);
 }
 
-bool orch__near_take(const struct trace *t, struct orch_near *out)
+bool orch__near_asked(const struct orch_node *n, size_t count)
 {
-    size_t count = t->compared_count;
-    if (!t->near.vectors || t->near.count != 2 * count || count < 2)
+    return n->trace->near_node == n && n->trace->near_count == count;
+}
+
+bool orch__near_take(const struct trace *t, struct orch_candidate *const *of, size_t count,
+                     struct orch_near *out)
+{
+    if (!t->near.vectors || t->near.count != 2 * t->near_count || !count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        out->answers[i] = t->near.vectors + i * t->near.dimensions;
-        out->grounds[i] = t->near.vectors + (count + i) * t->near.dimensions;
+        size_t at = 0;
+        while (at < t->near_count && t->near_of[at] != of[i])
+            at++;
+        if (at == t->near_count)
+            return false;
+        out->answers[i] = t->near.vectors + at * t->near.dimensions;
+        out->grounds[i] = t->near.vectors + (t->near_count + at) * t->near.dimensions;
     }
     out->vectors = (struct orch_vectors){out->answers, out->grounds, t->near.dimensions};
     return true;

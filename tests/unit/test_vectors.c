@@ -286,6 +286,31 @@ static void answers_are_compared_by_them(void **state)
     console_stop(&c, false);
 }
 
+/* A vote waits for them before it counts; where they do not come it counts without, in time. */
+static void votes_are_counted_by_them(void **state)
+{
+    (void)state;
+    size_t stages, votes;
+    json_decref(mock_ask(&peer, "/mock/reset", "{}"));
+    struct console c = embedding(NULL, "dimensions=256", "embedding_ms = 1000\n", "");
+    json_decref(asked_by_vectors(&c, "is the disk full?"));
+    for (int hangs = 0; hangs < 2; hangs++) {
+        if (hangs)
+            assert_true(mock_script(&peer, "[\"dimensions=256\", \"hang\"]"));
+        json_t *trace =
+            ask_with(&c, json_pack("{s:s,s:s}", "text", "is the disk full?", "flow", "vote"));
+        assert_string_equal(json_str(trace, "state", ""), "done");
+        assert_string_equal(json_str(json_object_get(trace, "verdict"), "route", ""), "vote");
+        const json_t *embed = last_stage(trace, "embed", &stages);
+        assert_non_null(last_stage(trace, "vote", &votes));
+        assert_true(stages >= 2); /* the question's, the answers' */
+        assert_string_equal(json_str(embed, "state", ""), hangs ? "failed" : "done");
+        json_decref(trace);
+    }
+    verified(&c);
+    console_stop(&c, false);
+}
+
 /* A stop ends the exchange; a console that stops while a batch is under way logs what it took. */
 static void stops_end_it(void **state)
 {
@@ -347,11 +372,9 @@ static void what_cannot_embed_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(passages_are_embedded_once),
-        cmocka_unit_test(another_model_begins_anew),
-        cmocka_unit_test(the_built_in_ones_stand_in),
-        cmocka_unit_test(stops_end_it),
-        cmocka_unit_test(answers_are_compared_by_them),
+        cmocka_unit_test(passages_are_embedded_once),   cmocka_unit_test(another_model_begins_anew),
+        cmocka_unit_test(the_built_in_ones_stand_in),   cmocka_unit_test(stops_end_it),
+        cmocka_unit_test(answers_are_compared_by_them), cmocka_unit_test(votes_are_counted_by_them),
         cmocka_unit_test(what_cannot_embed_is_refused),
     };
     return cmocka_run_group_tests(tests, start_peer, stop_peer);
