@@ -126,7 +126,7 @@ static void judge_all(struct meeting *m, const struct know *k)
     for (size_t i = 0; i < m->a->count; i++) {
         for (size_t j = 0; j < m->b->count; j++) {
             struct claims__judged *x = judged(m, i, j);
-            if (!(m->a->claims[i].bloom & m->b->claims[j].bloom) &&
+            if (!claims__may_share(&m->a->claims[i], &m->b->claims[j]) &&
                 !claims__same_text(m->a, i, m->b, j)) {
                 *x = (struct claims__judged){.verdict = CLAIMS_UNDETERMINED, .score = 1};
                 continue;
@@ -354,7 +354,7 @@ void claims_support(const struct claims *c, size_t i, const struct claims *sourc
     double against = 0, most = 0;
     size_t best = 0;
     for (size_t j = 0; j < source->count; j++) {
-        if (!(k->bloom & source->claims[j].bloom))
+        if (!claims__may_share(k, &source->claims[j]))
             continue;
         struct claims__judged x;
         claims__judge(c, i, source, j, &x);

@@ -86,7 +86,7 @@ struct claims__lexeme {
     uint64_t stem_hash;
     const char *stem_at;
     uint8_t len, stem_len;
-    bool stop, light;
+    bool stop, light, may_deny;
     char word[32], stem[32];
 };
 struct claims;
@@ -130,6 +130,7 @@ struct claims__token {
     uint16_t phrase, clause; /* of the claim; a phrase is a run of words */
     uint8_t kind;
     uint8_t denied;      /* parity of the negators that reach it */
+    bool may_deny;       /* it begins or ends as a word that denies another: un-, -less */
     bool light;          /* says little: have, get */
     bool names;          /* a number that says which one it is: pid 17 */
     bool copula;         /* what follows is said of what stands before */
@@ -158,6 +159,11 @@ enum claims__unit {
     CLAIMS__CLOCK, /* seconds of a day */
     CLAIMS__WATTS
 };
+static inline bool claims__content(const struct claims__token *t)
+{
+    return t->kind == CLAIMS__WORD || t->kind == CLAIMS__NAME;
+}
+
 struct claims__number {
     double low, high; /* what was said: a value is both, "over 5" has no high */
     double slack;     /* how exact it was written */
@@ -210,7 +216,7 @@ struct claims__claim {
     struct claims__negator negators[CLAIMS__NEGATORS];
     size_t negator_count;
     struct claims__share share;
-    uint64_t bloom; /* of the stems and rows of its words */
+    uint64_t words, rows; /* bits of the stems of its words, and of the rows that these stand in */
 };
 struct claims {
     uint64_t key; /* hash of the text as it was given */
@@ -345,6 +351,11 @@ struct claims__judged {
                      thing? */
     char why[CLAIMS_WHY];
 };
+/* Whether two claims may share a word or a row of claims.def. */
+static inline bool claims__may_share(const struct claims__claim *k, const struct claims__claim *l)
+{
+    return (k->words & l->words) || (k->rows & l->rows);
+}
 bool claims__same_text(const struct claims *a, size_t i, const struct claims *b, size_t j);
 /* Of one claim each. What neither sure nor alike is undetermined. */
 void claims__judge(const struct claims *a, size_t i, const struct claims *b, size_t j,
@@ -354,6 +365,5 @@ double claims__cover(const struct claims *a, size_t i, const struct claims *b, s
 /* Whether one claim tells how much is used and the other how much is left. */
 bool claims__parts(const struct claims *a, size_t i, const struct claims *b, size_t j);
 double claims__weight(const struct claims__token *t);
-bool claims__content(const struct claims__token *t);
 
 #endif

@@ -305,15 +305,14 @@ struct splitting {
     size_t head_len;
 };
 
-static void note_bloom(struct claims *c, struct claims__claim *k)
+static void note_words(struct claims *c, struct claims__claim *k)
 {
     for (uint32_t i = 0; i < k->tokens; i++) {
         const struct claims__token *t = &c->tokens[k->token + i];
         if (t->kind != CLAIMS__WORD && t->kind != CLAIMS__NAME)
             continue;
-        k->bloom |= 1ULL << (t->hash >> 58);
-        for (size_t p = 0; t->sense && p < t->sense->count; p++)
-            k->bloom |= 1ULL << (t->sense->at[p].row & 63);
+        k->words |= 1ULL << (t->hash >> 58);
+        k->rows |= t->sense ? t->sense->rows : 0;
     }
 }
 
@@ -358,7 +357,7 @@ static void add_claim(struct splitting *p, const char *s, size_t len, bool open)
     k->open = open || s[len - 1] == '?' || s[len - 1] == ':';
     k->key = key_of(c, k);
     claims__said(p->r, c, k);
-    note_bloom(c, k);
+    note_words(c, k);
     c->count++;
 }
 

@@ -363,11 +363,6 @@ static void naming_numbers(struct saying *s)
 
 /* ---- negation */
 
-bool claims__content(const struct claims__token *t)
-{
-    return t->kind == CLAIMS__WORD || t->kind == CLAIMS__NAME;
-}
-
 /* "не хватает памяти" does not say that there is none. */
 static bool is_short_of(const struct saying *s, uint32_t i)
 {

@@ -236,6 +236,57 @@ static bool is_light(const char *w, size_t len)
     return false;
 }
 
+/* un-, in-, dis-, non-, не-: the same word denied. Asked of nearly every two words that differ, so
+ * what cannot be is seen first. */
+static const struct {
+    char text[8];
+    uint8_t len, least; /* of the word that is denied */
+} PREFIXES[] = {{"un", 2, 3},  {"in", 2, 6},  {"im", 2, 6}, {"ir", 2, 6}, {"dis", 3, 3},
+                {"non", 3, 3}, {"mis", 3, 5}, {"не", 4, 3}, {"без", 6, 3}};
+
+static bool may_deny(const char *stem, size_t len)
+{
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++)
+        if (len > PREFIXES[i].len && memcmp(stem, PREFIXES[i].text, PREFIXES[i].len) == 0)
+            return true;
+    return len > 7 && memcmp(stem + len - 4, "less", 4) == 0;
+}
+
+static bool denied_by_prefix(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    enum { LONGEST = 6, DEEPER = 2 }; /* the stemmer may have cut one of them deeper */
+    if (a_len < b_len) {
+        const char *s = a;
+        a = b, b = s;
+        size_t n = a_len;
+        a_len = b_len, b_len = n;
+    }
+    if (b_len < 3 || a_len > b_len + LONGEST + DEEPER)
+        return false;
+    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++) {
+        size_t n = PREFIXES[i].len;
+        if (a[0] != PREFIXES[i].text[0] || a_len <= n || b_len < PREFIXES[i].least ||
+            a[n] != b[0] || memcmp(a, PREFIXES[i].text, n) != 0)
+            continue;
+        size_t rest = a_len - n, least = rest < b_len ? rest : b_len;
+        size_t apart = rest > b_len ? rest - b_len : b_len - rest;
+        if (least >= 3 && apart <= (least > 5 ? DEEPER : 0) && memcmp(a + n, b, least) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* -less against -ful and the bare word. */
+static bool denied_by_ending(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    bool less_a = a_len > 7 && memcmp(a + a_len - 4, "less", 4) == 0;
+    bool less_b = b_len > 7 && memcmp(b + b_len - 4, "less", 4) == 0;
+    if (less_a == less_b)
+        return false;
+    size_t root = (less_a ? a_len : b_len) - 4, other = less_a ? b_len : a_len;
+    return other >= root && other - root <= 3 && memcmp(a, b, root) == 0;
+}
+
 static void lexeme_of(struct claims_reader *r, const char *folded, size_t len, uint64_t hash,
                       struct claims__lexeme *x, char stem[64])
 {
@@ -251,6 +302,7 @@ static void lexeme_of(struct claims_reader *r, const char *folded, size_t len, u
                                  .light = is_light(s, n)};
     x->sense = claims__sense(r, x->stem_hash);
     x->stem_at = s;
+    x->may_deny = may_deny(s, n);
     x->len = (uint8_t)len;
     x->stem_len = (uint8_t)n;
 }
@@ -289,6 +341,7 @@ void claims__word_put(struct claims *c, struct claims__token *t, const char *fol
     put_texts(c, t, folded, len, x->stem_at, x->stem_len);
     t->hash = x->stem_hash;
     t->sense = x->sense;
+    t->may_deny = x->may_deny;
     t->ideas = t->kind == CLAIMS__WORD ? x->ideas : NULL;
     t->light = t->kind == CLAIMS__WORD && x->light;
 }
@@ -326,48 +379,6 @@ static enum claims__relation by_rows(const struct claims__sense *x, const struct
     return found;
 }
 
-/* un-, in-, dis-, non-, не-: the same word denied. Asked of nearly every two words that differ, so
- * what cannot be is seen first. */
-static bool denied_by_prefix(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    static const struct {
-        char text[8];
-        uint8_t len, least; /* of the word that is denied */
-    } PREFIXES[] = {{"un", 2, 3},  {"in", 2, 6},  {"im", 2, 6}, {"ir", 2, 6}, {"dis", 3, 3},
-                    {"non", 3, 3}, {"mis", 3, 5}, {"не", 4, 3}, {"без", 6, 3}};
-    enum { LONGEST = 6, DEEPER = 2 }; /* the stemmer may have cut one of them deeper */
-    if (a_len < b_len) {
-        const char *s = a;
-        a = b, b = s;
-        size_t n = a_len;
-        a_len = b_len, b_len = n;
-    }
-    if (b_len < 3 || a_len > b_len + LONGEST + DEEPER)
-        return false;
-    for (size_t i = 0; i < sizeof PREFIXES / sizeof *PREFIXES; i++) {
-        size_t n = PREFIXES[i].len;
-        if (a[0] != PREFIXES[i].text[0] || a_len <= n || b_len < PREFIXES[i].least ||
-            a[n] != b[0] || memcmp(a, PREFIXES[i].text, n) != 0)
-            continue;
-        size_t rest = a_len - n, least = rest < b_len ? rest : b_len;
-        size_t apart = rest > b_len ? rest - b_len : b_len - rest;
-        if (least >= 3 && apart <= (least > 5 ? DEEPER : 0) && memcmp(a + n, b, least) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* -less against -ful and the bare word. */
-static bool denied_by_ending(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    bool less_a = a_len > 7 && memcmp(a + a_len - 4, "less", 4) == 0;
-    bool less_b = b_len > 7 && memcmp(b + b_len - 4, "less", 4) == 0;
-    if (less_a == less_b)
-        return false;
-    size_t root = (less_a ? a_len : b_len) - 4, other = less_a ? b_len : a_len;
-    return other >= root && other - root <= 3 && memcmp(a, b, root) == 0;
-}
-
 static enum claims__relation relation(const struct claims *a, const struct claims__token *x,
                                       const struct claims *b, const struct claims__token *y)
 {
@@ -378,8 +389,8 @@ static enum claims__relation relation(const struct claims *a, const struct claim
     if (found != CLAIMS__NONE || names)
         return found; /* CrashLoopBackOff is a word as well */
     const char *s = a->stems.data + x->stem, *t = b->stems.data + y->stem;
-    if (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
-        denied_by_ending(s, x->stem_len, t, y->stem_len))
+    if ((x->may_deny || y->may_deny) && (denied_by_prefix(s, x->stem_len, t, y->stem_len) ||
+                                         denied_by_ending(s, x->stem_len, t, y->stem_len)))
         return CLAIMS__OPPOSED;
     return know_words_alike(x->ideas, y->ideas) ? CLAIMS__ALIKE : CLAIMS__NONE;
 }
