@@ -70,6 +70,7 @@ enum {
 #define CLAIMS__MAY (1ULL << 34)
 #define CLAIMS__FORBIDS (1ULL << 37) /* with an infinitive it denies: удалять запрещено */
 #define CLAIMS__EMPTY (1ULL << 38)
+#define CLAIMS__CODED (1ULL << 39)  /* the number behind it is a code of HTTP: returned 503 */
 #define CLAIMS__TURNS (1ULL << 35)  /* a state follows: powered off, ran out */
 #define CLAIMS__AMOUNT (1ULL << 36) /* where figures stand with it, it is no state: 33 GiB free */
 struct claims__word {
@@ -131,6 +132,7 @@ struct claims__token {
     uint8_t kind;
     uint8_t denied;      /* parity of the negators that reach it */
     bool may_deny;       /* it begins or ends as a word that denies another: un-, -less */
+    bool proper;         /* written as a name of somebody is */
     bool light;          /* says little: have, get */
     bool names;          /* a number that says which one it is: pid 17 */
     bool copula;         /* what follows is said of what stands before */
@@ -157,7 +159,9 @@ enum claims__unit {
     CLAIMS__GRAMS,
     CLAIMS__DATE,  /* days */
     CLAIMS__CLOCK, /* seconds of a day */
-    CLAIMS__WATTS
+    CLAIMS__WATTS,
+    CLAIMS__TIMES, /* how often something happened */
+    CLAIMS__PERIOD /* every so many seconds */
 };
 static inline bool claims__content(const struct claims__token *t)
 {
@@ -210,6 +214,7 @@ struct claims__claim {
     uint16_t key;                            /* tokens of a field's key, 0: it is none */
     bool open;   /* a question, a condition, a heading: claims nothing */
     bool hedged; /* may, might, возможно */
+    bool zero;   /* it says that there is none, in figures: 0 errors */
     bool may;    /* of those: may, might */
     bool self;   /* who answers speaks of themselves */
     bool code;
@@ -245,6 +250,8 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                        const struct claims *b, const struct claims__token *y);
 /* Whether they name different things of one TOPICS row; whether a word is of such a row. */
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y);
+/* Whether a word says that something came out well: 1, or not: -1; 0: it says neither. */
+int claims__outcome(const struct claims__sense *s);
 /* Whether they are of both sides of one SIDES row. */
 bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y);
 bool claims__is_topic(const struct claims__sense *s);
@@ -323,6 +330,7 @@ void claims__against_spans(struct claims__pair *p, double score, const char *wha
 /* claims_names.c: names, what a thing has one of, values of fields. */
 void claims__find_names(struct claims__pair *p);
 void claims__find_ones(struct claims__pair *p);
+void claims__find_codes(struct claims__pair *p);
 void claims__find_fields(struct claims__pair *p);
 bool claims__other_subject(const struct claims__pair *p); /* they speak of two things */
 bool claims__other_names(const struct claims__pair *p);   /* both name what the other does not */
@@ -354,7 +362,8 @@ struct claims__judged {
 /* Whether two claims may share a word or a row of claims.def. */
 static inline bool claims__may_share(const struct claims__claim *k, const struct claims__claim *l)
 {
-    return (k->words & l->words) || (k->rows & l->rows);
+    bool figures = !k->words && !l->words && k->numbers && l->numbers; /* 5 pm, 17:00 */
+    return (k->words & l->words) || (k->rows & l->rows) || figures;
 }
 bool claims__same_text(const struct claims *a, size_t i, const struct claims *b, size_t j);
 /* Of one claim each. What neither sure nor alike is undetermined. */

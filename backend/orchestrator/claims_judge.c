@@ -278,9 +278,29 @@ static void find_opposites(struct claims__pair *p)
 
 /* ---- negation */
 
+/* "not full": nothing else is denied. */
+static bool says_one(const struct claims__side *s, const struct claims__negator *n)
+{
+    size_t words = 0;
+    for (uint32_t i = n->from; i < n->upto; i++)
+        words += claims__weight(&s->t[i]) >= 1;
+    return words == 1;
+}
+
+/* Whether the side that denies has word y of the other as well. */
+static bool said_here(const struct claims__pair *p, bool of_a, uint32_t y)
+{
+    const struct claims__side *here = of_a ? &p->a : &p->b;
+    for (uint32_t x = 0; x < here->k->tokens; x++)
+        if (claims__content(&here->t[x]) &&
+            claims__grade(claims__relate(p, of_a ? x : y, of_a ? y : x)) >= CLAIMS__MET)
+            return true;
+    return false;
+}
+
 /* Whether an opposite of what is denied here is said there: then both say the same. */
 static bool denied_opposite(const struct claims__pair *p, const struct claims__negator *n,
-                            bool of_a)
+                            bool of_a, double subject)
 {
     const struct claims__side *there = of_a ? &p->b : &p->a;
     for (uint32_t x = n->from; x < n->upto; x++) {
@@ -289,7 +309,9 @@ static bool denied_opposite(const struct claims__pair *p, const struct claims__n
             if (!claims__content(t) || !claims__content(&there->t[y]) || there->t[y].denied)
                 continue;
             uint32_t i = of_a ? x : y, j = of_a ? y : x;
-            if (claims__relate(p, i, j) == CLAIMS__OPPOSED && same_beside(p, i, j) >= CLAIMS__MET)
+            if (claims__relate(p, i, j) == CLAIMS__OPPOSED &&
+                (same_beside(p, i, j) >= CLAIMS__MET ||
+                 (subject >= 0.5 && says_one(of_a ? &p->a : &p->b, n) && !said_here(p, of_a, y))))
                 return true;
         }
     }
@@ -386,7 +408,8 @@ static void find_denied(struct claims__pair *p, bool of_a)
         bool first;
         double said = said_plainly(p, of_a, n->from, n->upto, &first, &other);
         double subject = subject_met(here, n);
-        if (denied_alike(p, of_a, n) || denied_opposite(p, n, of_a))
+        if (denied_alike(p, of_a, n) || denied_opposite(p, n, of_a, subject) ||
+            (n->absence && there->k->zero))
             continue;
         double score = 0;
         if (n->absence) /* "no big errors" is said where there are errors */
@@ -504,6 +527,17 @@ static bool numbers_alike(bool rest, const struct claims__number *x, const struc
            (claims__numbers_equal(x, y) || (rest && claims__numbers_complement(x, y)));
 }
 
+/* Two of five: the fewer are told apart by what the other does not say of its own. */
+static bool is_part(const struct claims__pair *p, const struct claims__number *x,
+                    const struct claims__number *y)
+{
+    if (x->unit != CLAIMS__COUNT || x->low == y->low || x->low == 0 || y->low == 0)
+        return false;
+    const struct claims__side *fewer = x->low < y->low ? &p->a : &p->b;
+    const struct claims__side *more = fewer == &p->a ? &p->b : &p->a;
+    return claims__cover_but(fewer, -1) < CLAIMS__SAME_THING && claims__cover_but(more, -1) >= 1;
+}
+
 static void find_numbers(struct claims__pair *p)
 {
     bool taken_a[CLAIMS__NUMBERS] = {false}, taken_b[CLAIMS__NUMBERS] = {false};
@@ -523,14 +557,15 @@ static void find_numbers(struct claims__pair *p)
         uint32_t at = 0;
         for (uint32_t i = 0; i < p->a.k->numbers && !taken_b[j] && stated(&p->b, y); i++) {
             const struct claims__number *x = &p->a.numbers[i];
-            if (taken_a[i] || !stated(&p->a, x) || !claims__numbers_comparable(x, y))
+            if (taken_a[i] || !stated(&p->a, x) || x->unit != y->unit ||
+                !claims__numbers_comparable(x, y))
                 continue;
             double fits = of_one_thing(p, x, y);
             if (fits > best)
                 best = fits, at = i;
         }
         const struct claims__token *s = &p->b.t[y->token];
-        if (best < CLAIMS__MET || rest < CLAIMS__MET)
+        if (best < CLAIMS__MET || rest < CLAIMS__MET || is_part(p, &p->a.numbers[at], y))
             continue;
         bool denied = p->a.t[p->a.numbers[at].token].denied != s->denied;
         if (!denied)
@@ -542,7 +577,7 @@ static void find_numbers(struct claims__pair *p)
 /* ---- the whole */
 
 /* So much of the lesser claim is met by one that agrees with it. */
-static const double AGREED = 0.65;
+static const double AGREED = 0.68;
 
 static bool numbers_met(const struct claims__side *a, const struct claims__side *b, bool rest)
 {
@@ -583,7 +618,7 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
         out->score = 1;
         return;
     }
-    if (!out->near && !p.opposed) { /* they share nothing */
+    if (out->near <= 0 && !p.opposed) { /* they share nothing */
         out->score = 1;
         return;
     }
@@ -597,6 +632,7 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
         }
         find_numbers(&p);
         claims__find_names(&p);
+        claims__find_codes(&p);
         claims__find_ones(&p);
         claims__find_fields(&p);
     }
@@ -606,7 +642,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
     bool numbers = (met_b >= met_a && numbers_met(&p.b, &p.a, rest)) ||
                    (met_a >= met_b && numbers_met(&p.a, &p.b, rest));
     /* What only one side denies is left out by the other, or the other speaks of something else. */
-    bool alike = (p.a.k->negator_count > 0) == (p.b.k->negator_count > 0);
+    bool alike =
+        (p.a.k->negator_count > 0 || p.a.k->zero) == (p.b.k->negator_count > 0 || p.b.k->zero);
     bool agree = !p.doubt && out->near >= (alike ? AGREED : CLAIMS__SAME_THING) && numbers &&
                  !claims__other_subject(&p) && !claims__other_names(&p);
     if (p.settled)

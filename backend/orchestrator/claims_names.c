@@ -48,9 +48,15 @@ static bool is_said(const struct claims__side *s, uint32_t i)
         return false;
     bool figure = is_digit(s->c->text[s->t[i].at]);
     for (uint32_t k = 0; k < i; k++)
-        if (claims__content(&s->t[k]) && (figure || s->t[k].phrase != s->t[i].phrase))
+        if (claims__content(&s->t[k]) &&
+            (figure || s->t[i].proper || s->t[k].phrase != s->t[i].phrase))
             return true;
     return false;
+}
+
+static bool is_name(const struct claims__token *t)
+{
+    return t->kind == CLAIMS__NAME || (t->kind == CLAIMS__WORD && t->proper);
 }
 
 static bool compares(const struct claims__side *s)
@@ -66,10 +72,10 @@ void claims__find_names(struct claims__pair *p)
 {
     uint32_t x = UINT32_MAX, y = UINT32_MAX;
     for (uint32_t i = 0; i < p->a.k->tokens; i++)
-        if (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1)
+        if (is_name(&p->a.t[i]) && p->a.best[i] < CLAIMS__MET)
             x = x == UINT32_MAX ? i : UINT32_MAX - 1;
     for (uint32_t j = 0; j < p->b.k->tokens; j++)
-        if (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1)
+        if (is_name(&p->b.t[j]) && p->b.best[j] < CLAIMS__MET)
             y = y == UINT32_MAX ? j : UINT32_MAX - 1;
     if (x >= UINT32_MAX - 1 || y >= UINT32_MAX - 1 ||
         !same_make(&p->a, &p->a.t[x], &p->b, &p->b.t[y]) || p->a.t[x].denied || p->b.t[y].denied)
@@ -145,9 +151,9 @@ bool claims__other_names(const struct claims__pair *p)
 {
     bool a = false, b = false;
     for (uint32_t i = 0; i < p->a.k->tokens; i++)
-        a = a || (p->a.t[i].kind == CLAIMS__NAME && p->a.best[i] < 1);
+        a = a || (is_name(&p->a.t[i]) && p->a.best[i] < CLAIMS__MET);
     for (uint32_t j = 0; j < p->b.k->tokens; j++)
-        b = b || (p->b.t[j].kind == CLAIMS__NAME && p->b.best[j] < 1);
+        b = b || (is_name(&p->b.t[j]) && p->b.best[j] < CLAIMS__MET);
     return a && b;
 }
 
@@ -205,6 +211,50 @@ void claims__find_ones(struct claims__pair *p)
                       : fmin(claims__cover_but(&p->a, (int)x), claims__cover_but(&p->b, (int)y));
     if (rest >= 0.75)
         claims__against_tokens(p, 0.45 + 0.3 * rest, "name", x, y);
+}
+
+/* ---- codes of HTTP */
+
+/* What a claim says of an answer by its code: 1 success, -1 failure, 0 nothing; at: its token. */
+static int code_of(const struct claims__side *s, uint32_t *at)
+{
+    for (uint32_t i = 0; i < s->k->numbers; i++) {
+        const struct claims__number *n = &s->numbers[i];
+        uint32_t t = n->token;
+        if (n->unit != CLAIMS__COUNT || n->low != n->high || n->low < 200 || n->low > 599 || !t ||
+            !does(&s->t[t - 1], CLAIMS__CODED))
+            continue;
+        *at = t;
+        return n->low < 400 ? 1 : -1;
+    }
+    return 0;
+}
+
+/* What its words say: succeeded, failed. */
+static int outcome_of(const struct claims__side *s, uint32_t *at)
+{
+    for (uint32_t i = 0; i < s->k->tokens; i++) {
+        int is = claims__content(&s->t[i]) ? claims__outcome(s->t[i].sense) : 0;
+        if (!is)
+            continue;
+        *at = i;
+        return s->t[i].denied ? -is : is;
+    }
+    return 0;
+}
+
+/* "returned 503" and "was successful". */
+void claims__find_codes(struct claims__pair *p)
+{
+    uint32_t x = 0, y = 0;
+    int a = code_of(&p->a, &x), b = code_of(&p->b, &y);
+    if (a && !b)
+        b = outcome_of(&p->b, &y);
+    else if (b && !a)
+        a = outcome_of(&p->a, &x);
+    double rest = fmax(claims__cover_but(&p->a, (int)x), claims__cover_but(&p->b, (int)y));
+    if (a * b < 0 && rest >= 0.5)
+        claims__against_tokens(p, 0.8, "opposite", x, y);
 }
 
 /* ---- fields */

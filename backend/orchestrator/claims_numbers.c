@@ -304,7 +304,9 @@ size_t claims__number_read(const char *s, size_t len, struct claims__number *out
 
 bool claims__numbers_comparable(const struct claims__number *a, const struct claims__number *b)
 {
-    return a->unit == b->unit && (a->unit != CLAIMS__MONEY || a->money == b->money);
+    bool counts = (a->unit == CLAIMS__COUNT && b->unit == CLAIMS__TIMES) ||
+                  (a->unit == CLAIMS__TIMES && b->unit == CLAIMS__COUNT); /* 14 times, 14 changes */
+    return counts || (a->unit == b->unit && (a->unit != CLAIMS__MONEY || a->money == b->money));
 }
 
 static double size_of(const struct claims__number *n)

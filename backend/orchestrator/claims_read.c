@@ -66,10 +66,19 @@ static struct claims__token *add_token(struct reading *g, const char *at, size_t
     return t;
 }
 
-static void add_word(struct reading *g, const char *s, size_t len)
+/* Anna, Иванов: one capital and small letters. */
+static bool is_proper(const char *s, size_t len)
 {
-    char folded[CLAIMS__FOLDED];
-    size_t n = claims__fold(s, len, folded);
+    const unsigned char *p = (const unsigned char *)s;
+    if (len > 2 && ascii_letter(s[0]) && s[0] <= 'Z')
+        return s[1] >= 'a' && s[1] <= 'z';
+    return len > 4 && p[0] == 0xD0 && p[1] >= 0x90 && p[1] <= 0xAF &&
+           (p[2] == 0xD1 || (p[2] == 0xD0 && p[3] >= 0xB0));
+}
+
+/* A word at s, of len bytes there; folded: in lower case. */
+static void add_folded(struct reading *g, const char *s, size_t len, const char *folded, size_t n)
+{
     if (n > 2 && folded[n - 2] == '\'' && folded[n - 1] == 's')
         n -= 2;
     const struct claims__claim *k = g->claim;
@@ -79,9 +88,10 @@ static void add_word(struct reading *g, const char *s, size_t len)
     const struct claims__word *word = lexeme->role;
     uint64_t roles = word ? word->roles : 0;
     bool alone = k->len == len; /* "up" is all that is said */
-    bool said_of =
-        alone || (before && (before->copula || before->kind == CLAIMS__NEGATE ||
-                             (before->meaning && (before->meaning->roles & CLAIMS__TURNS))));
+    bool field = before && before->kind == CLAIMS__BREAK && strchr(":=", g->c->text[before->at]);
+    bool said_of = alone || field ||
+                   (before && (before->copula || before->kind == CLAIMS__NEGATE ||
+                               (before->meaning && (before->meaning->roles & CLAIMS__TURNS))));
     if ((roles & CLAIMS__NEGATES) || (n > 3 && memcmp(folded + n - 3, "n't", 3) == 0))
         kind = CLAIMS__NEGATE;
     else if (roles & CLAIMS__JOINS)
@@ -89,13 +99,40 @@ static void add_word(struct reading *g, const char *s, size_t len)
     else if ((roles & CLAIMS__COPULA) ||
              (!(roles & CLAIMS__SPEAKS) && !(said_of && (roles & CLAIMS__STATE)) && lexeme->stop))
         kind = CLAIMS__STOP;
-    struct claims__token *t = add_token(g, s, len, kind);
+    bool proper =
+        before && before->kind != CLAIMS__BREAK && kind == CLAIMS__WORD && is_proper(s, len);
+    struct claims__token *t = add_token(g, s, len, kind); /* before may have moved */
     if (!t)
         return;
     t->meaning = word;
     t->copula = (roles & CLAIMS__COPULA) != 0;
     claims__word_put(g->c, t, folded, n, lexeme);
     t->light = t->light || (roles & CLAIMS__SAYS_LITTLE);
+    t->proper = proper;
+}
+
+static void add_word(struct reading *g, const char *s, size_t len)
+{
+    char folded[CLAIMS__FOLDED];
+    size_t n = claims__fold(s, len, folded);
+    add_folded(g, s, len, folded, n);
+}
+
+/* read-only, non-empty */
+static bool is_one_word(const char *s, size_t len)
+{
+    return (len > 5 && memcmp(s + len - 5, "-only", 5) == 0) ||
+           (len > 4 && s[3] == '-' && (*s | 32) == 'n' && (s[1] | 32) == 'o' && (s[2] | 32) == 'n');
+}
+
+static void add_joined(struct reading *g, const char *s, size_t len)
+{
+    char folded[CLAIMS__FOLDED];
+    size_t n = claims__fold(s, len, folded), used = 0;
+    for (size_t i = 0; i < n; i++)
+        if (folded[i] != '-')
+            folded[used++] = folded[i];
+    add_folded(g, s, len, folded, used);
 }
 
 static void add_name(struct reading *g, const char *s, size_t len)
@@ -162,6 +199,8 @@ static size_t take_word(struct reading *g, const char *s, size_t len)
     }
     if (marked || camel || (n == 1 && is_letter_name(g, s)) || (slashes && s[0] == '/')) {
         add_name(g, s, n);
+    } else if (hyphens == 1 && is_one_word(s, n)) {
+        add_joined(g, s, n);
     } else if (slashes || hyphens) {
         for (size_t from = 0, i = 0; i <= n; i++) {
             if (i < n && s[i] != '-' && s[i] != '/')

@@ -319,9 +319,58 @@ static void take_length(struct saying *s, uint32_t i)
         s->t[k].kind = CLAIMS__STOP;
 }
 
+/* "twice", "hourly", "every hour", "once a day". */
+static void take_often(struct saying *s, uint32_t i)
+{
+    static const struct {
+        const char *words;
+        double value;
+        enum claims__unit unit;
+    } OFTEN[] = {{"twice дважды", 2, CLAIMS__TIMES},
+                 {"thrice трижды", 3, CLAIMS__TIMES},
+                 {"hourly ежечасно", 3600, CLAIMS__PERIOD},
+                 {"daily ежедневно", 86400, CLAIMS__PERIOD},
+                 {"weekly еженедельно", 604800, CLAIMS__PERIOD}};
+    struct claims__number *n = NULL;
+    for (size_t k = 0; k < sizeof OFTEN / sizeof *OFTEN; k++) {
+        if (s->t[i].kind == CLAIMS__NUMBER || !says(s, i, OFTEN[k].words))
+            continue;
+        n = add_number(s, i, OFTEN[k].value);
+        if (n)
+            n->unit = (uint8_t)OFTEN[k].unit, n->slack = 0;
+        return;
+    }
+    bool once = says(s, i, "once раз") && says(s, i + 1, "a an per в every");
+    if (!once && !says(s, i, "every каждый каждую каждые каждое"))
+        return;
+    uint32_t unit = once ? i + 2 : i + 1;
+    if (number_at(s, unit))
+        return; /* every 5 minutes */
+    if (says(s, unit,
+             "second minute hour day week month секунду минуту час день сутки неделю месяц"))
+        n = add_number(s, i, 1);
+    size_t len;
+    const char *word = n ? word_of(s, unit, &len) : NULL;
+    if (!n || !claims__number_unit(word, len, n))
+        return;
+    n->unit = CLAIMS__PERIOD;
+    for (uint32_t k = i + 1; k <= unit; k++)
+        s->t[k].kind = CLAIMS__STOP;
+}
+
+/* "every 5 minutes", "раз в 5 минут" */
+static void take_period(struct saying *s, uint32_t i, struct claims__number *n)
+{
+    if (n->unit == CLAIMS__SECONDS && i > 0 &&
+        (says(s, i - 1, "every каждые каждых") ||
+         (i > 1 && says(s, i - 1, "в") && says(s, i - 2, "раз"))))
+        n->unit = CLAIMS__PERIOD;
+}
+
 static void join_numbers(struct saying *s)
 {
     for (uint32_t i = 0; i < s->k->tokens; i++) {
+        take_often(s, i);
         take_length(s, i);
         take_fraction(s, i);
     }
@@ -335,6 +384,7 @@ static void join_numbers(struct saying *s)
                 break;
         take_per(s, i + 2, n);
         take_rate(s, i, n);
+        take_period(s, i, n);
     }
     for (uint32_t i = 0; i < s->k->tokens; i++) {
         struct claims__number *n = number_at(s, i);
@@ -557,6 +607,11 @@ void claims__said(struct claims_reader *r, struct claims *c, struct claims__clai
         k->may = k->may || does(&s, i, CLAIMS__MAY);
     for (uint32_t i = 0; i < k->tokens; i++)
         k->open = k->open || does(&s, i, CLAIMS__ASKS);
+    for (uint32_t i = 0; i < k->numbers; i++) {
+        const struct claims__number *n = &c->numbers[k->number + i];
+        k->zero = k->zero || (n->high == 0 && n->low == 0 && n->slack <= 0.5 &&
+                              (n->unit == CLAIMS__COUNT || n->unit == CLAIMS__PERCENT));
+    }
     claims__slots(c, k, s.t);
     claims__share_read(c, k);
     k->self = does(&s, 0, CLAIMS__SELF) || (!k->numbers && points_back(&s));

@@ -239,11 +239,14 @@ static int figure_with(const struct claims__side *s, uint32_t i)
 enum claims__relation claims__amounts(const struct claims__pair *p, uint32_t i, uint32_t j)
 {
     const struct claims__token *x = &p->a.t[i], *y = &p->b.t[j];
+    if (p->rest && figure_with(&p->a, i) == CLAIMS__PERCENT &&
+        figure_with(&p->b, j) == CLAIMS__PERCENT)
+        return CLAIMS__NEAR; /* 95% hits are 5% misses */
     if (!does(x, CLAIMS__AMOUNT) || !does(y, CLAIMS__AMOUNT))
         return CLAIMS__OPPOSED;
     int a = figure_with(&p->a, i), b = figure_with(&p->b, j);
     if (a == CLAIMS__PERCENT && b == CLAIMS__PERCENT)
-        return p->rest ? CLAIMS__NEAR : CLAIMS__OPPOSED;
+        return CLAIMS__OPPOSED;
     bool none = (a < 0 || a == CLAIMS__PERCENT) && (b < 0 || b == CLAIMS__PERCENT) &&
                 (does(x, CLAIMS__EMPTY) || does(y, CLAIMS__EMPTY));
     return (a < 0 && b < 0) || none ? CLAIMS__OPPOSED : CLAIMS__NONE;

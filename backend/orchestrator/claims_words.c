@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_SIDES, ROW_ONE_OF, ROW_TOPICS };
+enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_OUTCOME, ROW_SIDES, ROW_ONE_OF, ROW_TOPICS };
 struct row {
     enum row_kind kind;
     const char *words[4]; /* left, right, and what implies them */
@@ -12,6 +12,7 @@ struct row {
 #define SAME(words) {ROW_SAME, {words, "", "", ""}},
 #define KIND(kind, members) {ROW_KIND, {kind, "", members, ""}},
 #define OPPOSITE(words, opposites) {ROW_OPPOSITE, {words, opposites, "", ""}},
+#define OUTCOME(words, opposites) {ROW_OUTCOME, {words, opposites, "", ""}},
 #define SIDES(words, opposites) {ROW_SIDES, {words, opposites, "", ""}},
 #define IMPLIED(words, opposites, imply, other) {ROW_OPPOSITE, {words, opposites, imply, other}},
 #define ONE_OF(values) {ROW_ONE_OF, {values, "", "", ""}},
@@ -22,6 +23,7 @@ static const struct row ROWS[] = {
 #undef SAME
 #undef KIND
 #undef OPPOSITE
+#undef OUTCOME
 #undef SIDES
 #undef IMPLIED
 #undef ONE_OF
@@ -371,8 +373,8 @@ static enum claims__relation by_rows(const struct claims__sense *x, const struct
                 found = CLAIMS__WIDER;
             else if (p->side == q->side)
                 return CLAIMS__NEAR;
-            else if (found == CLAIMS__NONE &&
-                     (kind == ROW_OPPOSITE || kind == ROW_SIDES || kind == ROW_ONE_OF))
+            else if (found == CLAIMS__NONE && (kind == ROW_OPPOSITE || kind == ROW_OUTCOME ||
+                                               kind == ROW_SIDES || kind == ROW_ONE_OF))
                 found = CLAIMS__OPPOSED;
         }
     }
@@ -403,6 +405,14 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                       x->word_len) == 0)) /* CoreDNS and coredns */
         return CLAIMS__SAME;
     return relation(a, x, b, y);
+}
+
+int claims__outcome(const struct claims__sense *s)
+{
+    for (size_t i = 0; s && i < s->count; i++)
+        if (ROWS[s->at[i].row].kind == ROW_OUTCOME)
+            return s->at[i].side ? -1 : 1;
+    return 0;
 }
 
 bool claims__two_sides(const struct claims__sense *x, const struct claims__sense *y)
