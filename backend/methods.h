@@ -24,4 +24,6 @@ json_t *method_page(const char *key, json_t *rows, int64_t limit, enum method_en
 /* Adds {severity, source, text} to the alerts of a status. severity: "warn" or "fail". */
 void method_alert(json_t *alerts, const char *severity, const char *source, const char *text);
 
+bool method_is_withheld(struct backend *b, const json_t *entry);
+
 #endif

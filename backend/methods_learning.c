@@ -35,6 +35,20 @@ void on_chat_rate(struct bus_call *c, void *arg)
         bus_fail(c, &e);
 }
 
+void on_chat_release(struct bus_call *c, void *arg)
+{
+    struct backend *b = arg;
+    const char *trace_id;
+    char user[64];
+    struct error e = {0};
+    if (!method_text(c, "trace_id", true, &trace_id))
+        return;
+    backend__user(user);
+    if (orch_release(b->orch, trace_id, bus_role_name(bus_session(c)->role), user, on_logged, c,
+                     &e) != ERR_OK)
+        bus_fail(c, &e);
+}
+
 void on_learning_show(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;

@@ -25,6 +25,17 @@ void on_evidence_list(struct bus_call *c, void *arg)
     method_answer(c, entries ? method_page("entries", entries, limit, METHOD_LAST) : NULL, &e);
 }
 
+/* What models wrote for a question whose answer waits for a person is not read here either. */
+bool method_is_withheld(struct backend *b, const json_t *entry)
+{
+    static const char *const TYPES[] = {"model.output", "critique", "verdict", "answer", "stop"};
+    const char *type = json_str(entry, "type", ""), *trace = json_str(entry, "trace_id", "");
+    bool written = false;
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        written = written || strcmp(TYPES[i], type) == 0;
+    return written && *trace && orch_is_withheld(b->orch, trace);
+}
+
 void on_evidence_get(struct bus_call *c, void *arg)
 {
     struct backend *b = arg;
@@ -37,6 +48,11 @@ void on_evidence_get(struct bus_call *c, void *arg)
     json_t *entry = prov_get(b->prov, seq, payload && allowed, &e);
     if (entry && payload && !allowed)
         json_puts(entry, "payload_error", "withheld: payloads are for reviewers and operators");
+    if (json_object_get(entry, "payload") && method_is_withheld(b, entry)) {
+        json_object_del(entry, "payload");
+        json_puts(entry, "payload_error",
+                  "withheld for its risk until a person releases the answer");
+    }
     method_answer(c, entry, &e);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 struct asked {
+    struct backend *backend;
     struct bus_call *call;
     bool payloads;
 };
@@ -12,6 +13,13 @@ struct asked {
 static void answer(void *arg, json_t *result, const struct error *e)
 {
     struct asked *a = arg;
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(result, "entries"), i, entry)
+    {
+        if (json_object_get(entry, "match") && method_is_withheld(a->backend, entry))
+            json_object_del(entry, "match");
+    }
     if (result)
         json_put(result, "payloads", json_boolean(a->payloads));
     method_answer(a->call, result ? json_incref(result) : NULL, e);
@@ -116,7 +124,7 @@ void on_evidence_search(struct bus_call *c, void *arg)
     s.only_seqs = control != NULL;
     s.payloads = bus_session(c)->role >= BUS_REVIEWER;
     struct asked *a = xcalloc(1, sizeof *a);
-    *a = (struct asked){c, s.payloads};
+    *a = (struct asked){b, c, s.payloads};
     prov_search(b->prov, &s, answer, a);
     free(seqs);
 }

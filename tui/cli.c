@@ -168,7 +168,7 @@ static const struct cli_command COMMANDS[] = {
      "[--model-a NAME --model-b NAME] [--prompt-a WORDS] [--prompt-b WORDS] [--exchanges N] TEXT",
      "ask the copilot; - or a pipe reads the text", cli__ask},
     {"conversations",
-     "conversations list|show ID|export ID [--json] [--text TEXT] [--limit N] "
+     "conversations list|show ID|export ID|release TRACE [--json] [--text TEXT] [--limit N] "
      "[--format markdown|json] [-o FILE] [--force]",
      "conversations: list, search, show, export", cli__conversations},
     {"connectors",
@@ -234,6 +234,8 @@ static const char HELP[] =
     "  conversations show [--json] ID\n"
     "  conversations export ID [--format markdown|json] [-o FILE]\n"
     "                             one of them, to read or to keep\n"
+    "  conversations release TRACE\n"
+    "                             give out an answer that is withheld for its risk\n"
     "  connectors list [--json]   connectors and their health\n"
     "  connectors check [--json] [NAME]\n"
     "                             check their health now; exit 1 if one is not well\n"

@@ -10,10 +10,10 @@ static json_t *answer_object(const json_t *trace)
 {
     static const char *const KEYS[] = {"trace_id", "conversation", "at",
                                        "question", "state",        "answer"};
-    static const char *const REST[] = {"candidates", "critiques",  "verdict",    "usage",
-                                       "stages",     "entries",    "elapsed_ms", "error",
-                                       "safety",     "flow",       "nodes",      "path",
-                                       "edges",      "injections", "risk",       "grounding"};
+    static const char *const REST[] = {
+        "candidates", "critiques",  "verdict", "usage",     "stages",  "entries",
+        "elapsed_ms", "error",      "safety",  "flow",      "nodes",   "path",
+        "edges",      "injections", "risk",    "grounding", "withheld"};
     json_t *out = json_object(), *cited = json_array(), *source;
     size_t i;
     for (i = 0; i < sizeof KEYS / sizeof *KEYS; i++)
@@ -76,6 +76,11 @@ static void print_answer(const json_t *answer)
            json_str(answer, "trace_id", ""));
 }
 
+static bool is_withheld(const json_t *trace)
+{
+    return strcmp(json_str(json_object_get(trace, "withheld"), "state", ""), "withheld") == 0;
+}
+
 /* Texts that tried to steer a model, and a risk that a person has to know of. */
 static void print_risk(const json_t *answer)
 {
@@ -98,6 +103,8 @@ static void print_risk(const json_t *answer)
         }
         putchar('\n');
     }
+    if (is_withheld(answer))
+        return;
     if (json_flag(risk, "person", false))
         printf("  risk %.2f: a person has to decide\n", json_num(risk, "score", 0));
 }
@@ -163,6 +170,17 @@ static int tell_unanswered(const json_t *trace)
     return blocked ? EXIT_REFUSED : EXIT_FAILED;
 }
 
+static int tell_withheld(const json_t *trace)
+{
+    const json_t *withheld = json_object_get(trace, "withheld");
+    cli_complain("the answer is withheld: its risk is %.2f (mostly: %s)",
+                 json_num(withheld, "score", 0), json_str(withheld, "why", ""));
+    fprintf(stderr,
+            "  what to do: a person who answers for it: mcp-console conversations release %s\n",
+            json_str(trace, "trace_id", ""));
+    return EXIT_REFUSED;
+}
+
 int cli__ask(struct cli *c, struct busc *bus)
 {
     int status = EXIT_DONE;
@@ -201,6 +219,8 @@ int cli__ask(struct cli *c, struct busc *bus)
         }
         if (!done)
             status = tell_unanswered(trace);
+        else if (is_withheld(trace))
+            status = tell_withheld(trace);
         json_decref(answer);
     }
     json_decref(trace);

@@ -1,4 +1,4 @@
-/* `mcp-console conversations list|show|export`. */
+/* `mcp-console conversations list|show|export|release`. */
 #include "tui/cli_internal.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -44,15 +44,17 @@ int cli__conversations_options(struct cli *c, int argc, char **argv)
     argc -= optind, argv += optind;
     c->action = argc ? argv[0] : "list";
     bool list = strcmp(c->action, "list") == 0, show = strcmp(c->action, "show") == 0,
-         export = strcmp(c->action, "export") == 0;
-    if (!list && !show && !export)
-        return cli__usage(c, "the actions are list, show and export");
+         export = strcmp(c->action, "export") == 0, release = strcmp(c->action, "release") == 0;
+    if (!list && !show && !export && !release)
+        return cli__usage(c, "the actions are list, show, export and release");
     if (argc > (list ? 1 : 2) || (!list && argc < 2))
-        return cli__usage(c, list ? "too many words" : "it takes a conversation's id");
+        return cli__usage(c, list      ? "too many words"
+                             : release ? "it takes a trace's id"
+                                       : "it takes a conversation's id");
     if (!list)
         c->conversation = argv[1];
     if (!list && !cli__is_id(c->conversation))
-        return cli__usage(c, "a conversation's id is 32 hex digits");
+        return cli__usage(c, "an id is 32 hex digits");
     if ((c->text && !list) || ((c->what || c->output || c->force) && !export))
         return cli__usage(c, c->text ? "--text is for list"
                                      : "--format, -o and --force are for export");
@@ -193,9 +195,35 @@ static int export(struct cli *c, struct busc *bus)
     return status;
 }
 
+static json_t *trace_of(const struct cli *c)
+{
+    json_t *params = json_object();
+    json_puts(params, "trace_id", c->conversation);
+    return params;
+}
+
+/* Gives out an answer that is withheld, and prints it. */
+static int release(struct cli *c, struct busc *bus)
+{
+    int status = EXIT_DONE;
+    json_t *done = cli__call(bus, WIRE_chat_release, trace_of(c), &status);
+    json_t *trace = done ? cli__call(bus, WIRE_traces_get, trace_of(c), &status) : NULL;
+    if (trace && c->json) {
+        json_object_set(done, "answer", json_object_get(trace, "answer"));
+        cli__print_json(done);
+    } else if (trace) {
+        cli__put(json_str(trace, "answer", ""), true);
+        putchar('\n');
+    }
+    json_decref(done);
+    json_decref(trace);
+    return status;
+}
+
 int cli__conversations(struct cli *c, struct busc *bus)
 {
-    return strcmp(c->action, "list") == 0   ? list(c, bus)
-           : strcmp(c->action, "show") == 0 ? show(c, bus)
-                                            : export(c, bus);
+    return strcmp(c->action, "list") == 0     ? list(c, bus)
+           : strcmp(c->action, "show") == 0   ? show(c, bus)
+           : strcmp(c->action, "export") == 0 ? export(c, bus)
+                                              : release(c, bus);
 }

@@ -5,6 +5,7 @@
  *   /prompt A|B WORDS  what that side is told: a prompt's name or a text; `usual`: as the flow says
  *   /conversations [TEXT], /new, /fork, /export [FILE]
  *   /compare           the answers to the question that is read
+ *   /release           an answer that is withheld for its risk (docs/risk.md)
  *   /good, /bad        a word on the answer that is read (docs/learning.md)
  *   /stop              what is being answered
  *   /retry, /edit      the question that is read once more, as it is or into the input line */
@@ -127,6 +128,28 @@ static void rate_here(struct chat *c, bool good)
     tui_call(c, WIRE_chat_rate, params, got_rating);
 }
 
+static void got_release(void *self, const json_t *result, const struct error *e)
+{
+    (void)self;
+    if (result)
+        tui_say("%s", _("the answer is given out; that it was, and by whom, is in the log"));
+    else
+        tui_error(e, "chat.release");
+}
+
+static void release_here(struct chat *c)
+{
+    const struct chat_turn *t = c->count ? chat_history_read(c) : NULL;
+    const json_t *withheld = t ? json_object_get(t->trace, "withheld") : NULL;
+    if (strcmp(json_str(withheld, "state", ""), "withheld") != 0) {
+        tui_say("%s", _("no answer is withheld here"));
+        return;
+    }
+    json_t *params = json_object();
+    json_puts(params, "trace_id", json_str(t->trace, "trace_id", ""));
+    tui_call(c, WIRE_chat_release, params, got_release);
+}
+
 static void got_stopped(void *view, const json_t *result, const struct error *e)
 {
     (void)view;
@@ -159,6 +182,8 @@ static bool talk_run(struct chat *c, const char *line)
         chat_talks_new(c);
     else if (!strcmp(line, "/good") || !strcmp(line, "/bad"))
         rate_here(c, line[1] == 'g');
+    else if (!strcmp(line, "/release"))
+        release_here(c);
     else if (!strcmp(line, "/compare"))
         chat_compare_open(c, c->count ? chat_history_read(c) : NULL);
     else

@@ -137,6 +137,7 @@ static const char *const OWN[][2] = {
     {"/retry", N_("asks the question again")},
     {"/edit", N_("brings the question back into the input line")},
     {"/stop", N_("stops what is being answered")},
+    {"/release", N_("gives out an answer that is withheld")},
     {"/good", N_("this answer was good")},
     {"/bad", N_("this answer was not good")}};
 enum { OWN_COUNT = sizeof(OWN) / sizeof(OWN[0]) };

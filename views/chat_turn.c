@@ -340,6 +340,19 @@ static void tail_sources(struct chat_turn *t)
     buf_release(&label);
 }
 
+/* That it waits for a person, or who gave it out. */
+static void tail_withheld(struct chat_turn *t)
+{
+    const json_t *w = json_object_get(t->trace, "withheld");
+    const char *state = json_str(w, "state", ""), *user = json_str(w, "user", "");
+    if (!strcmp(state, "withheld"))
+        tui_text_addf(t->tail, ROLE_WARN, INDENT, false, "%s %s", tui_glyph(GLYPH_WARN),
+                      _("withheld until a person gives it out: /release"));
+    else if (!strcmp(state, "released"))
+        tui_text_addf(t->tail, ROLE_DIM, QUESTION_INDENT, false, _("given out by %s, risk %.2f"),
+                      user, json_num(w, "score", 0));
+}
+
 static void tail_make(struct chat_turn *t)
 {
     const json_t *trace = t->trace;
@@ -367,6 +380,7 @@ static void tail_make(struct chat_turn *t)
     if (!strcmp(state, "blocked") && !filtered)
         tui_text_addf(t->tail, ROLE_BLOCKED, INDENT, false, "%s %s", tui_glyph(GLYPH_BLOCKED),
                       *error ? error : _("blocked"));
+    tail_withheld(t);
     if (!t->running) {
         chat_steered_add(t->tail, trace, t->level);
         tail_sources(t);

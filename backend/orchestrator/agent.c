@@ -3,7 +3,7 @@
  *
  * T1 Offered are tools that the flow's node names and the registry has, nothing that a text says.
  *    Only what reads is called; of what changes something a plan is proposed, for whoever asked,
- *    and nothing is done.
+ *    and nothing is done; in the sandbox (docs/risk.md) none is offered.
  * T2 Each call is durable before it is made, and is a stage of the trace; a stop of the trace stops
  *    it. Calls of one step run at once.
  * T3 What a tool says is data, an error too: scanned and marked like every source (untrusted.c),
@@ -97,7 +97,8 @@ struct orch_agent *orch__agent_new(struct orch_candidate *c)
 {
     const struct trace *t = c->trace;
     const struct flow_node *n = c->node->as;
-    if (!n->tool_count || c->model->builtin || t->recorded)
+    if (!n->tool_count || c->model->builtin || t->recorded ||
+        json_flag(json_object_get(t->doc, "risk"), "sandbox", false))
         return NULL;
     struct orch_agent *a = xcalloc(1, sizeof *a);
     struct conn_tool *tools = xcalloc(KNOWN, sizeof *tools);
@@ -245,6 +246,7 @@ static char *told_of(struct asked *k, const char *text, const json_t *data, bool
     orch__fill_source(k->candidate->trace, k->source, clean ? clean : text, 0, plain, entry);
     json_decref(plain);
     free(clean);
+    orch__withhold_begin(k->candidate->trace);
     return xasprintf("[%s] %s\n<<<%s\n%.*s\n>>>%s", k->source->id, ok ? "" : "(an error)", a->fence,
                      (int)TOLD, k->source->text, a->fence);
 }

@@ -352,6 +352,8 @@ void orch__conclude(struct trace *t)
     json_put(answer, "risk", json_incref(json_object_get(t->doc, "risk")));
     orch__edge(&from, verdict_entry, "choose", winner->score.composite);
     orch__edge(&from, winner->text_entry, "adopt", winner->score.composite);
+    if (orch__withhold(t, text))
+        json_put(answer, "withheld", json_true());
     end_trace(t, "answer", "backend", "done", &from, answer);
     free(text);
 }
@@ -369,6 +371,7 @@ static void keep_partial(struct trace *t, json_t *payload)
         return;
     json_put(t->doc, "answer", json_text(longest->text.data, longest->text.len));
     json_put(payload, "partial", json_text(longest->text.data, longest->text.len));
+    orch__withhold_partial(t, longest->text.data);
 }
 
 static void end_badly(struct trace *t, const char *state, const char *words, bool partial)

@@ -466,6 +466,7 @@ static bool resolve(struct trace *t, struct error *e)
     orch__variable(t, VAR_RISK, t->need.risk);
     if (t->by_risk)
         orch__flow_by_risk(t);
+    orch__withhold_begin(t);
     for (size_t i = 0; i < t->source_count; i++)
         if (t->sources[i].text)
             t->need.input_tokens += gw_estimate_tokens(t->sources[i].text);

@@ -468,6 +468,25 @@ const char *orch__risk_route(const struct trace *t, double score);
 /* The answer, with what there is to say of that. The caller frees. */
 char *orch__risk_noted(const struct trace *t, const char *answer);
 
+/* The score that it can have when the answers are there. */
+double orch__risk_most(const struct trace *t);
+/* By what is known now: models call no tools, nothing is proposed. */
+bool orch__risk_sandbox(const struct trace *t);
+/* The feature that adds most to it, "": none does. */
+const char *orch__risk_mostly(const json_t *risk);
+
+/* withhold.c: answers that wait for a person. Whether this trace's is one may be known when its
+ * risk is, and when a model's tools have brought something. */
+void orch__withhold_begin(struct trace *t);
+bool orch__withholds(const struct trace *t); /* nothing that models write is told */
+/* Puts a notice in the answer's place; false: it is given. partial: of a trace that was stopped. */
+bool orch__withhold(struct trace *t, const char *text);
+bool orch__withhold_partial(struct trace *t, const char *text);
+/* Takes what is withheld out of a document that is given out. */
+void orch__withhold_hide(json_t *doc);
+/* orch.c: the document with what is withheld. NULL with *e. Caller owns. */
+json_t *orch__trace_whole(struct orch *o, const char *trace_id, struct error *e);
+
 /* learning.c */
 enum { ORCH_OUTCOMES = 8, ORCH_OUTCOME_MODEL = 96 };
 struct orch_outcome { /* how a model did with a question, in quarters */

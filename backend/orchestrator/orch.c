@@ -319,10 +319,13 @@ void orch_free(struct orch *o)
 
 /* ---- reading: running traces from memory, ended ones from the projection */
 
+/* ROW_INSIDE: also what is withheld. */
+enum row_form { ROW_WHOLE, ROW_TURN, ROW_LISTED, ROW_INSIDE };
+
 struct rows {
     struct orch *o;
     json_t *out;
-    enum { ROW_WHOLE, ROW_TURN, ROW_LISTED } form;
+    enum row_form form;
 };
 
 /* A row of a list: what tells one trace from another. traces.get has the rest, which is a hundred
@@ -412,6 +415,8 @@ static bool take_row(void *arg, const struct store_row *row)
     struct rows *r = arg;
     const char *id = store_text(row, 1);
     json_t *doc = orch__stored(r->o, row);
+    if (r->form != ROW_INSIDE)
+        orch__withhold_hide(doc);
     if (r->form == ROW_LISTED) {
         json_array_append_new(r->out, listed(doc));
         json_decref(doc);
@@ -425,9 +430,9 @@ static bool take_row(void *arg, const struct store_row *row)
     return true;
 }
 
-json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
+static json_t *trace_in(struct orch *o, const char *trace_id, enum row_form form, struct error *e)
 {
-    struct rows r = {o, json_array(), ROW_WHOLE};
+    struct rows r = {o, json_array(), form};
     enum err code =
         store_query(store_reader(o->rooms.store), e, take_row, &r,
                     "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?",
@@ -437,6 +442,16 @@ json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
         err_set(e, ERR_NOT_FOUND, "no trace %s", trace_id);
     json_decref(r.out);
     return doc;
+}
+
+json_t *orch_trace(struct orch *o, const char *trace_id, struct error *e)
+{
+    return trace_in(o, trace_id, ROW_WHOLE, e);
+}
+
+json_t *orch__trace_whole(struct orch *o, const char *trace_id, struct error *e)
+{
+    return trace_in(o, trace_id, ROW_INSIDE, e);
 }
 
 json_t *orch_traces(struct orch *o, int64_t before, size_t limit, bool evals, struct error *e)

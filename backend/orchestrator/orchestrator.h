@@ -209,6 +209,12 @@ const char *orch_safety_refuses(const struct orch *o, const char *text, bool ans
 typedef void orch_rated(void *arg, int64_t entry, const struct error *e);
 enum err orch_rate(struct orch *o, const char *trace_id, bool good, const char *actor,
                    orch_rated *done, void *arg, struct error *e);
+/* withhold.c: gives out an answer that waits for a person; user: who that is. done runs when its
+ * entry is durable (or failed). NOT_FOUND: none is withheld there. */
+enum err orch_release(struct orch *o, const char *trace_id, const char *actor, const char *user,
+                      orch_rated *done, void *arg, struct error *e);
+/* What models wrote for that question is not given out (yet). */
+bool orch_is_withheld(struct orch *o, const char *trace_id);
 /* {bandit: no|propose, kinds: [{kind, outcomes, models: [{model, good, bad, share, accepted:
  * weight|null}], decided: ""|accept|reject, proposed: bool}]}; NULL with *e. The caller owns. */
 json_t *orch_learning(struct orch *o, struct error *e);

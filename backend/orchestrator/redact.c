@@ -112,6 +112,7 @@ void orch_redact(json_t *doc, const char *const *types, size_t count)
         json_object_del(json_object_get(doc, "choice"), "promptB");
     }
     if (answer) {
+        blank(&r, json_object_get(doc, "withheld"), "answer");
         blank(&r, doc, "answer");
         blank(&r, doc, "error");
     }

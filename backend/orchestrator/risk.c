@@ -162,6 +162,7 @@ double orch__question_risk(const struct trace *t, json_t **parts)
     before(t, values);
     json_t *doc = document(t, values, &score);
     json_puts(doc, "route", orch__risk_route(t, score));
+    json_put(doc, "sandbox", json_boolean(orch__risk_sandbox(t)));
     json_put(t->doc, "risk", json_deep_copy(doc));
     if (parts)
         *parts = doc;
@@ -183,9 +184,52 @@ void orch__answer_risk(struct trace *t)
     json_t *doc = document(t, values, &score);
     json_put(doc, "before", json_real(first));
     json_puts(doc, "route", json_str(earlier, "route", ""));
+    json_put(doc, "sandbox", json_boolean(json_flag(earlier, "sandbox", false)));
     json_put(doc, "person",
              json_boolean(score >= conf_num(t->orch->rooms.conf, "risk", "", "person")));
     json_put(t->doc, "risk", doc);
+}
+
+/* May more than one answer come of the flow, so that they can differ? */
+static bool several(const struct trace *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->flow->node_count; i++)
+        n += t->flow->nodes[i].kind == FLOW_MODEL;
+    return n > 1;
+}
+
+double orch__risk_most(const struct trace *t)
+{
+    double values[RISK_FEATURES] = {0}, score;
+    before(t, values);
+    values[RISK_DISAGREEMENT] = values[RISK_VOLATILITY] = several(t);
+    json_decref(document(t, values, &score));
+    return score;
+}
+
+bool orch__risk_sandbox(const struct trace *t)
+{
+    double values[RISK_FEATURES] = {0}, score;
+    before(t, values);
+    json_decref(document(t, values, &score));
+    return score >= conf_num(t->orch->rooms.conf, "risk", "", "sandbox");
+}
+
+const char *orch__risk_mostly(const json_t *risk)
+{
+    double most = 0;
+    const char *why = "";
+    size_t i;
+    json_t *f;
+    json_array_foreach(json_object_get(risk, "features"), i, f)
+    {
+        if (json_num(f, "part", 0) > most) {
+            most = json_num(f, "part", 0);
+            why = json_str(f, "name", "");
+        }
+    }
+    return why;
 }
 
 /* ---- routes */
@@ -203,24 +247,13 @@ const char *orch__risk_route(const struct trace *t, double score)
 char *orch__risk_noted(const struct trace *t, const char *answer)
 {
     const json_t *risk = json_object_get(t->doc, "risk");
-    double most = 0;
-    const char *why = "";
-    size_t i;
-    json_t *f;
     if (!json_flag(risk, "person", false))
         return xstrdup(answer);
-    json_array_foreach(json_object_get(risk, "features"), i, f)
-    {
-        if (json_num(f, "part", 0) > most) {
-            most = json_num(f, "part", 0);
-            why = json_str(f, "name", "");
-        }
-    }
     return xasprintf(
         strcmp(t->lang, "ru") == 0
             ? "%s\n\nРиск этого ответа %.2f (больше всего добавляет: %s): решение должен "
               "принять человек."
             : "%s\n\nThe risk of this answer is %.2f (mostly: %s): a person has to "
               "decide.",
-        answer, json_num(risk, "score", 0), why);
+        answer, json_num(risk, "score", 0), orch__risk_mostly(risk));
 }

@@ -51,7 +51,7 @@ static bool in_block(const char *text)
 void orch__stream(struct orch_candidate *c, size_t added)
 {
     const char *all = c->text.data;
-    if (!c->trace->orch->event || !all || c->internal)
+    if (!c->trace->orch->event || !all || c->internal || orch__withholds(c->trace))
         return;
     /* words that ended before were looked at then: an answer without spaces is not read again and
      * again */

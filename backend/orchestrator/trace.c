@@ -196,6 +196,7 @@ void orch__tell(struct trace *t, const char *type)
         json_put(data, "stages", json_deep_copy(json_object_get(t->doc, "stages")));
     } else {
         data = json_deep_copy(t->doc);
+        orch__withhold_hide(data);
         if (!*t->eval) /* who scores it reads what models wrote */
             orch__without_outputs(data);
     }

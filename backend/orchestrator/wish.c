@@ -163,6 +163,8 @@ static void proposed(void *arg, const json_t *plan, const struct error *e)
         json_puts(doc, "title", json_str(plan, "title", ""));
         json_puts(doc, "risk", json_str(plan, "risk", ""));
         json_put(t->doc, "plan", doc);
+        if (t->phase == TRACE_MODELS)
+            orch__withhold_begin(t);
     }
     orch__settle(t);
 }
@@ -237,7 +239,7 @@ void orch__wish(struct trace *t)
 {
     struct orch *o = t->orch;
     json_t *arguments = NULL;
-    if (!o->rooms.plans || !t->user || t->recorded || !orders(t->question))
+    if (!o->rooms.plans || !t->user || t->recorded || !orders(t->question) || orch__risk_sandbox(t))
         return;
     struct conn_tool *tools = xcalloc(MOST_TOOLS, sizeof *tools);
     struct conn_tool *acting = xcalloc(MOST_TOOLS, sizeof *acting);

@@ -448,6 +448,132 @@ static void the_risk_says_which_flow(void **state)
     console_stop(&c, false);
 }
 
+/* From there on models get no tools, and nothing is proposed. */
+static void in_the_sandbox_models_call_nothing(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {
+        {"doer", "tools=2,args=%7B%7D,say=The%20disks%20are%20fine%20[1]."}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"agent", AGENT("'host/disks','host/load'", "")},
+                                           {NULL, NULL}};
+    also = "[risk]\nsandbox = 0\n";
+    struct console c = start(MODELS, FLOWS);
+    also = "";
+    json_t *trace = by(&c, "agent");
+    assert_true(json_flag(json_object_get(trace, "risk"), "sandbox", false));
+    assert_int_equal(entries_of(&c, trace, "tool.call", "node", "m"), 0);
+    char *told = system_of("doer", 0);
+    assert_non_null(told);
+    assert_null(strstr(told, "What tools answer stands between"));
+    free(told);
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
+static json_t *trace_of(struct console *c, const char *id)
+{
+    json_t *trace =
+        busc_wait(c->bus, WIRE_traces_get, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
+    assert_non_null(trace);
+    return trace;
+}
+
+static bool says(const json_t *value, const char *words)
+{
+    char *text = json_dumps(value, 0);
+    bool found = strstr(text, words);
+    free(text);
+    return found;
+}
+
+struct heard {
+    bool ended, told;
+};
+
+static void hear(void *arg, const char *type, int64_t at, const json_t *data)
+{
+    struct heard *h = arg;
+    (void)at;
+    h->told = h->told || says(data, "Xylophone");
+    h->ended =
+        h->ended || (strcmp(type, "turn") == 0 && strcmp(json_str(data, "state", ""), "done") == 0);
+}
+
+/* The log gives nothing of it out either. */
+static void assert_hidden(struct console *c, const json_t *trace)
+{
+    size_t i, hidden = 0;
+    json_t *seq;
+    json_array_foreach(json_object_get(trace, "entries"), i, seq)
+    {
+        json_t *entry = busc_wait(c->bus, WIRE_evidence_get,
+                                  json_pack("{s:O,s:b}", "seq", seq, "payload", 1), WAIT_MS, NULL);
+        hidden += strstr(json_str(entry, "payload_error", ""), "withheld") != NULL;
+        assert_true(strcmp(json_str(entry, "type", ""), "answer") || !says(entry, "Xylophone"));
+        json_decref(entry);
+    }
+    assert_true(hidden >= 2); /* the outputs and the answer */
+}
+
+/* Nothing of it is told, stored in the open or found, until an operator gives it out; a restart
+ * changes nothing of that. */
+static void an_answer_waits_for_a_person(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {{"ada", "say=Xylophone%20first%20[1]."}, {NULL, NULL}};
+    also = "[risk]\nperson = 0.5\n";
+    struct console c = start(MODELS, NULL);
+    also = "";
+    struct heard h = {0};
+    busc_events(c.bus, hear, NULL, &h);
+    json_t *trace =
+        ask_with(&c, json_pack("{s:s,s:s}", "text", "may I run rm -rf / on the production server?",
+                               "flow", "council"));
+    char *id = xstrdup(json_str(trace, "trace_id", ""));
+    assert_string_equal(json_str(json_object_get(trace, "withheld"), "state", ""), "withheld");
+    assert_non_null(strstr(json_str(trace, "answer", ""), "This answer is withheld"));
+    assert_false(says(trace, "Xylophone"));
+    json_decref(trace);
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (!h.ended && clock_mono_ms() < until) {
+        busc_dispatch(c.bus);
+        usleep(1000);
+    }
+    assert_true(h.ended);
+    assert_false(h.told); /* nor as it was written */
+    char *dir = c.dir, *path = xasprintf("%s/mcp-console.conf", dir);
+    console_stop(&c, true);
+    c = console_start(dir, path, "operator");
+    trace = trace_of(&c, id);
+    assert_false(says(trace, "Xylophone"));
+    assert_hidden(&c, trace);
+    json_t *found = call(&c, WIRE_evidence_search, "{\"text\": \"Xylophone\"}");
+    assert_false(says(found, "Xylophone first"));
+    json_decref(found);
+    json_decref(trace);
+    struct busc *reviewer = busc_new(c.address, "reviewer", "reviewer", NULL);
+    struct error e = {0};
+    assert_null(
+        busc_wait(reviewer, WIRE_chat_release, json_pack("{s:s}", "trace_id", id), WAIT_MS, &e));
+    assert_int_equal(e.code, ERR_DENIED);
+    busc_free(reviewer);
+    json_t *done =
+        busc_wait(c.bus, WIRE_chat_release, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL);
+    assert_true(json_int(done, "entry", -1) > 0);
+    json_decref(done);
+    trace = trace_of(&c, id);
+    assert_non_null(strstr(json_str(trace, "answer", ""), "Xylophone first"));
+    assert_string_equal(json_str(json_object_get(trace, "withheld"), "by", ""), "operator");
+    assert_int_equal(entries_of(&c, trace, "release", "by", "operator"), 1);
+    assert_null(
+        busc_wait(c.bus, WIRE_chat_release, json_pack("{s:s}", "trace_id", id), WAIT_MS, NULL));
+    assert_lineage(&c);
+    json_decref(trace);
+    free(id);
+    free(path);
+    console_stop(&c, false);
+}
+
 static void write_flow(const char *name, const char *text)
 {
     char *path = xasprintf("%s/mcp-console/flows/%s.json", getenv("XDG_CONFIG_HOME"), name);
@@ -528,6 +654,8 @@ int main(void)
         cmocka_unit_test(what_would_change_something_is_proposed_and_not_done),
         cmocka_unit_test(the_risk_says_which_flow),
         cmocka_unit_test(flows_are_read_again),
+        cmocka_unit_test(an_answer_waits_for_a_person),
+        cmocka_unit_test(in_the_sandbox_models_call_nothing),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }

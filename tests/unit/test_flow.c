@@ -251,6 +251,40 @@ static void put(const char *dir, const char *name, const char *text)
     free(path);
 }
 
+/* Takes all, as they were read before. */
+static void read_again(const char *dir, struct flows *all)
+{
+    struct error e = {0};
+    const struct flow *f = flows_find(all, "single", &e);
+    /* what is wrong now stays what it was, for whom has it even longer */
+    uint64_t stamp = flows_stamp(dir);
+    struct flow *held = flow_hold(f);
+    put(dir, "single.json", "{\"name\":\"single\"}");
+    assert_true(flows_stamp(dir) != stamp);
+    struct flows *again = flows_load(dir, NULL, all, &e);
+    json_t *changed = flows_changed(all, again);
+    assert_int_equal(json_array_size(changed), 0);
+    json_decref(changed);
+    flows_free(all);
+    assert_string_equal(flows_find(again, "single", &e)->about, "mine");
+    assert_int_equal(again->wrong_count, 2);
+    assert_true(again->kept[1]);
+    assert_non_null(strstr(again->wrong[1].detail, "single.json: about"));
+    /* gone: the built-in one is back */
+    char *single = xasprintf("%s/single.json", dir);
+    unlink(single);
+    free(single);
+    all = flows_load(dir, NULL, again, &e);
+    changed = flows_changed(again, all);
+    assert_int_equal(json_array_size(changed), 1);
+    json_decref(changed);
+    flows_free(again);
+    assert_false(flows_find(all, "single", &e)->own);
+    flows_free(all);
+    assert_string_equal(held->about, "mine");
+    flow_free(held);
+}
+
 static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
 {
     (void)state;
@@ -289,33 +323,7 @@ static void own_flows_stand_in_the_place_of_built_in_ones(void **state)
     assert_int_equal(all->wrong_count, 1);
     assert_false(all->kept[0]);
 
-    /* read again: what is wrong now stays what it was, for whom has it even longer */
-    uint64_t stamp = flows_stamp(dir);
-    struct flow *held = flow_hold(f);
-    put(dir, "single.json", "{\"name\":\"single\"}");
-    assert_true(flows_stamp(dir) != stamp);
-    struct flows *again = flows_load(dir, NULL, all, &e);
-    json_t *changed = flows_changed(all, again);
-    assert_int_equal(json_array_size(changed), 0);
-    json_decref(changed);
-    flows_free(all);
-    assert_string_equal(flows_find(again, "single", &e)->about, "mine");
-    assert_int_equal(again->wrong_count, 2);
-    assert_true(again->kept[1]);
-    assert_non_null(strstr(again->wrong[1].detail, "single.json: about"));
-    /* gone: the built-in one is back */
-    char *single = xasprintf("%s/single.json", dir);
-    unlink(single);
-    free(single);
-    all = flows_load(dir, NULL, again, &e);
-    changed = flows_changed(again, all);
-    assert_int_equal(json_array_size(changed), 1);
-    json_decref(changed);
-    flows_free(again);
-    assert_false(flows_find(all, "single", &e)->own);
-    flows_free(all);
-    assert_string_equal(held->about, "mine");
-    flow_free(held);
+    read_again(dir, all);
     static const char *const FILES[] = {"single.json", "arbitrate.json", ".hidden.json",
                                         "notes.txt"};
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
