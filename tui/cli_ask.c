@@ -34,12 +34,21 @@ static json_t *answer_object(const json_t *trace)
     return out;
 }
 
+static void print_text(const json_t *answer)
+{
+    char *text = xstrdup(json_str(answer, "answer", ""));
+    for (size_t len = strlen(text); len && text[len - 1] == '\n';)
+        text[--len] = '\0';
+    cli__put(text, true);
+    puts("\n");
+    free(text);
+}
+
 static void print_answer(const json_t *answer)
 {
     size_t i;
     json_t *item;
-    cli__put(json_str(answer, "answer", ""), true);
-    puts("\n");
+    print_text(answer);
     json_array_foreach(json_object_get(answer, "sources"), i, item)
     {
         printf("  [");
@@ -210,8 +219,8 @@ int cli__ask(struct cli *c, struct busc *bus)
         else if (done)
             print_answer(answer);
         else if (*json_str(answer, "answer", "")) { /* what came before it ended */
-            cli__put(json_str(answer, "answer", ""), true);
-            puts("\n\n  it ends early: this is what came of an answer");
+            print_text(answer);
+            puts("  it ends early: this is what came of an answer");
         }
         if (!c->json) {
             print_safety(answer);

@@ -64,15 +64,13 @@ struct cli_command {
 void cli__print_json(const json_t *value);
 /* The same on one line. */
 void cli__print_json_line(const json_t *value);
-/* --help of a subcommand: prints its usage and its lines of the whole help; what its options'
- * reader returns then. */
-int cli__help(const struct cli *c);
 /* Says on standard error what is wrong, and the usage. EXIT_USAGE. */
 int cli__usage(const struct cli *c, const char *what);
 /* Takes one option with its value (optarg): NULL, or what is wrong with that. */
 typedef const char *cli__taker(struct cli *c, int option);
-/* Reads the options, up to optind: EXIT_DONE, EXIT_USAGE after it was said why, or what cli__help
- * answers. In the table `help` is 'h', and what has a short form is 'o'. */
+/* Reads the options, up to optind: EXIT_DONE, EXIT_USAGE after it was said why, -1 after --help:
+ * its usage and its lines of the whole help. In the table `help` is 'h', and what has a short form
+ * is 'o'. */
 struct option;
 int cli__options(struct cli *c, int argc, char **argv, const struct option *options,
                  cli__taker *take);
@@ -100,8 +98,6 @@ void cli__wait_begin(struct busc *bus, struct cli__wait *w);
 /* What `look` answers when it has ended, by itself or for its time limit (*status is EXIT_FAILED
  * then); NULL after the error was printed, *status set. */
 json_t *cli__wait_end(struct busc *bus, struct cli__wait *w, int *status);
-/* What is wrong with a line, as every subcommand that reads lines says it: {line, error}. */
-void cli__bad_line(const struct cli *c, size_t number, const char *what);
 /* An id as text; the caller frees. */
 char *cli__id_text(const json_t *id);
 /* A line without its end, counted from 1; NULL, or what is wrong with it, valid until the next. */

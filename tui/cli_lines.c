@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void cli__bad_line(const struct cli *c, size_t number, const char *what)
+static void bad_line(const struct cli *c, size_t number, const char *what)
 {
     if (!c->json) {
         cli_complain("line %zu: %s", number, what);
@@ -54,7 +54,7 @@ static size_t take_all(const struct cli *c, FILE *in, size_t most, cli__line *ta
         char *large = over ? xasprintf("it is longer than %zu MiB", most >> 20) : NULL;
         const char *wrong = over ? large : len ? take(arg, number, text, len) : NULL;
         if (wrong)
-            cli__bad_line(c, number, wrong);
+            bad_line(c, number, wrong);
         bad += wrong != NULL;
         free(large);
     }

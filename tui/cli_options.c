@@ -52,7 +52,8 @@ static void print_lines(const char *name)
     }
 }
 
-int cli__help(const struct cli *c)
+/* What the reader of options returns then: -1, or that it could not be written. */
+static int help(const struct cli *c)
 {
     print_usage(c, stdout);
     print_lines(c->command->name);
@@ -98,7 +99,7 @@ int cli__options(struct cli *c, int argc, char **argv, const struct option *opti
     optind = 0;
     for (int o; (o = getopt_long(argc, argv, ":o:", options, NULL)) != -1;) {
         if (o == 'h')
-            return cli__help(c);
+            return help(c);
         if (o == '?' || o == ':') {
             cli_bad_option(o, argv);
             return cli__usage(c, "see the options below");

@@ -43,8 +43,6 @@ struct evals {
     bool closed;
 };
 
-/* run.c */
-void eval__run_free(struct eval__run *r);
 /* result.c: what a run came to. Caller owns. */
 json_t *eval__result(const struct eval__run *r);
 /* {run, name, state, done, total} of one under way. Caller owns. */

@@ -31,7 +31,7 @@ struct evals *evals_new(const struct evals_rooms *rooms, evals_told *told, void 
     return ev;
 }
 
-void eval__run_free(struct eval__run *r)
+static void run_free(struct eval__run *r)
 {
     if (!r)
         return;
@@ -50,7 +50,7 @@ void evals_free(struct evals *ev)
     if (!ev)
         return;
     loop_timer_free(ev->timer);
-    eval__run_free(ev->run);
+    run_free(ev->run);
     free(ev->alert);
     free(ev);
 }
@@ -86,7 +86,7 @@ static void on_logged(void *arg, int64_t seq, const struct error *e)
         r->state = "failed";
     tell(ev, e->code == ERR_OK ? seq : -1);
     ev->run = NULL;
-    eval__run_free(r);
+    run_free(r);
 }
 
 static void finish(struct evals *ev)
@@ -332,7 +332,7 @@ enum err evals_start(struct evals *ev, const struct evals_order *o, char id[33],
         return err_set(e, ERR_BUSY, "the run %s is under way", ev->run->id);
     struct eval__run *r = xcalloc(1, sizeof *r);
     if (take_order(ev, r, o, e) != ERR_OK) {
-        eval__run_free(r);
+        run_free(r);
         return e->code;
     }
     ev->run = r;

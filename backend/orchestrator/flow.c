@@ -497,22 +497,12 @@ const char *flow_kind_name(enum flow_kind k)
     return KINDS[k].name;
 }
 
-const char *flow_join_name(enum flow_join j)
-{
-    return JOINS[j];
-}
-
 const char *flow_prompt(const char *name)
 {
     for (size_t i = 0; i < PROMPT_COUNT; i++)
         if (strcmp(PROMPTS[i].name, name) == 0)
             return PROMPTS[i].text;
     return NULL;
-}
-
-const char *flow_prompt_name(size_t i)
-{
-    return i < PROMPT_COUNT ? PROMPTS[i].name : NULL;
 }
 
 /* ---- as a graph */

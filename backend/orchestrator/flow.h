@@ -102,11 +102,8 @@ struct flow *flow_hold(const struct flow *f);
 /* As a graph for Graphviz. */
 void flow_dot(const struct flow *f, struct buf *out);
 const char *flow_kind_name(enum flow_kind k);
-const char *flow_join_name(enum flow_join j);
 /* What a role's model is told, by name of prompts.def; NULL: there is none. */
 const char *flow_prompt(const char *name);
-/* The i-th prompt's name; NULL beyond the last. */
-const char *flow_prompt_name(size_t i);
 
 struct flows {
     struct flow *at[FLOW_FILES];

@@ -494,8 +494,6 @@ struct orch_outcome { /* how a model did with a question, in quarters */
     const char *source, *kind; /* "verdict" or "thumb"; kinds.def */
     int64_t good, bad;
 };
-const char *orch__kind(const char *question);
-bool orch__learns(const struct orch *o);
 /* What a trace that ends has to tell; none if it is off. */
 size_t orch__outcomes_of(const struct trace *t, struct orch_outcome out[ORCH_OUTCOMES]);
 enum err orch__outcome_insert(struct store_db *db, const struct orch_outcome *out, struct error *e);

@@ -25,7 +25,7 @@ static const struct {
 };
 static const char OTHER[] = "other";
 
-const char *orch__kind(const char *question)
+static const char *kind_of(const char *question)
 {
     size_t len = strlen(question), at, end;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -41,7 +41,7 @@ const char *orch__kind(const char *question)
     return OTHER;
 }
 
-bool orch__learns(const struct orch *o)
+static bool learns(const struct orch *o)
 {
     return strcmp(conf_str(o->rooms.conf, "learning", "", "bandit"), "propose") == 0;
 }
@@ -61,7 +61,7 @@ size_t orch__outcomes_of(const struct trace *t, struct orch_outcome out[ORCH_OUT
     size_t n = 0, answers = 0;
     for (size_t i = 0; i < t->candidate_count; i++)
         answers += t->candidates[i].state == CAND_DONE && !t->candidates[i].internal;
-    if (!orch__learns(t->orch) || answers < 2 || !t->verdict.answered || *t->eval)
+    if (!learns(t->orch) || answers < 2 || !t->verdict.answered || *t->eval)
         return 0;
     for (size_t i = 0; i < t->candidate_count && n < ORCH_OUTCOMES; i++) {
         const struct orch_candidate *c = &t->candidates[i];
@@ -69,7 +69,7 @@ size_t orch__outcomes_of(const struct trace *t, struct orch_outcome out[ORCH_OUT
             continue;
         bool won = (int)i == t->verdict.winner;
         out[n] = (struct orch_outcome){.source = "verdict",
-                                       .kind = orch__kind(t->question),
+                                       .kind = kind_of(t->question),
                                        .good = won ? VERDICT : 0,
                                        .bad = won ? 0 : VERDICT};
         snprintf(out[n].trace_id, sizeof out[n].trace_id, "%s", t->id);
@@ -114,7 +114,7 @@ enum err orch_rate(struct orch *o, const char *trace_id, bool good, const char *
     const char *model = json_str(json_object_get(doc, "verdict"), "winner", "");
     struct rating *r = xcalloc(1, sizeof *r);
     r->outcome = (struct orch_outcome){.source = "thumb",
-                                       .kind = orch__kind(json_str(doc, "question", "")),
+                                       .kind = kind_of(json_str(doc, "question", "")),
                                        .good = good ? THUMB : 0,
                                        .bad = good ? 0 : THUMB};
     snprintf(r->outcome.trace_id, sizeof r->outcome.trace_id, "%s", trace_id);
@@ -202,7 +202,7 @@ static enum err read_kind(struct orch *o, const char *kind, struct learnt *l, st
     bool enough = l->quarters >= WHOLE * conf_int(c, "learning", "", "outcomes") && l->count > 1;
     bool sure = l->shares[l->best] >= conf_num(c, "learning", "", "sure");
     bool fresh = !*l->action || l->quarters > l->decided;
-    l->proposed = orch__learns(o) && enough && sure && fresh && (most < 0 || used != l->best);
+    l->proposed = learns(o) && enough && sure && fresh && (most < 0 || used != l->best);
     return ERR_OK;
 }
 
@@ -317,12 +317,12 @@ enum err orch_learning_decide(struct orch *o, const char *kind, bool accept, con
 void orch__order_learnt(const struct orch *o, const char *question, const char **names, size_t n)
 {
     int64_t weight[ORCH_MODELS];
-    if (!orch__learns(o) || n > ORCH_MODELS)
+    if (!learns(o) || n > ORCH_MODELS)
         return;
     for (size_t i = 0; i < n; i++)
         weight[i] = store_scalar(store_reader(o->rooms.store), -1,
                                  "SELECT weight FROM learnt_weights WHERE kind = ? AND model = ?",
-                                 "ss", orch__kind(question), names[i]);
+                                 "ss", kind_of(question), names[i]);
     for (size_t i = 1; i < n; i++) /* those without one stay behind, in their order */
         for (size_t j = i; j > 0 && weight[j] > weight[j - 1]; j--) {
             const char *name = names[j];

@@ -44,16 +44,6 @@ enum err orch__embedder_read(const struct orch *o, struct error *e)
                    conf_where(o->rooms.conf, "knowledge", "", "embedding"), why);
 }
 
-double orch__embed_cosine(const struct orch_embed *m, size_t a, size_t b)
-{
-    BUG_IF(a >= m->count || b >= m->count);
-    const float *x = m->vectors + a * m->dimensions, *y = m->vectors + b * m->dimensions;
-    double sum = 0;
-    for (size_t i = 0; i < m->dimensions; i++)
-        sum += (double)x[i] * y[i];
-    return fmax(-1, fmin(1, sum));
-}
-
 void orch__embed_release(struct orch_embed *m)
 {
     orch__embed_cancel(m);

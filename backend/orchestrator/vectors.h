@@ -38,8 +38,6 @@ void orch__embed_texts(struct orch_embed *m, const char *const *texts, size_t co
                        uint64_t limit_ms);
 void orch__embed_cancel(struct orch_embed *m); /* if it is under way */
 void orch__embed_release(struct orch_embed *m);
-/* Of two of its vectors, -1..1. */
-double orch__embed_cosine(const struct orch_embed *m, size_t a, size_t b);
 
 /* The model of [knowledge] embedding, or NULL: none, or it has gone since. */
 const struct gw_model *orch__embedder(const struct orch *o);
