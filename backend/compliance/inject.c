@@ -94,10 +94,11 @@ void pol_injector_free(struct pol_injector *f)
 
 /* ---- a sentence */
 
-static bool is_excused(const struct pol_sentence *s, const struct rule *r, size_t word)
+static bool is_excused(const struct pol_sentence *s, const struct rule *r, const struct pol_hit *h)
 {
+    size_t word = h->word, from = word > EXCUSE ? word - EXCUSE : 0;
     /* a question comes before what it asks about, other excuses on either side */
-    return pol__is_near(s, r->unless, word > EXCUSE ? word - EXCUSE : 0, word) ||
+    return pol__is_near(s, r->unless, from > h->clause ? from : h->clause, word) ||
            pol__is_near(s, r->unless & ~SET(asks), word, word + EXCUSE);
 }
 
@@ -165,7 +166,7 @@ static void try_rule(struct pol__inject_found *out, const struct pol_sentence *s
     }
     if (r->how == LAST && s->hits[last].last + 1 < s->words_count)
         return;
-    if (!left && !is_excused(s, r, h->word))
+    if (!left && !is_excused(s, r, h))
         report(out, s, r, first, last);
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEX_LEAST = 24, BASE64_LEAST = 20, ESCAPES_LEAST = 6, SPACED_LEAST = 8 };
+enum { HEX_LEAST = 24, BASE64_LEAST = 20, SPACED_LEAST = 8 };
 
 static int hex_of(char c)
 {
@@ -26,7 +26,7 @@ static int base64_of(char c)
     return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
 }
 
-/* Words, not noise: valid UTF-8 with a blank in it, nearly all of it letters and common signs. */
+/* Words, not noise: valid UTF-8 with a blank in it, most of it letters and common signs. */
 static bool reads(const char *s, size_t len)
 {
     size_t good = 0, all = 0, gaps = 0, n;
@@ -41,7 +41,7 @@ static bool reads(const char *s, size_t len)
                 (cp >= 0x400 && cp <= 0x4ff) || (cp >= 0xc0 && cp <= 0x24f) ||
                 (cp < 0x80 && strchr(",.!?:'\"-0123456789", (int)cp));
     }
-    return gaps && good * 10 >= all * 9;
+    return gaps && good * 4 >= all * 3;
 }
 
 static char *from_hex(const char *run, size_t len, size_t *out_len)
@@ -84,6 +84,14 @@ static char *from_base64(const char *run, size_t len, size_t *out_len)
     return out;
 }
 
+/* An address may lead to it: /path/aGVsbG8... */
+static char *behind_slash(const char *run, size_t len, size_t *out_len)
+{
+    const char *slash = memrchr(run, '/', len);
+    size_t rest = slash ? len - (size_t)(slash + 1 - run) : 0;
+    return rest >= BASE64_LEAST ? from_base64(slash + 1, rest, out_len) : NULL;
+}
+
 char *pol__decode_run(const char *run, size_t len, size_t *out_len)
 {
     char *out = len >= HEX_LEAST && len % 2 == 0 ? from_hex(run, len, out_len) : NULL;
@@ -94,6 +102,10 @@ char *pol__decode_run(const char *run, size_t len, size_t *out_len)
         return NULL;
     out = from_base64(run, len, out_len);
     if (reads(out, *out_len))
+        return out;
+    free(out);
+    out = behind_slash(run, len, out_len);
+    if (out && reads(out, *out_len))
         return out;
     free(out);
     return NULL;
@@ -115,12 +127,29 @@ static size_t hex_digits(const char *s, size_t len, size_t most, uint32_t *value
     return n;
 }
 
+/* &lt; and the like */
+static size_t named_entity(const char *s, size_t len, uint32_t *cp)
+{
+    static const struct {
+        const char *name;
+        uint32_t cp;
+    } all[] = {{"&lt;", '<'},  {"&gt;", '>'},    {"&quot;", '"'},
+               {"&amp;", '&'}, {"&apos;", '\''}, {"&nbsp;", ' '}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        size_t n = strlen(all[i].name);
+        *cp = all[i].cp;
+        if (n <= len && memcmp(s, all[i].name, n) == 0)
+            return n;
+    }
+    return 0;
+}
+
 /* &#105; &#x69; */
 static size_t entity(const char *s, size_t len, uint32_t *cp)
 {
     size_t n = 2;
     if (len < 4 || s[1] != '#')
-        return 0;
+        return named_entity(s, len, cp);
     if ((s[2] | 0x20) == 'x') {
         n = 3 + hex_digits(s + 3, len - 3, 6, cp);
     } else {
@@ -172,7 +201,7 @@ char *pol__decode_escapes(const char *text, size_t len, size_t *out_len, size_t 
     }
     *out_len = out.len;
     char *said = buf_take(&out);
-    if (count >= ESCAPES_LEAST)
+    if (count)
         return said;
     free(said);
     return NULL;

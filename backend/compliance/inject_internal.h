@@ -44,8 +44,8 @@ void pol__inject_marks(const struct pol_injector *f, const char *text, size_t le
  * run: letters, digits and signs of base64 (either alphabet, line ends in between) or hex digits.
  */
 char *pol__decode_run(const char *run, size_t len, size_t *out_len);
-/* The text with \xHH, \uHHHH, %HH, &#N; and &#xH; replaced; NULL: it has fewer than six. *from,
- * *to: the first and the end of the last. */
+/* The text with \xHH, \uHHHH, %HH, &#N;, &#xH;, &lt; and the like replaced; NULL: it has none.
+ * *from, *to: the first and the end of the last. */
 char *pol__decode_escapes(const char *text, size_t len, size_t *out_len, size_t *from, size_t *to);
 /* The text by rot13, or backwards (code points). */
 char *pol__decode_turned(const char *text, size_t len, int turn, size_t *out_len);

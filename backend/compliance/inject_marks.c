@@ -10,14 +10,13 @@ enum {
     RUN_LEAST = 20,  /* letters and digits that may be a code */
     LINE_LEAST = 40, /* of a code that goes on in the next line */
     REGIONS = 16,
-    TAG_MOST = 400,
+    TAG_MOST = 1024,
     SHOWN_MOST = 4096, /* of an element that is not shown */
     URL_MOST = 2048,
     LABEL_MOST = 300,
     QUERY_LONG = 64,
     UNSEEN_LEAST = 4,
     ZERO_WIDTH_LEAST = 8,
-    ESCAPES_LEAST = 6,
     LINES_LEAST = 5, /* new lines in a row, written as \\n */
     LABEL_LEAST = 2,
     NAME_MOST = 24
@@ -44,6 +43,8 @@ struct walk {
     struct pol__inject_found *out;
     struct region regions[REGIONS];
     size_t region_count, escapes;
+    bool images; /* one was seen whose address stands elsewhere */
+    bool inner;  /* it is decoded text: not decoded again (J2) */
 };
 
 static size_t least(size_t a, size_t b)
@@ -71,6 +72,8 @@ static bool any_in(const struct walk *w, size_t from, size_t to, const char *con
 
 /* ---- decoded text */
 
+static void read_marks(struct walk *w);
+
 static void read_decoded(struct walk *w, size_t from, size_t to, const char *said, size_t len,
                          enum pol_inject_class cls, const char *how)
 {
@@ -87,6 +90,8 @@ static void read_decoded(struct walk *w, size_t from, size_t to, const char *sai
     out->shift.from = from;
     out->shift.to = to;
     pol__inject_words(w->f, said, len, out);
+    struct walk inner = {.f = w->f, .text = said, .len = len, .out = out, .inner = true};
+    read_marks(&inner);
     for (size_t i = 0; i < POL_INJECT_CLASSES; i++) {
         if (out->by_class[i] > outside[i] && out->by_class[i] > shown) /* not seen without */
             shown = out->by_class[i];
@@ -119,6 +124,48 @@ static void read_turned(struct walk *w)
     }
 }
 
+/* ---- addresses */
+
+/* from, to: the address; shown: what it belongs to begins there. */
+static void judge_url(struct walk *w, size_t from, size_t to, size_t shown, bool image)
+{
+    static const char *const DATA[] = {
+        "data=",    "secret", "token",    "prompt",   "conversation", "history", "passw",
+        "context=", "chat=",  "message=", "content=", "leak",         "exfil",   NULL};
+    const char *query = memchr(w->text + from, '?', to - from);
+    size_t at = query ? (size_t)(query - w->text) : to;
+    unsigned weight = 0;
+    /* a hole that is to be filled: {secret}, <api key>, [history] */
+    if ((to < w->len && strchr("{<[$", w->text[to])) || find_in(w, from, to, "%7b") < to)
+        weight = image ? 75 : 40;
+    else if (any_in(w, at, to, DATA))
+        weight = image ? 65 : 25;
+    else if (image && to - at > QUERY_LONG)
+        weight = 45;
+    if (weight)
+        pol__inject_add(w->out, POL_INJECT_EXFILTRATE, weight / 100.0, shown, to,
+                        image ? "an image's address that carries data"
+                              : "a link that carries data");
+}
+
+static size_t url_end(const struct walk *w, size_t from)
+{
+    size_t end = from, most = least(from + URL_MOST, w->len);
+    while (end < most && w->text[end] && !strchr(") \n\"'>{<[$", w->text[end]))
+        end++;
+    return end;
+}
+
+/* An address that stands alone, with a hole in what it asks for. */
+static void at_address(struct walk *w, size_t at)
+{
+    size_t scheme = find_in(w, at, least(at + 8, w->len), "://");
+    size_t end = scheme < least(at + 8, w->len) ? url_end(w, at) : at;
+    bool hole = end < w->len && end > at && strchr("{<[$", w->text[end]) && w->text[end];
+    if (hole && memchr(w->text + at, '?', end - at))
+        pol__inject_add(w->out, POL_INJECT_EXFILTRATE, 0.3, at, end, "a link that carries data");
+}
+
 static bool is_code(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '+' ||
@@ -144,6 +191,8 @@ static const char *const JOINED[] = {"ignoreall",
 static size_t at_letter(struct walk *w, size_t at)
 {
     struct buf out = {0};
+    if (w->inner)
+        return 0;
     size_t n = pol__decode_spaced(w->text + at, w->len - at, &out);
     if (n) {
         read_decoded(w, at, at + n, out.data, out.len, POL_INJECT_ENCODED, "letter by letter");
@@ -173,13 +222,33 @@ static size_t at_run(struct walk *w, size_t at)
         size_t spaced = at_letter(w, at);
         return spaced ? spaced : 1;
     }
-    if (end - at < RUN_LEAST)
+    if (end - at <= 5 && find_in(w, at, least(at + 8, w->len), "http") == at)
+        at_address(w, at);
+    if (end - at < RUN_LEAST || w->inner)
         return end - at;
     char *said = pol__decode_run(w->text + at, least(end - at, 2 * INJECT_DECODED), &said_len);
     if (said)
         read_decoded(w, at, end, said, said_len, POL_INJECT_ENCODED, "base64 or hex");
     free(said);
     return end - at;
+}
+
+/* ---- marks */
+
+/* before: a new line stands in front of a text. */
+static void at_mark(struct walk *w, size_t at, bool before)
+{
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        const struct mark *m = &marks[i];
+        const char *text = m->text + before;
+        if (*text != w->text[at] && !before)
+            continue;
+        size_t n = strlen(text);
+        if ((before && *m->text != '\n') || n > w->len - at ||
+            strncasecmp(w->text + at, text, n) != 0)
+            continue;
+        pol__inject_add(w->out, m->cls, m->weight / 100.0, at, at + n, text + (*text == '\n'));
+    }
 }
 
 /* ---- text that nobody sees */
@@ -197,8 +266,8 @@ static void weigh_regions(struct walk *w)
         const struct region *r = &w->regions[i];
         for (size_t j = 0; j < w->out->all.count; j++) {
             const struct pol_injection *f = &w->out->all.at[j];
-            if (f->cls == POL_INJECT_HIDDEN || f->weight < 0.3 || f->from >= r->to ||
-                f->to <= r->from)
+            if (f->cls == POL_INJECT_HIDDEN || f->cls == POL_INJECT_EXFILTRATE || f->weight < 0.3 ||
+                f->from >= r->to || f->to <= r->from)
                 continue;
             pol__inject_add(w->out, POL_INJECT_HIDDEN, 0.6, f->from, f->to, r->what);
             break;
@@ -215,22 +284,68 @@ static size_t tag_end(const struct walk *w, size_t at)
     return end;
 }
 
+/* A tag without its blanks and quotation marks, and whether one of the words is in it. */
+static bool tag_has(const struct walk *w, size_t at, size_t end, const char *const *words)
+{
+    char tight[TAG_MOST + 1];
+    size_t n = 0;
+    for (; at < end && n < TAG_MOST; at++)
+        if (w->text[at] && !strchr(" \t\r\n\"'", w->text[at]))
+            tight[n++] = w->text[at];
+    tight[n] = '\0';
+    const struct walk inner = {.text = tight, .len = n};
+    return any_in(&inner, 0, n, words);
+}
+
+static void at_comment(struct walk *w, size_t at)
+{
+    size_t end = find_in(w, at + 4, least(at + SHOWN_MOST, w->len), "-->");
+    add_region(w, at, end, "in a comment");
+    for (at += 4; at < end && strchr(" \t\n", w->text[at]) && w->text[at];)
+        at++;
+    if (at < end)
+        at_mark(w, at, true); /* a line begins */
+}
+
 static void at_tag(struct walk *w, size_t at)
 {
-    static const char *const NOT_SHOWN[] = {
-        "display:none",      "display: none",      "visibility:hidden", "visibility: hidden",
-        "font-size:0",       "font-size: 0",       "opacity:0",         "opacity: 0",
-        "color:transparent", "color: transparent", "color:white",       "color: white",
-        "color:#fff",        "color: #fff",        "left:-9999",        NULL};
-    if (w->region_count == REGIONS)
+    static const char *const NOT_SHOWN[] = {"display:none",
+                                            "visibility:hidden",
+                                            "font-size:0",
+                                            "font-size:1px",
+                                            "opacity:0",
+                                            "color:transparent",
+                                            "color:white",
+                                            "color:#fff",
+                                            "rgba(0,0,0,0)",
+                                            "left:-",
+                                            "top:-",
+                                            "text-indent:-",
+                                            "clip:rect(0",
+                                            "height:0",
+                                            "width:0",
+                                            "aria-hidden=true",
+                                            "type=hidden",
+                                            "<divhidden",
+                                            "<phidden",
+                                            "<spanhidden",
+                                            "<template",
+                                            "<noscript",
+                                            "<script",
+                                            "<style",
+                                            NULL};
+    static const char *const WORDED[] = {
+        "alt=", "title=", "content=", "value=", "aria-label=", NULL};
+    if (w->region_count == REGIONS || w->inner)
         return;
     if (find_in(w, at, least(at + 4, w->len), "<!--") == at && w->len - at > 4) {
-        size_t end = find_in(w, at + 4, least(at + SHOWN_MOST, w->len), "-->");
-        add_region(w, at, end, "in a comment");
+        at_comment(w, at);
         return;
     }
     size_t end = tag_end(w, at);
-    if (any_in(w, at, end, NOT_SHOWN))
+    if (tag_has(w, at, end, WORDED))
+        add_region(w, at, end, "in a tag");
+    if (tag_has(w, at, end, NOT_SHOWN))
         add_region(w, end, find_in(w, end, least(end + SHOWN_MOST, w->len), "</"),
                    "in text that is not shown");
 }
@@ -269,7 +384,7 @@ static size_t at_wide(struct walk *w, size_t at)
     at_direction(w, at, n, cp);
     struct buf said = {0};
     size_t unseen = pol__decode_unseen(w->text + at, w->len - at, &said);
-    if (said.len >= UNSEEN_LEAST) {
+    if (said.len >= UNSEEN_LEAST && !w->inner) {
         pol__inject_add(w->out, POL_INJECT_HIDDEN, 0.85, at, at + unseen, said.data);
         read_decoded(w, at, at + unseen, said.data, said.len, POL_INJECT_ENCODED,
                      "characters that nobody sees");
@@ -288,37 +403,7 @@ static size_t at_wide(struct walk *w, size_t at)
     return unseen ? unseen : count ? end - at : n;
 }
 
-/* ---- addresses */
-
-/* from, to: the address; shown: what it belongs to begins there. */
-static void judge_url(struct walk *w, size_t from, size_t to, size_t shown, bool image)
-{
-    static const char *const DATA[] = {
-        "data=",    "secret", "token",    "prompt",   "conversation", "history", "passw",
-        "context=", "chat=",  "message=", "content=", "leak",         "exfil",   NULL};
-    const char *query = memchr(w->text + from, '?', to - from);
-    size_t at = query ? (size_t)(query - w->text) : to;
-    unsigned weight = 0;
-    /* a hole that is to be filled: {secret}, <api key>, [history] */
-    if ((to < w->len && strchr("{<[$", w->text[to])) || find_in(w, from, to, "%7b") < to)
-        weight = image ? 75 : 40;
-    else if (any_in(w, at, to, DATA))
-        weight = image ? 65 : 25;
-    else if (image && to - at > QUERY_LONG)
-        weight = 45;
-    if (weight)
-        pol__inject_add(w->out, POL_INJECT_EXFILTRATE, weight / 100.0, shown, to,
-                        image ? "an image's address that carries data"
-                              : "a link that carries data");
-}
-
-static size_t url_end(const struct walk *w, size_t from)
-{
-    size_t end = from, most = least(from + URL_MOST, w->len);
-    while (end < most && w->text[end] && !strchr(") \n\"'>{<[$", w->text[end]))
-        end++;
-    return end;
-}
+/* ---- links and images */
 
 /* [label](address), with ! in front: an image, which is fetched when it is shown */
 static void at_bracket(struct walk *w, size_t at)
@@ -326,6 +411,15 @@ static void at_bracket(struct walk *w, size_t at)
     const char *close = memchr(w->text + at, ']', least(LABEL_MOST, w->len - at));
     size_t middle = close ? (size_t)(close - w->text) : w->len;
     bool image = at && w->text[at - 1] == '!';
+    if (middle + 1 < w->len && w->text[middle + 1] == '[')
+        w->images = w->images || image;
+    if (middle + 1 < w->len && w->text[middle + 1] == ':') { /* [label]: address, of a reference */
+        for (middle += 2; middle < w->len && w->text[middle] == ' ';)
+            middle++;
+        if (find_in(w, middle, least(middle + 4, w->len), "http") == middle && middle < w->len)
+            judge_url(w, middle, url_end(w, middle), at, w->images);
+        return;
+    }
     if (middle + 6 > w->len || strncasecmp(w->text + middle, "](http", 6) != 0)
         return;
     judge_url(w, middle + 2, url_end(w, middle + 2), at - image, image);
@@ -345,22 +439,6 @@ static void at_image(struct walk *w, size_t at)
 }
 
 /* ---- all of it */
-
-/* before: a new line stands in front of a text. */
-static void at_mark(struct walk *w, size_t at, bool before)
-{
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
-        const struct mark *m = &marks[i];
-        const char *text = m->text + before;
-        if (*text != w->text[at] && !before)
-            continue;
-        size_t n = strlen(text);
-        if ((before && *m->text != '\n') || n > w->len - at ||
-            strncasecmp(w->text + at, text, n) != 0)
-            continue;
-        pol__inject_add(w->out, m->cls, m->weight / 100.0, at, at + n, text + (*text == '\n'));
-    }
-}
 
 /* A new line that is written as \\n, and the marks behind it. Many in a row are to push what stands
  * before them out of sight. */
@@ -431,19 +509,24 @@ static size_t at_sign(struct walk *w, size_t at)
     return 1;
 }
 
+static void read_marks(struct walk *w)
+{
+    at_mark(w, 0, true);
+    for (size_t i = 0; i < w->len;) {
+        if (is_code(w->text[i]))
+            i += at_run(w, i);
+        else
+            i += w->text[i] & 0x80 ? at_wide(w, i) : at_sign(w, i);
+    }
+}
+
 void pol__inject_marks(const struct pol_injector *f, const char *text, size_t len,
                        struct pol__inject_found *out)
 {
     struct walk w = {.f = f, .text = text, .len = len, .out = out};
-    at_mark(&w, 0, true);
-    for (size_t i = 0; i < len;) {
-        if (is_code(text[i]))
-            i += at_run(&w, i);
-        else
-            i += text[i] & 0x80 ? at_wide(&w, i) : at_sign(&w, i);
-    }
+    read_marks(&w);
     at_end(&w);
-    if (w.escapes >= ESCAPES_LEAST)
+    if (w.escapes)
         read_escapes(&w);
     read_turned(&w);
     weigh_regions(&w);

@@ -35,7 +35,7 @@ struct pol_word {
 };
 struct pol_words {   /* zero-initialise, but for places */
     struct buf text; /* words with a blank behind each, and a new line behind a sentence */
-    bool places;     /* `at` is wanted: a row for each word; capitals part sentences */
+    bool places;     /* `at` is wanted: a row for each word */
     const struct pol_typos *typos; /* whose words are mended, or NULL */
     struct pol_word *at;
     size_t count, cap;
@@ -65,6 +65,7 @@ void pol__terms_each(const struct pol_terms *t, const char *p, pol_term_found *f
 enum { POL_SENTENCE = 400 }; /* words; a longer sentence is taken as several */
 struct pol_hit {             /* a word where terms begin */
     size_t word, last;       /* number in the sentence; of the longest term's last word */
+    size_t clause; /* of the word where capitals begin that it stands in or behind, or 0 */
     pol_lists lists;
     const char *text; /* of the longest term */
     size_t len;

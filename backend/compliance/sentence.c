@@ -11,6 +11,7 @@ struct walk {
     const struct pol_signs *signs;
     struct pol_hit *hit;                    /* of the word that is looked at */
     pol_lists ended[POL_SENTENCE + BEHIND]; /* leads of which a term ends right before the word */
+    size_t clause;                          /* of the word from which on it is capitals */
     struct pol_sentence s;
 };
 
@@ -44,6 +45,8 @@ static void look_at(struct walk *w, const char *p, size_t word)
     w->hit = h;
     pol__terms_each(w->terms, p, found_term, w);
     unsigned flags = w->s.words ? w->s.words[word].flags : 0;
+    w->clause = flags & POL_WORD_SHOUTS ? word : w->clause;
+    h->clause = w->clause;
     h->lists |= flags & POL_WORD_QUOTED ? w->signs->quoted : 0;
     h->lists |= flags & POL_WORD_SHOUTS ? w->signs->shouted : 0;
     if (!h->lists)
@@ -71,7 +74,7 @@ void pol__sentences(const struct pol_terms *terms, const struct pol_words *words
             judge(arg, &w->s);
         memset(w->ended, 0, sizeof w->ended);
         w->s.words += w->s.words ? word : 0;
-        word = w->s.count = 0;
+        word = w->s.count = w->clause = 0;
         p += ends;
     }
     w->s.words_count = word;

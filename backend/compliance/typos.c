@@ -1,6 +1,6 @@
 /* Key words that are mistyped, on purpose or not: letters inside the word in another order, one
- * left out, or one doubled. The first letter and the last stay, so that "forgot" is not taken for
- * "forget", nor "ignored" for "ignore". */
+ * left out, or one doubled; with accents, or digits for letters. The first letter and the last
+ * stay, so that "forgot" is not taken for "forget", nor "ignored" for "ignore". */
 #include "backend/base/text.h"
 #include "backend/compliance/internal.h"
 #include <stdlib.h>
@@ -20,6 +20,18 @@ struct pol_typos {
     struct key keys[];
 };
 
+/* The letter that an accented one, or a digit in its place, stands for. */
+static uint32_t plain(uint32_t cp)
+{
+    static const char digits[] = "013457", letters[] = "oieast";
+    static const char accented[] = "aaaaaaaceeeeiiii nooooo ouuuuy y"; /* from U+00E0 */
+    const char *digit = cp < 0x80 && cp ? strchr(digits, (int)cp) : NULL;
+    if (digit)
+        return (uint32_t)letters[digit - digits];
+    return cp >= 0xe0 && cp <= 0xff && accented[cp - 0xe0] != ' ' ? (uint32_t)accented[cp - 0xe0]
+                                                                  : cp;
+}
+
 static size_t letters_of(const char *word, size_t len, uint32_t *letter)
 {
     size_t count = 0;
@@ -27,6 +39,7 @@ static size_t letters_of(const char *word, size_t len, uint32_t *letter)
         if (count == KEY_LETTERS)
             return 0;
         i += text_decode(word + i, len - i, &letter[count]);
+        letter[count] = plain(letter[count]);
         count++;
     }
     return count;
@@ -51,11 +64,10 @@ void pol__typos_free(struct pol_typos *t)
     free(t);
 }
 
-/* The same letters, in another order. */
+/* The same letters, in whatever order. */
 static bool is_shuffled(const uint32_t *typed, const uint32_t *key, size_t n)
 {
     uint32_t used = 0;
-    bool same = true;
     for (size_t i = 0; i < n; i++) {
         size_t j = 0;
         while (j < n && (key[j] != typed[i] || used >> j & 1))
@@ -63,9 +75,8 @@ static bool is_shuffled(const uint32_t *typed, const uint32_t *key, size_t n)
         if (j == n)
             return false;
         used |= UINT32_C(1) << j;
-        same = same && typed[i] == key[i];
     }
-    return !same;
+    return true;
 }
 
 /* Is `longer` the other with one letter more? `doubled`: only one beside its like. */
@@ -85,6 +96,7 @@ const char *pol__typos_mend(const struct pol_typos *t, const char *word, size_t 
     if (len < TYPED_LEAST)
         return NULL;
     text_decode(word, len, &first);
+    first = plain(first);
     const struct key *k = t->by_first[first % FIRST];
     size_t n = k ? letters_of(word, len, typed) : 0;
     for (; n >= TYPED_LEAST && k; k = k->next) {

@@ -102,9 +102,34 @@ void pol__terms_each(const struct pol_terms *f, const char *p, pol_term_found *f
 
 /* ---- words */
 
+/* Letters in another dress: mathematical ones, in circles or squares, small capitals; 0: none. */
+static uint32_t undressed(uint32_t cp)
+{
+    static const uint32_t small[] = {0x1d00, 0x299,  0x1d04, 0x1d05, 0x1d07, 0xa730, 0x262,
+                                     0x29c,  0x26a,  0x1d0a, 0x1d0b, 0x29f,  0x1d0d, 0x274,
+                                     0x1d0f, 0x1d18, 0x1eb,  0x280,  0xa731, 0x1d1b, 0x1d1c,
+                                     0x1d20, 0x1d21, 0,      0x28f,  0x1d22};
+    if (cp >= 0x1d400 && cp <= 0x1d6a3)
+        return 'a' + (cp - 0x1d400) % 26;
+    if (cp >= 0x24b6 && cp <= 0x24e9)
+        return 'a' + (cp - 0x24b6) % 26;
+    if (cp >= 0x1f130 && cp <= 0x1f149)
+        return 'a' + (cp - 0x1f130);
+    if ((cp >= 0x1f150 && cp <= 0x1f169) || (cp >= 0x1f170 && cp <= 0x1f189))
+        return 'a' + (cp - 0x1f150) % 32;
+    if (cp > 0x2b0 && (cp < 0x1d00 || cp > 0x1d22) && cp != 0xa730 && cp != 0xa731)
+        return 0;
+    for (uint32_t i = 0; i < sizeof small / sizeof *small; i++)
+        if (small[i] == cp)
+            return 'a' + i;
+    return 0;
+}
+
 /* One letter for all its forms: case, full width, `ё`. 0: it is not there at all. */
 static uint32_t folded(uint32_t cp)
 {
+    if (cp < 0x80)
+        return cp >= 'A' && cp <= 'Z' ? cp + 32 : cp == '\'' ? 0 : cp;
     if (cp >= 0xff01 && cp <= 0xff5e) /* full width forms of ASCII */
         cp -= 0xff01 - 0x21;
     if (cp >= 'A' && cp <= 'Z')
@@ -116,7 +141,8 @@ static uint32_t folded(uint32_t cp)
     if (cp == '\'' || cp == 0x2019 || cp == 0xad || (cp > 0x7f && text_is_hidden(cp)) ||
         (cp >= 0x300 && cp <= 0x36f))
         return 0;
-    return cp;
+    uint32_t plain = cp < 0x1eb || (cp >= 0x370 && cp <= 0x4ff) ? 0 : undressed(cp);
+    return plain ? plain : cp;
 }
 
 static bool is_letter(uint32_t cp)
@@ -316,7 +342,7 @@ static bool shouts(const char *s, size_t len)
     return long_ones > 1;
 }
 
-/* A word begins at s, where a sentence may end for what is written in capitals. */
+/* A word begins at s: words in capitals in the middle of a clause are a clause of their own. */
 static void hear(struct pol_words *out, const char *s, size_t len)
 {
     size_t end;
@@ -328,11 +354,10 @@ static void hear(struct pol_words *out, const char *s, size_t len)
         if (capitals(s, len, &end))
             return;
         out->shouting = false;
-        end_sentence(out);
-    } else if (!(out->flags & POL_WORD_OPENS) && shouts(s, len)) {
+        out->flags |= POL_WORD_OPENS;
+    } else if (shouts(s, len)) {
         out->shouting = true;
-        end_sentence(out);
-        out->flags |= POL_WORD_SHOUTS;
+        out->flags |= out->flags & POL_WORD_OPENS ? 0 : POL_WORD_OPENS | POL_WORD_SHOUTS;
     }
 }
 
@@ -384,6 +409,8 @@ void pol__words(struct pol_words *out, const char *text, size_t len)
             word_end(&w, i, out);
         if (is_letter(letter)) {
             w.from = w.count ? w.from : i;
+            w.flags |=
+                cp > 0xff && letter < 0x80 && (cp < 0xff01 || cp > 0xff5e) ? POL_WORD_MIXED : 0;
             if (w.count < WORD_LETTERS)
                 w.letter[w.count++] = letter;
             if (is_han(letter))
