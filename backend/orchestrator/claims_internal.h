@@ -13,7 +13,7 @@ enum {
     CLAIMS__NUMBERS = 24, /* of a claim */
     CLAIMS__NEGATORS = 8, /* of a claim */
     CLAIMS__FOLDED = 128, /* bytes of a word in lower case */
-    CLAIMS__KEPT = 32,    /* texts */
+    CLAIMS__KEPT = 96,    /* texts */
     CLAIMS__KEPT_TEXT = 16 * 1024,
     CLAIMS__ROWS_EACH = 10 /* rows of claims.def that a stem may stand in */
 };
@@ -70,9 +70,10 @@ enum {
 #define CLAIMS__MAY (1ULL << 34)
 #define CLAIMS__FORBIDS (1ULL << 37) /* with an infinitive it denies: удалять запрещено */
 #define CLAIMS__EMPTY (1ULL << 38)
-#define CLAIMS__CODED (1ULL << 39)  /* the number behind it is a code of HTTP: returned 503 */
-#define CLAIMS__TURNS (1ULL << 35)  /* a state follows: powered off, ran out */
-#define CLAIMS__AMOUNT (1ULL << 36) /* where figures stand with it, it is no state: 33 GiB free */
+#define CLAIMS__CODED (1ULL << 39)    /* the number behind it is a code of HTTP: returned 503 */
+#define CLAIMS__MEASURES (1ULL << 40) /* it may be a number, or begin one: half, twice, an hour */
+#define CLAIMS__TURNS (1ULL << 35)    /* a state follows: powered off, ran out */
+#define CLAIMS__AMOUNT (1ULL << 36)   /* where figures stand with it, it is no state: 33 GiB free */
 struct claims__word {
     uint64_t hash; /* 0: free */
     uint64_t roles;

@@ -313,7 +313,8 @@ static void read_tokens(struct reading *g, const char *s, size_t len)
             continue;
         if (*at == '<' && (n = take_bracketed(g, at, left)) > 0)
             continue;
-        if (digit(*at) || claims__number_read(at, left, &number))
+        bool money = *at == '$' || *at == '\xE2' || *at == '\xC2';
+        if (digit(*at) || (money && claims__number_read(at, left, &number)))
             n = take_digits(g, at, left, code);
         else if (*at == '/' && fresh && (left == 1 || at[1] == ' ' || in_name(at[1])))
             n = take_path(g, at, left);

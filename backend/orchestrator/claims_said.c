@@ -370,6 +370,8 @@ static void take_period(struct saying *s, uint32_t i, struct claims__number *n)
 static void join_numbers(struct saying *s)
 {
     for (uint32_t i = 0; i < s->k->tokens; i++) {
+        if (!does(s, i, CLAIMS__MEASURES))
+            continue;
         take_often(s, i);
         take_length(s, i);
         take_fraction(s, i);
@@ -451,6 +453,11 @@ static bool has_infinitive(const struct saying *s, uint16_t clause)
     return false;
 }
 
+static bool of_action(const struct saying *s, uint32_t i)
+{
+    return says(s, i + 1, "to") || has_infinitive(s, s->t[i].clause);
+}
+
 /* "failed to", "unable to", "refuses to", "not able to": what follows was not. */
 static void negating_verbs(struct saying *s)
 {
@@ -458,11 +465,10 @@ static void negating_verbs(struct saying *s)
         if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FAILS) &&
             says(s, i + 1, does(s, i, CLAIMS__ABSENCE) ? "of" : "to"))
             s->t[i].kind = CLAIMS__NEGATE;
-        bool action = says(s, i + 1, "to") || has_infinitive(s, s->t[i].clause);
-        if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FORBIDS) && action)
+        if (s->t[i].kind == CLAIMS__WORD && does(s, i, CLAIMS__FORBIDS) && of_action(s, i))
             s->t[i].kind = CLAIMS__NEGATE;
-        if (i > 0 && s->t[i - 1].kind == CLAIMS__NEGATE && action &&
-            says(s, i, "allowed permitted разрешено разрешается можно"))
+        if (i > 0 && s->t[i - 1].kind == CLAIMS__NEGATE &&
+            says(s, i, "allowed permitted разрешено разрешается можно") && of_action(s, i))
             s->t[i].kind = CLAIMS__STOP; /* not allowed to: it is denied once */
         if (s->t[i].kind == CLAIMS__NEGATE && says(s, i, "not не") &&
             (says(s, i + 1, "only just только лишь") || is_short_of(s, i + 1)))
