@@ -491,9 +491,9 @@ static bool view_action(void *self, enum tui_action action)
         return eval_page_action(&v->evals, action);
     if (v->diff.shown)
         return diff_action(v, action);
-    if (action == ACTION_EVALS) {
+    if (action == ACTION_EVALS || action == ACTION_EVAL_RUN || action == ACTION_EVAL_STOP) {
         eval_page_show(&v->evals);
-        return true;
+        return action == ACTION_EVALS || !v->evals.answer || eval_page_action(&v->evals, action);
     }
     if (action == ACTION_EVAL_TRACES) {
         with_evals(v, !v->with_evals);
@@ -686,6 +686,28 @@ static bool view_find_text(void *self, const char *text, int step)
                            : v->open && trace_page_find(&v->page, text, step);
 }
 
+static bool among(const enum tui_action *list, enum tui_action action)
+{
+    while (*list != ACTION_NONE && *list != action)
+        list++;
+    return *list == action;
+}
+
+/* What a page of its own takes; help says no more. */
+static bool view_offers(void *self, enum tui_action action)
+{
+    static const enum tui_action of_evals[] = {ACTION_EVALS, ACTION_EVAL_RUN, ACTION_EVAL_STOP,
+                                               ACTION_REFRESH, ACTION_NONE};
+    static const enum tui_action of_replay[] = {ACTION_REPLAY_FASTER, ACTION_REPLAY_SLOWER,
+                                                ACTION_NONE};
+    const struct arbitration *v = self;
+    if (v->evals.shown)
+        return among(of_evals, action);
+    if (v->diff.shown)
+        return action == ACTION_DIFF;
+    return v->replay.whole || !among(of_replay, action);
+}
+
 static const enum tui_action *view_hints(void *self)
 {
     static const enum tui_action empty[] = {ACTION_EVALS, ACTION_REFRESH, ACTION_NONE};
@@ -728,6 +750,7 @@ const struct view_ops view_arbitration_ops = {.name = "arbitration",
                                               .resync = view_resync,
                                               .badge = view_badge,
                                               .show = view_show,
+                                              .offers = view_offers,
                                               .hints = view_hints,
                                               .find = view_find_text,
                                               .list = view_list};

@@ -257,6 +257,12 @@ static bool chat_offers(void *self, enum tui_action action)
     return action != ACTION_NEXT_PART && action != ACTION_PREV_PART; /* of panels only */
 }
 
+static const enum tui_action *chat_hints(void *self)
+{
+    const struct chat *c = self;
+    return c->panel ? c->panel->hints : NULL;
+}
+
 static struct tui_list *chat_list(void *self)
 {
     struct chat *c = self;
@@ -572,6 +578,7 @@ const struct view_ops view_chat_ops = {
     .size = sizeof(struct chat),
     .actions = actions,
     .offers = chat_offers,
+    .hints = chat_hints,
     .open = chat_open,
     .close = chat_close,
     .draw = chat_draw,

@@ -19,6 +19,7 @@ struct chat;
 /* What lies over the turns until Esc: a list, or a text that scrolls. */
 struct chat_panel {
     const enum tui_action *takes; /* VIEW actions, ends with ACTION_NONE */
+    const enum tui_action *hints; /* as view_ops.hints; NULL: from the table */
     void (*draw)(struct chat *c, struct tui_area a, bool focused);
     bool (*action)(struct chat *c, enum tui_action action); /* before its list; false: not taken */
     struct tui_list *(*list)(struct chat *c);               /* NULL: it has none */

@@ -58,8 +58,9 @@ static bool find(struct chat *c, const char *text, int step)
 }
 
 static const enum tui_action takes[] = {ACTION_NONE};
+static const enum tui_action hints[] = {ACTION_BACK, ACTION_FILTER, ACTION_NONE};
 static const struct chat_panel panel = {
-    .takes = takes, .draw = draw, .action = action, .wheel = wheel, .find = find};
+    .takes = takes, .hints = hints, .draw = draw, .action = action, .wheel = wheel, .find = find};
 
 void chat_compare_open(struct chat *c, const struct chat_turn *t)
 {
