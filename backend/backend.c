@@ -253,7 +253,9 @@ static enum err open_orchestrator(struct backend *b, struct error *e)
                                .conn = b->conn,
                                .cost = b->cost,
                                .tel = b->tel,
-                               .plans = b->plans};
+                               .plans = b->plans,
+                               .alerts = backend__alerts,
+                               .alerts_arg = b};
     b->orch = orch_new(&rooms, on_orch_event, b, e);
     if (!b->orch)
         return e->code;

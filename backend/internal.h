@@ -223,7 +223,8 @@ void backend__sample(void *arg, const char *connector, const json_t *params,
                      struct conn_sample *from);
 void backend__samples_stop(struct backend *b);
 /* methods_plans.c: plans and the kill switch */
-void backend__user(char out[64]); /* the system user that the console runs as */
+double backend__alerts(void *arg); /* how many there are, a warning as a half */
+void backend__user(char out[64]);  /* the system user that the console runs as */
 enum err backend__plans_start(struct backend *b, struct error *e);
 void backend__plans_status(struct backend *b, json_t *status);
 

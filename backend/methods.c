@@ -340,14 +340,12 @@ static void add_chain_alert(json_t *alerts, const struct prov_state *s)
     free(text);
 }
 
-json_t *backend__status(struct backend *b)
+static void add_alerts(struct backend *b, const struct prov_state *chain, json_t *status,
+                       json_t *alerts, json_t *counts)
 {
-    struct prov_state chain;
-    prov_state(b->prov, &chain);
-    json_t *status = json_object(), *alerts = json_array(), *counts = json_object();
     connector_alerts(b, alerts, counts);
-    if (chain.state == PROV_BROKEN)
-        add_chain_alert(alerts, &chain);
+    if (chain->state == PROV_BROKEN)
+        add_chain_alert(alerts, chain);
     if (b->know_warning.code != ERR_OK)
         method_alert(alerts, "warn", "knowledge", b->know_warning.detail);
     if (*evals_alert(b->evals))
@@ -355,9 +353,9 @@ json_t *backend__status(struct backend *b)
     char retention[160];
     if (backend__retention_alert(b, retention))
         method_alert(alerts, "warn", "retention", retention);
-    if (chain.signing.code != ERR_OK)
-        method_alert(alerts, chain.signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
-                     chain.signing.detail);
+    if (chain->signing.code != ERR_OK)
+        method_alert(alerts, chain->signing.code == ERR_TAMPERED ? "fail" : "warn", "checkpoints",
+                     chain->signing.detail);
     backend__witness_status(b, status, alerts);
     if (backend__daily_error(b))
         method_alert(alerts, "warn", "daily bundle", err_words(backend__daily_error(b)));
@@ -371,6 +369,31 @@ json_t *backend__status(struct backend *b)
         method_alert(alerts, "warn", "mcp_server", err_words(&b->served_error));
     backend__observe_status(b, alerts);
     backend__spending_status(b, alerts);
+}
+
+double backend__alerts(void *arg)
+{
+    struct backend *b = arg;
+    struct prov_state chain;
+    json_t *status = json_object(), *alerts = json_array(), *counts = json_object(), *alert;
+    double n = 0;
+    size_t i;
+    prov_state(b->prov, &chain);
+    add_alerts(b, &chain, status, alerts, counts);
+    json_array_foreach(alerts, i, alert) n +=
+        strcmp(json_str(alert, "severity", ""), "fail") == 0 ? 1 : 0.5;
+    json_decref(status);
+    json_decref(alerts);
+    json_decref(counts);
+    return n;
+}
+
+json_t *backend__status(struct backend *b)
+{
+    struct prov_state chain;
+    prov_state(b->prov, &chain);
+    json_t *status = json_object(), *alerts = json_array(), *counts = json_object();
+    add_alerts(b, &chain, status, alerts, counts);
     json_t *summary = cost_summary(b->cost, conf_str(b->conf, "console", "", "currency"), 1, NULL);
     json_t *today = json_object_get(summary, "today"), *spend = json_object();
     json_puts(spend, "amount", json_str(today, "amount", "0.00"));

@@ -24,6 +24,8 @@ void orch__critiques_end(struct trace *t)
         struct orch_candidate *c = t->compared[i];
         if (!c->revised.len)
             continue;
+        c->gave_up += orch__changed_share(c->text.data, c->revised.data);
+        c->revisions++;
         buf_clear(&c->text);
         buf_add(&c->text, c->revised.data, c->revised.len);
         c->text_entry = c->output_entry;

@@ -157,6 +157,8 @@ struct orch_candidate {
     size_t stand_ins;
     struct orch_check check;
     struct buf revised;
+    double gave_up;        /* of its words, by its revisions, of each its share */
+    size_t revisions;      /* that were taken */
     const char *truncated; /* why the last output ends early: "over_budget", "length"; or NULL */
     int64_t call_entry, output_entry;
     int64_t text_entry; /* the output that `text` is */
@@ -472,6 +474,8 @@ char *orch__risk_noted(const struct trace *t, const char *answer);
 double orch__risk_most(const struct trace *t);
 /* By what is known now: models call no tools, nothing is proposed. */
 bool orch__risk_sandbox(const struct trace *t);
+/* The share of the words of two texts that only one of them has, 0..1. */
+double orch__changed_share(const char *before, const char *after);
 /* The feature that adds most to it, "": none does. */
 const char *orch__risk_mostly(const json_t *risk);
 

@@ -176,18 +176,26 @@ static void vote_end(struct orch_node *n, struct orch_candidate **group, size_t 
                      bool agree)
 {
     struct trace *t = n->trace;
-    json_t *note = say(NULL, SAY_VOTED, "nn", size, of);
     orch__set_compared(t, group, size);
     orch__arbitrate(t);
     t->first_D = t->verdict.D;
     t->first_S = t->verdict.S;
-    t->voted = (struct orch_vote){size, of};
-    orch__variable(t, VAR_AGREEMENT, (double)size / (double)of);
-    orch__variable(t, VAR_CONFIDENCE, (double)size / (double)of);
+    if (of > 1) { /* one answer agrees with nobody: how sure it is, its composite says */
+        t->voted = (struct orch_vote){size, of};
+        orch__variable(t, VAR_AGREEMENT, (double)size / (double)of);
+        orch__variable(t, VAR_CONFIDENCE, (double)size / (double)of);
+    }
     orch__verdict_is(t, of < 2 ? "single" : agree ? "agree" : "split");
-    orch__stage_ends(t, n->stage, "done", json_incref(note));
     n->carries = &t->candidates[t->verdict.winner];
-    orch__node_ends(n, NODE_DONE, note);
+    if (of > 1) {
+        json_t *note = say(NULL, SAY_VOTED, "nn", size, of);
+        orch__stage_ends(t, n->stage, "done", json_incref(note));
+        orch__node_ends(n, NODE_DONE, note);
+    } else {
+        static const char alone[] = "one answer: nothing to vote on";
+        orch__stage_end(t, n->stage, "done", alone);
+        orch__node_end(n, NODE_DONE, alone);
+    }
 }
 
 bool orch__vote(struct orch_node *n, bool first)

@@ -43,6 +43,10 @@ struct orch_rooms { /* all borrowed, must outlive it */
     struct tel *tel;         /* where traces are counted and their spans begin, or NULL */
     struct plans *plans;     /* where changes are proposed, or NULL */
     const struct know *know; /* may be NULL until orch_set_knowledge */
+    /* How many of the console's own alerts there are now, a warning as a half; NULL: nobody knows
+     */
+    double (*alerts)(void *arg);
+    void *alerts_arg;
 };
 struct orch *orch_new(const struct orch_rooms *rooms, orch_event *event, void *arg,
                       struct error *e);

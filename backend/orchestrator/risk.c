@@ -44,11 +44,14 @@ static double personal(const struct trace *t)
     return 0;
 }
 
-/* Findings of tools that are over a limit, as a density: half of all that can be with three. */
+/* Findings of tools that are over a limit and the console's own alerts, as a density: half of all
+ * that can be with three. What an evaluation asks of recorded tools is no matter of today's alerts.
+ */
 static double anomalies(const struct trace *t)
 {
     static const double HALF = 3;
-    double n = 0;
+    const struct orch_rooms *rooms = &t->orch->rooms;
+    double n = rooms->alerts && !*t->eval ? rooms->alerts(rooms->alerts_arg) : 0;
     for (size_t i = 0; i < t->source_count; i++) {
         size_t at;
         json_t *f;
@@ -81,6 +84,59 @@ static size_t answers_of(const struct trace *t, const struct orch_candidate **ou
     return n;
 }
 
+/* ---- how much a text changed */
+
+enum { WORDS = 2048 };
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Its words as sorted hashes. */
+static size_t words_of(const char *text, uint64_t out[WORDS])
+{
+    size_t n = 0;
+    for (size_t len; *text && n < WORDS; text += len) {
+        len = strcspn(text, " \t\n.,;:()[]");
+        if (len) {
+            uint64_t sum = 0xcbf29ce484222325u; /* FNV-1a */
+            for (size_t i = 0; i < len; i++)
+                sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3u;
+            out[n++] = sum;
+        }
+        len += strspn(text + len, " \t\n.,;:()[]");
+    }
+    qsort(out, n, sizeof *out, by_value);
+    return n;
+}
+
+double orch__changed_share(const char *before, const char *after)
+{
+    uint64_t a[WORDS], b[WORDS];
+    size_t n = words_of(before, a), m = words_of(after, b), same = 0;
+    for (size_t i = 0, j = 0; i < n && j < m;) {
+        same += a[i] == b[j];
+        if (a[i] == b[j])
+            i++, j++;
+        else if (a[i] < b[j])
+            i++;
+        else
+            j++;
+    }
+    return n + m ? 1 - 2 * (double)same / (double)(n + m) : 0;
+}
+
+/* Does its text answer the question? */
+static bool answers_in(const struct orch_candidate *c)
+{
+    const char *role = c->node->as->role;
+    return c->state == CAND_DONE && c->node->as->kind == FLOW_MODEL && c->text.len &&
+           strcmp(role, "critic") != 0 && strcmp(role, "verifier") != 0 &&
+           strcmp(role, "guardian") != 0;
+}
+
 /* Entropy of the groups that the answers fall into, 1: each says another thing. Two are of one
  * group where D between them is within the threshold of divergence. */
 static double disagreement(const struct trace *t, const struct orch_candidate *const *answers,
@@ -106,20 +162,27 @@ static double disagreement(const struct trace *t, const struct orch_candidate *c
     return entropy / log2((double)n);
 }
 
-/* How unlike the answers' lengths are: their deviation over their mean, in tokens. */
-static double volatility(const struct orch_candidate *const *answers, size_t n)
+/* How much of what a model said it gave up when it was asked once more: samples of a vote, turns of
+ * an exchange, a revision. The mean over all such pairs; 0 where none spoke twice. */
+static double volatility(const struct trace *t)
 {
-    double sum = 0, squares = 0;
-    if (n < 2)
-        return 0;
-    for (size_t i = 0; i < n; i++) {
-        double tokens = (double)gw_estimate_tokens(answers[i]->text.data);
-        sum += tokens;
-        squares += tokens * tokens;
+    double sum = 0;
+    size_t pairs = 0;
+    for (size_t i = 0; i < t->candidate_count; i++) {
+        const struct orch_candidate *c = &t->candidates[i], *before = NULL;
+        if (c->revisions) {
+            sum += c->gave_up / (double)c->revisions;
+            pairs++;
+        }
+        for (size_t j = 0; j < i && answers_in(c); j++)
+            if (t->candidates[j].model == c->model && answers_in(&t->candidates[j]))
+                before = &t->candidates[j];
+        if (!before)
+            continue;
+        sum += orch__changed_share(before->text.data, c->text.data);
+        pairs++;
     }
-    double mean = sum / (double)n, variance = squares / (double)n - mean * mean;
-    double share = mean > 0 && variance > 0 ? sqrt(variance) / mean : 0;
-    return share < 1 ? share : 1;
+    return pairs ? sum / (double)pairs : 0;
 }
 
 /* ---- the score */
@@ -180,7 +243,7 @@ void orch__answer_risk(struct trace *t)
     first = json_num(earlier, "score", 0);
     before(t, values);
     values[RISK_DISAGREEMENT] = disagreement(t, answers, n);
-    values[RISK_VOLATILITY] = volatility(answers, n);
+    values[RISK_VOLATILITY] = volatility(t);
     json_t *doc = document(t, values, &score);
     json_put(doc, "before", json_real(first));
     json_puts(doc, "route", json_str(earlier, "route", ""));

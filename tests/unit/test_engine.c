@@ -448,6 +448,49 @@ static void the_risk_says_which_flow(void **state)
     console_stop(&c, false);
 }
 
+static double value_of(const json_t *trace, const char *feature)
+{
+    size_t i;
+    json_t *f;
+    json_array_foreach(json_object_get(json_object_get(trace, "risk"), "features"), i, f)
+    {
+        if (strcmp(json_str(f, "name", ""), feature) == 0)
+            return json_num(f, "value", -1);
+    }
+    return -1;
+}
+
+/* A model that says another thing each time, and alerts of the console, are part of the risk; one
+ * answer is no vote. */
+static void what_wavers_and_what_is_wrong_here_are_risks(void **state)
+{
+    (void)state;
+    static const char *const MODELS[][2] = {{"ada", "say=All%20is%20well%20[1]."}, {NULL, NULL}};
+    static const char *const FLOWS[][2] = {{"broken", "{'name':'broken'"}, {NULL, NULL}};
+    struct console c = start(MODELS, FLOWS);
+    json_decref(mock_ask(&mock, "/mock/script",
+                         "[\"say=The%20disk%20is%20fine%20[1].\","
+                         "\"say=It%20fills%20in%20three%20hours%20[1].\"]"));
+    json_t *trace = by(&c, "dual");
+    double wavers = value_of(trace, "volatility"), wrong = value_of(trace, "anomalies");
+    assert_true(wavers > 0.5 && wavers <= 1);
+    assert_true(wrong > 0.1); /* broken.json is an alert */
+    json_decref(trace);
+    trace = by(&c, "single");
+    assert_true(value_of(trace, "volatility") < 0.01);
+    json_decref(trace);
+    console_stop(&c, false);
+    c = start(NO_MODELS, NULL);
+    trace = ask_with(&c, json_pack("{s:s,s:s,s:[s]}", "text", "is the disk filling up?", "flow",
+                                   "vote", "models", "builtin/lexical"));
+    assert_string_equal(json_str(node(trace, "vote"), "note", ""),
+                        "one answer: nothing to vote on");
+    assert_string_equal(json_str(json_object_get(trace, "verdict"), "route", ""), "single");
+    assert_state(trace, "s2", "skipped");
+    json_decref(trace);
+    console_stop(&c, false);
+}
+
 /* From there on models get no tools, and nothing is proposed. */
 static void in_the_sandbox_models_call_nothing(void **state)
 {
@@ -656,6 +699,7 @@ int main(void)
         cmocka_unit_test(flows_are_read_again),
         cmocka_unit_test(an_answer_waits_for_a_person),
         cmocka_unit_test(in_the_sandbox_models_call_nothing),
+        cmocka_unit_test(what_wavers_and_what_is_wrong_here_are_risks),
     };
     return cmocka_run_group_tests(tests, mock_up, mock_down);
 }
