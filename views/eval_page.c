@@ -42,10 +42,18 @@ static double score_of(const json_t *variant, const char *part)
     return 100 * json_num(json_object_get(variant, "score"), part, 0);
 }
 
+/* Cases that every variant answered; of a run that ended early not all. */
+static int64_t scored_of(const json_t *run)
+{
+    return json_int(run, "scored", json_int(run, "cases", 0));
+}
+
 static const json_t *best_of(const json_t *run)
 {
     const json_t *best = NULL, *one;
     size_t i;
+    if (!scored_of(run))
+        return NULL;
     json_array_foreach(json_object_get(run, "variants"), i, one)
     {
         if (!best || score_of(one, "value") > score_of(best, "value"))
@@ -112,7 +120,7 @@ static void list_cell(void *arg, size_t row, int column, struct buf *out, enum t
             buf_adds(out, json_str(run, "error", "-"));
         break;
     case COL_CASES:
-        buf_addf(out, "%lld", (long long)json_int(run, "cases", 0));
+        buf_addf(out, "%lld", (long long)scored_of(run));
         break;
     default:
         buf_adds(out, state_of(run));
@@ -140,7 +148,7 @@ static int list_compare(void *arg, size_t a, size_t b, int column)
         p = score_of(best_of(x), "value"), q = score_of(best_of(y), "value");
         break;
     case COL_CASES:
-        p = json_num(x, "cases", 0), q = json_num(y, "cases", 0);
+        p = (double)scored_of(x), q = (double)scored_of(y);
         break;
     default:
         return strcmp(state_of(x), state_of(y));
@@ -324,7 +332,9 @@ static double *history(const struct eval_page *p, const json_t *run, const char 
     json_array_foreach((json_t *)runs, i, one)
     {
         seen = seen || strcmp(json_str(one, "run", ""), json_str(run, "run", "?")) == 0;
-        if (!seen || strcmp(json_str(one, "name", ""), json_str(run, "name", "?")) != 0)
+        if (!seen || strcmp(json_str(one, "name", ""), json_str(run, "name", "?")) != 0 ||
+            scored_of(one) <
+                json_int(one, "cases", 0)) /* a part of a set says nothing of the whole */
             continue;
         json_array_foreach(json_object_get(one, "variants"), j, v)
         {
@@ -401,7 +411,7 @@ static void draw_drift(struct view_page *p, const json_t *run)
 static void draw_title(struct view_page *p, const json_t *run)
 {
     const char *name = json_str(run, "name", "-");
-    long long of = json_int(run, "cases", 0), scored = json_int(run, "scored", of);
+    long long of = json_int(run, "cases", 0), scored = scored_of(run);
     long long entry = json_int(run, "entry", 0), seed = json_int(run, "seed", 0);
     if (scored < of) /* it was stopped, or some were not answered by all variants */
         tui_putf(p->area, p->y++, 0, -1, ROLE_WARN,
