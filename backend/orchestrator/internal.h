@@ -409,10 +409,6 @@ void orch__recorded_begin(struct trace *t, const struct orch_ask *ask);
 /* The runbooks that are searched. */
 const struct know *orch__know(const struct trace *t);
 
-/* Fills what the question names; what is in `out` already stays. False if something that is
- * required cannot be filled. */
-bool orch__fill_arguments(const struct orch *o, const char *question, const json_t *schema,
-                          json_t *out);
 /* after.c: adds to a step of a plan how it is verified and undone, as far as after.def knows.
  * tools: all. */
 void orch__after(const struct orch *o, const struct conn_tool *tools, size_t n,

@@ -5,6 +5,7 @@
  */
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
+#include "backend/orchestrator/arguments.h"
 #include "backend/orchestrator/internal.h"
 #include "backend/orchestrator/pick.h"
 #include <ctype.h>
@@ -58,13 +59,14 @@ static size_t help_if_empty(const struct trace *t, const struct pick_tool *tools
 /* The tools that may be called; each one's arguments are the caller's to free. */
 static size_t known_tools(const struct trace *t, struct conn_tool *tools, struct pick_tool *out)
 {
+    const struct arguments_from from = {.question = t->asked, .reads = true};
     size_t all = orch__tools(t, tools, PICK_TOOLS), n = 0;
     for (size_t i = 0; i < all; i++) {
         if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
             continue;
         json_t *arguments = orch__recorded_arguments(orch__recording(t, &tools[i]));
         /* one whose required arguments nobody names takes no place from the others */
-        if (orch__fill_arguments(t->orch, t->asked, tools[i].input_schema, arguments))
+        if (arguments_fill(t->orch->rooms.know, &from, tools[i].input_schema, arguments))
             out[n++] = (struct pick_tool){.as = &tools[i], .arguments = arguments};
         else
             json_decref(arguments);

@@ -3,6 +3,7 @@
  * and documents say proposes nothing. A model may propose what its node of a flow names (agent.c),
  * for who asked, and that waits for people like every plan. */
 #include "backend/base/text.h"
+#include "backend/orchestrator/arguments.h"
 #include "backend/orchestrator/internal.h"
 #include "backend/orchestrator/plans.h"
 #include <ctype.h>
@@ -175,6 +176,7 @@ static long best_tool(const struct trace *t, const struct conn_tool *tools, size
 {
     static const double FLOOR = 0.3;
     const struct orch *o = t->orch;
+    const struct arguments_from from = {.question = t->asked};
     const char **texts = xcalloc(n + 1, sizeof *texts);
     char **owned = xcalloc(n + 1, sizeof *owned);
     double *fit = xcalloc(n + 1, sizeof *fit);
@@ -189,7 +191,7 @@ static long best_tool(const struct trace *t, const struct conn_tool *tools, size
             continue;
         json_t *given = json_object();
         fill_texts(t->question, tools[i].input_schema, given);
-        if (!orch__fill_arguments(o, t->asked, tools[i].input_schema, given) ||
+        if (!arguments_fill(o->rooms.know, &from, tools[i].input_schema, given) ||
             conn_schema_check(tools[i].input_schema, given, NULL) != ERR_OK) {
             json_decref(given);
             continue;
