@@ -277,4 +277,8 @@ void gw_ask_cancel(struct gw_ask *a, struct gw_spent *spent);
  * for Cyrillic, 1 for ideographs). */
 int64_t gw_estimate_tokens(const char *text);
 
+/* trouble.c: the lines of what a tool printed that speak of trouble, in their order, so many bytes
+ * at most, each with a new line behind it; NULL: none does. The caller frees. */
+char *gw_trouble(const char *text, size_t bytes);
+
 #endif

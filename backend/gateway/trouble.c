@@ -1,5 +1,6 @@
 /* Lines of foreign tools that speak of trouble: what who is on call wants to see first. Tools of
  * this console say how bad a finding is; of others there are only words and figures. */
+#include "backend/base/buf.h"
 #include "backend/base/text.h"
 #include "backend/gateway/internal.h"
 #include <ctype.h>
@@ -138,4 +139,23 @@ bool gw__table_head(const char *line, size_t len)
         }
     }
     return words > 2 && capitals * 3 >= words * 2;
+}
+
+struct troubles {
+    struct buf lines;
+    size_t most;
+};
+
+static void keep_trouble(void *arg, const char *text, size_t len, const char *raw, size_t raw_len)
+{
+    struct troubles *t = arg;
+    if (gw__trouble(raw, raw_len) > 0 && t->lines.len + len + 1 <= t->most)
+        buf_addf(&t->lines, "%.*s\n", (int)len, text);
+}
+
+char *gw_trouble(const char *text, size_t bytes)
+{
+    struct troubles t = {.most = bytes};
+    gw__statements(text, strlen(text), keep_trouble, &t);
+    return t.lines.len ? buf_take(&t.lines) : NULL;
 }

@@ -9,12 +9,15 @@
 
 struct row {
     const char *name, *words, *related;
+    bool vague;
 };
-#define CONCEPT(name, words, related) {name, words, related},
+#define CONCEPT(name, words, related) {name, words, related, false},
+#define VAGUE(name, words, related) {name, words, related, true},
 static const struct row ROWS[] = {
 #include "backend/orchestrator/concepts.def"
 };
 #undef CONCEPT
+#undef VAGUE
 enum {
     ROW_COUNT = sizeof ROWS / sizeof *ROWS,
     WORD_MOST = 64,
@@ -242,6 +245,12 @@ double concepts_share(struct concepts *c, const char *text)
     struct sharing s = {.c = c};
     concepts_words(text, share_word, &s);
     return s.all ? (double)s.known / (double)s.all : 0;
+}
+
+void concepts_precise(double said[CONCEPTS_MOST])
+{
+    for (size_t i = 0; i < ROW_COUNT; i++)
+        said[i] = ROWS[i].vague ? 0 : said[i];
 }
 
 void concepts_follow(const struct concepts *c, const double asked[CONCEPTS_MOST],

@@ -20,6 +20,8 @@ void concepts_words(const char *text, concepts_word *fn, void *arg);
 
 /* Raises to `weight` what the text's words stand for, by row. */
 void concepts_read(struct concepts *c, const char *text, double weight, double said[CONCEPTS_MOST]);
+/* Takes out the rows that say little (VAGUE of concepts.def). */
+void concepts_precise(double said[CONCEPTS_MOST]);
 /* The share of a text's words that are of operations work, 0..1: those that carry no subject, and
  * figures, are not counted. */
 double concepts_share(struct concepts *c, const char *text);

@@ -18,7 +18,8 @@
 enum {
     ORCH_CANDIDATES = FLOW_NODES, /* a run for each node in which a model speaks */
     ORCH_HEARD = 2 * FLOW_NODES,  /* texts of other nodes that a node is given: two of each */
-    ORCH_TOOLS = 8,               /* tool calls that are planned for a trace, */
+    ORCH_TOOLS = 12,              /* tool calls that are planned for a trace, */
+    ORCH_LOOKS = 3,               /* in so many looks, */
     ORCH_ASKED = 16,              /* and that its models ask for */
     ORCH_PASSAGES = 8,            /* passages a way may bring */
     ORCH_SOURCES = ORCH_TOOLS + ORCH_ASKED + 2 * ORCH_PASSAGES,
@@ -52,6 +53,8 @@ struct orch_tool_step {
     json_t *arguments;
     const json_t *recording; /* what it answers, of an evaluation; NULL: it is called */
     double fit[2];
+    unsigned look; /* in which it was chosen, from 0 */
+    bool clue;     /* what it found is what a further look goes by */
     int64_t call_entry;
     struct orch_source *source; /* where its result goes */
     struct conn_call *call;     /* under way, or NULL */
@@ -215,6 +218,7 @@ struct trace {
     struct orch_check check;          /* of the question */
     struct orch_tool_step tools[ORCH_TOOLS];
     size_t tool_count;
+    unsigned looks; /* that were made */
     struct orch_source sources[ORCH_SOURCES];
     size_t source_count;
     struct {
@@ -385,6 +389,10 @@ bool orch__traceparent(const struct trace *t, size_t stage, char out[TEL_TRACEPA
 /* plan.c: which tools and passages, and running the tools */
 void orch__plan(struct trace *t); /* from TRACE_PLANNING; goes on to TRACE_TOOLS */
 void orch__tools_cancel(struct trace *t);
+/* look.c: adds to the trace's tools those that the question is for; then, when these have answered,
+ * those that what they found is for. Returns how many. */
+size_t orch__look(struct trace *t);
+size_t orch__look_further(struct trace *t);
 /* Takes the next number, and ref; what has no text yet is given to nobody. NULL: there is no room.
  */
 struct orch_source *orch__source_new(struct trace *t, const char *kind, char *ref);

@@ -11,11 +11,16 @@
 
 static const double BY_WORDS = 0.5, BY_VECTORS = 0.6, BY_CONCEPTS = 0.45, BY_CLUES = 0.35;
 static const double NAMED = 0.15, GIVEN = 0.3, FOUND = 0.25;
+/* A further look is for what clues speak of so much, and is worth so much at least. */
+static const double CLUE = 0.35, FURTHER = 0.45;
+/* So well is a tool about just what was found, and so well has it to be about what was asked. */
+static const double JUST_THAT = 0.6, ASKED_TOO = 0.4;
 /* Another one than is asked for; one of a kind of which another fits more. */
 static const double OTHER = 0.5, SIBLING = 0.6;
 /* What fits no better fits by chance; what fits so much worse than the best is about other things,
  * the more so where a tool has all words of the question. */
-static const double FLOOR = 0.15, SHARE = 0.42, SHARE_OF_WORDS = 0.25;
+static const double FLOOR = 0.15, SHARE = 0.42, SHARE_OF_WORDS = 0.25, ENOUGH = 0.6,
+                    ALL_WORDS = 0.75;
 /* Where most words are not of operations work a tool's description has to fit so well by words or
  * by vectors: "what does the ticket cost" is no question about the cloud's bill. */
 static const double UNDERSTOOD = 0.4, FIT_WORDS = 0.3, FIT_VECTORS = 0.24;
@@ -28,7 +33,9 @@ static const double UNSERVED = 0.3, UNSERVED_NEAR = 0.15;
 static const double IN_NAME = 1, IN_TEXT = 0.7, IN_CONNECTOR = 0.5;
 
 struct one {
-    char *text; /* that know_fit reads */
+    double clue; /* how well it serves the clues, 0..1 */
+    bool found;  /* clues name its system */
+    char *text;  /* that know_fit reads */
     double told[CONCEPTS_MOST];
     size_t met, parts; /* of the connector's name, in the question */
     size_t given;      /* arguments whose value the question names */
@@ -188,6 +195,30 @@ static bool has_better_sibling(const struct choosing *c, size_t i)
 
 /* ---- worth */
 
+static void find_name(void *arg, const char *word, size_t len)
+{
+    struct naming *n = arg;
+    double said[CONCEPTS_MOST] = {0};
+    char part[NAME_LONGEST + 1];
+    snprintf(part, sizeof part, "%.*s", (int)len, word);
+    if (len < 3 || isdigit((unsigned char)*word) || !name_stands(word, len, n->in))
+        return;
+    concepts_read(n->c->concepts, part, 1, said);
+    bool common = false; /* "errors", "cpu" are no names */
+    for (size_t i = 0; i < CONCEPTS_MOST; i++)
+        common = common || said[i] > 0;
+    n->stands = n->stands || !common;
+}
+
+/* The first answers name this tool's system: "orders" for pg-orders. */
+static bool is_found(const struct choosing *c, const struct conn_tool *t)
+{
+    struct naming n = {.c = c, .in = c->by->clues};
+    if (!is_own(t))
+        concepts_words(t->connector, find_name, &n);
+    return n.stands;
+}
+
 static void read_tools(struct choosing *c)
 {
     for (size_t i = 0; i < c->n; i++) {
@@ -199,30 +230,9 @@ static void read_tools(struct choosing *c)
             concepts_words(t->connector, meet_part, &(struct naming){.c = c, .one = one});
         one->other = !is_own(t) && of_another(c, t);
         one->given = given_by(c, c->tools[i].arguments);
+        one->clue = c->by->clues ? concepts_met(c->clued, one->told) : 0;
+        one->found = c->by->clues && is_found(c, t);
     }
-}
-
-struct finding {
-    const char *connector, *text;
-    size_t found;
-};
-
-static void find_name(void *arg, const char *word, size_t len)
-{
-    struct finding *f = arg;
-    f->found += len > 2 && !isdigit((unsigned char)*word) && name_stands(word, len, f->text);
-}
-
-/* What the first answers name of this tool's system: "orders" for pg-orders. */
-static double found_in(const struct choosing *c, size_t i)
-{
-    const struct conn_tool *t = c->tools[i].as;
-    struct finding f = {t->connector, c->by->clues, 0};
-    if (!c->by->clues || is_own(t))
-        return 0;
-    concepts_words(t->connector, find_name, &f);
-    concepts_words(t->name, find_name, &f);
-    return f.found ? FOUND : 0;
 }
 
 static void weigh(struct choosing *c, const double *const fit[2])
@@ -238,8 +248,7 @@ static void weigh(struct choosing *c, const double *const fit[2])
         if (one->parts)
             p->total += NAMED * (double)one->met / (double)one->parts;
         p->total += GIVEN * given / 2;
-        if (c->by->clues)
-            p->total += BY_CLUES * concepts_met(c->clued, one->told) + found_in(c, i);
+        p->total += BY_CLUES * one->clue + (one->found ? FOUND : 0);
         p->total *= one->other ? OTHER : 1;
         p->total *= has_better_sibling(c, i) ? SIBLING : 1;
         if (strange && p->fit[0] < FIT_WORDS && p->fit[1] < FIT_VECTORS)
@@ -272,6 +281,17 @@ static double serves_more(const struct choosing *c, size_t i, const bool served[
     return more;
 }
 
+/* What was found leads to it: names its system or what it is called with, or is what a tool of the
+ * system that told it, or a tool that is about just that, tells more of. */
+static bool is_further(const struct choosing *c, size_t i)
+{
+    const struct one *one = &c->ones[i];
+    if (one->clue < CLUE)
+    return one->found && c->picks[i].concept >= CLUE;
+    return one->found || c->tools[i].near || c->tools[i].filled ||
+           (one->clue >= JUST_THAT && c->picks[i].concept >= ASKED_TOO);
+}
+
 /* Beside those that were chosen; 0: it is not taken. */
 static double worth(const struct choosing *c, size_t i, const struct pick *chosen, size_t n,
                     const bool served[CONCEPTS_MOST], double floor)
@@ -280,6 +300,8 @@ static double worth(const struct choosing *c, size_t i, const struct pick *chose
     if (n)
         value += serves_more(c, i, served);
     if (value < floor || c->picks[i].total < FLOOR)
+        return 0;
+    if (c->by->clues && !is_further(c, i))
         return 0;
     for (size_t j = 0; j < n; j++) {
         const struct pick_tool *other = &c->tools[chosen[j].tool];
@@ -297,9 +319,16 @@ static size_t choose(const struct choosing *c, size_t max, struct pick *out)
         best = fmax(best, c->picks[i].total);
         words = fmax(words, c->picks[i].fit[0]);
     }
-    double floor = fmin(0.6, (SHARE + SHARE_OF_WORDS * words) * best);
+    double floor = (SHARE + SHARE_OF_WORDS * words) * best;
+    if (c->by->clues)
+        floor = FURTHER;
+    else if (words < ALL_WORDS)
+        floor = fmin(ENOUGH, floor);
     size_t taken = 0;
     bool *used = xcalloc(c->n + 1, sizeof *used), served[CONCEPTS_MOST] = {false};
+    for (size_t i = 0; i < c->n; i++)
+        if (c->tools[i].taken)
+            concepts_served(c->concepts, c->asked, c->ones[i].told, served);
     while (taken < max) {
         size_t at = c->n;
         double most = 0;
@@ -331,8 +360,12 @@ size_t pick_tools(const struct know *know, struct concepts *concepts, const stru
     c.picks = xcalloc(n + 1, sizeof *c.picks);
     concepts_read(concepts, by->question, 1, c.asked);
     concepts_follow(concepts, c.asked, c.wanted);
-    if (by->clues)
-        concepts_read(concepts, by->clues, 1, c.clued);
+    if (by->clues) {
+        double named[CONCEPTS_MOST] = {0};
+        concepts_read(concepts, by->clues, 1, named);
+        concepts_precise(named);
+        concepts_follow(concepts, named, c.clued);
+    }
     read_tools(&c);
     for (size_t i = 0; i < n; i++)
         texts[i] = c.ones[i].text;

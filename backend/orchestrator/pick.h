@@ -15,6 +15,8 @@ struct pick_tool {
     const struct conn_tool *as;
     const json_t *arguments; /* that it would be called with; or NULL */
     bool taken;              /* it was called already */
+    bool near;               /* one of its connector gave clues */
+    bool filled;             /* its arguments are of what was found */
 };
 
 struct pick {

@@ -1,107 +1,17 @@
-/* Planning: which read-only tools and which passages fit a question, and running those tools.
+/* Planning: which passages fit a question, and running the tools that do (look.c).
  *
  * Each way (lexical, vector) makes its own choice; a tool that both chose runs once. Source numbers
  * are given once for the whole trace, so that every answer cites the same thing by the same number.
  */
 #include "backend/base/text.h"
 #include "backend/compliance/compliance.h"
-#include "backend/orchestrator/arguments.h"
 #include "backend/orchestrator/internal.h"
-#include "backend/orchestrator/pick.h"
 #include <ctype.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What one way makes of a tool the other gets too, at least at this share: figures are facts, and
- * the models differ in what they make of them. */
-static const double LENT_FIT = 0.8;
-/* What decided, on the scale of fits: x / (x + 0.7). */
-static const double HALF_FIT = 0.7;
 /* A runbook that speaks of less of the question is about something else. */
 static const double COVER_FLOOR = 0.45;
-
-/* ---- choosing tools */
-
-static void add_tool(struct trace *t, const struct conn_tool *tool, const double fit[2],
-                     json_t *arguments)
-{
-    struct orch_tool_step *s = &t->tools[t->tool_count++];
-    s->trace = t;
-    s->connector = xstrdup(tool->connector);
-    s->tool = xstrdup(tool->name);
-    s->title = xstrdup(tool->title && *tool->title ? tool->title : tool->name);
-    s->arguments = arguments;
-    s->recording = orch__recording(t, tool);
-    s->fit[0] = fit[0];
-    s->fit[1] = fit[1];
-}
-
-/* Who asks nothing ("help", "?", "what can you do") is told what can be asked. */
-static size_t help_if_empty(const struct trace *t, const struct pick_tool *tools, size_t n,
-                            struct pick *picks, size_t picked)
-{
-    char *stems = know_stems(t->asked);
-    bool empty = !*stems;
-    for (const char *p = t->asked; *p && empty; p++)
-        empty = !isdigit((unsigned char)*p);
-    free(stems);
-    for (size_t i = 0; empty && i < n; i++) {
-        if (strcmp(tools[i].as->connector, CONN_OWN_NAME) == 0 &&
-            strcmp(tools[i].as->name, "help") == 0) {
-            picks[0] = (struct pick){.tool = i, .fit = {1, 1}};
-            return 1;
-        }
-    }
-    return picked;
-}
-
-/* The tools that may be called; each one's arguments are the caller's to free. */
-static size_t known_tools(const struct trace *t, struct conn_tool *tools, struct pick_tool *out)
-{
-    const struct arguments_from from = {.question = t->asked, .reads = true};
-    size_t all = orch__tools(t, tools, PICK_TOOLS), n = 0;
-    for (size_t i = 0; i < all; i++) {
-        if (tools[i].level != CONN_READ || !tools[i].callable) /* O3 */
-            continue;
-        json_t *arguments = orch__recorded_arguments(orch__recording(t, &tools[i]));
-        /* one whose required arguments nobody names takes no place from the others */
-        if (arguments_fill(t->orch->rooms.know, &from, tools[i].input_schema, arguments))
-            out[n++] = (struct pick_tool){.as = &tools[i], .arguments = arguments};
-        else
-            json_decref(arguments);
-    }
-    return n;
-}
-
-static void add_picked(struct trace *t, const struct pick_tool *tools, const struct pick *p)
-{
-    double fit[2];
-    for (int way = 0; way < 2; way++)
-        fit[way] =
-            fmax(fmax(p->fit[way], LENT_FIT * p->fit[1 - way]), p->total / (p->total + HALF_FIT));
-    add_tool(t, tools[p->tool].as, fit, json_incref((json_t *)tools[p->tool].arguments));
-}
-
-static void choose_tools(struct trace *t)
-{
-    struct conn_tool *tools = xcalloc(PICK_TOOLS, sizeof *tools);
-    struct pick_tool *known = xcalloc(PICK_TOOLS, sizeof *known);
-    struct pick picks[ORCH_TOOLS];
-    size_t n = known_tools(t, tools, known);
-    size_t max = (size_t)conf_int(t->orch->rooms.conf, "copilot", "", "max_tools");
-    max = max > ORCH_TOOLS ? ORCH_TOOLS : max;
-    size_t picked = pick_tools(t->orch->rooms.know, t->orch->concepts,
-                               &(struct pick_for){.question = t->asked}, known, n, max, picks);
-    if (max)
-        picked = help_if_empty(t, known, n, picks, picked);
-    for (size_t i = 0; i < picked; i++)
-        add_picked(t, known, &picks[i]);
-    for (size_t i = 0; i < n; i++)
-        json_decref((json_t *)known[i].arguments);
-    free(known);
-    free(tools);
-}
 
 /* ---- sources */
 
@@ -370,8 +280,6 @@ static char *complaints(const struct trace *t)
 /* The runbooks for what turned out bad are wanted too, whatever the question's words were. */
 static void answer_models(struct trace *t)
 {
-    if (t->phase != TRACE_TOOLS)
-        return;
     char *bad = complaints(t);
     if (*bad) {
         retrieve(t, &(struct search){.way = KNOW_LEXICAL, .query = bad, .from_tools = true}, NULL);
@@ -381,14 +289,23 @@ static void answer_models(struct trace *t)
     orch__engine_start(t);
 }
 
+static void begin_steps(struct trace *t, size_t first);
+
 static void tools_over(struct trace *t)
 {
     for (size_t i = 0; i < t->tool_count; i++) {
         if (!t->tools[i].ended)
             return;
     }
-    if (!t->vector.under_way)
+    if (t->phase != TRACE_TOOLS || t->vector.under_way)
+        return;
+    size_t first = t->tool_count;
+    if (!orch__look_further(t)) {
         answer_models(t);
+        return;
+    }
+    begin_steps(t, first);
+    tools_over(t); /* all of them may be in the log of an earlier run */
 }
 
 static void step_failed(struct orch_tool_step *s, const char *why)
@@ -535,6 +452,50 @@ static void on_call_logged(void *arg, int64_t seq, const struct error *e)
     }
 }
 
+/* What a step was chosen by: the question, and what was found by then. */
+static void step_parents(const struct orch_tool_step *s, struct orch_edges *to)
+{
+    const struct trace *t = s->trace;
+    orch__edge(to, t->question_entry, "plan", s->fit[0] > s->fit[1] ? s->fit[0] : s->fit[1]);
+    orch__edge(to, t->recalled, "recall", -1);
+    for (size_t i = 0; i < t->tool_count; i++)
+        if (t->tools[i].look < s->look && t->tools[i].clue)
+            orch__edge(to, t->tools[i].source->entry, "plan", -1);
+}
+
+/* The steps from that one on. What the log has of an earlier run is not called. */
+static void begin_steps(struct trace *t, size_t first)
+{
+    for (size_t i = first; i < t->tool_count; i++) {
+        struct orch_tool_step *s = &t->tools[i];
+        char *label = xasprintf("%s/%s", s->connector, s->tool);
+        s->stage = orch__stage_begin(t, "tools", label);
+        s->source = orch__source_new(t, "tool", label);
+        if (s->source) {
+            s->source->fit[0] = s->fit[0];
+            s->source->fit[1] = s->fit[1];
+        }
+        if (s->source && orch__recall_step(s))
+            continue;
+        json_t *payload = json_object();
+        json_puts(payload, "connector", s->connector);
+        json_puts(payload, "tool", s->tool);
+        json_put(payload, "arguments", json_incref(s->arguments));
+        char why[96];
+        snprintf(why, sizeof why, "%sfit lexical %.2f, vector %.2f",
+                 s->look ? "by what was found; " : "", s->fit[0] < 0 ? 0 : s->fit[0],
+                 s->fit[1] < 0 ? 0 : s->fit[1]);
+        json_puts(payload, "why", why);
+        if (s->recording)
+            json_put(payload, "recorded", json_true());
+        struct orch_edges from = {.count = 0};
+        step_parents(s, &from);
+        t->writes++;
+        s->call_entry =
+            orch__log(t, "tool.call", t->actor, &from, payload, on_call_logged, s, NULL, NULL);
+    }
+}
+
 void orch__tools_cancel(struct trace *t)
 {
     orch__embed_cancel(&t->vector);
@@ -644,7 +605,7 @@ void orch__plan(struct trace *t)
     char *corrected = know_correct(t->orch->rooms.know, t->question, &read_as);
     t->asked = corrected ? corrected : xstrdup(t->question);
     follow_up(t);
-    choose_tools(t);
+    orch__look(t);
     orch__wish(t);
     describe_search(t);
     json_t *note =
@@ -656,31 +617,6 @@ void orch__plan(struct trace *t)
         note = without_absent(t, note);
     orch__stage_ends(t, stage, "done", note);
     t->phase = TRACE_TOOLS;
-    for (size_t i = 0; i < t->tool_count; i++) {
-        struct orch_tool_step *s = &t->tools[i];
-        char *label = xasprintf("%s/%s", s->connector, s->tool);
-        s->stage = orch__stage_begin(t, "tools", label);
-        s->source = orch__source_new(t, "tool", label); /* what is measured has the first numbers */
-        s->source->fit[0] = s->fit[0];
-        s->source->fit[1] = s->fit[1];
-        if (orch__recall_step(s))
-            continue;
-        json_t *payload = json_object();
-        json_puts(payload, "connector", s->connector);
-        json_puts(payload, "tool", s->tool);
-        json_put(payload, "arguments", json_incref(s->arguments));
-        char why[64];
-        snprintf(why, sizeof why, "fit lexical %.2f, vector %.2f", s->fit[0] < 0 ? 0 : s->fit[0],
-                 s->fit[1] < 0 ? 0 : s->fit[1]);
-        json_puts(payload, "why", why);
-        if (s->recording)
-            json_put(payload, "recorded", json_true());
-        struct orch_edges from = {.count = 0};
-        orch__edge(&from, t->question_entry, "plan", s->fit[0] > s->fit[1] ? s->fit[0] : s->fit[1]);
-        orch__edge(&from, t->recalled, "recall", -1);
-        t->writes++;
-        s->call_entry =
-            orch__log(t, "tool.call", t->actor, &from, payload, on_call_logged, s, NULL, NULL);
-    }
+    begin_steps(t, 0);
     search_runbooks(t);
 }
