@@ -251,6 +251,8 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                        const struct claims *b, const struct claims__token *y);
 /* Whether they name different things of one TOPICS row; whether a word is of such a row. */
 bool claims__other_topic(const struct claims__sense *x, const struct claims__sense *y);
+/* Whether a word is of a LIVING row. */
+bool claims__is_living(const struct claims__sense *s);
 /* Whether a word says that something came out well: 1, or not: -1; 0: it says neither. */
 int claims__outcome(const struct claims__sense *s);
 /* Whether they are of both sides of one SIDES row. */

@@ -278,6 +278,20 @@ static void find_opposites(struct claims__pair *p)
 
 /* ---- negation */
 
+/* Under this it only may be meant: that somebody does not do something while they do another. */
+static const double LIKELY = 0.6;
+
+/* Whether the other side says word x of the side that denies, and does not deny it. */
+static bool said_there(const struct claims__pair *p, bool of_a, uint32_t x)
+{
+    const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
+    for (uint32_t y = 0; y < there->k->tokens && claims__content(&here->t[x]); y++)
+        if (claims__content(&there->t[y]) && !there->t[y].denied &&
+            claims__grade(claims__relate(p, of_a ? x : y, of_a ? y : x)) >= CLAIMS__MET)
+            return true;
+    return false;
+}
+
 /* "not full": nothing else is denied. */
 static bool says_one(const struct claims__side *s, const struct claims__negator *n)
 {
@@ -304,7 +318,7 @@ static bool denied_opposite(const struct claims__pair *p, const struct claims__n
 {
     const struct claims__side *there = of_a ? &p->b : &p->a;
     for (uint32_t x = n->from; x < n->upto; x++) {
-        for (uint32_t y = 0; y < there->k->tokens; y++) {
+        for (uint32_t y = 0; y < there->k->tokens && !said_there(p, of_a, x); y++) {
             const struct claims__token *t = of_a ? &p->a.t[x] : &p->b.t[x];
             if (!claims__content(t) || !claims__content(&there->t[y]) || there->t[y].denied)
                 continue;
@@ -399,6 +413,16 @@ static void against_negation(struct claims__pair *p, bool of_a, const struct cla
         claims__against(p, score, "negation", o, y->len, said, len);
 }
 
+/* Both speak of the same people or animals. */
+static bool of_living(const struct claims__pair *p)
+{
+    for (uint32_t i = 0; i < p->a.k->tokens; i++)
+        if (p->a.t[i].kind == CLAIMS__WORD && p->a.best[i] >= CLAIMS__MET &&
+            claims__is_living(p->a.t[i].sense))
+            return true;
+    return false;
+}
+
 static void find_denied(struct claims__pair *p, bool of_a)
 {
     const struct claims__side *here = of_a ? &p->a : &p->b, *there = of_a ? &p->b : &p->a;
@@ -423,7 +447,7 @@ static void find_denied(struct claims__pair *p, bool of_a)
         if (subject >= 0 && subject < 0.3)
             score *= 0.5;
         p->doubt = p->doubt || score > 0.3;
-        if (score < CLAIMS__SURE)
+        if (score < CLAIMS__SURE || (score < LIKELY && !of_living(p)))
             continue;
         against_negation(p, of_a, n, score, other);
     }

@@ -4,13 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum row_kind { ROW_SAME, ROW_KIND, ROW_OPPOSITE, ROW_OUTCOME, ROW_SIDES, ROW_ONE_OF, ROW_TOPICS };
+enum row_kind {
+    ROW_SAME,
+    ROW_KIND,
+    ROW_LIVING,
+    ROW_OPPOSITE,
+    ROW_OUTCOME,
+    ROW_SIDES,
+    ROW_ONE_OF,
+    ROW_TOPICS
+};
 struct row {
     enum row_kind kind;
     const char *words[4]; /* left, right, and what implies them */
 };
 #define SAME(words) {ROW_SAME, {words, "", "", ""}},
 #define KIND(kind, members) {ROW_KIND, {kind, "", members, ""}},
+#define LIVING(kind, members) {ROW_LIVING, {kind, "", members, ""}},
 #define OPPOSITE(words, opposites) {ROW_OPPOSITE, {words, opposites, "", ""}},
 #define OUTCOME(words, opposites) {ROW_OUTCOME, {words, opposites, "", ""}},
 #define SIDES(words, opposites) {ROW_SIDES, {words, opposites, "", ""}},
@@ -22,6 +32,7 @@ static const struct row ROWS[] = {
 };
 #undef SAME
 #undef KIND
+#undef LIVING
 #undef OPPOSITE
 #undef OUTCOME
 #undef SIDES
@@ -369,7 +380,8 @@ static enum claims__relation by_rows(const struct claims__sense *x, const struct
             enum row_kind kind = ROWS[p->row].kind;
             if (p->implied && q->implied)
                 continue; /* two things of a kind, or two hints */
-            if (p->side == q->side && kind == ROW_KIND && p->implied != q->implied)
+            bool kinds = kind == ROW_KIND || kind == ROW_LIVING;
+            if (p->side == q->side && kinds && p->implied != q->implied)
                 found = CLAIMS__WIDER;
             else if (p->side == q->side)
                 return CLAIMS__NEAR;
@@ -405,6 +417,14 @@ enum claims__relation claims__relation(const struct claims *a, const struct clai
                                       x->word_len) == 0)) /* CoreDNS and coredns */
         return CLAIMS__SAME;
     return relation(a, x, b, y);
+}
+
+bool claims__is_living(const struct claims__sense *s)
+{
+    for (size_t i = 0; s && i < s->count; i++)
+        if (ROWS[s->at[i].row].kind == ROW_LIVING)
+            return true;
+    return false;
 }
 
 int claims__outcome(const struct claims__sense *s)
