@@ -115,6 +115,10 @@ void backend__withhold(json_t *trace);
 void backend__withhold_text(json_t *object, const char *key);
 void backend__withhold_stages(json_t *stages);
 void backend__withhold_connector(json_t *row);
+/* scan.c: `steers` in the row: how what its server says (any JSON, or NULL) tries to steer a model;
+ * in each tool's row: its own words. */
+void backend__mark_steering(json_t *row, const json_t *said);
+void backend__mark_tools(json_t *tools);
 void backend__withhold_status(json_t *status);
 void backend__withhold_checks(json_t *checks); /* of doctor.run */
 /* Tells an event to everybody, to the demo role a copy from which something is withheld. */

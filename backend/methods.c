@@ -501,6 +501,8 @@ void on_connectors_get(struct bus_call *c, void *arg)
     if (!method_text(c, "name", true, &name))
         return;
     json_t *row = conn_describe(b->conn, name);
+    backend__mark_steering(row, json_object_get(row, "instructions"));
+    backend__mark_tools(json_object_get(row, "tools"));
     if (!row)
         err_set(&e, ERR_NOT_FOUND, "no connector \"%s\"", name);
     else if (bus_session(c)->role < BUS_REVIEWER)

@@ -110,6 +110,8 @@ static void asking_told(void *arg, int64_t seq, const struct error *e)
     struct asking *a = arg;
     if (e->code == ERR_OK) {
         json_puti(a->result, "entry", seq);
+        backend__mark_steering(a->result, json_object_get(a->result, "contents"));
+        backend__mark_steering(a->result, json_object_get(a->result, "messages"));
         bus_reply(a->call, json_incref(a->result));
     } else {
         bus_fail(a->call, e);

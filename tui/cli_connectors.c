@@ -175,7 +175,8 @@ static int check(struct cli *c, struct busc *bus)
 
 static void add_tools(json_t *out, const json_t *connector)
 {
-    static const char *const copied[] = {"name", "qualified", "title", "input_schema", "pinned"};
+    static const char *const copied[] = {"name",         "qualified", "title",
+                                         "input_schema", "pinned",    "steers"};
     const json_t *tool;
     size_t i;
     json_array_foreach(json_object_get(connector, "tools"), i, tool)
@@ -207,6 +208,8 @@ static void put_tools(const json_t *tools)
         putchar(' ');
         cli__cell(json_str(row, "level", ""), 10);
         cli__put(json_str(row, "title", ""), false);
+        if (*json_str(row, "steers", ""))
+            printf("  (its words try to steer a model: %s)", json_str(row, "steers", ""));
         putchar('\n');
     }
 }

@@ -257,6 +257,8 @@ static void overview_draw(struct connectors *c, struct view_page *p)
     connectors_pair(p, _("version"), json_str(r, "version", ""));
     if (*json_str(r, "protocol", ""))
         connectors_pair(p, _("protocol"), json_str(r, "protocol", ""));
+    if (*json_str(c->detail, "steers", ""))
+        connectors_pair(p, _("instructions"), _("try to steer a model; no model is given them"));
     if (*json_str(r, "command", ""))
         connectors_pair(p, _("command"), json_str(r, "command", ""));
     if (*json_str(r, "url", ""))

@@ -92,6 +92,13 @@ static void add_content(struct tui_text *t, const json_t *content)
     }
 }
 
+static void add_head(struct tui_text *t, const json_t *result)
+{
+    tui_text_addf(t, ROLE_DIM, 0, false, _("entry %lld of the log"),
+                  (long long)json_int(result, "entry", -1));
+    connector_steers_add(t, json_str(result, "steers", ""));
+}
+
 static void got_resource(void *self, const json_t *result, const struct error *e)
 {
     struct connectors *c = self;
@@ -102,8 +109,7 @@ static void got_resource(void *self, const json_t *result, const struct error *e
         return;
     }
     struct tui_text *t = tui_text_new();
-    tui_text_addf(t, ROLE_DIM, 0, false, _("entry %lld of the log"),
-                  (long long)json_int(result, "entry", -1));
+    add_head(t, result);
     json_array_foreach(json_object_get(result, "contents"), i, content) add_content(t, content);
     tui_overlay(c->called, t);
 }
@@ -118,8 +124,7 @@ static void got_prompt(void *self, const json_t *result, const struct error *e)
         return;
     }
     struct tui_text *t = tui_text_new();
-    tui_text_addf(t, ROLE_DIM, 0, false, _("entry %lld of the log"),
-                  (long long)json_int(result, "entry", -1));
+    add_head(t, result);
     json_array_foreach(json_object_get(result, "messages"), i, message)
     {
         tui_text_add(t, ROLE_STRONG, 0, false, json_str(message, "role", "-"));

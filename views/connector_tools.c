@@ -133,6 +133,15 @@ static void add_schema(struct tui_text *t, const char *title, const json_t *sche
         add_property(t, name, property, required(schema, name));
 }
 
+void connector_steers_add(struct tui_text *t, const char *how)
+{
+    if (*how)
+        tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_STEERS),
+                      _("what the server says here tries to steer a model"));
+    if (*how)
+        tui_text_addf(t, ROLE_WARN, 2, false, "%s", _(how));
+}
+
 void connector_tool_text(struct connectors *c)
 {
     const json_t *tool = connector_tool(c, c->tool), *hints = json_object_get(tool, "annotations");
@@ -147,6 +156,7 @@ void connector_tool_text(struct connectors *c)
         tui_text_add(t, ROLE_FAIL, 0, false,
                      _("its definition changed since it was approved: it is not called until "
                        "somebody trusts it again (a)"));
+    connector_steers_add(t, json_str(tool, "steers", ""));
     if (*json_str(tool, "qualified", ""))
         tui_text_addf(t, ROLE_DIM, 0, false, _("to models: %s"), json_str(tool, "qualified", ""));
     tui_text_add(t, ROLE_TEXT, 0, false, "");

@@ -65,6 +65,8 @@ connector_page_list(struct connectors *c); /* the list that has the focus, or NU
 struct tui_list *connector_tools_list(struct connectors *c); /* makes it */
 const json_t *connector_tool(const struct connectors *c, const char *name);
 void connector_tool_text(struct connectors *c); /* the open tool, into text */
+/* A line that what was just fetched tries to steer a model; how: of a row, "" adds nothing. */
+void connector_steers_add(struct tui_text *t, const char *how);
 /* Opens the form of a tool's arguments; what is sent is called and its answer shown. */
 void connector_tool_form(struct connectors *c, const char *name);
 

@@ -294,6 +294,14 @@ void pol_inject(const struct pol_injector *f, const char *text, size_t len,
     qsort(out->at, out->count, sizeof *out->at, by_place);
 }
 
+const char *pol_injection_heaviest(const struct pol_injections *found)
+{
+    size_t most = 0;
+    for (size_t i = 1; i < found->count; i++)
+        most = found->at[i].weight > found->at[most].weight ? i : most;
+    return class_names[found->at[most].cls];
+}
+
 json_t *pol_injections_json(const struct pol_injections *found)
 {
     json_t *list = json_array();

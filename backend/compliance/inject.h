@@ -50,6 +50,8 @@ void pol_inject(const struct pol_injector *f, const char *text, size_t len,
                 struct pol_injections *out);
 /* "severe" from a weight of 0.8, "moderate" from 0.5, else "low" */
 const char *pol_inject_severity(double weight);
+/* The name of the class that weighs most; something was found. */
+const char *pol_injection_heaviest(const struct pol_injections *found);
 /* [{class, severity, weight, from, to, words}]; the caller owns. */
 json_t *pol_injections_json(const struct pol_injections *found);
 

@@ -194,14 +194,6 @@ static void leave_quoted(const char *text, struct pol_injections *found)
     found->score = 1 - safe;
 }
 
-static const char *heaviest(const struct pol_injections *found)
-{
-    size_t most = 0;
-    for (size_t i = 1; i < found->count; i++)
-        most = found->at[i].weight > found->at[most].weight ? i : most;
-    return pol_inject_class_name(found->at[most].cls);
-}
-
 const char *orch__untrusted(struct trace *t, const char *of, const char *ref, const char *text,
                             int64_t entry, char **marked)
 {
@@ -218,7 +210,7 @@ const char *orch__untrusted(struct trace *t, const char *of, const char *ref, co
     note(t, of, ref, &found, entry);
     if (marked)
         *marked = with_marks(t, text, &found);
-    return heaviest(&found);
+    return pol_injection_heaviest(&found);
 }
 
 char *orch__marked(const struct trace *t, const char *text)
@@ -351,7 +343,7 @@ json_t *orch__untrusted_data(struct trace *t, const char *of, const char *ref, c
     json_t *out = marked_value(&w, data, 0);
     if (w.found.score >= POL_INJECTED && !*steers) {
         note(t, of, ref, &w.found, entry);
-        *steers = heaviest(&w.found);
+        *steers = pol_injection_heaviest(&w.found);
     }
     buf_release(&w.all);
     return out;
