@@ -420,6 +420,8 @@ static int take_words(struct cli *c, int argc, char **argv)
             buf_addf(&text, "%s%s", i ? " " : "", argv[i]);
         c->owned_text = piped ? read_all(stdin) : buf_take(&text);
         c->text = c->owned_text;
+        if (!c->sides[0] != !c->sides[1] || (c->sides[0] && c->models))
+            return cli__usage(c, "--model-a and --model-b go together, and not with --models");
         return *c->text ? EXIT_DONE : cli__usage(c, "there is no question");
     }
     if (command->run == cli__evidence) {

@@ -505,6 +505,20 @@ const char *flow_prompt(const char *name)
     return NULL;
 }
 
+enum err flow_prompt_check(const char *text, struct error *e)
+{
+    const char *names[PROMPT_COUNT];
+    if (flow_prompt(text) || text[strspn(text, "abcdefghijklmnopqrstuvwxyz_")])
+        return ERR_OK;
+    for (size_t i = 0; i < PROMPT_COUNT; i++)
+        names[i] = PROMPTS[i].name;
+    const char *near = text_nearest(text, names, PROMPT_COUNT);
+    if (!near && !strchr(text, '_'))
+        return ERR_OK;
+    return err_set(e, ERR_NOT_FOUND, "no prompt is named \"%.64s\"%s%s%s", text,
+                   near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
 /* ---- as a graph */
 
 /* Quotation marks and backslashes are the only signs that a quoted text of Graphviz knows. */

@@ -104,6 +104,9 @@ void flow_dot(const struct flow *f, struct buf *out);
 const char *flow_kind_name(enum flow_kind k);
 /* What a role's model is told, by name of prompts.def; NULL: there is none. */
 const char *flow_prompt(const char *name);
+/* Of what a question says for a side, by name or as a text: NOT_FOUND for one word that was meant
+ * as a name (it has a `_`, or is nearly one) and is none. */
+enum err flow_prompt_check(const char *text, struct error *e);
 
 struct flows {
     struct flow *at[FLOW_FILES];

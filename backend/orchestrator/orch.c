@@ -227,6 +227,18 @@ struct trace *orch__trace_asked(struct orch *o, const struct orch_ask *ask, cons
     return t;
 }
 
+static enum err check_prompts(const struct orch_ask *ask, struct error *e)
+{
+    for (size_t i = 0; i < 2; i++) {
+        const char *text = ask->prompts[i];
+        if (text && (!*text || strlen(text) > ORCH_PROMPT))
+            return err_set(e, ERR_INVALID, "a prompt has 1 to %d bytes", ORCH_PROMPT);
+        if (text && flow_prompt_check(text, e) != ERR_OK)
+            return e->code;
+    }
+    return ERR_OK;
+}
+
 enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *accepted, void *arg,
                   struct error *e)
 {
@@ -236,9 +248,8 @@ enum err orch_ask(struct orch *o, const struct orch_ask *ask, orch_accepted *acc
                        ORCH_MAX_QUESTION, len);
     if (ask->exchanges < 0 || ask->exchanges > ORCH_EXCHANGES)
         return err_set(e, ERR_INVALID, "there are 1 to %d exchanges", ORCH_EXCHANGES);
-    for (size_t i = 0; i < 2; i++)
-        if (ask->prompts[i] && (!*ask->prompts[i] || strlen(ask->prompts[i]) > ORCH_PROMPT))
-            return err_set(e, ERR_INVALID, "a prompt has 1 to %d bytes", ORCH_PROMPT);
+    if (check_prompts(ask, e) != ERR_OK)
+        return e->code;
     if (ask->conversation && !is_id(ask->conversation))
         return err_set(e, ERR_INVALID, "a conversation is 32 hex digits");
     int64_t repeats = ask->again ? question_of(o, ask->again) : -1;
