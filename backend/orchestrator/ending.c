@@ -295,6 +295,11 @@ static int64_t log_verdict(struct trace *t)
     orch__answer_risk(t);
     json_t *verdict = verdict_doc(t), *payload = json_object(), *scores = json_array();
     struct orch_edges from = {.count = 0};
+    orch__edge(&from, t->question_entry, "conclude",
+               -1); /* first: of many runs some have no room */
+    if (t->verdict.winner >= 0)
+        orch__edge(&from, t->candidates[t->verdict.winner].text_entry, "compare",
+                   t->candidates[t->verdict.winner].score.composite);
     mark_winner(t);
     json_put(t->doc, "verdict", json_incref(verdict));
     for (size_t i = 0; i < t->candidate_count; i++) {
@@ -316,7 +321,6 @@ static int64_t log_verdict(struct trace *t)
     json_put(payload, "candidates", scores);
     json_put(payload, "path", json_deep_copy(json_object_get(t->doc, "path")));
     json_put(payload, "nodes", nodes_in_short(t));
-    orch__edge(&from, t->question_entry, "conclude", -1);
     int64_t verdict_entry =
         orch__log(t, "verdict", "backend", &from, payload, NULL, NULL, NULL, NULL);
     orch__stage_end(t, stage, "done", json_str(verdict, "route", ""));

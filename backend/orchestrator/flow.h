@@ -35,8 +35,8 @@
 #include "backend/orchestrator/condition.h"
 
 enum {
-    FLOW_NODES = 24,
-    FLOW_EDGES = 64,
+    FLOW_NODES = 100,
+    FLOW_EDGES = 256,
     FLOW_BYTES = 64 << 10, /* of a file */
     FLOW_TOOLS = 16,       /* of a node */
     FLOW_CHOSEN = 4,       /* models that a question may choose */

@@ -208,4 +208,38 @@ static inline void assert_lineage(struct console *c)
 
 static const char *const NO_MODELS[][2] __attribute__((unused)) = {{NULL, NULL}};
 
+/* A console in a process of its own, which asks, and is killed. */
+static inline void be_killed(const char *dir, const char *path, const char *flow)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    char *address = xasprintf("inproc://killed-%d", (int)getpid());
+    struct backend_options o = {
+        .config = path, .state = dir, .role = "operator", .address = address};
+    struct backend *b = backend_start(&o);
+    struct busc *bus = busc_new(address, "test", "operator", NULL);
+    json_decref(busc_wait(bus, WIRE_chat_ask,
+                          json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow),
+                          WAIT_MS, NULL));
+    for (;;)
+        pause();
+    backend_stop(b);
+}
+
+/* A console that is killed when that model has been asked so often. */
+static inline void kill_at(const char *test, const char *dir, const char *path, const char *flow,
+                           const char *model, size_t times)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/proc/self/exe", test, dir, path, flow, (char *)NULL);
+        _exit(127);
+    }
+    uint64_t until = clock_mono_ms() + WAIT_MS;
+    while (asked(model) < times && clock_mono_ms() < until)
+        usleep(5000);
+    assert_int_equal(asked(model), times);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
 #endif

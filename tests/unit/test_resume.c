@@ -2,23 +2,6 @@
  * with them (resume.c): what is in the log is not asked again. */
 #include "tests/unit/flow_harness.h"
 
-/* A console in a process of its own, which asks and is killed while the second model is asked. */
-static void be_killed(const char *dir, const char *path, const char *flow)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    char *address = xasprintf("inproc://killed-%d", (int)getpid());
-    struct backend_options o = {
-        .config = path, .state = dir, .role = "operator", .address = address};
-    struct backend *b = backend_start(&o);
-    struct busc *bus = busc_new(address, "test", "operator", NULL);
-    json_decref(busc_wait(bus, WIRE_chat_ask,
-                          json_pack("{s:s,s:s}", "text", "is the disk filling up?", "flow", flow),
-                          WAIT_MS, NULL));
-    for (;;)
-        pause();
-    backend_stop(b);
-}
-
 /* Two models: ada answers at once, bob as `says` says. */
 static void write_two(const char *path, const char *says, int minutes)
 {
@@ -33,28 +16,11 @@ static void write_two(const char *path, const char *says, int minutes)
     fclose(f);
 }
 
-/* A console that is killed when that model has been asked so often. */
-static void kill_at(const char *dir, const char *path, const char *flow, const char *model,
-                    size_t times)
-{
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "test_resume", dir, path, flow, (char *)NULL);
-        _exit(127);
-    }
-    uint64_t until = clock_mono_ms() + WAIT_MS;
-    while (asked(model) < times && clock_mono_ms() < until)
-        usleep(5000);
-    assert_int_equal(asked(model), times);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-}
-
 /* A council whose console is killed while its critic, bob, is asked. */
 static void kill_council(const char *dir, const char *path)
 {
     json_decref(mock_ask(&mock, "/mock/reset", "{}"));
-    kill_at(dir, path, "council", "bob", 1);
+    kill_at("test_resume", dir, path, "council", "bob", 1);
     assert_int_equal(asked("ada"), 1);
 }
 
@@ -110,7 +76,7 @@ static void an_agent_goes_on_with_its_steps(void **state)
     char *dir = c.dir, *path = xasprintf("%s/mcp-console.conf", dir);
     console_stop(&c, true);
     json_decref(mock_ask(&mock, "/mock/script", "[\"tools=2,args=%7B%7D\",\"first=15000\"]"));
-    kill_at(dir, path, "agent", "doer", 2);
+    kill_at("test_resume", dir, path, "agent", "doer", 2);
     c = console_start(dir, path, "operator");
     assert_resumes(&c, 1);
     json_t *trace = ended_trace(&c);
