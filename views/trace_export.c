@@ -13,8 +13,8 @@
 
 /* ---- Markdown */
 
-/* A text in one cell of a table: no line ends, no bars. */
-static void cell(struct buf *out, const char *text)
+/* A text in a row: no line ends, and no bars, which part the cells of a table. */
+static void one_line(struct buf *out, const char *text)
 {
     char *clean = text_cleaned(text, TEXT_ONE_LINE);
     buf_adds(out, " ");
@@ -24,8 +24,13 @@ static void cell(struct buf *out, const char *text)
         else
             buf_addc(out, *p == '\n' ? ' ' : *p);
     }
-    buf_adds(out, " |");
     free(clean);
+}
+
+static void cell(struct buf *out, const char *text)
+{
+    one_line(out, text);
+    buf_adds(out, " |");
 }
 
 static void foreign(struct buf *out, const char *text)
@@ -70,6 +75,8 @@ static void number_row(struct buf *out, const char *name, const json_t *number)
 static void put_head(struct buf *out, const json_t *t)
 {
     struct buf reason = {0};
+    size_t i;
+    const json_t *f;
     const json_t *v = json_object_get(t, "verdict"), *risk = json_object_get(t, "risk");
     char took[16], tokens[32], cost[48], at[40] = "";
     time_t s = (time_t)(view_at(t, "at") / 1000);
@@ -84,7 +91,7 @@ static void put_head(struct buf *out, const json_t *t)
     buf_adds(out, "| | |\n|---|---|\n");
     row_of(out, _("trace"), json_str(t, "trace_id", ""));
     row_of(out, _("time"), at);
-    row_of(out, _("state"), json_str(t, "state", ""));
+    row_of(out, _("state"), _(json_str(t, "state", "")));
     row_of(out, _("flow"), json_str(t, "flow", ""));
     row_of(out, _("took"), took);
     row_of(out, _("tokens"), tokens);
@@ -96,6 +103,14 @@ static void put_head(struct buf *out, const json_t *t)
     number_row(out, _("divergence"), json_object_get(v, "D"));
     number_row(out, _("safety gap"), json_object_get(v, "S"));
     number_row(out, _("risk"), json_object_get(risk, "score"));
+    json_array_foreach(json_object_get(risk, "features"), i, f)
+    {
+        if (json_num(f, "part", 0) <= 0)
+            continue;
+        char *name = xasprintf("%s: %s", _("risk"), trace_feature_name(json_str(f, "name", "-")));
+        number_row(out, name, json_object_get(f, "part"));
+        free(name);
+    }
     buf_adds(out, "\n");
     buf_release(&reason);
 }
@@ -123,7 +138,7 @@ static void put_nodes(struct buf *out, const json_t *t)
         view_said(n, "note", &note);
         const char *cells[] = {json_str(n, "id", "-"),
                                json_str(n, "model", ""),
-                               json_str(n, "state", ""),
+                               _(json_str(n, "state", "")),
                                began,
                                took,
                                tokens,
@@ -212,12 +227,32 @@ static void put_claims(struct buf *out, const json_t *t)
     buf_addc(out, '\n');
 }
 
+static void put_grounding(struct buf *out, const json_t *t)
+{
+    const json_t *g = json_object_get(t, "grounding"), *s;
+    size_t i;
+    bool any = false;
+    json_array_foreach(json_object_get(g, "sentences"), i, s)
+    {
+        const char *state = json_str(s, "state", "");
+        bool against = !strcmp(state, "contradicted");
+        if (!against && strcmp(state, "unsupported") != 0)
+            continue;
+        buf_addf(out, "- %s:", against ? _("a source says otherwise") : _("no source supports"));
+        one_line(out, json_str(s, "text", ""));
+        buf_addc(out, '\n');
+        any = true;
+    }
+    buf_adds(out, any ? "\n" : "");
+}
+
 static void put_rest(struct buf *out, const json_t *t)
 {
     size_t i;
     const json_t *s;
     buf_addf(out, "## %s\n\n", _("answer"));
     quoted(out, trace_answer(t));
+    put_grounding(out, t);
     if (json_array_size(json_object_get(t, "sources")))
         buf_addf(out, "## %s\n\n", _("sources"));
     json_array_foreach(json_object_get(t, "sources"), i, s)

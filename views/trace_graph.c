@@ -74,7 +74,9 @@ void trace_values(const json_t *trace, const json_t *step, struct buf *out)
 /* ---- from the trace to nodes and edges */
 
 struct graph {
-    const json_t *trace, *nodes;
+    const json_t *trace;
+    json_t *nodes;   /* those that are drawn; owned */
+    struct buf rest; /* ids of the others */
     struct lanes_edge edges[LANES_EDGES];
     const json_t *steps[LANES_EDGES]; /* of the path; NULL: not taken */
     size_t count;
@@ -86,6 +88,53 @@ static int node_of(const struct graph *g, const char *id)
         if (!strcmp(json_str(json_array_get(g->nodes, i), "id", ""), id))
             return (int)i;
     return -1;
+}
+
+static const json_t *named(const json_t *nodes, const char *id)
+{
+    size_t i;
+    const json_t *n;
+    json_array_foreach((json_t *)nodes, i, n) if (!strcmp(json_str(n, "id", ""), id)) return n;
+    return NULL;
+}
+
+static bool never(const json_t *node)
+{
+    return !strcmp(json_str(node, "state", ""), "skipped") || json_flag(node, "never", false);
+}
+
+/* Is it a way that was not gone, and behind another such one? */
+static bool is_beyond(const json_t *trace, const json_t *node)
+{
+    const json_t *nodes = json_object_get(trace, "nodes"), *e;
+    size_t i;
+    bool led = false;
+    if (!never(node))
+        return false;
+    json_array_foreach(json_object_get(trace, "edges"), i, e)
+    {
+        if (strcmp(json_str(e, "to", ""), json_str(node, "id", "?")) != 0)
+            continue;
+        led = true;
+        const json_t *from = named(nodes, json_str(e, "from", ""));
+        if (!from || !never(from))
+            return false;
+    }
+    return led;
+}
+
+static void choose_nodes(struct graph *g, const json_t *trace)
+{
+    size_t i;
+    const json_t *n;
+    g->nodes = json_array();
+    json_array_foreach(json_object_get(trace, "nodes"), i, n)
+    {
+        if (is_beyond(trace, n))
+            buf_addf(&g->rest, "%s%s", g->rest.len ? ", " : "", json_str(n, "id", "-"));
+        else
+            json_array_append(g->nodes, (json_t *)n);
+    }
 }
 
 static const json_t *step_of(const json_t *path, const json_t *edge)
@@ -108,7 +157,7 @@ static void collect(struct graph *g, const json_t *trace, int words)
                  *e;
     size_t i;
     g->trace = trace;
-    g->nodes = json_object_get(trace, "nodes");
+    choose_nodes(g, trace);
     g->count = 0;
     json_array_foreach(json_array_size(edges) ? edges : path, i, e)
     {
@@ -190,7 +239,7 @@ static void draw_words(const struct view_page *p, const struct graph *g,
 
 void trace_graph_draw(struct view_page *p, const json_t *trace)
 {
-    struct graph g;
+    struct graph g = {.trace = trace};
     struct lanes l;
     if (!trace_has_nodes(trace))
         return;
@@ -208,4 +257,8 @@ void trace_graph_draw(struct view_page *p, const json_t *trace)
             draw_words(p, &g, row, left, one_row);
     }
     lanes_free(&l);
+    if (g.rest.len)
+        tui_putf(p->area, p->y++, left, -1, ROLE_DIM, _("not reached: %s"), g.rest.data);
+    buf_release(&g.rest);
+    json_decref(g.nodes);
 }

@@ -255,7 +255,7 @@ static const char *const feature_names[] = {
     N_("dangerous commands"), N_("stakes"),         N_("personal data"), N_("prompt injection"),
     N_("anomalies"),          N_("planned change"), N_("disagreement"),  N_("volatility")};
 
-static const char *feature_name(const char *name)
+const char *trace_feature_name(const char *name)
 {
     for (size_t i = 0; i < sizeof(feature_names) / sizeof(feature_names[0]); i++)
         if (!strcmp(feature_names[i], name))
@@ -270,7 +270,7 @@ static void draw_feature(struct view_page *p, const json_t *f)
         return;
     snprintf(words, sizeof(words), _("%.2f by weight %.2f"), json_num(f, "value", 0),
              json_num(f, "weight", 0));
-    trace_figure(p, 2, feature_name(json_str(f, "name", "-")), json_object_get(f, "part"),
+    trace_figure(p, 2, trace_feature_name(json_str(f, "name", "-")), json_object_get(f, "part"),
                  ROLE_CHART_ALT, NAN, words);
 }
 

@@ -14,6 +14,8 @@ void trace_nodes_draw(struct view_page *p, const json_t *trace, int rows);
 void trace_graph_draw(struct view_page *p, const json_t *trace);
 /* The risk with its parts, and what tried to steer a model. brief: the score alone. */
 void trace_risk_draw(struct view_page *p, const json_t *trace, bool brief);
+/* A feature's name in the language of the screen. */
+const char *trace_feature_name(const char *name);
 /* The same two as lines of a text. */
 void trace_injections_text(struct tui_text *t, const json_t *trace);
 

@@ -32,6 +32,8 @@ static void nodes_at(json_t *t, double ms)
         bool begun = began <= ms, ended = begun && began + json_num(n, "elapsed_ms", 0) <= ms;
         if (ended)
             continue;
+        if (!strcmp(json_str(n, "state", ""), "skipped"))
+            json_put(n, "never", json_true()); /* the graph is the same all along */
         json_puts(n, "state", begun ? "running" : "waiting");
         json_puts(n, "note", "");
         json_object_del(n, "note_words");

@@ -156,7 +156,20 @@ static void markdown_holds_foreign_text(void **state)
     (void)state;
     json_t *whole = sample();
     struct buf out = {0};
+    json_put(whole, "risk",
+             json_loads("{\"score\":0.15,\"features\":[{\"name\":\"stakes\",\"part\":0.15},"
+                        "{\"name\":\"anomalies\",\"part\":0}]}",
+                        0, NULL));
+    json_put(whole, "grounding",
+             json_loads("{\"sentences\":[{\"text\":\"a | b\\n# c\",\"state\":\"unsupported\"},"
+                        "{\"text\":\"fine\",\"state\":\"supported\"}]}",
+                        0, NULL));
     trace_markdown(whole, &out);
+    assert_non_null(strstr(out.data, "| risk: stakes | 0.15 |"));
+    assert_null(strstr(out.data, "anomalies"));
+    assert_non_null(strstr(out.data, "- no source supports: a \\| b"));
+    assert_null(strstr(out.data, "\n# c"));
+    assert_null(strstr(out.data, "fine"));
     assert_null(strchr(out.data, '\x1b'));
     assert_non_null(strstr(out.data, "| only A | x \\| y |"));
     assert_non_null(strstr(out.data, "`verdict == 'agree'` (verdict agree)"));
