@@ -410,8 +410,10 @@ static enum eval_stand claimed(const struct line *l, const struct line *of)
     for (size_t i = 0; i < claims_count(of->claims); i++) {
         struct claims_support one;
         claims_support(of->claims, i, l->claims, &one);
-        denied = denied || (one.contradicted &&
-                            !claims_apart(of->claims, i, l->claims, one.against, one.why));
+        bool apart =
+            one.contradicted && claims_apart(of->claims, i, l->claims, one.against, one.why);
+        denied = denied || (one.contradicted && !apart);
+        all = all && !apart;
         all = all && one.covered >= SURE_COVER && one.met == one.numbers;
     }
     return denied ? EVAL_CONTRADICTED : all ? EVAL_MET : EVAL_MISSING;

@@ -90,8 +90,10 @@ bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d,
                        const char *why);
 /* Whether both are rows of figures, of which nothing says which is which. */
 bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j);
-/* Whether a word or name of one, that says something, is met by the other. */
-bool claims_share_thing(const struct claims *c, size_t i, const struct claims *d, size_t j);
+/* Whether two claims that contradict each other (why) are about one thing: each has so many of the
+ * other's words. "Cores: 2" is not what "32% of one core" is about. */
+bool claims_about_one(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                      const char *why);
 /* Whether both name one thing: a host, an address; a path is on every host. */
 bool claims_share_name(const struct claims *c, size_t i, const struct claims *d, size_t j);
 

@@ -111,7 +111,8 @@ static bool is_figure(const struct claims *c, const struct claims__claim *k, uin
 {
     for (uint32_t i = 0; i < k->numbers; i++) {
         const struct claims__number *n = &c->numbers[k->number + i];
-        if (n->token == token && !is_time(n) && token_of(c, k, n)->kind == CLAIMS__NUMBER)
+        if (n->token == token && !is_time(n) && n->unit != CLAIMS__PERCENT &&
+            token_of(c, k, n)->kind == CLAIMS__NUMBER)
             return true;
     }
     return false;
@@ -121,7 +122,7 @@ static bool is_figure(const struct claims *c, const struct claims__claim *k, uin
 static bool is_counted(const struct claims *c, const struct claims__claim *k, uint32_t word)
 {
     if (word < k->key)
-        return has_figure(c, k);
+        return has_figure(c, k) && share_of(c, k) < 0;
     const struct claims__token *t = c->tokens + k->token;
     for (uint32_t i = word; i > 0 && t[i - 1].phrase == t[word].phrase; i--)
         if (is_figure(c, k, i - 1))
@@ -141,7 +142,7 @@ static bool counts_of_two(const struct claims *c, const struct claims__claim *k,
     return i != UINT32_MAX && j != UINT32_MAX && is_counted(c, k, i) && is_counted(d, l, j);
 }
 
-/* A row of figures: nothing says which of them is which. */
+/* A row of figures, shares aside: nothing says which of them is which. */
 static bool is_row(const struct claims *c, const struct claims__claim *k)
 {
     enum { ROW = 3 };
@@ -209,16 +210,39 @@ static bool other_names(const struct claims *c, const struct claims__claim *k,
     return n && m && (n != m || strncasecmp(x, y, n) != 0);
 }
 
+/* Whether the other claim says, without denying it, the first word that a negation reaches: who
+ * does not kill is not denied by who holds. */
+static bool reached(const struct claims *c, const struct claims__claim *k, const struct claims *d,
+                    const struct claims__claim *l)
+{
+    static const double MET = 0.6;
+    const struct claims__token *t = c->tokens + k->token, *u = d->tokens + l->token;
+    for (size_t n = 0; n < k->negator_count; n++) {
+        uint32_t x = k->negators[n].from;
+        bool thing = k->negators[n].absence; /* no errors; else what is not done */
+        while (x < k->negators[n].upto && (!claims__content(&t[x]) || (thing && t[x].light)))
+            x++;
+        for (uint32_t y = 0; y < l->tokens && x < k->negators[n].upto; y++)
+            if (claims__content(&u[y]) && !u[y].denied &&
+                claims__grade(claims__relation(c, &t[x], d, &u[y])) >= MET)
+                return true;
+    }
+    return false;
+}
+
 bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size_t j,
                   const char *why)
 {
-    static const char OPPOSITE[] = "opposite: ", NUMBER[] = "number: ";
+    static const char OPPOSITE[] = "opposite: ", NUMBER[] = "number: ", NEGATION[] = "negation: ";
     BUG_IF(i >= c->count || j >= d->count);
     const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
     bool number = strncmp(why, NUMBER, sizeof NUMBER - 1) == 0,
          opposite = strncmp(why, OPPOSITE, sizeof OPPOSITE - 1) == 0;
     if (other_names(c, k, d, l) ||
         (other_moments(c, k, d, l) && (!number || (has_figure(c, k) && has_figure(d, l)))))
+        return true;
+    if (strncmp(why, NEGATION, sizeof NEGATION - 1) == 0 && !reached(c, k, d, l) &&
+        !reached(d, l, c, k))
         return true;
     double a = share_of(c, k), b = share_of(d, l);
     if (opposite && a >= 0 && b >= 0 && fabs(a + b - 100) < 1.01)
@@ -263,20 +287,27 @@ bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d,
     }
 }
 
-bool claims_share_thing(const struct claims *c, size_t i, const struct claims *d, size_t j)
+bool claims_about_one(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                      const char *why)
 {
-    static const double SAME_THING = 0.8;
+    static const double OF_FIGURES = 0.5, OF_WORDS = 0.3; /* a word that is opposed is not met */
     BUG_IF(i >= c->count || j >= d->count);
-    const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
-    for (uint32_t x = 0; x < k->tokens; x++) {
-        const struct claims__token *t = &c->tokens[k->token + x];
-        for (uint32_t y = 0; y < l->tokens && claims__content(t) && !t->light; y++) {
-            const struct claims__token *u = &d->tokens[l->token + y];
-            if (claims__content(u) && claims__grade(claims__relation(c, t, d, u)) >= SAME_THING)
-                return true;
-        }
-    }
-    return false;
+    double least = strncmp(why, "number: ", 8) == 0 ? OF_FIGURES : OF_WORDS;
+    struct claims__judged x, y;
+    claims__judge(c, i, d, j, &x);
+    claims__judge(d, j, c, i, &y);
+    return x.met >= least && y.met >= least;
+}
+
+/* The bytes of the name around a token: all of pg-orders-r1. */
+static size_t whole_name(const struct claims *c, const struct claims__token *t, const char **at)
+{
+    static const char ENDS[] = " \t\n,:;()[]\"'`";
+    const char *from = c->text + t->at;
+    while (from > c->text && !strchr(ENDS, from[-1]))
+        from--;
+    *at = from;
+    return strcspn(from, ENDS);
 }
 
 bool claims_share_name(const struct claims *c, size_t i, const struct claims *d, size_t j)
@@ -285,11 +316,18 @@ bool claims_share_name(const struct claims *c, size_t i, const struct claims *d,
     const struct claims__claim *k = &c->claims[i], *l = &d->claims[j];
     for (uint32_t x = 0; x < k->tokens; x++) {
         const struct claims__token *t = &c->tokens[k->token + x];
-        bool names = t->kind == CLAIMS__NAME && c->text[t->at] != '/';
-        for (uint32_t y = 0; y < l->tokens && names; y++)
-            if (d->tokens[l->token + y].kind == CLAIMS__NAME &&
-                d->tokens[l->token + y].hash == t->hash)
+        const char *a, *b;
+        bool is_name = names(c, t) && c->text[t->at] != '/';
+        for (uint32_t y = 0; y < l->tokens && is_name; y++) {
+            const struct claims__token *u = &d->tokens[l->token + y];
+            size_t n, m;
+            if (!names(d, u))
+                continue;
+            n = whole_name(c, t, &a);
+            m = whole_name(d, u, &b);
+            if (u->hash == t->hash && n == m && strncasecmp(a, b, n) == 0)
                 return true;
+        }
     }
     return false;
 }

@@ -14,11 +14,12 @@ struct clash {
     char why[CLAIMS_WHY];
 };
 
-static bool of_one_thing(const struct claims *c, size_t i, const struct claims *d, size_t j)
+static bool of_one_thing(const struct claims *c, size_t i, const struct claims *d, size_t j,
+                         const char *why)
 {
     size_t a, b;
     const char *x = claims_text(c, i, &a), *y = claims_text(d, j, &b);
-    return claims_share_thing(c, i, d, j) && !claims_rows(c, i, d, j) &&
+    return claims_about_one(c, i, d, j, why) && !claims_rows(c, i, d, j) &&
            !orch_words_apart(x, a, y, b);
 }
 
@@ -30,13 +31,34 @@ static bool clashes(const struct claims *c, const struct claims *d, struct clash
             continue;
         claims_support(c, i, d, &x);
         if (!x.contradicted || claims_apart(c, i, d, x.against, x.why) ||
-            claims_fluctuates(c, i, d, x.against, x.why) || !of_one_thing(c, i, d, x.against))
+            claims_fluctuates(c, i, d, x.against, x.why) ||
+            !of_one_thing(c, i, d, x.against, x.why))
             continue;
         *out = (struct clash){.claim = i, .against = x.against};
         memcpy(out->why, x.why, sizeof out->why);
         return true;
     }
     return false;
+}
+
+static bool is_tool(const struct gw_source *s)
+{
+    return strcmp(s->kind, "tool") == 0;
+}
+
+/* Whether only what somebody wrote supports a sentence, or nothing: an instruction, mostly, or what
+ * is so in general. It is in conflict with how it is where both name the same thing. */
+static bool is_general(const struct grounding *g, const struct grounding__sentence *s)
+{
+    for (size_t k = 0; k < g->source_count; k++)
+        if (s->by & 1U << k && is_tool(&g->sources[k]))
+            return false;
+    return true;
+}
+
+static bool is_command(const struct grounding__sentence *s)
+{
+    return memchr(s->at, '`', s->len) != NULL;
 }
 
 static const char *about(const struct grounding *g, size_t k)
@@ -68,11 +90,6 @@ static enum orch_stands stands_to(const struct grounding *g, uint32_t set, size_
         any = true;
     }
     return best;
-}
-
-static bool is_tool(const struct gw_source *s)
-{
-    return strcmp(s->kind, "tool") == 0;
 }
 
 static void add_conflict(struct grounding *g, const struct grounding__sentence *s, int source,
@@ -132,11 +149,15 @@ static void against_source(struct grounding *g, struct grounding__sentence *s, s
 
 static void against_sources(struct grounding *g, struct grounding__sentence *s, bool tell)
 {
+    bool general = is_general(g, s);
+    if (general && is_command(s))
+        return;
     for (size_t k = 0; k < g->source_count; k++) {
         struct clash x;
         if (s->by & 1U << k || !is_tool(&g->sources[k]) || !clashes(s->claims, g->read[k], &x))
             continue;
-        if (all_apart(g, s->by, k) && !claims_share_name(s->claims, x.claim, g->read[k], x.against))
+        if ((general || all_apart(g, s->by, k)) &&
+            !claims_share_name(s->claims, x.claim, g->read[k], x.against))
             continue;
         against_source(g, s, k, &x, tell);
     }
@@ -147,6 +168,10 @@ static bool two_clash(const struct grounding *g, size_t i, size_t j, struct clas
 {
     const struct grounding__sentence *a = &g->sentences[i], *b = &g->sentences[j];
     if (a->by & b->by || !clashes(a->claims, b->claims, x))
+        return false;
+    bool general = is_general(g, a) != is_general(g, b);
+    if ((general && !claims_share_name(a->claims, x->claim, b->claims, x->against)) ||
+        (is_general(g, a) && is_command(a)) || (is_general(g, b) && is_command(b)))
         return false;
     bool there = !a->by || !b->by; /* where each stands in a source: those have to clash */
     for (size_t k = 0; k < g->source_count; k++) {

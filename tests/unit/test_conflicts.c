@@ -3,6 +3,7 @@
 #include "backend/orchestrator/grounding.h"
 #include "backend/orchestrator/marks.h"
 #include "backend/orchestrator/standing.h"
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -180,6 +181,54 @@ static void no_conflicts(void **state)
     }
 }
 
+/* What a machine is found to be against all that runbooks tell to do: no step is disputed. */
+static void instructions_are_no_claims(void **state)
+{
+    (void)state;
+    static const char *const FOUND[] = {
+        "The load average is 8.55 per core (1 min 17.11, 5 min 13.14, 15 min 12.47; cores: 2).\n"
+        "/ (ext4) is 87% full: 219 GiB of 252 GiB used, 31 GiB free.\nProcesses: 153\n"
+        "Process fz (pid 4730, user root) uses 32% of one core and 385 MiB of memory (1.6% of "
+        "all).\n"
+        "The kernel has not killed processes for want of memory since the boot.\nSwap is off.\n"
+        "systemd does not run this machine, so there are no units to look at.\n",
+        "Средняя нагрузка: 8,15 на ядро за 1 мин (ядер: 2).\nРаздел / заполнен на 32%, свободно "
+        "171 ГиБ.\n"
+        "Процесс fz (pid 4730) держит 355 МиБ памяти.\n"
+        "С момента загрузки ядро не убивало процессы из-за нехватки памяти.\nПодкачка "
+        "выключена.\n"};
+    size_t books = 0;
+    for (int lang = 0; lang < 2; lang++) {
+        const char *folder =
+            lang ? "backend/knowledge/runbooks/ru" : "backend/knowledge/runbooks/en";
+        DIR *dir = opendir(folder);
+        assert_non_null(dir);
+        for (struct dirent *d; (d = readdir(dir));) {
+            char path[512], text[16384];
+            snprintf(path, sizeof path, "%s/%s", folder, d->d_name);
+            FILE *f = strstr(d->d_name, ".md") ? fopen(path, "r") : NULL;
+            if (!f)
+                continue;
+            text[fread(text, 1, sizeof text - 1, f)] = '\0';
+            fclose(f);
+            const char *body = strstr(text, "\n## "); /* of the head nothing is quoted */
+            body = body ? body : text;
+            const struct gw_source s[] = {tool("1", "host/state", FOUND[lang]),
+                                          {"2", "runbook", path, body, NULL, 1}};
+            char *answer = xasprintf("%s\n[2]\n\n%s [1]\n", body, FOUND[lang]);
+            size_t disputed;
+            char *out = told(answer, s, 2, NULL, lang, ORCH_FLAG, &disputed);
+            if (disputed)
+                fail_msg("%s: %s", path, strstr(out, lang ? "(спорно" : "(disputed"));
+            free(out);
+            free(answer);
+            books++;
+        }
+        closedir(dir);
+    }
+    assert_true(books > 20);
+}
+
 static void the_description_tells_what_a_source_is(void **state)
 {
     (void)state;
@@ -296,6 +345,7 @@ int main(void)
         cmocka_unit_test(two_monitors_are_both_told),
         cmocka_unit_test(what_is_outranked_is_removed_where_the_other_is_said),
         cmocka_unit_test(no_conflicts),
+        cmocka_unit_test(instructions_are_no_claims),
         cmocka_unit_test(the_description_tells_what_a_source_is),
         cmocka_unit_test(other_models_are_told_of),
         cmocka_unit_test(marks_are_found_again),
