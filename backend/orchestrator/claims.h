@@ -88,6 +88,10 @@ bool claims_apart(const struct claims *c, size_t i, const struct claims *d, size
  * 10% of a time, size or rate, 2 points of a share. */
 bool claims_fluctuates(const struct claims *c, size_t i, const struct claims *d, size_t j,
                        const char *why);
+/* Whether a claim says without a figure that something is full, or done, of which the source says
+ * how much it is, under 95%: "/ is full" and "/ is 32% full". Then *out is contradicted by that. */
+bool claims_overstates(const struct claims *c, size_t i, const struct claims *source,
+                       struct claims_support *out);
 /* Whether both are rows of figures, of which nothing says which is which. */
 bool claims_rows(const struct claims *c, size_t i, const struct claims *d, size_t j);
 /* Whether two claims that contradict each other (why) are about one thing: each has so many of the

@@ -2,6 +2,7 @@
 #include "backend/orchestrator/claims_internal.h"
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct claims__token *token_of(const struct claims *c, const struct claims__claim *k,
@@ -328,6 +329,52 @@ bool claims_share_name(const struct claims *c, size_t i, const struct claims *d,
             if (u->hash == t->hash && n == m && strncasecmp(a, b, n) == 0)
                 return true;
         }
+    }
+    return false;
+}
+
+/* The word of a claim that says that all of it is; UINT32_MAX: it has a figure, or no such word. */
+static uint32_t all_of_it(const struct claims *c, const struct claims__claim *k)
+{
+    static const char *const BEGINS[] = {"full",  "complete", "exhausted", "заполнен",
+                                         "забит", "занят",    "заверш",    "исчерпан",
+                                         "полон", "полн",     "переполнен"};
+    for (uint32_t i = 0; i < k->tokens && !k->numbers; i++) {
+        const struct claims__token *t = &c->tokens[k->token + i];
+        for (size_t b = 0; b < sizeof BEGINS / sizeof *BEGINS && !t->denied; b++)
+            if (t->kind == CLAIMS__WORD && t->word_len >= strlen(BEGINS[b]) &&
+                memcmp(c->stems.data + t->word, BEGINS[b], strlen(BEGINS[b])) == 0)
+                return i;
+    }
+    return UINT32_MAX;
+}
+
+bool claims_overstates(const struct claims *c, size_t i, const struct claims *source,
+                       struct claims_support *out)
+{
+    static const double NEARLY_ALL = 95, MET = 0.6;
+    BUG_IF(i >= c->count);
+    const struct claims__claim *k = &c->claims[i];
+    uint32_t word = all_of_it(c, k);
+    for (size_t j = 0; j < source->count && word != UINT32_MAX; j++) {
+        const struct claims__claim *l = &source->claims[j];
+        const struct claims__token *t = &c->tokens[k->token + word];
+        double share = share_of(source, l);
+        struct claims__judged x;
+        bool same = false;
+        for (uint32_t y = 0; y < l->tokens && share >= 0 && share < NEARLY_ALL; y++)
+            same = same ||
+                   claims__relation(c, t, source, &source->tokens[l->token + y]) == CLAIMS__SAME;
+        if (!same)
+            continue;
+        claims__judge(c, i, source, j, &x);
+        if (x.met < MET)
+            continue;
+        out->contradicted = true;
+        out->against = j;
+        snprintf(out->why, sizeof out->why, "number: %.*s / %.0f%%",
+                 (int)(t->len < 40 ? t->len : 40), c->text + t->at, share);
+        return true;
     }
     return false;
 }

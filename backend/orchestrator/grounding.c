@@ -26,7 +26,16 @@ int orch_unsupported_find(const char *name)
 /* ---- sources */
 
 /* A tool's data as fields, so that what an answer takes from there is found. */
-static void add_data(struct buf *out, const char *name, const json_t *value, int depth)
+/* What is said in one language more (findings have both) stands in that of the answer, under no
+ * name.
+ */
+static bool is_language(const char *name)
+{
+    return strcmp(name, "en") == 0 || strcmp(name, "ru") == 0;
+}
+
+static void add_data(struct buf *out, const char *name, const json_t *value, bool russian,
+                     int depth)
 {
     const char *key;
     json_t *v;
@@ -34,9 +43,12 @@ static void add_data(struct buf *out, const char *name, const json_t *value, int
     if (depth == DATA_DEPTH || out->len > DATA_BYTES)
         return;
     if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, key, v) add_data(out, key, v, depth + 1);
+        json_object_foreach((json_t *)value, key, v) add_data(out, key, v, russian, depth + 1);
     } else if (json_is_array(value)) {
-        json_array_foreach(value, i, v) add_data(out, name, v, depth + 1);
+        json_array_foreach(value, i, v) add_data(out, name, v, russian, depth + 1);
+    } else if (json_is_string(value) && is_language(name)) {
+        if ((strcmp(name, "ru") == 0) == russian)
+            buf_addf(out, "\n%s", json_string_value(value));
     } else if (json_is_string(value)) {
         buf_addf(out, "\n%s: %s", name, json_string_value(value));
     } else if (json_is_integer(value)) {
@@ -46,7 +58,8 @@ static void add_data(struct buf *out, const char *name, const json_t *value, int
     }
 }
 
-static struct claims *read_source(struct claims_reader *reader, const struct gw_source *s)
+static struct claims *read_source(struct claims_reader *reader, const struct gw_source *s,
+                                  bool russian)
 {
     struct buf text = {0};
     const char *heading = strrchr(s->ref, '#');
@@ -54,7 +67,7 @@ static struct claims *read_source(struct claims_reader *reader, const struct gw_
     if (heading) /* a section's sentences are about what its heading names */
         buf_addf(&text, "\n%s", heading + 1);
     if (s->data)
-        add_data(&text, "", s->data, 0);
+        add_data(&text, "", s->data, russian, 0);
     struct claims *c = claims_read(reader, text.data ? text.data : "", text.len);
     buf_release(&text);
     return c;
@@ -186,12 +199,13 @@ static void hear(struct grounding *g, struct grounding__sentence *s, size_t i, s
     struct claims_support x;
     bool cited = (s->cites & 1U << k) != 0;
     claims_support(s->claims, i, g->read[k], &x);
+    bool over = !x.contradicted && claims_overstates(s->claims, i, g->read[k], &x);
     if (x.covered >= SUPPORTS && x.met == x.numbers && !x.contradicted) {
         out->by |= 1U << k;
         return;
     }
     if (!x.contradicted || !is_tool(g, k) ||
-        claims_apart(s->claims, i, g->read[k], x.against, x.why))
+        (!over && claims_apart(s->claims, i, g->read[k], x.against, x.why)))
         return;
     out->denied = out->denied || cited;
     if (*s->why && (!cited || s->cites & 1U << s->source))
@@ -211,11 +225,25 @@ static uint32_t may_support(const struct grounding *g, const struct grounding__s
     return s->cites && !(s->cites & ~tools) ? tools : UINT32_MAX;
 }
 
+/* Without the sources of which the sentence leaves out how much: "/ is full" of "/ is full to 32%".
+ */
+static uint32_t quoted_whole(const struct grounding *g, const struct grounding__sentence *s,
+                             uint32_t by)
+{
+    for (size_t k = 0; k < g->source_count; k++) {
+        struct claims_support x;
+        for (size_t i = 0; i < claims_count(s->claims) && by & 1U << k; i++)
+            if (claims_overstates(s->claims, i, g->read[k], &x))
+                by &= ~(1U << k);
+    }
+    return by;
+}
+
 static void assess(struct grounding *g, struct grounding__sentence *s)
 {
     bool any = false, all = true, denied = false;
     uint32_t may = may_support(g, s);
-    s->by = quotes(g, s) & may;
+    s->by = quoted_whole(g, s, quotes(g, s) & may);
     if (s->by) {
         s->state = GROUNDING__SUPPORTED;
         return;
@@ -363,13 +391,13 @@ static json_t *doc_of(const struct grounding *g, const struct orch_grounding *ou
 }
 
 static void read_sources(struct grounding *g, const struct gw_source *sources, size_t count,
-                         const char *const *about)
+                         const char *const *about, bool russian)
 {
     g->sources = sources;
     g->about = about;
     g->source_count = count < GROUNDING__SOURCES ? count : GROUNDING__SOURCES;
     for (size_t k = 0; k < g->source_count; k++) {
-        g->read[k] = read_source(g->reader, &sources[k]);
+        g->read[k] = read_source(g->reader, &sources[k], russian);
         g->plain[k] = plain_source(&sources[k], &g->json[k]);
         orch_standing_of(&sources[k], about ? about[k] : NULL, &g->standing[k]);
     }
@@ -400,13 +428,13 @@ static void add_up(const struct grounding *g, struct orch_grounding *out)
 
 static struct grounding *grounding_new(struct claims_reader *reader, const char *answer,
                                        const struct gw_source *sources, size_t count,
-                                       const char *const *about)
+                                       const char *const *about, bool russian)
 {
     enum { HEAD = 64 * 1024 };
     struct grounding *g = xcalloc(1, sizeof *g);
     g->reader = reader;
     g->answer = answer;
-    read_sources(g, sources, count, about);
+    read_sources(g, sources, count, about, russian);
     if (strlen(answer) <= HEAD)
         know_sentences(answer, take_sentence, g);
     return g;
@@ -417,8 +445,8 @@ void orch_ground(struct claims_reader *reader, const char *answer, const struct 
                  struct orch_grounding *out)
 {
     struct claims_reader *own = reader ? NULL : claims_reader_new();
-    struct grounding *g =
-        grounding_new(reader ? reader : own, answer, sources, count_of_sources, how->about);
+    struct grounding *g = grounding_new(reader ? reader : own, answer, sources, count_of_sources,
+                                        how->about, how->russian);
     *out = (struct orch_grounding){0};
     g->conflicts = json_array();
     grounding__conflicts(g, how);
@@ -435,7 +463,7 @@ size_t orch_self_contradictions(struct claims_reader *reader, const char *answer
 {
     struct claims_reader *own = reader ? NULL : claims_reader_new();
     struct grounding *g =
-        grounding_new(reader ? reader : own, answer, sources, count_of_sources, NULL);
+        grounding_new(reader ? reader : own, answer, sources, count_of_sources, NULL, false);
     size_t n = grounding__against_itself(g);
     release(g);
     claims_reader_free(own);

@@ -184,6 +184,32 @@ static void runbooks_do_not_say_how_it_is(void **state)
     orch_grounding_release(&g);
 }
 
+/* Who says that it is full says how much of it is; what a finding says in the other language is not
+ * quoted, nor its field's name. */
+static void nothing_is_made_more_of(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    static const char DATA[] =
+        "{\"findings\": [{\"en\": \"/ is 32% full.\", \"ru\": \"Раздел / заполнен на 32%.\"}]}";
+    json_t *data = json_read(DATA, strlen(DATA), 4096, 8, &e);
+    const struct gw_source disk[] = {{"1", "tool", "host/disks", "All is read.", data, 1}};
+    struct orch_grounding g;
+    orch_ground(reader, "/ is full [1].\n- / is 32% full [1].\n- / is not full [1].\n", disk, 1,
+                &FLAG, &g);
+    assert_state(&g, 0, "contradicted", "");
+    assert_string_equal(json_str(sentence(&g, 0), "why", ""), "number: full / 32%");
+    assert_state(&g, 1, "supported", "1");
+    assert_non_null(
+        strstr(g.text, "/ is full [1] (a source says otherwise: [1] “/ is 32% full”)."));
+    orch_grounding_release(&g);
+    const struct orch_ground_how russian = {.unsupported = ORCH_FLAG, .russian = true};
+    orch_ground(reader, "Раздел / заполнен [1].\n", disk, 1, &russian, &g);
+    assert_non_null(strstr(g.text, "иное: [1] «Раздел / заполнен на 32%»)."));
+    orch_grounding_release(&g);
+    json_decref(data);
+}
+
 /* A row claims each of its values under its head. */
 static void rows_of_tables_are_assessed(void **state)
 {
@@ -212,6 +238,7 @@ int main(void)
         cmocka_unit_test(whole_answers),
         cmocka_unit_test(rows_of_tables_are_assessed),
         cmocka_unit_test(runbooks_do_not_say_how_it_is),
+        cmocka_unit_test(nothing_is_made_more_of),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
