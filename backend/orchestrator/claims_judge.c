@@ -646,8 +646,8 @@ void claims__judge(const struct claims *a, size_t i, const struct claims *b, siz
         out->score = 1;
         return;
     }
+    claims__find_order(&p);
     if (!claims__other_subject(&p)) {
-        claims__find_order(&p);
         claims__find_shares(&p);
         if (!p.settled) {
             find_opposites(&p);

@@ -118,7 +118,7 @@ static size_t without_fleeting(const char *stem, size_t len, char out[64])
     const char *vowel = stem + len - 4, *last = stem + len - 2;
     bool fleeting = memcmp(vowel, "о", 2) == 0 || memcmp(vowel, "е", 2) == 0;
     bool ends = memcmp(last, "к", 2) == 0 || memcmp(last, "н", 2) == 0 ||
-                memcmp(last, "л", 2) == 0 || memcmp(last, "ц", 2) == 0;
+                memcmp(last, "л", 2) == 0 || memcmp(last, "ц", 2) == 0 || memcmp(last, "р", 2) == 0;
     if (!fleeting || !ends)
         return len;
     memcpy(out + len - 4, last, 2);
