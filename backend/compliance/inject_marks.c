@@ -17,7 +17,8 @@ enum {
     QUERY_LONG = 64,
     UNSEEN_LEAST = 4,
     ZERO_WIDTH_LEAST = 8,
-    LINES_LEAST = 5, /* new lines in a row, written as \\n */
+    LINES_LEAST = 5,   /* new lines in a row, written as \\n */
+    ASKED_MOST = 4096, /* of a text that wants to be written on */
     LABEL_LEAST = 2,
     NAME_MOST = 24
 };
@@ -468,7 +469,7 @@ static void at_end(struct walk *w)
     size_t to = w->len, from;
     while (to && strchr(" \n\"", w->text[to - 1]) && w->text[to - 1])
         to--;
-    if (!to || w->text[to - 1] != ':')
+    if (!to || w->len > ASKED_MOST || w->text[to - 1] != ':')
         return;
     for (from = to - 1; from && (w->text[from - 1] & 0x80 || pol__is_word(w->text[from - 1]));)
         from--;
