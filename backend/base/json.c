@@ -69,6 +69,111 @@ json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, 
     return value;
 }
 
+/* ---- some members of an object */
+
+/* Behind the string that begins behind `at`; 0: it does not end. */
+static size_t string_end(const char *s, size_t at, size_t len)
+{
+    for (const char *from = s + at, *quote; (quote = memchr(from, '"', (size_t)(s + len - from)));
+         from = quote + 1) {
+        size_t slashes = 0;
+        while (quote - slashes > s + at && quote[-1 - (ptrdiff_t)slashes] == '\\')
+            slashes++;
+        if (slashes % 2 == 0)
+            return (size_t)(quote + 1 - s);
+    }
+    return 0;
+}
+
+/* Behind the value that begins at `at`; 0: it does not end. */
+static size_t value_end(const char *s, size_t at, size_t len)
+{
+    int depth = 0;
+    while (at < len) {
+        char c = s[at];
+        if (c == '"') {
+            at = string_end(s, at + 1, len);
+            if (!at || !depth)
+                return at;
+            continue;
+        }
+        if (!depth && (c == ',' || c == '}'))
+            return at;
+        depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+        at++;
+        if (!depth && (c == '}' || c == ']'))
+            return at;
+    }
+    return 0;
+}
+
+enum { MOST_NAMES = 24 };
+
+/* What of a member is wanted: *inner of count 0: all of it. False: nothing. */
+static bool is_wanted(const char *key, size_t len, const struct json_members *wanted,
+                      const char *inner_names[MOST_NAMES], struct json_members *inner)
+{
+    bool named = false;
+    *inner = (struct json_members){.names = inner_names, .others = wanted->others};
+    for (size_t i = 0; i < wanted->count; i++) {
+        const char *name = wanted->names[i];
+        if (strlen(name) < len || memcmp(name, key, len) != 0)
+            continue;
+        named = named || !name[len];
+        if (name[len] == '.' && inner->count < MOST_NAMES)
+            inner_names[inner->count++] = name + len + 1;
+    }
+    if (named)
+        inner->count = 0;
+    return wanted->others ? !named : named || inner->count;
+}
+
+static json_t *members_of(const char *s, size_t len, int max_depth,
+                          const struct json_members *wanted);
+
+static json_t *member_value(const char *s, size_t len, int max_depth,
+                            const struct json_members *inner)
+{
+    return inner->count && *s == '{' ? members_of(s, len, max_depth, inner)
+                                     : json_read(s, len, len, max_depth, NULL);
+}
+
+/* NULL: it is not written as this program writes. */
+static json_t *members_of(const char *s, size_t len, int max_depth,
+                          const struct json_members *wanted)
+{
+    json_t *out = json_object();
+    const char *inner_names[MOST_NAMES];
+    struct json_members inner;
+    size_t at = 1;
+    while (at < len && s[at] == '"') {
+        size_t key = at + 1, key_end = string_end(s, key, len);
+        size_t value = key_end + 1, end = key_end ? value_end(s, value, len) : 0;
+        if (!end || s[key_end] != ':' || memchr(s + key, '\\', key_end - key))
+            break;
+        if (is_wanted(s + key, key_end - 1 - key, wanted, inner_names, &inner)) {
+            json_t *one = member_value(s + value, end - value, max_depth, &inner);
+            if (!one)
+                break;
+            json_object_setn_new(out, s + key, key_end - 1 - key, one);
+        }
+        at = end + (end < len && s[end] == ',');
+    }
+    if (at + 1 == len && s[at] == '}')
+        return out;
+    json_decref(out);
+    return NULL;
+}
+
+json_t *json_read_members(const char *bytes, size_t len, size_t max_len, int max_depth,
+                          const struct json_members *wanted, struct error *e)
+{
+    json_t *some = wanted && len > 1 && len <= max_len && *bytes == '{'
+                       ? members_of(bytes, len, max_depth, wanted)
+                       : NULL;
+    return some ? some : json_read(bytes, len, max_len, max_depth, e);
+}
+
 /* What jansson's compact form is, at a fraction of its time: it hands each few bytes to a function.
  */
 static void write_string(struct buf *out, const char *s, size_t len)

@@ -16,6 +16,17 @@ bool json_flag(const json_t *object, const char *key, bool otherwise);
 /* Parses with bounds (bytes, nesting depth); NULL with *e set. Duplicate keys and trailing bytes
  * are refused. The caller owns the result. */
 json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, struct error *e);
+/* Members of an object: those of the names, or all others. "a.b" is the member b of the object a.
+ */
+struct json_members {
+    const char *const *names;
+    size_t count;
+    bool others;
+};
+/* The same for an object of which only these members are parsed; NULL: all. Of the rest it is only
+ * looked where it ends: for text that this program wrote. */
+json_t *json_read_members(const char *bytes, size_t len, size_t max_len, int max_depth,
+                          const struct json_members *wanted, struct error *e);
 /* Compact text, keys in insertion order. The caller frees. Never NULL. */
 char *json_write(const json_t *value);
 /* Appends the value as RFC 8785 (JCS) canonical JSON. Integers beyond 2^53 and what JCS cannot hold

@@ -33,7 +33,9 @@ static bool take_conversation(void *arg, const struct store_row *row)
 {
     struct rows *r = arg;
     char at[CLOCK_TEXT];
-    json_t *first = orch__stored(r->o, row), *doc = json_object();
+    static const char *const MEMBERS[] = {"question"};
+    const struct json_members question = {MEMBERS, 1, false};
+    json_t *first = orch__stored(r->o, row, &question), *doc = json_object();
     char *title = shortened(json_str(first, "question", ""), TITLE_BYTES);
     json_puts(doc, "conversation", store_text(row, 5));
     json_put(doc, "title", json_text(title, strlen(title)));
@@ -113,7 +115,9 @@ static bool look_at(void *arg, const struct store_row *row)
     }
     if (s->hit)
         return true;
-    json_t *doc = orch__stored(s->o, row);
+    static const char *const MEMBERS[] = {"question", "answer"};
+    const struct json_members said = {MEMBERS, 2, false};
+    json_t *doc = orch__stored(s->o, row, &said);
     char *match = around(json_str(doc, "question", ""), s->needle);
     if (!match)
         match = around(json_str(doc, "answer", ""), s->needle);

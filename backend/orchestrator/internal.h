@@ -298,8 +298,10 @@ struct orch {
     "SELECT c.parent, min(c.forked, line.upto) FROM line JOIN conversations c "   \
     "ON c.id = line.id AND c.parent IS NOT NULL LIMIT 64) "
 /* orch.c: the document of a stored or running trace, with its rowid; columns: rowid, trace_id,
- * session, sealed, at. Caller owns. */
-json_t *orch__stored(struct orch *o, const struct store_row *row);
+ * session, sealed, at. wanted: members of a stored one, NULL: all (of fifty whole ones the loop
+ * reads for longer than it may). Caller owns. */
+json_t *orch__stored(struct orch *o, const struct store_row *row,
+                     const struct json_members *wanted);
 
 /* choice.c. Who answers and by which flow, as asked for or configured, each once; the names are
  * borrowed. */

@@ -341,11 +341,13 @@ struct rows {
 
 /* A row of a list: what tells one trace from another. traces.get has the rest, which is a hundred
  * times as much. */
+#define LISTED                                                                                 \
+    "trace_id", "conversation", "at", "question", "lang", "state", "error", "flow", "by_risk", \
+        "again", "eval", "usage", "elapsed_ms"
+
 static json_t *listed(const json_t *doc)
 {
-    static const char *const MEMBERS[] = {
-        "rowid", "trace_id", "conversation", "at",    "question", "lang",  "state",
-        "error", "flow",     "by_risk",      "again", "eval",     "usage", "elapsed_ms"};
+    static const char *const MEMBERS[] = {"rowid", LISTED};
     static const char *const OF_VERDICT[] = {"winner", "route", "D", "S", "weak"};
     json_t *row = json_some(doc, MEMBERS, sizeof MEMBERS / sizeof *MEMBERS);
     const json_t *verdict = json_object_get(doc, "verdict");
@@ -357,12 +359,14 @@ static json_t *listed(const json_t *doc)
 }
 
 /* A turn of a conversation: neither the texts of candidates nor how the answer came about. */
+#define TRACED "nodes", "edges", "path", "grounding", "critiques"
+
 static void as_turn(json_t *doc)
 {
-    static const char *const TRACED[] = {"nodes", "edges", "path", "grounding", "critiques"};
+    static const char *const MEMBERS[] = {TRACED};
     orch__without_outputs(doc);
-    for (size_t i = 0; i < sizeof TRACED / sizeof *TRACED; i++)
-        json_object_del(doc, TRACED[i]);
+    for (size_t i = 0; i < sizeof MEMBERS / sizeof *MEMBERS; i++)
+        json_object_del(doc, MEMBERS[i]);
     json_object_del(json_object_get(doc, "verdict"), "claims");
 }
 
@@ -393,7 +397,7 @@ static json_t *entries_of(struct orch *o, const char *trace_id)
     return json_null(); /* not known, which is not the same as none */
 }
 
-json_t *orch__stored(struct orch *o, const struct store_row *row)
+json_t *orch__stored(struct orch *o, const struct store_row *row, const struct json_members *wanted)
 {
     const char *id = store_text(row, 1);
     struct trace *t = find(o, id);
@@ -404,7 +408,7 @@ json_t *orch__stored(struct orch *o, const struct store_row *row)
         size_t len = 0;
         const void *sealed = store_blob(row, 3, &len);
         struct error e = {0};
-        doc = prov_unseal(o->rooms.prov, store_text(row, 2), sealed, len, &e);
+        doc = prov_unseal_members(o->rooms.prov, store_text(row, 2), sealed, len, wanted, &e);
         if (!doc) {
             char at[CLOCK_TEXT];
             clock_format(store_int(row, 4), at);
@@ -425,7 +429,14 @@ static bool take_row(void *arg, const struct store_row *row)
 {
     struct rows *r = arg;
     const char *id = store_text(row, 1);
-    json_t *doc = orch__stored(r->o, row);
+    static const char *const OF_LIST[] = {LISTED,      "verdict.winner", "verdict.route",
+                                          "verdict.D", "verdict.S",      "verdict.weak"},
+                             *const BUT[] = {TRACED, "verdict.claims"};
+    static const struct json_members forms[] = {
+        [ROW_TURN] = {BUT, sizeof BUT / sizeof *BUT, true},
+        [ROW_LISTED] = {OF_LIST, sizeof OF_LIST / sizeof *OF_LIST, false}};
+    json_t *doc = orch__stored(
+        r->o, row, r->form == ROW_TURN || r->form == ROW_LISTED ? &forms[r->form] : NULL);
     if (r->form != ROW_INSIDE)
         orch__withhold_hide(doc);
     if (r->form == ROW_LISTED) {

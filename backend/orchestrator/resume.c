@@ -369,7 +369,7 @@ static bool resume(struct orch *o, const char *id, const json_t *doc)
 
 static bool take_left(void *arg, const struct store_row *row)
 {
-    json_t *one = json_object(), *doc = orch__stored(((struct taking *)arg)->o, row);
+    json_t *one = json_object(), *doc = orch__stored(((struct taking *)arg)->o, row, NULL);
     json_puts(one, "id", store_text(row, 1));
     json_put(one, "doc", doc);
     json_array_append_new(((struct taking *)arg)->memo, one);

@@ -72,7 +72,7 @@ static struct vault_key *own_key(struct vault *v, const char *session, const uin
 }
 
 static json_t *open_with(const struct vault_key *key, const char *session, const uint8_t *sealed,
-                         size_t len, struct error *e)
+                         size_t len, const struct json_members *wanted, struct error *e)
 {
     struct buf plain = {0};
     json_t *value = NULL;
@@ -80,7 +80,8 @@ static json_t *open_with(const struct vault_key *key, const char *session, const
     if (vault_unseal(key, sealed, len, ad, sizeof ad - 1, (uint8_t *)plain.data) != ERR_OK)
         err_set(e, ERR_TAMPERED, "a projection sealed in session %s does not open", session);
     else
-        value = json_read(plain.data, len - VAULT_NONCE - VAULT_TAG, PROV__MAX_PAYLOAD, 64, e);
+        value = json_read_members(plain.data, len - VAULT_NONCE - VAULT_TAG, PROV__MAX_PAYLOAD, 64,
+                                  wanted, e);
     buf_release(&plain);
     return value;
 }
@@ -88,11 +89,17 @@ static json_t *open_with(const struct vault_key *key, const char *session, const
 json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
                     struct error *e)
 {
+    return prov_unseal_members(p, session, bytes, len, NULL, e);
+}
+
+json_t *prov_unseal_members(struct prov *p, const char *session, const void *bytes, size_t len,
+                            const struct json_members *wanted, struct error *e)
+{
     if (is_ours(bytes, len)) {
         struct vault_key *key = own_key(p->vault, session, bytes, e);
-        json_t *value =
-            key ? open_with(key, session, (const uint8_t *)bytes + SEALED_AT, len - SEALED_AT, e)
-                : NULL;
+        json_t *value = key ? open_with(key, session, (const uint8_t *)bytes + SEALED_AT,
+                                        len - SEALED_AT, wanted, e)
+                            : NULL;
         vault_key_free(key);
         return value;
     }
@@ -105,7 +112,7 @@ json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size
         err_set(e, ERR_TAMPERED, "a projection sealed in session %s does not open", session);
         return NULL;
     }
-    return open_with(p->keys.key, session, bytes, len, e);
+    return open_with(p->keys.key, session, bytes, len, wanted, e);
 }
 
 enum err prov__projection_check(struct vault *v, const char *session, const void *head, size_t len,

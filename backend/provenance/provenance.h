@@ -90,6 +90,9 @@ enum err prov_seal(struct prov *p, const json_t *value, struct buf *out);
 /* The opposite; session is the one that sealed it. NULL with *e: NO_KEY, TAMPERED. Caller owns. */
 json_t *prov_unseal(struct prov *p, const char *session, const void *bytes, size_t len,
                     struct error *e);
+/* The same with some of its members only (json.h); NULL: all. */
+json_t *prov_unseal_members(struct prov *p, const char *session, const void *bytes, size_t len,
+                            const struct json_members *wanted, struct error *e);
 const char *prov_session(const struct prov *p);
 
 /* Checkpoints: signed heads of the log (C2SP tlog-checkpoint, a signed note by Ed25519). Each

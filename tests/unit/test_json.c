@@ -39,6 +39,51 @@ static void getters_never_trust(void **state)
     json_decref(o);
 }
 
+static void assert_members(const char *text, const char *const *names, size_t count, bool others,
+                           const char *expected)
+{
+    const struct json_members wanted = {names, count, others};
+    json_t *some = json_read_members(text, strlen(text), 1 << 20, 64, &wanted, NULL),
+           *is = parse(expected);
+    assert_non_null(some);
+    if (!json_equal(some, is))
+        fail_msg("%s: %s", text, json_write(some));
+    json_decref(some);
+    json_decref(is);
+}
+
+/* As the whole would be without the rest, whatever stands in strings; what is no such text is read
+ * as a whole, and what is wrong is an error all the same. */
+static void some_members_are_read_without_the_rest(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"a\":\"}\\\"{[\\\\\",\"ab\":[{\"x\":\"]\"},[],{}],\"b\":-1.5e3,\"c\":{\"d\":{\"e\":1},"
+        "\"f\":[2,\"\\\\\"],\"g\":null},\"h\":true}";
+    static const char *const one[] = {"a"}, *const inner[] = {"c.f", "b"},
+                             *const both[] = {"c.d", "c"}, *const none[] = {"z"},
+                             *const deep[] = {"a.x", "c.d.e", "h"};
+    assert_members(text, one, 1, false, "{\"a\":\"}\\\"{[\\\\\"}");
+    assert_members(text, inner, 2, false, "{\"b\":-1500.0,\"c\":{\"f\":[2,\"\\\\\"]}}");
+    assert_members(text, both, 2, false, "{\"c\":{\"d\":{\"e\":1},\"f\":[2,\"\\\\\"],\"g\":null}}");
+    assert_members(text, none, 1, false, "{}");
+    assert_members(text, none, 1, true, text);
+    assert_members(text, deep, 3, true,
+                   "{\"a\":\"}\\\"{[\\\\\",\"ab\":[{\"x\":\"]\"},[],{}],\"b\":-1500.0,"
+                   "\"c\":{\"d\":{},\"f\":[2,\"\\\\\"],\"g\":null}}");
+    assert_members("{}", one, 1, true, "{}");
+    assert_members("{ \"a\" : 1 }", one, 1, false, "{\"a\":1}");
+    assert_members("[1]", one, 1, false, "[1]");
+    static const char *const wrong[] = {
+        "{\"a\":1", "{\"a\":\"", "{\"b\":[1},\"a\"]:1}", "{\"a\":x}", "{\"a\"}", "{\"a\":1}x", "{"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const struct json_members wanted = {one, 1, false};
+        struct error e = {0};
+        assert_null(json_read_members(wrong[i], strlen(wrong[i]), 1 << 20, 64, &wanted, &e));
+        assert_int_equal(e.code, ERR_INVALID);
+    }
+}
+
 static void foreign_text_is_bounded(void **state)
 {
     (void)state;
@@ -334,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(getters_never_trust),
+        cmocka_unit_test(some_members_are_read_without_the_rest),
         cmocka_unit_test(foreign_text_is_bounded),
         cmocka_unit_test(bad_bytes_become_replacement),
         cmocka_unit_test(numbers_are_written_as_ecmascript),
