@@ -97,7 +97,7 @@ static size_t value_end(const char *s, size_t at, size_t len)
                 return at;
             continue;
         }
-        if (!depth && (c == ',' || c == '}'))
+        if (!depth && (c == ',' || c == '}' || c == ']'))
             return at;
         depth += (c == '{' || c == '[') - (c == '}' || c == ']');
         at++;
@@ -130,12 +130,34 @@ static bool is_wanted(const char *key, size_t len, const struct json_members *wa
 
 static json_t *members_of(const char *s, size_t len, int max_depth,
                           const struct json_members *wanted);
+static json_t *items_of(const char *s, size_t len, int max_depth,
+                        const struct json_members *wanted);
 
 static json_t *member_value(const char *s, size_t len, int max_depth,
                             const struct json_members *inner)
 {
-    return inner->count && *s == '{' ? members_of(s, len, max_depth, inner)
-                                     : json_read(s, len, len, max_depth, NULL);
+    return inner->count && *s == '{'   ? members_of(s, len, max_depth, inner)
+           : inner->count && *s == '[' ? items_of(s, len, max_depth, inner)
+                                       : json_read(s, len, len, max_depth, NULL);
+}
+
+/* The same of each item of a list. */
+static json_t *items_of(const char *s, size_t len, int max_depth, const struct json_members *wanted)
+{
+    json_t *out = json_array();
+    size_t at = 1;
+    while (at < len && s[at] != ']') {
+        size_t end = value_end(s, at, len);
+        json_t *one = end > at ? member_value(s + at, end - at, max_depth, wanted) : NULL;
+        if (!one)
+            break;
+        json_array_append_new(out, one);
+        at = end + (end < len && s[end] == ',');
+    }
+    if (at + 1 == len && s[at] == ']')
+        return out;
+    json_decref(out);
+    return NULL;
 }
 
 /* NULL: it is not written as this program writes. */

@@ -16,7 +16,8 @@ bool json_flag(const json_t *object, const char *key, bool otherwise);
 /* Parses with bounds (bytes, nesting depth); NULL with *e set. Duplicate keys and trailing bytes
  * are refused. The caller owns the result. */
 json_t *json_read(const char *bytes, size_t len, size_t max_len, int max_depth, struct error *e);
-/* Members of an object: those of the names, or all others. "a.b" is the member b of the object a.
+/* Members of an object: those of the names, or all others. "a.b" is the member b of the object a,
+ * or of each object of the list a.
  */
 struct json_members {
     const char *const *names;

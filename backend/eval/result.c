@@ -172,9 +172,13 @@ char *eval__alert(const json_t *result)
 
 /* ---- earlier runs */
 
-static json_t *result_at(struct evals *ev, int64_t seq, struct error *e)
+/* short_one: without rows and centroids, which are nearly all of it: a hundred whole ones would
+ * hold up the loop. */
+static json_t *result_at(struct evals *ev, int64_t seq, bool short_one, struct error *e)
 {
-    json_t *payload = prov_payload(ev->rooms.prov, seq, e);
+    static const char *const LONG[] = {"variants.rows", "variants.centroid"};
+    static const struct json_members shorter = {LONG, 2, true};
+    json_t *payload = prov_payload_members(ev->rooms.prov, seq, short_one ? &shorter : NULL, e);
     if (payload)
         json_puti(payload, "entry", seq);
     return payload;
@@ -206,10 +210,10 @@ json_t *eval__baseline(struct evals *ev, const char *name)
     size_t i;
     json_array_foreach(seqs, i, seq)
     {
-        json_t *result = result_at(ev, json_integer_value(seq), NULL);
+        json_t *result = result_at(ev, json_integer_value(seq), true, NULL);
         if (!found && json_flag(result, "kept", false) &&
             strcmp(json_str(result, "name", ""), name) == 0)
-            found = json_incref(result);
+            found = result_at(ev, json_integer_value(seq), false, NULL);
         json_decref(result);
         if (found)
             break;
@@ -237,7 +241,7 @@ json_t *evals_get(struct evals *ev, const char *id, struct error *e)
         store_scalar(store_reader(ev->rooms.store), -1,
                      "SELECT max(seq) FROM entries WHERE trace_id = ? AND type = 'eval'", "s", id);
     if (seq >= 0)
-        return result_at(ev, seq, e);
+        return result_at(ev, seq, false, e);
     err_set(e, ERR_NOT_FOUND, "no run %.64s", id);
     return NULL;
 }
@@ -257,7 +261,7 @@ json_t *evals_list(struct evals *ev, int64_t before, size_t limit, struct error 
     json_array_foreach(seqs, i, seq)
     {
         struct error why = {0};
-        json_t *result = result_at(ev, json_integer_value(seq), &why);
+        json_t *result = result_at(ev, json_integer_value(seq), true, &why);
         if (!result) { /* erased, or it cannot be opened: said, not left out */
             result = json_object();
             json_puti(result, "entry", json_integer_value(seq));
@@ -279,7 +283,7 @@ const char *evals_alert(struct evals *ev)
     if (!ev->alert) {
         json_t *newest = entries(ev, -1, 1, NULL);
         int64_t seq = json_integer_value(json_array_get(newest, 0));
-        json_t *result = json_array_size(newest) ? result_at(ev, seq, NULL) : NULL;
+        json_t *result = json_array_size(newest) ? result_at(ev, seq, true, NULL) : NULL;
         ev->alert = eval__alert(result);
         json_decref(result);
         json_decref(newest);

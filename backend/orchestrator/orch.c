@@ -431,7 +431,7 @@ static bool take_row(void *arg, const struct store_row *row)
     const char *id = store_text(row, 1);
     static const char *const OF_LIST[] = {LISTED,      "verdict.winner", "verdict.route",
                                           "verdict.D", "verdict.S",      "verdict.weak"},
-                             *const BUT[] = {TRACED, "verdict.claims"};
+                             *const BUT[] = {TRACED, "verdict.claims", "candidates.text"};
     static const struct json_members forms[] = {
         [ROW_TURN] = {BUT, sizeof BUT / sizeof *BUT, true},
         [ROW_LISTED] = {OF_LIST, sizeof OF_LIST / sizeof *OF_LIST, false}};

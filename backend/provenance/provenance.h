@@ -209,6 +209,9 @@ json_t *prov_list(struct prov *p, const struct prov_filter *f, struct error *e);
 json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e);
 /* The payload only; NULL with *e. Caller owns. */
 json_t *prov_payload(struct prov *p, int64_t seq, struct error *e);
+/* The same with some of its members only (json.h); NULL: all. */
+json_t *prov_payload_members(struct prov *p, int64_t seq, const struct json_members *wanted,
+                             struct error *e);
 
 /* Verification: reads every entry from seq `from` in slices on a worker with a reader of its own;
  * checks seq, JCS form, the columns beside it, prev, leaf, payload_sha256, payload presence, the

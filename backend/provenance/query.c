@@ -141,6 +141,7 @@ struct one {
     struct prov *prov;
     int64_t seq;
     bool found, whole, payload; /* whole: the row too; payload: open it */
+    const struct json_members *wanted;
     json_t *row, *content;
     struct error error; /* of the payload */
 };
@@ -168,7 +169,8 @@ static void open_payload(struct one *o, const struct store_row *row, const struc
     const void *sealed = store_blob(row, 2, &len);
     if (prov__payload(&o->prov->keys, store_reader(o->prov->store), h, entry, sealed, len, &ad,
                       &plain, &problem, &o->error) == ERR_OK)
-        o->content = json_read(plain.data, plain.len, PROV__MAX_PAYLOAD, 64, &o->error);
+        o->content =
+            json_read_members(plain.data, plain.len, PROV__MAX_PAYLOAD, 64, o->wanted, &o->error);
     else if (!sealed)
         tell_erased(o);
     buf_release(&ad);
@@ -228,7 +230,13 @@ json_t *prov_get(struct prov *p, int64_t seq, bool with_payload, struct error *e
 
 json_t *prov_payload(struct prov *p, int64_t seq, struct error *e)
 {
-    struct one o = {.prov = p, .seq = seq, .payload = true};
+    return prov_payload_members(p, seq, NULL, e);
+}
+
+json_t *prov_payload_members(struct prov *p, int64_t seq, const struct json_members *wanted,
+                             struct error *e)
+{
+    struct one o = {.prov = p, .seq = seq, .payload = true, .wanted = wanted};
     if (read_one(p, &o, e) != ERR_OK)
         return NULL;
     if (!o.content && e)

@@ -71,6 +71,10 @@ static void some_members_are_read_without_the_rest(void **state)
     assert_members(text, deep, 3, true,
                    "{\"a\":\"}\\\"{[\\\\\",\"ab\":[{\"x\":\"]\"},[],{}],\"b\":-1500.0,"
                    "\"c\":{\"d\":{},\"f\":[2,\"\\\\\"],\"g\":null}}");
+    static const char *const of_list[] = {"ab.x"};
+    assert_members(text, of_list, 1, false, "{\"ab\":[{\"x\":\"]\"},[],{}]}");
+    assert_members("{\"ab\":[{\"x\":1,\"y\":[{}]},2,{\"y\":\"]\"}],\"b\":1}", of_list, 1, true,
+                   "{\"ab\":[{\"y\":[{}]},2,{\"y\":\"]\"}],\"b\":1}");
     assert_members("{}", one, 1, true, "{}");
     assert_members("{ \"a\" : 1 }", one, 1, false, "{\"a\":1}");
     assert_members("[1]", one, 1, false, "[1]");
