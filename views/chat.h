@@ -92,6 +92,8 @@ void chat_models_flow(struct chat *c, const char *flow);
 void chat_models_exchange(struct chat *c, json_t *models, int64_t exchanges);
 /* What side A (0) or B (1) is told: a name or a text; NULL: what the flow says. */
 void chat_models_prompt(struct chat *c, size_t side, const char *prompt);
+/* Leaves out, and says so, what of the choice is not there. */
+void chat_models_check(struct chat *c);
 /* What a conversation was asked with last ({models?, flow?}, or NULL); what is not configured any
  * more is left out, and that is said. */
 void chat_models_take(struct chat *c, const json_t *choice);

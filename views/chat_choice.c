@@ -25,6 +25,13 @@ static void take_models(struct chat *c, const char *words)
         json_array_append_new(models, json_text(words, n));
     }
     chat_models_set(c, models);
+    chat_models_check(c);
+}
+
+static void take_flow(struct chat *c, const char *name)
+{
+    chat_models_flow(c, strcmp(name, USUAL) ? name : NULL);
+    chat_models_check(c);
 }
 
 static bool is_times(const char *word, size_t n)
@@ -48,6 +55,7 @@ static void take_exchange(struct chat *c, const char *words)
     size_t count = json_array_size(models);
     if (right && count == 2) {
         chat_models_exchange(c, json_incref(models), times);
+        chat_models_check(c);
     } else if (right && !count) {
         chat_models_exchange(c, NULL, times);
     } else {
@@ -199,7 +207,7 @@ bool chat_choice_run(void *view, const char *line)
     else if (!strncmp(line, "/model ", 7))
         take_models(view, line + 7);
     else if (!strncmp(line, "/flow ", 6))
-        chat_models_flow(view, strcmp(line + 6, USUAL) ? line + 6 : NULL);
+        take_flow(view, line + 6);
     else if ((rest = behind(line, "/dual")))
         take_exchange(view, rest);
     else if ((rest = behind(line, "/prompt")))

@@ -303,7 +303,7 @@ static bool is_known(const json_t *rows, const char *name)
     return false;
 }
 
-/* What a conversation was asked with may be gone by now. */
+/* What a conversation was asked with may be gone by now, and what is typed may have a slip. */
 static void got_known(void *self, const json_t *result, const struct error *e)
 {
     struct chat *c = self;
@@ -314,7 +314,7 @@ static void got_known(void *self, const json_t *result, const struct error *e)
         if (is_known(json_object_get(result, "models"), name) ||
             is_known(json_object_get(result, "pools"), name))
             continue;
-        tui_say(_("%s is not configured any more"), name);
+        tui_say(_("%s is not configured: it is left out"), name);
         json_array_remove(k->models, i);
     }
     if (k->models && !json_array_size(k->models)) {
@@ -322,10 +322,15 @@ static void got_known(void *self, const json_t *result, const struct error *e)
         k->models = NULL;
     }
     if (result && k->flow && !is_known(json_object_get(result, "flows"), k->flow)) {
-        tui_say(_("%s is not configured any more"), k->flow);
+        tui_say(_("%s is not configured: it is left out"), k->flow);
         flow_set(c, NULL);
     }
     tui_dirty();
+}
+
+void chat_models_check(struct chat *c)
+{
+    tui_call(c, WIRE_chat_models, NULL, got_known);
 }
 
 void chat_models_take(struct chat *c, const json_t *choice)
@@ -345,7 +350,7 @@ void chat_models_take(struct chat *c, const json_t *choice)
     for (i = 0; i < 2; i++)
         k->prompts[i] = xstrdup_or_null(json_str(choice, i ? "promptB" : "promptA", NULL));
     if (k->models || k->flow)
-        tui_call(c, WIRE_chat_models, NULL, got_known);
+        chat_models_check(c);
 }
 
 void chat_models_words(const struct chat *c, struct buf *out)
@@ -410,6 +415,22 @@ static void part_set(struct chat *c, bool flows)
     tui_dirty();
 }
 
+/* What the selected flow is for, whole, at the end of an area; returns how many rows it took. */
+static int draw_about(const struct chat *c, struct tui_area a)
+{
+    enum { ROWS = 3 };
+    long selected = tui_list_selected(c->models.list);
+    const char *about = selected > 0 ? json_str(row_at(c, (size_t)selected), "about", "") : "";
+    if (!c->models.flows || !*about || a.height < HINT_MIN)
+        return 0;
+    struct tui_text *t = tui_text_new();
+    tui_text_add(t, ROLE_TEXT, 1, false, about);
+    int rows = tui_text_lines(t, a.width) < ROWS ? (int)tui_text_lines(t, a.width) : ROWS;
+    tui_text_draw(t, tui_sub(a, a.height - rows, 0, rows, a.width), 0);
+    tui_text_free(t);
+    return rows;
+}
+
 static void draw(struct chat *c, struct tui_area a, bool focused)
 {
     struct chat_models *m = &c->models;
@@ -423,7 +444,10 @@ static void draw(struct chat *c, struct tui_area a, bool focused)
     tui_putf(a, 0, x, -1, m->flows ? ROLE_TITLE_FOCUS : ROLE_DIM, " %s ", _("Flow"));
     if (!m->result)
         tui_put(a, 1, 1, -1, ROLE_DIM, _("asking the backend"));
-    tui_list_draw(m->list, tui_sub(a, 1, 0, a.height - 1 - hint, a.width), focused, a.height > 4);
+    struct tui_area inner = tui_sub(a, 1, 0, a.height - 1 - hint, a.width);
+    int about = draw_about(c, inner);
+    tui_list_draw(m->list, tui_sub(inner, 0, 0, inner.height - about, a.width), focused,
+                  a.height > 4);
     if (hint)
         tui_put(a, a.height - 1, 1, -1, ROLE_DIM,
                 m->flows ? _("Enter takes it, Left: models, Esc back")

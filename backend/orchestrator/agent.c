@@ -60,16 +60,35 @@ struct orch_agent {
 
 /* ---- what is offered */
 
+static bool fits(const char *pattern, const struct conn_tool *tool)
+{
+    const char *slash = strchr(pattern, '/');
+    size_t len = (size_t)(slash - pattern);
+    return strlen(tool->connector) == len && strncmp(tool->connector, pattern, len) == 0 &&
+           fnmatch(slash + 1, tool->name, FNM_NOESCAPE) == 0;
+}
+
 static bool matches(const struct flow_node *n, const struct conn_tool *tool)
 {
-    for (size_t i = 0; i < n->tool_count; i++) {
-        const char *slash = strchr(n->tools[i], '/');
-        size_t len = (size_t)(slash - n->tools[i]);
-        if (strlen(tool->connector) == len && strncmp(tool->connector, n->tools[i], len) == 0 &&
-            fnmatch(slash + 1, tool->name, FNM_NOESCAPE) == 0)
+    for (size_t i = 0; i < n->tool_count; i++)
+        if (fits(n->tools[i], tool))
             return true;
-    }
     return false;
+}
+
+/* A name that nothing fits was not known as wrong when the flow was read: its connector was not up.
+ */
+static void tell_missing(struct trace *t, const struct flow_node *n, const struct conn_tool *tools,
+                         size_t count)
+{
+    for (size_t i = 0; i < n->tool_count; i++) {
+        bool there = false;
+        for (size_t k = 0; k < count && !there; k++)
+            there = fits(n->tools[i], &tools[k]);
+        if (!there)
+            orch__stage_end(t, orch__stage_begin(t, "tools", n->tools[i]), "failed",
+                            "no tool is named so");
+    }
 }
 
 /* T6 */
@@ -112,6 +131,7 @@ struct orch_agent *orch__agent_new(struct orch_candidate *c)
         if (tools[i].callable && tools[i].input_schema && matches(n, &tools[i]) &&
             (tools[i].level == CONN_READ || may_propose)) /* T1 */
             offer(c->trace, a, &tools[i]);
+    tell_missing(c->trace, n, tools, all);
     free(tools);
     return a;
 }

@@ -206,6 +206,14 @@ static inline void assert_lineage(struct console *c)
     json_decref(audit);
 }
 
+static inline bool says(const json_t *value, const char *words)
+{
+    char *text = json_dumps(value, 0);
+    bool found = strstr(text, words);
+    free(text);
+    return found;
+}
+
 static const char *const NO_MODELS[][2] __attribute__((unused)) = {{NULL, NULL}};
 
 /* A console in a process of its own, which asks, and is killed. */
