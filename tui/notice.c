@@ -22,6 +22,14 @@ void tui_say(const char *format, ...)
     app->dirty = true;
 }
 
+void tui_say_nothing(void)
+{
+    struct tui__app *app = tui__app();
+    free(app->said);
+    app->said = NULL;
+    app->dirty = true;
+}
+
 void tui_error(const struct error *e, const char *where)
 {
     struct tui__app *app = tui__app();

@@ -174,8 +174,9 @@ void tui_dirty(void); /* something changed: draw again soon */
 void tui_answering(size_t n);
 /* Draw again after that time, for elapsed times; of several calls the soonest counts. */
 void tui_dirty_in(unsigned ms);
-void tui_say(const char *format, ...)
-    __attribute__((format(printf, 1, 2))); /* a message in the footer, 4 s */
+void tui_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void tui_say_nothing(void); /* what was said is over: something else was begun */
+/* a message in the footer, 4 s */
 void tui_error(const struct error *e,
                const char *where); /* stays until a key is pressed: what, where, what to do */
 /* Asks "question [y/N]" in the footer; answer(arg) runs on y only. */

@@ -53,6 +53,7 @@ static void ask(struct chat *c)
     const char *text = tui_input_text(&c->input);
     if (!text[strspn(text, " \n\t")])
         return;
+    tui_say_nothing();
     if (chat_commands_run(c, text)) {
         if (!c->commands.editing)
             tui_input_store(&c->input);
