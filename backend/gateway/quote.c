@@ -245,6 +245,23 @@ static bool shows_mark(const char *quoted)
     return found;
 }
 
+/* What is cut is cut between words: half a number is another one. A word that is longer than that,
+ * and code, are cut where they are. */
+static void cut_word(struct quoting *q)
+{
+    enum { WORD_LONGEST = 60 };
+    struct buf *out = q->out;
+    size_t end = out->len;
+    if (end == q->first || !is_word(out->data[end - 1]) || !is_word(q->line[q->at]))
+        return;
+    while (end > q->first && out->data[end - 1] != ' ' && out->data[end - 1] != '`')
+        end--;
+    if (end <= q->first + 1 || out->data[end - 1] == '`' || out->len - end > WORD_LONGEST)
+        return;
+    out->len = end - 1;
+    out->data[out->len] = '\0';
+}
+
 bool gw__quote(const char *text, size_t len, size_t max, enum gw__quote_mode mode, struct buf *out)
 {
     size_t most = max * 6; /* beyond it nothing is read */
@@ -261,6 +278,8 @@ bool gw__quote(const char *text, size_t len, size_t max, enum gw__quote_mode mod
         else if (mode != GW__MARKDOWN || !copy_markdown(&q, &link_end, &skip_to))
             copy_character(&q);
     }
+    if (line[q.at])
+        cut_word(&q);
     cut |= line[q.at] != '\0';
     free(line);
     if (cut && out->len > q.first)
