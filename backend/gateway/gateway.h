@@ -14,6 +14,7 @@
 #ifndef GATEWAY_H
 #define GATEWAY_H
 
+#include "backend/base/buf.h"
 #include "backend/base/conf.h"
 #include "backend/base/errors.h"
 #include "backend/base/json.h"
@@ -280,5 +281,10 @@ int64_t gw_estimate_tokens(const char *text);
 /* trouble.c: the lines of what a tool printed that speak of trouble, in their order, so many bytes
  * at most, each with a new line behind it; NULL: none does. The caller frees. */
 char *gw_trouble(const char *text, size_t bytes);
+
+/* lines.c: adds what the built-in models quote of a tool's answer in other words than stand there:
+ * rows with the names of their columns, fields with those below them, leaves of JSON; a line each.
+ */
+void gw_reworded(const struct gw_source *s, struct buf *out);
 
 #endif

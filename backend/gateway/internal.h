@@ -429,6 +429,9 @@ bool gw__calm(const char *line, size_t len); /* a line of a log that is no warni
 typedef void gw__statement(void *arg, const char *text, size_t len, const char *raw,
                            size_t raw_len);
 void gw__statements(const char *text, size_t len, gw__statement *fn, void *arg);
+/* The same of JSON: its leaves as "path: value", and short records of lists as one. False: it is
+ * none. */
+bool gw__structured(const struct gw_source *s, gw__statement *fn, void *arg);
 void gw__units_collect(struct gw__units *u, const struct gw__lexicon *x,
                        const struct gw_request *r);
 void gw__units_release(struct gw__units *u);

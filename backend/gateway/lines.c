@@ -9,8 +9,11 @@
 enum {
     LINES_MAX = 2000, /* of a text */
     COLUMNS = 24,
-    FIELD_MAX = 48,     /* bytes of the name of a field or of a column */
-    STATEMENT_MAX = 190 /* bytes of what is joined */
+    FIELD_MAX = 48,      /* bytes of the name of a field or of a column */
+    BELOW = 3,           /* fields that are joined to the one above them */
+    STATEMENT_MAX = 190, /* bytes of what is joined */
+    DEPTH = 8,           /* of JSON */
+    TEXT_BYTES = 64 << 10
 };
 
 struct line {
@@ -245,6 +248,15 @@ static bool has_below(const struct reading *r, size_t i)
     return i + 1 < r->count && r->at[i + 1].len && r->at[i + 1].indent > r->at[i].indent;
 }
 
+/* More lines stand below line i than are joined to it. */
+static bool many_below(const struct reading *r, size_t i)
+{
+    size_t n = 0;
+    for (size_t j = i + 1; j < r->count && r->at[j].len && r->at[j].indent > r->at[i].indent; j++)
+        n++;
+    return n > BELOW;
+}
+
 /* A field and those below it that have nothing below themselves; returns what comes next. */
 static size_t tell_field(struct reading *r, size_t i)
 {
@@ -253,8 +265,11 @@ static size_t tell_field(struct reading *r, size_t i)
     struct buf told = {0};
     size_t next = i + 1, joined = 0;
     bool bare = l->s[l->len - 1] == ':';
+    if (bare &&
+        many_below(r, i)) /* a list of its own: its name would be told with its first ones */
+        return next;
     buf_addf(&told, "%.*s", (int)l->len, l->s);
-    while (next < r->count && r->at[next].len && r->at[next].indent > l->indent &&
+    while (next < r->count && r->at[next].len && r->at[next].indent > l->indent && joined < BELOW &&
            field_name(&r->at[next]) && !has_below(r, next) && !table_at(r, next, &t) &&
            told.len + r->at[next].len + 2 <= STATEMENT_MAX) {
         buf_addf(&told, "%s%.*s", bare && !joined ? " " : ", ", (int)r->at[next].len,
@@ -262,8 +277,12 @@ static size_t tell_field(struct reading *r, size_t i)
         joined++;
         next++;
     }
-    if (joined || !bare) /* a name alone says nothing */
-        r->fn(r->arg, told.data, told.len, told.data, told.len);
+    if (joined) {
+        struct cell raw = {l->s, (size_t)(r->at[next - 1].s + r->at[next - 1].len - l->s)};
+        r->fn(r->arg, told.data, told.len, raw.s, raw.len);
+    } else if (!bare) { /* a name alone says nothing */
+        r->fn(r->arg, l->s, l->len, l->s, l->len);
+    }
     buf_release(&told);
     return next;
 }
@@ -287,4 +306,106 @@ void gw__statements(const char *text, size_t len, gw__statement *fn, void *arg)
         }
     }
     free(r.at);
+}
+
+/* ---- JSON */
+
+struct telling {
+    gw__statement *fn;
+    void *arg;
+};
+
+static void tell(const struct telling *t, const char *line, const char *raw)
+{
+    t->fn(t->arg, line, strlen(line), raw, strlen(raw));
+}
+
+/* A leaf as text; the caller frees. */
+static char *leaf_text(const json_t *value)
+{
+    return json_is_string(value) ? xstrdup(json_string_value(value)) : json_write(value);
+}
+
+/* A record, an object in a list, is one statement where it is short: "path: name: web-1, ready:
+ * false". False: it is not, or holds more than leaves. */
+static bool tell_record(const struct telling *t, const char *path, const json_t *record)
+{
+    struct buf line = {0};
+    const char *key;
+    json_t *member;
+    bool flat = json_object_size(record) > 1;
+    json_object_foreach((json_t *)record, key, member)
+    {
+        if (json_is_null(member) || (json_is_string(member) && !*json_string_value(member)))
+            continue;
+        flat = flat && !json_is_object(member) && !json_is_array(member);
+        char *text = flat ? leaf_text(member) : NULL;
+        buf_addf(&line, "%s%s: %s", line.len ? ", " : "", key, text ? text : "");
+        free(text);
+    }
+    flat = flat && line.len && line.len <= STATEMENT_MAX;
+    if (flat) {
+        char *whole = xasprintf("%s: %s", path, line.data);
+        tell(t, whole, line.data);
+        free(whole);
+    }
+    buf_release(&line);
+    return flat;
+}
+
+/* The leaves of a JSON value as "path: value". */
+static void tell_leaves(const struct telling *t, const char *path, const json_t *value, int depth)
+{
+    const char *key;
+    json_t *member;
+    size_t i;
+    if (depth > DEPTH)
+        return;
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)value, key, member)
+        {
+            char *inner = xasprintf("%s%s%s", path, *path ? "." : "", key);
+            tell_leaves(t, inner, member, depth + 1);
+            free(inner);
+        }
+    } else if (json_is_array(value)) {
+        json_array_foreach(value, i, member)
+        {
+            char *inner = xasprintf("%s%s%zu", path, *path ? " " : "", i + 1);
+            if (!json_is_object(member) || !tell_record(t, inner, member))
+                tell_leaves(t, inner, member, depth + 1);
+            free(inner);
+        }
+    } else if (!json_is_null(value)) {
+        char *text = leaf_text(value);
+        char *line = xasprintf("%s: %s", *path ? path : "value", text);
+        tell(t, line, line);
+        free(line);
+        free(text);
+    }
+}
+
+bool gw__structured(const struct gw_source *s, gw__statement *fn, void *arg)
+{
+    json_t *parsed = NULL;
+    if (!s->data && (s->text[0] == '{' || s->text[0] == '['))
+        parsed = json_read(s->text, strlen(s->text), TEXT_BYTES, 2 * DEPTH, NULL);
+    const json_t *value = s->data ? s->data : parsed;
+    bool some = value && (json_object_size(value) || json_array_size(value));
+    if (some)
+        tell_leaves(&(struct telling){fn, arg}, "", value, 0);
+    json_decref(parsed);
+    return some;
+}
+
+static void keep(void *arg, const char *text, size_t len, const char *raw, size_t raw_len)
+{
+    if (len != raw_len || memcmp(text, raw, len) != 0) /* what stands there so need not be kept */
+        buf_addf(arg, "%.*s\n", (int)len, text);
+}
+
+void gw_reworded(const struct gw_source *s, struct buf *out)
+{
+    if (!gw__structured(s, keep, out))
+        gw__statements(s->text, strnlen(s->text, TEXT_BYTES), keep, out);
 }

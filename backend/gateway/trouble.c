@@ -110,7 +110,8 @@ bool gw__calm(const char *line, size_t len)
 {
     char low[READ];
     lower(line, len, low);
-    return is_calm(low);
+    bool frame = strncmp(low, "at ", 3) == 0 && strchr(low, '('); /* of a stack */
+    return frame || is_calm(low);
 }
 
 double gw__trouble(const char *line, size_t len)

@@ -11,8 +11,7 @@ enum {
     SOURCE_BYTES = 64 << 10, /* read of one source's text */
     FINDING_MAX = 400,       /* characters */
     LINE_MAX_ = 200,
-    STEP_MAX = 500,
-    FLAT_DEPTH = 8
+    STEP_MAX = 500
 };
 
 /* A finding that says what the others come to stands first. */
@@ -178,71 +177,6 @@ static void add_line(void *arg, const char *line, size_t len, const char *raw, s
         add(c, GW__LINE, 0, c->topics, line, len);
 }
 
-/* A leaf as text; the caller frees. */
-static char *leaf_text(const json_t *value)
-{
-    return json_is_string(value) ? xstrdup(json_string_value(value)) : json_write(value);
-}
-
-/* A record, an object in a list, is one line where it is short: "path: name: web-1, ready: false".
- * False: it is not, or holds more than leaves. */
-static bool add_record(struct collecting *c, const char *path, const json_t *record)
-{
-    struct buf line = {0};
-    const char *key;
-    json_t *member;
-    bool flat = json_object_size(record) > 1;
-    json_object_foreach((json_t *)record, key, member)
-    {
-        if (json_is_null(member) || (json_is_string(member) && !*json_string_value(member)))
-            continue;
-        flat = flat && !json_is_object(member) && !json_is_array(member);
-        char *text = flat ? leaf_text(member) : NULL;
-        buf_addf(&line, "%s%s: %s", line.len ? ", " : "", key, text ? text : "");
-        free(text);
-    }
-    flat = flat && line.len && line.len <= LINE_MAX_;
-    if (flat) {
-        char *whole = xasprintf("%s: %s", path, line.data);
-        add_line(c, whole, strlen(whole), line.data, line.len);
-        free(whole);
-    }
-    buf_release(&line);
-    return flat;
-}
-
-/* The leaves of a JSON value as lines "path: value". */
-static void add_leaves(struct collecting *c, const char *path, const json_t *value, int depth)
-{
-    if (c->count >= PER_SOURCE || depth > FLAT_DEPTH)
-        return;
-    const char *key;
-    json_t *member;
-    size_t i;
-    if (json_is_object(value)) {
-        json_object_foreach((json_t *)value, key, member)
-        {
-            char *inner = xasprintf("%s%s%s", path, *path ? "." : "", key);
-            add_leaves(c, inner, member, depth + 1);
-            free(inner);
-        }
-    } else if (json_is_array(value)) {
-        json_array_foreach(value, i, member)
-        {
-            char *inner = xasprintf("%s%s%zu", path, *path ? " " : "", i + 1);
-            if (!json_is_object(member) || !add_record(c, inner, member))
-                add_leaves(c, inner, member, depth + 1);
-            free(inner);
-        }
-    } else if (!json_is_null(value)) {
-        char *text = leaf_text(value);
-        char *line = xasprintf("%s: %s", *path ? path : "value", text);
-        add_line(c, line, strlen(line), line, strlen(line));
-        free(line);
-        free(text);
-    }
-}
-
 typedef void line_fn(void *arg, const char *line, size_t len);
 
 static void each_line(const char *text, line_fn *fn, void *arg)
@@ -275,19 +209,12 @@ static void add_tool(struct collecting *c)
     const struct gw_source *s = source_of(c);
     if (add_findings(c))
         return;
-    json_t *parsed = NULL;
-    if (!s->data && (s->text[0] == '{' || s->text[0] == '['))
-        parsed = json_read(s->text, strlen(s->text), SOURCE_BYTES, 2 * FLAT_DEPTH, NULL);
-    const json_t *value = s->data ? s->data : parsed;
-    if (value && (json_object_size(value) || json_array_size(value)))
-        add_leaves(c, "", value, 0);
-    else {
+    if (!gw__structured(s, add_line, c)) {
         size_t len = strnlen(s->text, SOURCE_BYTES);
         if (many_lines(s->text)) /* what matters may stand behind those that are read */
             gw__statements(s->text, len, add_trouble, c);
         gw__statements(s->text, len, add_line, c);
     }
-    json_decref(parsed);
 }
 
 /* Bytes of a list item's mark at the start of a line ("- ", "12. "), 0 if it is none. */

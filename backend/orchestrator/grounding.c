@@ -121,7 +121,12 @@ static bool stands_in(const char *source, const char *said, size_t len)
 static char *plain_source(const struct gw_source *s, bool *json)
 {
     char *data = s->data ? json_write(s->data) : NULL;
-    char *all = data ? xasprintf("%s\n%s", s->text, data) : xstrdup(s->text);
+    struct buf reworded = {0};
+    if (strcmp(s->kind, "tool") == 0)
+        gw_reworded(s, &reworded);
+    char *all =
+        xasprintf("%s\n%s\n%s", s->text, data ? data : "", reworded.len ? reworded.data : "");
+    buf_release(&reworded);
     char *out = plain(all, strlen(all));
     *json = strcmp(s->kind, "tool") == 0 && (data || *s->text == '{' || *s->text == '[');
     free(all);

@@ -73,6 +73,13 @@ static void fields_take_those_below_them(void **state)
                    "Type: Warning, Reason: BackOff, Message: restarting failed container\n");
 }
 
+static void a_list_of_its_own_is_not_told_by_halves(void **state)
+{
+    (void)state;
+    statements_are("app:\n  Image:  a\n  Port:   80\n  Host:   h\n  Ready:  no\n",
+                   "Image:  a\nPort:   80\nHost:   h\nReady:  no\n");
+}
+
 static void trouble_is_what_says_so(void **state)
 {
     (void)state;
@@ -96,6 +103,7 @@ int main(void)
         cmocka_unit_test(rows_have_the_names_of_their_columns),
         cmocka_unit_test(what_is_no_table_stays_as_it_is),
         cmocka_unit_test(fields_take_those_below_them),
+        cmocka_unit_test(a_list_of_its_own_is_not_told_by_halves),
         cmocka_unit_test(trouble_is_what_says_so),
     };
     return cmocka_run_group_tests_name("lines", tests, NULL, NULL);
