@@ -212,6 +212,9 @@ static void hear(struct grounding *g, struct grounding__sentence *s, size_t i, s
     if (!x.contradicted || !is_tool(g, k) ||
         (!over && claims_apart(s->claims, i, g->read[k], x.against, x.why)))
         return;
+    /* A tool that it does not cite has to speak of the same. */
+    if (!cited && !over && !claims_about_one(s->claims, i, g->read[k], x.against, x.why))
+        return;
     out->denied = out->denied || cited;
     if (*s->why && (!cited || s->cites & 1U << s->source))
         return;

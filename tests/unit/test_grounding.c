@@ -184,6 +184,26 @@ static void runbooks_do_not_say_how_it_is(void **state)
     orch_grounding_release(&g);
 }
 
+/* A figure of another tool, of the whole machine, is nothing against a process. */
+static void other_tools_have_to_speak_of_the_same(void **state)
+{
+    (void)state;
+    struct error e = {0};
+    static const char DATA[] = "{\"memory\": {\"free\": 17142611968}}";
+    json_t *data = json_read(DATA, strlen(DATA), 4096, 8, &e);
+    const struct gw_source two[] = {{"1", "tool", "host/processes", "All is read here.", NULL, 1},
+                                    {"2", "tool", "host/memory", "All is read.", data, 1}};
+    struct orch_grounding g;
+    orch_ground(
+        reader,
+        "Process clang (pid 35554) holds 101 MiB of memory (0.4% of all) and uses 8.1% of one "
+        "core [1].\n",
+        two, 2, &FLAG, &g);
+    assert_state(&g, 0, "unsupported", "");
+    orch_grounding_release(&g);
+    json_decref(data);
+}
+
 /* Who says that it is full says how much of it is; what a finding says in the other language is not
  * quoted, nor its field's name. */
 static void nothing_is_made_more_of(void **state)
@@ -239,6 +259,7 @@ int main(void)
         cmocka_unit_test(rows_of_tables_are_assessed),
         cmocka_unit_test(runbooks_do_not_say_how_it_is),
         cmocka_unit_test(nothing_is_made_more_of),
+        cmocka_unit_test(other_tools_have_to_speak_of_the_same),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
