@@ -117,9 +117,27 @@ int tui__app_taker(enum tui_action action)
     return -1;
 }
 
+/* What a text that is read takes. */
+static bool reads(enum tui_action action)
+{
+    switch (action) {
+    case ACTION_FILTER:
+    case ACTION_FIND_NEXT:
+    case ACTION_FIND_PREV:
+    case ACTION_UP:
+    case ACTION_DOWN:
+    case ACTION_PAGE_UP:
+    case ACTION_PAGE_DOWN:
+    case ACTION_TOP:
+    case ACTION_BOTTOM:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool tui__app_offers(const struct tui__app *app, enum tui_action action)
 {
-    const struct view_ops *ops = tui__app_ops(app);
     bool typing = tui__app_typing(app);
     switch (tui__action(action)->scope) {
     case SCOPE_GLOBAL:
@@ -128,9 +146,11 @@ bool tui__app_offers(const struct tui__app *app, enum tui_action action)
         return typing;
     case SCOPE_LIST:
         if ((action == ACTION_SORT || action == ACTION_SORT_REVERSE || action == ACTION_MARK) &&
-            tui__app_list(app) && !tui_list_sorts(tui__app_list(app)))
+            !(tui__app_list(app) && tui_list_sorts(tui__app_list(app))))
             return false;
-        return tui__app_list(app) != NULL || app->overlay || (!typing && takes(ops, action));
+        if (tui__app_list(app) || app->overlay)
+            return true;
+        return !typing && (takes_now(app, action) || (tui__app_searches(app) && reads(action)));
     case SCOPE_VIEW:
         return takes_now(app, action);
     }

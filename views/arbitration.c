@@ -704,7 +704,9 @@ static bool view_offers(void *self, enum tui_action action)
     if (v->evals.shown)
         return among(of_evals, action);
     if (v->diff.shown)
-        return action == ACTION_DIFF;
+        return action == ACTION_DIFF || action == ACTION_COPY;
+    if (v->open && action == ACTION_OPEN)
+        return false; /* it is what EVIDENCE says */
     return v->replay.whole || !among(of_replay, action);
 }
 
