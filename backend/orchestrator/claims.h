@@ -4,8 +4,9 @@
  * A claim is a sentence, a list item, a row of a table, a field (`key: value`), a line of code, or
  * one side of a sentence whose sides are set against each other ("..., but ..."). Two claims
  *   contradict  if they speak of the same thing and differ in a number (units brought together, as
- *               exact as it was written), a date, a time, a name, a field's value, in negation, or
- *               by words of which only one can hold (claims.def)
+ *               exact as it was written), a date, a time, a name, a field's value, in negation, in
+ *               who does what to whom, in how many of them it is said of, or by words of which
+ *               only one can hold (claims.def)
  *   agree       if the words of one are met by the other and nothing of that stands against it
  *   else        it is undetermined: most pairs of claims are
  * English and Russian; across the two languages only numbers, names and the words of claims.def

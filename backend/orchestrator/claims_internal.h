@@ -181,6 +181,11 @@ struct claims__number {
     char money;        /* of MONEY: '$', 'E', 'R', ... */
     uint16_t token;    /* of the claim, where it stands */
 };
+static inline bool claims__does(const struct claims__token *t, uint64_t role)
+{
+    return t->meaning && (t->meaning->roles & role);
+}
+
 /* The part that a word has in what is said: who does, what is done, to whom, from where to where.
  */
 enum claims__slot {

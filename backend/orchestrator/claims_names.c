@@ -3,11 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool does(const struct claims__token *t, uint64_t role)
-{
-    return t->meaning && (t->meaning->roles & role);
-}
-
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -183,7 +178,7 @@ static uint32_t told_one(const struct claims__side *s)
         if (!claims__content(&s->t[i]) || s->t[i].light)
             continue;
         if (s->best[i] >= CLAIMS__SAME_THING &&
-            does(&s->t[i], CLAIMS__HAS_ONE | CLAIMS__HAS_WHO | CLAIMS__HAS_CAUSE) &&
+            claims__does(&s->t[i], CLAIMS__HAS_ONE | CLAIMS__HAS_WHO | CLAIMS__HAS_CAUSE) &&
             of == UINT32_MAX)
             of = i;
         if (s->best[i] >= CLAIMS__MET)
@@ -194,10 +189,10 @@ static uint32_t told_one(const struct claims__side *s)
     }
     if (found == UINT32_MAX || of == UINT32_MAX || s->t[found].denied)
         return UINT32_MAX;
-    bool cause = does(&s->t[of], CLAIMS__HAS_CAUSE);
+    bool cause = claims__does(&s->t[of], CLAIMS__HAS_CAUSE);
     if ((s->t[found].slot == CLAIMS__SUBJECT) != cause || (!cause && of > found))
         return UINT32_MAX;
-    return does(&s->t[of], CLAIMS__HAS_WHO) && !says_who(s, found) ? UINT32_MAX : found;
+    return claims__does(&s->t[of], CLAIMS__HAS_WHO) && !says_who(s, found) ? UINT32_MAX : found;
 }
 
 /* "The owner is the payments team", "caused by the DNS change": there is one of them. */
@@ -222,7 +217,7 @@ static int code_of(const struct claims__side *s, uint32_t *at)
         const struct claims__number *n = &s->numbers[i];
         uint32_t t = n->token;
         if (n->unit != CLAIMS__COUNT || n->low != n->high || n->low < 200 || n->low > 599 || !t ||
-            !does(&s->t[t - 1], CLAIMS__CODED))
+            !claims__does(&s->t[t - 1], CLAIMS__CODED))
             continue;
         *at = t;
         return n->low < 400 ? 1 : -1;

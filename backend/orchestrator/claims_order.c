@@ -6,11 +6,6 @@
 /* While a claim is read: the slot of an agent, before it is known whether the verb is passive. */
 enum { BY = CLAIMS__THEN + 1 };
 
-static bool does(const struct claims__token *t, uint64_t role)
-{
-    return t->meaning && (t->meaning->roles & role);
-}
-
 static bool in_phrase(const struct claims__token *t)
 {
     return claims__content(t) || t->kind == CLAIMS__NUMBER;
@@ -33,7 +28,7 @@ static uint8_t leads_to(const struct claims__token *t)
                  {CLAIMS__FIRST_, CLAIMS__FIRST},
                  {CLAIMS__THEN_, CLAIMS__THEN}};
     for (size_t i = 0; i < sizeof LEADS / sizeof *LEADS; i++)
-        if (does(t, LEADS[i].role))
+        if (claims__does(t, LEADS[i].role))
             return LEADS[i].slot;
     return CLAIMS__VERB;
 }
@@ -41,7 +36,7 @@ static uint8_t leads_to(const struct claims__token *t)
 bool claims__compares(const struct claims *c, const struct claims__token *t)
 {
     static const char *const ENDINGS[] = {"ее", "ше", "же", "ще"}; /* быстрее, выше */
-    if (does(t, CLAIMS__COMPARES))
+    if (claims__does(t, CLAIMS__COMPARES))
         return true;
     const char *end = c->stems.data + t->word + t->word_len;
     for (size_t i = 0; i < sizeof ENDINGS / sizeof *ENDINGS && t->word_len >= 8; i++)
@@ -232,7 +227,7 @@ static int direction(const struct claims__pair *p)
             if (!claims__content(x) || !claims__content(y) || x->slot != CLAIMS__VERB ||
                 y->slot != CLAIMS__VERB)
                 continue;
-            if (does(x, CLAIMS__MUTUAL) || does(y, CLAIMS__MUTUAL))
+            if (claims__does(x, CLAIMS__MUTUAL) || claims__does(y, CLAIMS__MUTUAL))
                 return 0;
             enum claims__relation r = claims__relate(p, i, j);
             if (r == CLAIMS__OPPOSED)

@@ -19,11 +19,6 @@ void claims__share_words(claims__put *put, void *arg)
         put(arg, SHARES[i].words, CLAIMS__QUANTIFIES, (int)i + 1);
 }
 
-static bool does(const struct claims__token *t, uint64_t role)
-{
-    return t->meaning && (t->meaning->roles & role);
-}
-
 static bool is_times(const struct claims *c, const struct claims__token *t)
 {
     static const char *const WORDS[] = {"always", "never",  "sometimes", "usually",
@@ -61,7 +56,7 @@ void claims__share_read(const struct claims *c, struct claims__claim *k)
     const struct claims__token *t = c->tokens + k->token;
     struct claims__share *s = &k->share;
     for (uint32_t i = 0; i < k->tokens && !s->given; i++) {
-        if (!does(&t[i], CLAIMS__QUANTIFIES) || t[i].kind == CLAIMS__NUMBER ||
+        if (!claims__does(&t[i], CLAIMS__QUANTIFIES) || t[i].kind == CLAIMS__NUMBER ||
             (i + 1 < k->tokens && is_word(c, &t[i + 1], "other")))
             continue; /* "each other" says of nobody how many */
         size_t n = (size_t)t[i].meaning->value - 1;
@@ -80,7 +75,7 @@ void claims__share_read(const struct claims *c, struct claims__claim *k)
         }
         if (i > 0 && is_word(c, &t[i - 1], "a") && is_word(c, &t[i], "few"))
             s->low = 0, s->high = 1, s->above = true, s->below = false;
-        if (does(&t[i], CLAIMS__CONCORD) && t[i].kind != CLAIMS__NEGATE)
+        if (claims__does(&t[i], CLAIMS__CONCORD) && t[i].kind != CLAIMS__NEGATE)
             s->low = s->high = 1; /* никто не: of all it is denied */
         uint32_t noun = s->times ? k->tokens : noun_behind(k, t, i);
         s->noun = (uint16_t)noun;
@@ -242,12 +237,12 @@ enum claims__relation claims__amounts(const struct claims__pair *p, uint32_t i, 
     if (p->rest && figure_with(&p->a, i) == CLAIMS__PERCENT &&
         figure_with(&p->b, j) == CLAIMS__PERCENT)
         return CLAIMS__NEAR; /* 95% hits are 5% misses */
-    if (!does(x, CLAIMS__AMOUNT) || !does(y, CLAIMS__AMOUNT))
+    if (!claims__does(x, CLAIMS__AMOUNT) || !claims__does(y, CLAIMS__AMOUNT))
         return CLAIMS__OPPOSED;
     int a = figure_with(&p->a, i), b = figure_with(&p->b, j);
     if (a == CLAIMS__PERCENT && b == CLAIMS__PERCENT)
         return CLAIMS__OPPOSED;
     bool none = (a < 0 || a == CLAIMS__PERCENT) && (b < 0 || b == CLAIMS__PERCENT) &&
-                (does(x, CLAIMS__EMPTY) || does(y, CLAIMS__EMPTY));
+                (claims__does(x, CLAIMS__EMPTY) || claims__does(y, CLAIMS__EMPTY));
     return (a < 0 && b < 0) || none ? CLAIMS__OPPOSED : CLAIMS__NONE;
 }
