@@ -121,14 +121,40 @@ struct release {
     char id[33];
     char session[33];
     json_t *doc;
-    struct buf sealed;
+    struct buf before, sealed; /* the row as it was read, and as it is to be */
     orch_rated *done;
     void *arg;
 };
 
+static void release_free(struct release *r)
+{
+    json_decref(r->doc);
+    buf_release(&r->before);
+    buf_release(&r->sealed);
+    free(r);
+}
+
+static bool take_sealed(void *arg, const struct store_row *row)
+{
+    size_t len = 0;
+    const void *sealed = store_blob(row, 0, &len);
+    buf_add(arg, sealed, len);
+    return false;
+}
+
+/* What was erased meanwhile does not come back: only the row that was read is written. */
 static enum err write_released(struct store_db *db, void *arg, struct error *e)
 {
     const struct release *r = arg;
+    struct buf now = {0};
+    enum err code = store_query(db, e, take_sealed, &now,
+                                "SELECT sealed FROM traces WHERE trace_id = ?", "s", r->id);
+    bool same = now.len == r->before.len && now.len && !memcmp(now.data, r->before.data, now.len);
+    buf_release(&now);
+    if (code != ERR_OK)
+        return code;
+    if (!same)
+        return err_set(e, ERR_BUSY, "trace %s was changed in the meantime; try again", r->id);
     return store_exec(db, e, "UPDATE traces SET session = ?, sealed = ? WHERE trace_id = ?", "sbs",
                       r->session, r->sealed.data, r->sealed.len, r->id);
 }
@@ -148,9 +174,7 @@ static void on_released(void *arg, int64_t seq, const struct error *e)
         o->event(o->event_arg, "turn", r->doc);
     }
     r->done(r->arg, seq, e);
-    json_decref(r->doc);
-    buf_release(&r->sealed);
-    free(r);
+    release_free(r);
 }
 
 static void note_who(json_t *doc, const char *actor, const char *user)
@@ -166,38 +190,50 @@ static void note_who(json_t *doc, const char *actor, const char *user)
     json_puts(withheld, "at", at);
 }
 
+/* The row's bytes are read first: a document that is newer than they are is not written. */
+static struct release *release_new(struct orch *o, const char *trace_id, struct error *e)
+{
+    struct release *r = xcalloc(1, sizeof *r);
+    r->orch = o;
+    snprintf(r->id, sizeof r->id, "%s", trace_id);
+    snprintf(r->session, sizeof r->session, "%s", prov_session(o->rooms.prov));
+    if (store_query(store_reader(o->rooms.store), e, take_sealed, &r->before,
+                    "SELECT sealed FROM traces WHERE trace_id = ?", "s", trace_id) == ERR_OK)
+        r->doc = orch__trace_whole(o, trace_id, e);
+    const json_t *withheld = json_object_get(r->doc, "withheld");
+    if (r->doc && strcmp(state_of(r->doc), "withheld") == 0 &&
+        json_is_string(json_object_get(withheld, "answer")))
+        return r;
+    if (r->doc)
+        err_set(e, ERR_NOT_FOUND, "trace %.64s has no answer that is withheld", trace_id);
+    release_free(r);
+    return NULL;
+}
+
 enum err orch_release(struct orch *o, const char *trace_id, const char *actor, const char *user,
                       orch_rated *done, void *arg, struct error *e)
 {
-    json_t *doc = orch__trace_whole(o, trace_id, e);
-    if (!doc)
+    struct release *r = release_new(o, trace_id, e);
+    if (!r)
         return e->code;
+    const json_t *withheld = json_object_get(r->doc, "withheld");
     int64_t answer = store_scalar(store_reader(o->rooms.store), -1,
                                   "SELECT max(seq) FROM entries WHERE trace_id = ? AND type IN "
                                   "('answer', 'stop')",
                                   "s", trace_id);
-    const json_t *withheld = json_object_get(doc, "withheld");
-    if (answer < 0 || strcmp(state_of(doc), "withheld") != 0 ||
-        !json_is_string(json_object_get(withheld, "answer"))) {
-        json_decref(doc);
-        return err_set(e, ERR_NOT_FOUND, "trace %.64s has no answer that is withheld", trace_id);
-    }
-    struct release *r = xcalloc(1, sizeof *r);
-    *r = (struct release){.orch = o, .doc = doc, .done = done, .arg = arg};
-    snprintf(r->id, sizeof r->id, "%s", trace_id);
-    snprintf(r->session, sizeof r->session, "%s", prov_session(o->rooms.prov));
     json_t *payload = json_object();
     json_puts(payload, "by", actor);
     json_puts(payload, "user", user);
     json_put(payload, "score", json_incref(json_object_get(withheld, "score")));
     json_puts(payload, "why", json_str(withheld, "why", ""));
-    note_who(doc, actor, user);
-    json_object_del(doc, "rowid");
-    if (prov_seal(o->rooms.prov, doc, &r->sealed) != ERR_OK) {
-        err_set(e, ERR_CLOSED, "the answer cannot be sealed");
+    r->done = done;
+    r->arg = arg;
+    note_who(r->doc, actor, user);
+    json_object_del(r->doc, "rowid");
+    if (answer < 0 || prov_seal(o->rooms.prov, r->doc, &r->sealed) != ERR_OK) {
+        err_set(e, ERR_NOT_FOUND, "trace %.64s has no answer that can be given out", trace_id);
         json_decref(payload);
-        json_decref(doc);
-        free(r);
+        release_free(r);
         return e->code;
     }
     const struct prov_edge edge = {answer, "release", -1};
