@@ -106,12 +106,30 @@ void orch__withhold_hide(json_t *doc)
     json_object_del(json_object_get(doc, "grounding"), "sentences");
 }
 
+struct looking {
+    struct orch *orch;
+    bool hidden;
+};
+
+static bool take_state(void *arg, const struct store_row *row)
+{
+    static const char *const STATE[] = {"withheld.state"};
+    static const struct json_members wanted = {STATE, 1, false};
+    struct looking *l = arg;
+    json_t *doc = orch__stored(l->orch, row, &wanted);
+    l->hidden = is_hidden(doc);
+    json_decref(doc);
+    return false;
+}
+
+/* Asked for each row that a search finds: of the document only that is read. */
 bool orch_is_withheld(struct orch *o, const char *trace_id)
 {
-    json_t *doc = orch__trace_whole(o, trace_id, NULL);
-    bool hidden = is_hidden(doc);
-    json_decref(doc);
-    return hidden;
+    struct looking l = {.orch = o};
+    return store_query(store_reader(o->rooms.store), NULL, take_state, &l,
+                       "SELECT rowid, trace_id, session, sealed, at FROM traces WHERE trace_id = ?",
+                       "s", trace_id) != ERR_OK ||
+           l.hidden;
 }
 
 /* ---- a person releases it */
