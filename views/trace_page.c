@@ -134,6 +134,19 @@ static const char *route_words(const char *route)
     return "";
 }
 
+/* Does the answer wait for a person, or who gave it out? */
+static void withheld_text(struct tui_text *t, const json_t *d)
+{
+    const json_t *w = json_object_get(d, "withheld");
+    const char *state = json_str(w, "state", "");
+    if (!strcmp(state, "withheld"))
+        tui_text_addf(t, ROLE_WARN, 0, false, "%s %s", tui_glyph(GLYPH_WARN),
+                      _("withheld until a person gives it out: /release"));
+    else if (!strcmp(state, "released"))
+        tui_text_addf(t, ROLE_DIM, 0, false, _("given out by %s, risk %.2f"),
+                      json_str(w, "user", ""), json_num(w, "score", 0));
+}
+
 static void verdict_text(struct tui_text *t, const json_t *d)
 {
     const json_t *v = json_object_get(d, "verdict");
@@ -142,6 +155,7 @@ static void verdict_text(struct tui_text *t, const json_t *d)
     bool told = chat_safety_add(t, d, 1) || *error; /* blocked, or flagged: before all else */
     if (*error)
         tui_text_addf(t, ROLE_FAIL, 0, false, "%s %s", tui_glyph(GLYPH_FAIL), _(error));
+    withheld_text(t, d);
     if (!json_is_object(v)) {
         if (told && strcmp(json_str(d, "state", ""), "running") != 0)
             return;

@@ -197,6 +197,7 @@ json_t *trace_at(const json_t *trace, double ms)
     json_put(t, "usage", json_null());
     json_put(t, "entries", json_array());
     json_object_del(t, "grounding");
+    json_object_del(t, "withheld");
     bool looked = past(trace, "look", ms);
     if (!looked)
         json_put(t, "sources", json_array());
