@@ -212,6 +212,7 @@ struct trace {
     struct tel_span *span, *stage_spans[ORCH_STAGES]; /* until it, and each stage, has ended */
     json_t *doc;
     int64_t question_entry;
+    double alerts;                    /* of the console, when the question came; risk.c */
     double injected;                  /* the highest score of an injection */
     int64_t recalled;                 /* the earlier question that this one leans on, -1: none */
     struct orch_accepting *accepting; /* until the question is durable */

@@ -143,6 +143,8 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
 void orch__begin(struct trace *t)
 {
     t->phase = TRACE_CHECKING;
+    if (t->orch->rooms.alerts && !*t->eval)
+        t->alerts = t->orch->rooms.alerts(t->orch->rooms.alerts_arg);
     orch__stage_end(t, 0, "done", "");
     orch__tell(t, "turn");
     if (t->stopped) {

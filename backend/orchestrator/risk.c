@@ -50,8 +50,7 @@ static double personal(const struct trace *t)
 static double anomalies(const struct trace *t)
 {
     static const double HALF = 3;
-    const struct orch_rooms *rooms = &t->orch->rooms;
-    double n = rooms->alerts && !*t->eval ? rooms->alerts(rooms->alerts_arg) : 0;
+    double n = t->alerts;
     for (size_t i = 0; i < t->source_count; i++) {
         size_t at;
         json_t *f;
