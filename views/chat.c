@@ -27,9 +27,11 @@ static void on_asked(void *self, const json_t *result, const struct error *e)
 {
     struct chat *c = self;
     struct chat_turn *t = NULL;
-    for (size_t i = 0; i < c->count && !t; i++)
-        if (!c->turns[i]->trace_id[0] && c->turns[i]->running)
-            t = c->turns[i];
+    for (size_t i = 0; i < c->count && !t; i++) {
+        struct chat_turn *one = c->turns[i];
+        if (one->running && !*one->trace_id)
+            t = one;
+    }
     if (!result) {
         if (t)
             chat_turn_fail(t, e);

@@ -107,7 +107,8 @@ static size_t words_of(const char *text, uint64_t out[WORDS])
         }
         len += strspn(text + len, " \t\n.,;:()[]");
     }
-    qsort(out, n, sizeof *out, by_value);
+    if (n)
+        qsort(out, n, sizeof *out, by_value);
     return n;
 }
 
