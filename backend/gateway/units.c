@@ -2,6 +2,7 @@
  * of runbooks. */
 #include "backend/base/text.h"
 #include "backend/gateway/internal.h"
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,11 +75,43 @@ static const struct gw_source *source_of(const struct collecting *c)
     return &c->r->sources[c->source];
 }
 
+/* The figure at s, which is no part of a name (sda1); 0: there is none. */
+static size_t figure_at(const char *s, const char *text)
+{
+    bool in_name = s > text && (isalpha((unsigned char)s[-1]) || (s[-1] & 0x80));
+    return in_name || !isdigit((unsigned char)*s) ? 0 : strspn(s, "0123456789.,");
+}
+
+/* The same but for its figures. */
+static bool same_but_figures(const char *a, const char *b)
+{
+    const char *x = a, *y = b;
+    while (true) {
+        x += figure_at(x, a);
+        y += figure_at(y, b);
+        if (*x != *y || !*x)
+            return *x == *y;
+        x++;
+        y++;
+    }
+}
+
+/* Two tools of one system measured the same a moment apart: the first one's figures are told. */
+static bool told_already(const struct collecting *c, const struct gw__unit *unit, const char *text)
+{
+    const char *ref = c->r->sources[unit->source].ref, *own = source_of(c)->ref;
+    size_t n = strcspn(ref, "/");
+    return unit->kind == GW__FINDING && unit->source != c->source && n == strcspn(own, "/") &&
+           strncmp(ref, own, n) == 0 && same_but_figures(unit->text, text);
+}
+
 /* Two sources that say the same make one sentence with both marks. */
 static bool merged(struct collecting *c, enum gw__unit_kind kind, const char *text)
 {
     for (size_t i = 0; i < c->u->len; i++) {
         struct gw__unit *unit = &c->u->at[i];
+        if (unit->kind == kind && strcmp(unit->text, text) != 0 && told_already(c, unit, text))
+            return true;
         if (unit->kind != kind || strcmp(unit->text, text) != 0)
             continue;
         char *mark = xasprintf("[%s]", source_of(c)->id);

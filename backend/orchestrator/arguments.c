@@ -17,7 +17,12 @@ static const struct thing {
 #include "backend/orchestrator/things.def"
 #undef THING
 };
-enum { THINGS_COUNT = sizeof THINGS / sizeof *THINGS, ENUM_MOST = 16, WORD_MOST = 64 };
+enum {
+    THINGS_COUNT = sizeof THINGS / sizeof *THINGS,
+    ENUM_MOST = 16,
+    WORD_MOST = 64,
+    FILLED_MOST = 64
+};
 
 /* Parameters that say when, that hold words to search for, and that say how many. */
 static const char TIMES[] = "since window range duration period interval lookback timeframe";
@@ -406,8 +411,11 @@ bool arguments_fill(const struct know *know, const struct arguments_from *from,
     const char *key;
     json_t *property;
     for (int pass = 0; pass < 2; pass++) { /* a name goes first to what has to have one */
+        size_t n = 0;
         json_object_foreach((json_t *)f.properties, key, property)
         {
+            if (n++ == FILLED_MOST) /* a foreign schema may have any number */
+                break;
             bool must = is_required(required, key);
             if (must == (pass == 0) && !json_object_get(out, key))
                 fill_one(&f, key, property, must);

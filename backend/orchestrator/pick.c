@@ -286,6 +286,9 @@ static double serves_more(const struct choosing *c, size_t i, const bool served[
 static bool is_further(const struct choosing *c, size_t i)
 {
     const struct one *one = &c->ones[i];
+    if (is_own(c->tools[i].as) && !c->tools[i].filled)
+        return false; /* what these measure the first look has chosen, and would differ by a moment
+                       */
     if (one->clue < CLUE)
     return one->found && c->picks[i].concept >= CLUE;
     return one->found || c->tools[i].near || c->tools[i].filled ||

@@ -407,6 +407,7 @@ static void on_result(void *arg, const struct conn_result *r)
     json_t *payload = json_object();
     json_puts(payload, "connector", s->connector);
     json_puts(payload, "tool", s->tool);
+    json_puti(payload, "call", s->call_entry);
     json_put(payload, "ok", json_boolean(f->ok));
     json_puti(payload, "elapsed_us", r->elapsed_us);
     if (s->recording)

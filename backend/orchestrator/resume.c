@@ -109,17 +109,19 @@ bool orch__recall_step(struct orch_tool_step *s)
             strcmp(json_str(p, "tool", ""), s->tool) != 0 ||
             !json_equal(json_object_get(p, "arguments"), s->arguments))
             continue;
+        int64_t seq = json_int(call, "seq", -1);
         for (size_t j = i + 1; j < json_array_size(t->memo); j++) {
             const json_t *result = json_array_get(t->memo, j),
                          *r = json_object_get(result, "payload");
             if (strcmp(json_str(result, "type", ""), "tool.result") != 0 ||
                 strcmp(json_str(r, "connector", ""), s->connector) != 0 ||
-                strcmp(json_str(r, "tool", ""), s->tool) != 0 || !json_flag(r, "ok", false))
+                strcmp(json_str(r, "tool", ""), s->tool) != 0 || !json_flag(r, "ok", false) ||
+                json_int(r, "call", seq) != seq) /* of another call of this tool */
                 continue;
             char *text = content_text(json_object_get(r, "content"));
             json_t *data = data_of(r);
             char *said = orch__findings_in(t->lang, data);
-            s->call_entry = json_int(call, "seq", -1);
+            s->call_entry = seq;
             s->ended = true;
             orch__fill_source(t, s->source, said ? said : text, 0, data,
                               json_int(result, "seq", -1));

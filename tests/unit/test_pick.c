@@ -144,6 +144,26 @@ static void a_recording_that_was_made_of_the_thing_is_taken(void **state)
     json_decref(asked);
 }
 
+/* A lock that the first answers name leads to the sessions of the database that they name. */
+static void looks_further_by_what_was_found(void **state)
+{
+    const struct room *r = *state;
+    struct pick_tool tools[TOOLS_COUNT] = {{0}};
+    struct pick first[2], more[2];
+    struct pick_for by = {.question = "requests time out, waiting for a connection of the pool"};
+    for (size_t i = 0; i < TOOLS_COUNT; i++)
+        tools[i].as = &TOOLS[i];
+    assert_int_equal(pick_tools(r->know, r->concepts, &by, tools, TOOLS_COUNT, 1, first), 1);
+    tools[first[0].tool].taken = true;
+    by.clues = "all is well\n";
+    assert_int_equal(pick_tools(r->know, r->concepts, &by, tools, TOOLS_COUNT, 2, more), 0);
+    by.clues = "main: sessions blocked by the lock of pid 20388\n";
+    size_t n = pick_tools(r->know, r->concepts, &by, tools, TOOLS_COUNT, 2, more);
+    assert_true(n > 0 && !has(more, n, "office/printers") && !has(more, n, "edge/x509"));
+    for (size_t i = 0; i < n; i++)
+        assert_string_equal(TOOLS[more[i].tool].connector, "pg-main");
+}
+
 static void join(void *arg, const char *s, size_t len)
 {
     buf_addf(arg, "%.*s ", (int)len, s);
@@ -192,6 +212,7 @@ int main(void)
         cmocka_unit_test(takes_the_host_that_is_named_and_not_three_alike),
         cmocka_unit_test(takes_nothing_for_what_is_not_of_operations),
         cmocka_unit_test(a_recording_that_was_made_of_the_thing_is_taken),
+        cmocka_unit_test(looks_further_by_what_was_found),
         cmocka_unit_test(words_and_names_are_told_apart),
     };
     return cmocka_run_group_tests_name("pick", tests, make, drop);
