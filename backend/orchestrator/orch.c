@@ -143,16 +143,16 @@ static void on_question_logged(void *arg, int64_t seq, const struct error *e)
 void orch__begin(struct trace *t)
 {
     t->phase = TRACE_CHECKING;
-    if (t->orch->rooms.alerts && !*t->eval)
-        t->alerts = t->orch->rooms.alerts(t->orch->rooms.alerts_arg);
     orch__stage_end(t, 0, "done", "");
     orch__tell(t, "turn");
     if (t->stopped) {
         const char *by = t->stopped;
         t->stopped = NULL;
         orch__stop(t, by);
-        return;
+        return; /* the rooms that alerts are counted in may be gone by now */
     }
+    if (t->orch->rooms.alerts && !*t->eval)
+        t->alerts = t->orch->rooms.alerts(t->orch->rooms.alerts_arg);
     t->check = (struct orch_check){
         .trace = t, .of = "question", .subject = t->question_entry, .then = on_question_checked};
     orch__check(&t->check, t->question);

@@ -154,8 +154,8 @@ static void words_as_a_shell(void **state)
 }
 
 #define OWN                                                                                       \
-    "/answer | /decline | /prompts | /model | /flow | /conversations | /new | /fork | /export | " \
-    "/compare | /retry | /edit | /stop | /good | /bad"
+    "/answer | /decline | /prompts | /model | /flow | /dual | /prompt | /conversations | /new | " \
+    "/fork | /export | /compare | /retry | /edit | /stop | /release | /good | /bad"
 
 static void commands_and_prompts(void **state)
 {
