@@ -73,7 +73,8 @@ void pol__sentences(const struct pol_terms *terms, const struct pol_words *words
         if (w->s.count)
             judge(arg, &w->s);
         memset(w->ended, 0, sizeof w->ended);
-        w->s.words += w->s.words ? word : 0;
+        if (w->s.words) /* a filter without looks at words has none */
+            w->s.words += word;
         word = w->s.count = w->clause = 0;
         p += ends;
     }
