@@ -4,6 +4,7 @@
  * 2 A session that ends takes its answered keys with it; one with a key under way is kept until the
  *   bus is freed or it is answered: bus_call holds a pointer to the key. So ending moves its id to
  *   "", which is never found. */
+#include "backend/base/hash.h"
 #include "backend/base/text.h"
 #include "backend/bus/internal.h"
 #include <stdlib.h>
@@ -93,14 +94,11 @@ enum bus_level bus__session_level(const struct bus *b, const struct bus__session
     return s->asked_level < b->max_level ? s->asked_level : b->max_level;
 }
 
-/* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */
 uint64_t bus__print(enum wire_method m, const json_t *params)
 {
-    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)m;
     char *text = json_dumps(params, JSON_COMPACT | JSON_SORT_KEYS);
     BUG_IF(!text);
-    for (const char *p = text; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * 0x100000001b3u;
+    uint64_t hash = hash_bytes(HASH_START ^ (uint64_t)m, text, strlen(text));
     free(text);
     return hash;
 }

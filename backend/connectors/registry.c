@@ -17,6 +17,7 @@
  * person switched off stays off: when that is not known any more, every configured connector is off
  * until a person says otherwise. */
 #include "backend/base/clock.h"
+#include "backend/base/hash.h"
 #include "backend/base/text.h"
 #include "backend/connectors/registry_types.h"
 #include <ctype.h>
@@ -257,13 +258,11 @@ void conn__checked(struct conn *c, double latency_ms, enum err code, const char 
     }
 }
 
-/* R4: from now to the next moment of the clock that is c's. The phase comes from its name (FNV-1a,
- * 64 bits), so that it is the same in every run. */
+/* R4: from now to the next moment of the clock that is c's. The phase comes from its name, so
+ * that it is the same in every run. */
 static uint64_t until_phase(const struct conn *c)
 {
-    uint64_t hash = 0xcbf29ce484222325ULL;
-    for (const char *p = c->name; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * 0x100000001b3ULL;
+    uint64_t hash = hash_bytes(HASH_START, c->name, strlen(c->name));
     uint64_t phase = (hash ^ (hash >> 32)) % c->check_ms, now = clock_mono_ms() % c->check_ms;
     return phase > now ? phase - now : phase + c->check_ms - now;
 }

@@ -2,6 +2,7 @@
  *
  * The stemmer only strips endings from a short list. It is there to bring the forms of one word
  * together within one answer, and is allowed to be wrong. */
+#include "backend/base/hash.h"
 #include "backend/base/text.h"
 #include "backend/gateway/internal.h"
 #include <math.h>
@@ -102,14 +103,6 @@ double gw__words_alike(const struct gw__words *a, const struct gw__words *b)
     return all ? (double)common / (double)all : 1;
 }
 
-static uint64_t hash_of(const void *bytes, size_t len)
-{
-    uint64_t h = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
-    return h;
-}
-
 /* The lower case of a letter or digit, 0 for anything else. */
 static uint32_t letter(uint32_t cp)
 {
@@ -181,7 +174,7 @@ struct gather {
 static void gather(void *arg, const char *word, size_t len)
 {
     struct gather *g = arg;
-    uint64_t hash = hash_of(word, stem(word, len));
+    uint64_t hash = hash_bytes(HASH_START, word, stem(word, len));
     if (!g->stop || !gw__words_have(g->stop, hash))
         words_put(g->out, hash);
 }
@@ -245,7 +238,7 @@ struct count {
 static void count(void *arg, const char *word, size_t len)
 {
     struct count *c = arg;
-    c->n += gw__words_have(c->set, hash_of(word, stem(word, len)));
+    c->n += gw__words_have(c->set, hash_bytes(HASH_START, word, stem(word, len)));
 }
 
 size_t gw__negations(const struct gw__lexicon *x, const char *text)
@@ -296,7 +289,7 @@ void gw__numbers_of(const char *text, struct gw__words *out)
         for (; is_digit(*p) || ((*p == '.' || *p == ',') && is_digit(p[1])); p++)
             if (used < sizeof number)
                 number[used++] = *p == ',' ? '.' : *p;
-        words_put(out, hash_of(number, used));
+        words_put(out, hash_bytes(HASH_START, number, used));
     }
 }
 
@@ -317,7 +310,7 @@ void gw__trigrams(const char *text, float out[GW__DIM])
         window[2] = low ? low : ' ';
         if (window[1] == ' ')
             continue; /* a word's first letter alone says nothing */
-        uint64_t h = hash_of(window, sizeof window);
+        uint64_t h = hash_bytes(HASH_START, window, sizeof window);
         out[h % GW__DIM] += h & 1u << 31 ? -1.0f : 1.0f;
     }
     double sum = 0;

@@ -1,14 +1,12 @@
 /* A hash table from strings to small numbers. */
+#include "backend/base/hash.h"
 #include "backend/knowledge/internal.h"
 #include <stdlib.h>
 #include <string.h>
 
 uint64_t know__hash(const char *s, size_t len)
 {
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 1099511628211u;
-    return h;
+    return hash_bytes(HASH_START, s, len);
 }
 
 /* The slot that holds the string, or the empty one where it belongs. */

@@ -1,4 +1,5 @@
 /* The tables of claims.def by stem, and how two words stand to each other. */
+#include "backend/base/hash.h"
 #include "backend/base/text.h"
 #include "backend/orchestrator/claims_internal.h"
 #include <stdlib.h>
@@ -44,9 +45,7 @@ enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS };
 
 uint64_t claims__hash(const char *s, size_t len)
 {
-    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 0x100000001B3u;
+    uint64_t h = hash_bytes(HASH_START, s, len);
     h ^= h >> 32;
     return h ? h : 1;
 }

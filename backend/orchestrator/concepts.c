@@ -1,6 +1,7 @@
 /* The rows of concepts.def by the stems of their words. */
 #include "backend/orchestrator/concepts.h"
 #include "backend/base/buf.h"
+#include "backend/base/hash.h"
 #include "backend/base/text.h"
 #include "backend/knowledge/knowledge.h"
 #include <math.h>
@@ -114,14 +115,6 @@ void concepts_words(const char *text, concepts_word *fn, void *arg)
 
 /* ---- the table */
 
-static uint64_t hash_of(const char *s, size_t len)
-{
-    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 0x100000001B3u;
-    return h;
-}
-
 struct adding {
     struct concepts *c;
     size_t row;
@@ -137,7 +130,7 @@ static void add_word(void *arg, const char *word, size_t len)
         c->cap = c->cap ? 2 * c->cap : 1024;
         c->stems = xrealloc(c->stems, c->cap * sizeof *c->stems);
     }
-    c->stems[c->count++] = (struct stem){hash_of(stem, n), a->row};
+    c->stems[c->count++] = (struct stem){hash_bytes(HASH_START, stem, n), a->row};
 }
 
 static void add_related(void *arg, const char *word, size_t len)
@@ -211,7 +204,7 @@ static void say_word(void *arg, const char *word, size_t len)
     if (know_words_stop(word, len))
         return;
     const char *stem = know_words_stem(s->c->words, word, len, &n);
-    uint64_t hash = hash_of(stem, n);
+    uint64_t hash = hash_bytes(HASH_START, stem, n);
     for (size_t i = first_of(s->c, hash); i < s->c->count && s->c->stems[i].hash == hash; i++) {
         double *said = &s->said[s->c->stems[i].row];
         *said = fmax(*said, s->weight);
@@ -236,7 +229,7 @@ static void share_word(void *arg, const char *word, size_t len)
         return;
     const char *stem = know_words_stem(s->c->words, word, len, &n);
     s->all++;
-    s->known += first_of(s->c, hash_of(stem, n)) < s->c->count ||
+    s->known += first_of(s->c, hash_bytes(HASH_START, stem, n)) < s->c->count ||
                 know_words_ideas(s->c->words, stem, n) != NULL;
 }
 

@@ -1,5 +1,6 @@
 /* Which flows there are: the built-in ones, and those of the configuration's directory. */
 #include "backend/base/embed.h"
+#include "backend/base/hash.h"
 #include "backend/orchestrator/flow.h"
 #include <dirent.h>
 #include <errno.h>
@@ -101,28 +102,20 @@ struct flows *flows_load(const char *dir, const struct flow_known *known,
     return NULL;
 }
 
-static uint64_t mixed(uint64_t sum, const void *bytes, size_t len)
-{
-    const unsigned char *at = bytes; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        sum = (sum ^ at[i]) * 0x100000001b3u;
-    return sum;
-}
-
 uint64_t flows_stamp(const char *dir)
 {
     struct dirent **names = NULL;
     int n = scandir(dir, &names, is_flow, by_name);
-    uint64_t sum = n > 0 ? 0xcbf29ce484222325u : 0;
+    uint64_t sum = n > 0 ? HASH_START : 0;
     for (int i = 0; i < n; i++) {
         char *path = xasprintf("%s/%s", dir, names[i]->d_name);
         struct stat st = {.st_size = -1};
         if (stat(path, &st) != 0)
             st.st_size = -1;
-        sum = mixed(sum, path, strlen(path));
-        sum = mixed(sum, &st.st_size, sizeof st.st_size);
-        sum = mixed(sum, &st.st_mtim, sizeof st.st_mtim);
-        sum = mixed(sum, &st.st_ino, sizeof st.st_ino);
+        sum = hash_bytes(sum, path, strlen(path));
+        sum = hash_bytes(sum, &st.st_size, sizeof st.st_size);
+        sum = hash_bytes(sum, &st.st_mtim, sizeof st.st_mtim);
+        sum = hash_bytes(sum, &st.st_ino, sizeof st.st_ino);
         free(path);
         free(names[i]);
     }

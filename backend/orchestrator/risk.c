@@ -3,6 +3,7 @@
  * Known before models answer are those of the question, its sources and its plan; the answers' own
  * come when these are there. The score chooses tiers of pools (gw_route), the flow, and who must
  * look. */
+#include "backend/base/hash.h"
 #include "backend/compliance/compliance.h"
 #include "backend/orchestrator/internal.h"
 #include <math.h>
@@ -99,12 +100,8 @@ static size_t words_of(const char *text, uint64_t out[WORDS])
     size_t n = 0;
     for (size_t len; *text && n < WORDS; text += len) {
         len = strcspn(text, " \t\n.,;:()[]");
-        if (len) {
-            uint64_t sum = 0xcbf29ce484222325u; /* FNV-1a */
-            for (size_t i = 0; i < len; i++)
-                sum = (sum ^ (unsigned char)text[i]) * 0x100000001b3u;
-            out[n++] = sum;
-        }
+        if (len)
+            out[n++] = hash_bytes(HASH_START, text, len);
         len += strspn(text + len, " \t\n.,;:()[]");
     }
     if (n)

@@ -5,6 +5,7 @@
  *   what it compares is what it stores (T1). */
 #include "backend/base/clock.h"
 #include "backend/base/errors.h"
+#include "backend/base/hash.h"
 #include "backend/base/json.h"
 #include "backend/base/text.h"
 #include "backend/telemetry/internal.h"
@@ -139,17 +140,12 @@ static const char *clean(const char *value, char *room)
     return room;
 }
 
-/* FNV-1a, with the end of each value in it. */
+/* With the end of each value in it. */
 static uint64_t hash_of(const char *const *value, unsigned count)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (unsigned i = 0; i < count; i++) {
-        for (const char *p = value[i];; p++) {
-            h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
-            if (!*p)
-                break;
-        }
-    }
+    uint64_t h = HASH_START;
+    for (unsigned i = 0; i < count; i++)
+        h = hash_bytes(h, value[i], strlen(value[i]) + 1);
     return h;
 }
 
